@@ -1,0 +1,58 @@
+import { Piscina } from 'piscina';
+import { messageOf } from '../core/errors.ts';
+import type { SliceResult, SliceRunner, SliceTask } from './task.ts';
+
+export interface PoolOptions {
+  /** The worker's module: it exports `runTask` and takes `workerData`. */
+  readonly filename: string;
+  readonly threads: number;
+  /** Slices that one thread runs at once: while one waits for the database, another decodes. */
+  readonly slicesPerThread: number;
+  readonly workerData: unknown;
+}
+
+/**
+ * Runs slices in a pool of threads. Idle threads keep their event loops (`atomics: 'async'`), so that their connections'
+ * timers and keep-alives run on.
+ */
+export function startPool({ filename, threads, slicesPerThread, workerData }: PoolOptions): SliceRunner {
+  const pool = new Piscina<SliceTask, SliceResult>({
+    filename,
+    name: 'runTask',
+    minThreads: threads,
+    maxThreads: threads,
+    concurrentTasksPerWorker: slicesPerThread,
+    atomics: 'async',
+    idleTimeout: Number.POSITIVE_INFINITY,
+    workerData,
+  });
+  // A thread that ends outside a task is replaced by the pool; what it did is retried through its task's rejection.
+  pool.on('error', () => {});
+  return {
+    async run(task) {
+      try {
+        return await pool.run(task);
+      } catch (error) {
+        return failed(messageOf(error));
+      }
+    },
+    close: () => pool.close(),
+  };
+}
+
+/** Nothing is known of a slice whose thread ended: the next one reads the watermark. */
+function failed(message: string): SliceResult {
+  return {
+    outcome: 'failed',
+    count: 0,
+    last: undefined,
+    more: true,
+    moves: [],
+    resets: [],
+    blockedAtUs: undefined,
+    fetchedAtUs: 0,
+    refused: [],
+    error: { code: 'worker_failed', message },
+    stats: { elements: 0, changes: 0, bytes: 0, deadLetters: 0, fetchMs: 0, applyMs: 0, newestStoredAtUs: 0 },
+  };
+}

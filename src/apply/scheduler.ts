@@ -1,0 +1,352 @@
+import type { Clock, Timer } from '../core/clock.ts';
+import { messageOf, SyncError, type ErrorCode } from '../core/errors.ts';
+import { backoffMs, randomHex, type Random } from '../core/random.ts';
+import { START, type Place, type StreamId } from '../core/stream.ts';
+import type { Backlog, FetchLimits, Queue } from '../queue/queue.ts';
+import type { Sink } from '../sinks/sink.ts';
+import { PartitionWork } from './partition-work.ts';
+import type { SliceResult, SliceRunner, StreamMove } from './task.ts';
+
+/** What the scheduler of one sink needs; everything it touches is passed in. */
+export interface SchedulerOptions {
+  readonly queue: Queue;
+  /** For reading watermarks when healing; slices have sinks of their own. */
+  readonly sink: Sink;
+  readonly runner: SliceRunner;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** This node's name, recorded as the holder of its leases. */
+  readonly node: string;
+  readonly leaseMs: number;
+  /** `steal` where this is the only node: whoever held the lease before is gone, or fenced by the sink. */
+  readonly takeover: 'steal' | 'wait';
+  readonly limits: FetchLimits;
+  /** Slices in flight at most. */
+  readonly maxConcurrency: number;
+  readonly events: SchedulerEvents;
+}
+
+/** What happens, for acknowledgements, metrics and the log. */
+export interface SchedulerEvents {
+  moved(partition: number, move: StreamMove): void;
+  finished(partition: number, result: SliceResult): void;
+  /** One call per change of state, not per retry. */
+  stateChanged(partition: number, state: PartitionState, detail: string): void;
+  refused(stream: StreamId, code: ErrorCode): void;
+  backlog(backlog: readonly Backlog[]): void;
+}
+
+/** How a partition stands, for people. */
+export type PartitionState = 'applying' | 'waiting-for-lease' | 'retrying' | 'blocked';
+
+/** How often the backlog is read although nobody called: for metrics, and for elements that another node appended. */
+const BACKLOG_INTERVAL_MS = 1_000;
+const RETRY_BASE_MS = 50;
+const RETRY_CAP_MS = 1_000;
+const BLOCKED_BASE_MS = 10;
+const BLOCKED_CAP_MS = 500;
+
+/**
+ * Holds the leases of one sink and sees to it that every partition with elements has a slice running, at most one each
+ * and at most `maxConcurrency` in all, in the order in which they became ready.
+ *
+ * A partition is in one of these phases:
+ *
+ *     unleased ──acquired──► idle ──woken──► ready ──picked──► running ──► idle | ready | delayed
+ *     delayed ──timer──► ready          any ──lease lost──► unleased (a slice that runs is left to finish; the sink fences it)
+ *
+ * Nothing polls while there is nothing to do but one reading of the backlog and one renewal of the leases at intervals.
+ */
+export class Scheduler {
+  readonly #options: SchedulerOptions;
+  readonly #partitions: PartitionWork[] = [];
+  readonly #ready: PartitionWork[] = [];
+  #running = 0;
+  #closed = false;
+  #timers: Timer[] = [];
+  #unwatch: (() => void) | undefined;
+  #idle: (() => void) | undefined;
+  #acquiring: Promise<void> | undefined;
+
+  constructor(options: SchedulerOptions) {
+    this.#options = options;
+    for (let partition = 0; partition < options.queue.partitionCount; partition++) this.#partitions.push(new PartitionWork(partition));
+  }
+
+  start(): void {
+    this.#unwatch = this.#options.queue.watch((event) => {
+      if (event.type === 'connected') void this.#acquireMissing('heal');
+    });
+    void this.#acquireMissing('heal');
+    this.#every(this.#options.leaseMs / 3, () => this.#renew());
+    this.#every(BACKLOG_INTERVAL_MS, () => this.#readBacklog());
+  }
+
+  /** Something was appended to `partition`. */
+  wake(partition: number): void {
+    const work = this.#partitions[partition];
+    if (work === undefined) return;
+    work.dirty = true;
+    if (work.phase === 'idle') this.#makeReady(work);
+  }
+
+  /** A client has waited long for `partition`: look whether the queue lost what it waits for. */
+  heal(partition: number): void {
+    const work = this.#partitions[partition];
+    if (work === undefined) return;
+    work.needsHeal = true;
+    this.wake(partition);
+  }
+
+  /** Phases by partition, for `status`. */
+  snapshot(): readonly { readonly partition: number; readonly state: PartitionState; readonly detail: string }[] {
+    return this.#partitions.map(({ partition, state, detail }) => ({ partition, state, detail }));
+  }
+
+  /** Lets running slices finish, gives the leases back and stops. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#unwatch?.();
+    for (const timer of this.#timers) timer.cancel();
+    for (const work of this.#partitions) work.cancelDelay();
+    this.#ready.length = 0;
+    if (this.#running > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    await this.#acquiring;
+    const held = this.#partitions.flatMap((work) => work.lease ?? []);
+    // The queue may be away; leases then run out by themselves.
+    await this.#options.queue.release(held).catch(ignoreTransient);
+  }
+
+  #every(intervalMs: number, run: () => Promise<void>): void {
+    const slot = this.#timers.length;
+    const arm = () => {
+      this.#timers[slot] = this.#options.clock.setTimer(intervalMs, () => {
+        void run()
+          .catch(ignoreTransient)
+          .then(() => {
+            if (!this.#closed) arm();
+          });
+      });
+    };
+    this.#timers.push(NO_TIMER);
+    arm();
+  }
+
+  #makeReady(work: PartitionWork): void {
+    if (this.#closed || work.lease === undefined) return;
+    work.cancelDelay();
+    work.phase = 'ready';
+    this.#ready.push(work);
+    this.#pump();
+  }
+
+  #pump(): void {
+    while (this.#running < this.#options.maxConcurrency) {
+      const work = this.#ready.shift();
+      if (work === undefined) return;
+      if (work.phase !== 'ready') continue;
+      this.#running++;
+      void this.#run(work).finally(() => {
+        this.#running--;
+        if (this.#running === 0 && this.#closed) this.#idle?.();
+        else this.#pump();
+      });
+    }
+  }
+
+  async #run(work: PartitionWork): Promise<void> {
+    const { lease } = work;
+    if (lease === undefined) {
+      work.phase = 'unleased';
+      return;
+    }
+    work.phase = 'running';
+    work.dirty = false;
+    try {
+      if (work.needsHeal) await this.#healPartition(work);
+      const result = await this.#options.runner.run({ lease, limits: work.limits(this.#options.limits), settledAtUs: work.settledAtUs });
+      this.#report(work.partition, result);
+      const trimmed = result.count === 0 || (await this.#trim(work, result));
+      this.#continue(work, result, trimmed);
+    } catch (error) {
+      this.#retry(work, asSyncError(error));
+    }
+  }
+
+  /** First of all tells what is committed: whoever waits for APPLIED need not wait for the trim. */
+  #report(partition: number, result: SliceResult): void {
+    const { events } = this.#options;
+    for (const move of result.moves) events.moved(partition, move);
+    for (const { stream, code } of result.refused) events.refused(stream, code);
+    events.finished(partition, result);
+  }
+
+  async #trim(work: PartitionWork, result: SliceResult): Promise<boolean> {
+    if (work.lease === undefined || result.last === undefined) return false;
+    const trimmed = await this.#options.queue.trim(work.lease, result.count, result.last, result.resets);
+    // Either the lease is lost or the queue was rolled back; the next renewal tells, and the next slice reads afresh.
+    if (!trimmed) await this.#renew();
+    return trimmed;
+  }
+
+  #continue(work: PartitionWork, result: SliceResult, trimmed: boolean): void {
+    if (work.lease === undefined) {
+      work.phase = 'unleased';
+      return;
+    }
+    if (result.outcome === 'failed') return this.#retry(work, new SyncError(result.error?.code ?? 'internal', result.error?.message ?? 'slice failed'));
+    if (result.outcome === 'blocked') return this.#block(work, result);
+    work.failureCount = 0;
+    work.settledAtUs = 0;
+    work.small = false;
+    this.#setState(work, 'applying', '');
+    work.phase = 'idle';
+    if (result.more || work.dirty || !trimmed) this.#makeReady(work);
+  }
+
+  /** Something is in the way: tries again, for ever, ever more slowly. */
+  #retry(work: PartitionWork, error: SyncError): void {
+    if (work.lease === undefined) {
+      work.phase = 'unleased';
+      return;
+    }
+    work.failureCount++;
+    // A slice that ends its thread may do so because of its size.
+    work.small = error.code === 'worker_failed';
+    this.#setState(work, 'retrying', `${error.code}: ${error.message}`);
+    this.#delay(work, backoffMs(this.#options.random, work.failureCount, RETRY_BASE_MS, RETRY_CAP_MS));
+  }
+
+  /** Waits until the other partitions have passed the time at which the waiting change was stored. */
+  #block(work: PartitionWork, result: SliceResult): void {
+    const blockedAtUs = result.blockedAtUs ?? 0;
+    work.failureCount = result.count > 0 ? 1 : work.failureCount + 1;
+    this.#setState(work, 'blocked', 'a change waits for what other partitions have yet to apply');
+    const delayMs = backoffMs(this.#options.random, work.failureCount, BLOCKED_BASE_MS, BLOCKED_CAP_MS);
+    this.#delay(work, delayMs, async () => {
+      const backlog = await this.#options.queue.backlog(this.#options.sink.name);
+      work.settledAtUs = settledUpTo(work.partition, backlog, blockedAtUs, result.fetchedAtUs);
+    });
+  }
+
+  #delay(work: PartitionWork, delayMs: number, prepare?: () => Promise<void>): void {
+    if (this.#closed) return;
+    work.phase = 'delayed';
+    work.delay = this.#options.clock.setTimer(delayMs, () => {
+      void (prepare?.() ?? Promise.resolve()).catch(ignoreTransient).then(() => {
+        if (work.phase === 'delayed') this.#makeReady(work);
+      });
+    });
+  }
+
+  /**
+   * Sets streams back whose elements the queue has lost, so that their clients are asked to send again. Runs in the
+   * partition's turn, when no slice of this node is in flight: the watermarks it reads are the newest.
+   */
+  async #healPartition(work: PartitionWork): Promise<void> {
+    const { queue, sink } = this.#options;
+    if (work.lease === undefined) return;
+    const recorded = await queue.streams(work.partition);
+    if (recorded.size > 0) {
+      const watermarks = await sink.readWatermarks(work.partition, [...recorded.keys()]);
+      const places = new Map<StreamId, Place>();
+      for (const [stream, stored] of recorded) {
+        const watermark = watermarks.get(stream) ?? START;
+        if (stored.seq > watermark.seq) places.set(stream, watermark);
+      }
+      if (places.size > 0) await queue.heal(work.lease, places);
+    }
+    work.needsHeal = false;
+  }
+
+  async #acquireMissing(andThen: 'heal' | 'nothing'): Promise<void> {
+    if (andThen === 'heal') for (const work of this.#partitions) work.needsHeal = true;
+    this.#acquiring ??= this.#acquireAll().finally(() => (this.#acquiring = undefined));
+    await this.#acquiring;
+    // A reconnect may have lost elements of partitions that were held all along.
+    if (andThen === 'heal') for (const { partition } of this.#partitions) this.wake(partition);
+  }
+
+  async #acquireAll(): Promise<void> {
+    const { queue, sink, node, leaseMs, random, takeover } = this.#options;
+    await Promise.all(
+      this.#partitions.map(async (work) => {
+        if (work.lease !== undefined || this.#closed) return;
+        const lease = { sink: sink.name, partition: work.partition, token: randomHex(random, 16) };
+        try {
+          const holder = await queue.acquire(lease, node, leaseMs, takeover);
+          if (holder !== undefined) return this.#setState(work, 'waiting-for-lease', `held by ${holder}`);
+        } catch (error) {
+          return this.#setState(work, 'waiting-for-lease', asSyncError(error).message);
+        }
+        work.lease = lease;
+        work.needsHeal = true;
+        this.#setState(work, 'applying', '');
+        // A slice of the lost lease may still be running; its end makes the partition ready.
+        if (work.phase === 'unleased') this.#makeReady(work);
+        else work.dirty = true;
+      }),
+    );
+  }
+
+  async #renew(): Promise<void> {
+    const { queue, leaseMs } = this.#options;
+    const held = this.#partitions.filter((work) => work.lease !== undefined);
+    const leases = held.flatMap(({ lease }) => lease ?? []);
+    if (leases.length > 0) {
+      const still = await queue.renew(leases, leaseMs);
+      for (const [i, work] of held.entries()) {
+        if (still[i] === false && work.lease === leases[i]) this.#loseLease(work);
+      }
+    }
+    await this.#acquireMissing('nothing');
+  }
+
+  #loseLease(work: PartitionWork): void {
+    work.lease = undefined;
+    work.cancelDelay();
+    if (work.phase !== 'running') work.phase = 'unleased';
+    this.#setState(work, 'waiting-for-lease', 'the lease was lost');
+  }
+
+  async #readBacklog(): Promise<void> {
+    const backlog = await this.#options.queue.backlog(this.#options.sink.name);
+    this.#options.events.backlog(backlog);
+    for (const [partition, { count }] of backlog.entries()) if (count > 0) this.wake(partition);
+  }
+
+  #setState(work: PartitionWork, state: PartitionState, detail: string): void {
+    const changed = work.state !== state || work.detail !== detail;
+    work.state = state;
+    work.detail = detail;
+    if (changed) this.#options.events.stateChanged(work.partition, state, detail);
+  }
+}
+
+/**
+ * Up to which store time everything in the other partitions is applied, as far as it matters for an element stored at
+ * `blockedAtUs`; 0 when an earlier one is still waiting somewhere. Equal times are ordered by partition, so that two
+ * partitions never wait for one another.
+ */
+export function settledUpTo(partition: number, backlog: readonly Backlog[], blockedAtUs: number, fetchedAtUs: number): number {
+  let settled = fetchedAtUs;
+  for (const [other, { headStoredAtUs }] of backlog.entries()) {
+    if (other === partition || headStoredAtUs === undefined) continue;
+    settled = Math.min(settled, other > partition ? headStoredAtUs : headStoredAtUs - 1);
+  }
+  return settled >= blockedAtUs ? settled : 0;
+}
+
+const NO_TIMER: Timer = { cancel() {} };
+
+function asSyncError(error: unknown): SyncError {
+  if (error instanceof SyncError) return error;
+  // A bug: keep the partition visible as failing rather than ending the node for all others.
+  return new SyncError('internal', messageOf(error), { cause: error });
+}
+
+/** Periodic work meets what is in the way again at its next turn; anything else is a bug. */
+function ignoreTransient(error: unknown): void {
+  if (!(error instanceof SyncError)) throw error;
+}

@@ -1,0 +1,71 @@
+import type { ErrorCode } from '../core/errors.ts';
+import type { Lease } from '../core/lease.ts';
+import type { Place, StreamId } from '../core/stream.ts';
+import type { FetchLimits } from '../queue/queue.ts';
+import type { Rejection } from '../sinks/sink.ts';
+
+/**
+ * What travels between the scheduler and the threads that run slices: plain data that can be cloned.
+ * A task carries everything a slice needs, so any worker may run it.
+ */
+export interface SliceTask {
+  readonly lease: Lease;
+  readonly limits: FetchLimits;
+  /**
+   * Elements stored at or before this time (µs of the queue's clock) have been waited for: every other partition has
+   * applied what was stored before them, so a foreign key or a unique index that fails there now fails for good.
+   */
+  readonly settledAtUs: number;
+}
+
+export interface SliceResult {
+  /**
+   * - `applied`: committed (or nothing was left to commit); trim `count` elements.
+   * - `blocked`: the element after the first `count` waits for other partitions; those `count` are committed.
+   * - `failed`: nothing was committed, or it is unknown whether; try again later.
+   */
+  readonly outcome: 'applied' | 'blocked' | 'failed';
+  /** Elements at the head of the list that are dealt with. */
+  readonly count: number;
+  /** Identity of element `count` − 1; undefined when `count` is 0. */
+  readonly last: Uint8Array | undefined;
+  /** Whether the list may hold more than was fetched. */
+  readonly more: boolean;
+  readonly moves: readonly StreamMove[];
+  /** Streams to ask again from after this place: an element of theirs left a gap and was dropped. */
+  readonly resets: readonly { readonly stream: StreamId; readonly place: Place }[];
+  /** With `blocked`: when the element that waits was stored, µs of the queue's clock. */
+  readonly blockedAtUs: number | undefined;
+  /** Store time of the newest element that was fetched, µs; 0 when none. */
+  readonly fetchedAtUs: number;
+  /** Streams whose elements were dropped because the stream may not write here: it expired or has another owner. */
+  readonly refused: readonly { readonly stream: StreamId; readonly code: 'stream_expired' | 'stream_owned_by_other' }[];
+  /** With `failed`. */
+  readonly error: { readonly code: ErrorCode; readonly message: string } | undefined;
+  readonly stats: SliceStats;
+}
+
+/** How one stream's watermark stood when it was locked and where the commit moved it; equal when it did not move. */
+export interface StreamMove {
+  readonly stream: StreamId;
+  readonly before: Place;
+  readonly after: Place;
+  readonly rejections: readonly Rejection[];
+}
+
+export interface SliceStats {
+  readonly elements: number;
+  readonly changes: number;
+  readonly bytes: number;
+  readonly deadLetters: number;
+  readonly fetchMs: number;
+  readonly applyMs: number;
+  /** Store time of the newest element that was committed, µs; 0 when none. */
+  readonly newestStoredAtUs: number;
+}
+
+/** Runs slices somewhere: in a pool of threads, or in place. Never rejects for what the world does: see `failed`. */
+export interface SliceRunner {
+  run(task: SliceTask): Promise<SliceResult>;
+  close(): Promise<void>;
+}

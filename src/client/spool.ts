@@ -1,0 +1,34 @@
+import type { Place, StreamId } from '../core/stream.ts';
+
+/**
+ * Where a client keeps its frames until they are applied: in memory, or in a folder that survives the process.
+ * A frame is durable here before it is sent, and is sent again byte for byte.
+ */
+export interface Spool {
+  /** What was there when the spool was opened. */
+  readonly restored: SpoolState;
+  /** Resolves when the frames are durable. Rejects when they cannot be kept (disk full): nothing of them was kept. */
+  append(frames: readonly SpooledFrame[]): Promise<void>;
+  /** Notes that everything up to `place` in `partition` is applied; may be lost in a crash. */
+  applied(partition: number, place: Place): void;
+  /** Forgets everything and begins a new stream. */
+  reset(stream: StreamId): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface SpoolState {
+  /** The stream of the saved frames; undefined in a new spool. */
+  readonly stream: StreamId | undefined;
+  /** For every partition that the stream ever used: the highest place it assigned. */
+  readonly assigned: ReadonlyMap<number, Place>;
+  /** Frames that are not known to be applied, in order of seq within their partition. */
+  readonly held: readonly SpooledFrame[];
+}
+
+export interface SpooledFrame {
+  readonly partition: number;
+  readonly seq: number;
+  readonly crc: number;
+  /** The whole BATCH frame as sent. */
+  readonly bytes: Uint8Array;
+}

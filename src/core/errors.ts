@@ -1,0 +1,127 @@
+/**
+ * Every error code of Syncline, with what is done about it and what it means to whoever reads it.
+ * `docs/errors.md` is generated from this table; codes are stable strings.
+ *
+ * Kinds:
+ * - `transient`: the world is in the way (a lost connection, a deadlock, a full disk). Rolled back and tried again for
+ *   ever, never a dead letter.
+ * - `blocked`: a change that another partition may still make possible (a foreign key, a second unique index). Tried
+ *   again until every other partition has passed it, then permanent.
+ * - `permanent`: this change cannot be applied as it is. It becomes a dead letter.
+ * - `connection`: the peer broke the protocol or may not go on. Sent as ERROR, then the connection closes.
+ * - `startup`: the configuration and the world disagree. The process refuses to start.
+ */
+export type ErrorKind = 'transient' | 'blocked' | 'permanent' | 'connection' | 'startup';
+
+interface Entry {
+  readonly kind: ErrorKind;
+  readonly meaning: string;
+  readonly remedy: string;
+}
+
+const entry = (kind: ErrorKind, meaning: string, remedy: string): Entry => ({ kind, meaning, remedy });
+
+export const ERRORS = {
+  // The start.
+  bad_config: entry('startup', 'the configuration is wrong', 'see the message; docs/configuration.md lists every option'),
+
+  // Connections.
+  auth_failed: entry('connection', 'the token is missing, unknown or revoked', 'check the token and that this server lists its producer'),
+  auth_timeout: entry('connection', 'no complete HELLO arrived in time', 'send HELLO as the first frame as soon as the connection is open'),
+  hello_expected: entry('connection', 'the first frame was not HELLO', 'send HELLO first'),
+  hello_repeated: entry('connection', 'a second HELLO arrived on one connection', 'open a new connection for a new HELLO'),
+  bad_hello: entry('connection', 'the HELLO payload does not have the required fields', 'see HELLO in docs/protocol.md'),
+  unsupported_version: entry('connection', 'the peer speaks a protocol version that this server does not', 'use a client for protocol version 1'),
+  frame_too_small: entry('connection', 'the announced frame length is below 20', 'the length counts every byte after itself: 20 + payload'),
+  frame_too_large: entry('connection', 'the announced frame length is above the limit', 'send smaller batches; WELCOME names maxFrameBytes'),
+  bad_crc: entry('connection', 'the checksum of a frame is wrong', 'crc32 covers bytes 4 to 19 and the payload as sent'),
+  bad_flags: entry('connection', 'a frame sets flags that version 1 does not know', 'only bit 0 (zstd) may be set, on BATCH frames'),
+  bad_frame: entry('connection', 'a frame has header fields that its type does not allow', 'see the table of types in docs/protocol.md'),
+  unknown_type: entry('connection', 'the frame type is not known', 'see the table of types in docs/protocol.md'),
+  unknown_partition: entry('connection', 'the partition does not exist', 'WELCOME names the number of partitions'),
+  seq_content_mismatch: entry('connection', 'another frame was stored under this sequence number', 'keep what is not applied and start a new stream with it'),
+  stream_taken_over: entry('connection', 'a newer connection uses the same stream', 'run one client per stream'),
+  stream_owned_by_other: entry('connection', 'the stream belongs to another producer', 'start a new stream for this producer'),
+  sink_regressed: entry('connection', 'the sink lacks changes that it had acknowledged as applied, and the client no longer holds them', 'a backup was restored: compare source and target, then start a new stream'),
+  stream_expired: entry('connection', 'the stream was idle beyond its retention and its watermark is gone', 'compare source and target, then start a new stream'),
+  too_many_connections: entry('connection', 'the limit of connections is reached', 'close idle connections or raise ingest.maxConnections'),
+  slow_reader: entry('connection', 'the peer does not read its acknowledgements', 'read from the socket while sending'),
+  heartbeat_lost: entry('connection', 'nothing was heard for 2.5 heartbeats', 'answer PING with PONG'),
+  shutting_down: entry('connection', 'the server is stopping', 'connect again after the given time'),
+  internal: entry('connection', 'the server failed to handle the frame', 'see the server log'),
+
+  // The queue.
+  queue_unavailable: entry('transient', 'the queue cannot be reached', 'check that Redis runs and is reachable'),
+  queue_full: entry('transient', 'the queue has no room', 'wait until it drains, or give it more memory or disk'),
+  queue_readonly: entry('transient', 'the queue refuses writes now', 'Redis is a replica, loading, or cannot persist: see its log'),
+  queue_evicting: entry('transient', 'Redis may evict queued changes', 'set maxmemory-policy noeviction'),
+  queue_mismatch: entry('startup', 'the queue was created with other settings', 'use the recorded settings, or another prefix or folder'),
+  queue_locked: entry('startup', 'another process uses this embedded queue', 'stop the other server or use another data folder'),
+  lease_lost: entry('transient', 'another node holds the lease', 'nothing to do: the other node applies'),
+
+  // The sink.
+  sink_unavailable: entry('transient', 'the sink cannot be reached', 'check that the database runs and that the credentials are right'),
+  sink_busy: entry('transient', 'a deadlock, a lock wait or a busy database', 'nothing to do: the slice is tried again'),
+  sink_readonly: entry('transient', 'the database refuses writes', 'make it writable again'),
+  sink_full: entry('transient', 'the database has no room', 'free disk space or memory'),
+  sink_denied: entry('transient', 'the database user lacks a permission', 'grant it; docs/sinks.md lists the minimal grants'),
+  worker_failed: entry('transient', 'a worker thread ended while it ran a slice', 'see the log; the slice is tried again, in smaller pieces'),
+  commit_unknown: entry('transient', 'the connection died during COMMIT', 'nothing to do: the watermark tells what happened'),
+  sink_mismatch: entry('startup', 'the sink was set up with other settings', 'use the recorded settings or another database'),
+  sink_unsuitable: entry('startup', 'the database cannot keep the promise', 'see the message; docs/sinks.md lists the requirements'),
+
+  // Single changes.
+  malformed_payload: entry('permanent', 'the payload is not a valid batch', 'see "A batch" in docs/protocol.md'),
+  payload_too_large: entry('permanent', 'the payload expands beyond the frame limit', 'send smaller batches'),
+  corrupt_element: entry('permanent', 'a stored frame no longer has its checksum', 'the server asks for it again'),
+  wrong_partition: entry('permanent', 'the row does not belong in this partition', 'compute the partition as docs/protocol.md says, with partitionBy from WELCOME'),
+  unknown_table: entry('permanent', 'the sink has no such table', 'create the table, correct its name, or use schema: evolve'),
+  unknown_column: entry('permanent', 'the table has no such column', 'add the column, correct its name, or use schema: evolve'),
+  no_primary_key: entry('permanent', 'the table has no primary key', 'give the table a primary key'),
+  wrong_key: entry('permanent', 'the key columns are not the primary key or a unique key of the table', 'name the key columns of the table, first'),
+  key_not_canonical: entry('permanent', 'a key value has several spellings that the database takes for one', 'send the canonical form, or give the key column a binary collation'),
+  column_generated: entry('permanent', 'the column is computed by the database', 'leave it out'),
+  wrong_type: entry('permanent', 'a value has a type that the column cannot hold', 'convert the value before sending'),
+  out_of_range: entry('permanent', 'a value is outside the range of its column', 'widen the column or correct the value'),
+  too_long: entry('permanent', 'a value is longer than its column', 'widen the column or shorten the value'),
+  loses_precision: entry('permanent', 'a value has more digits than its column keeps', 'widen the column or round before sending'),
+  null_not_allowed: entry('permanent', 'null, or nothing, for a column that must have a value', 'send a value or give the column a default'),
+  duplicate_key: entry('permanent', 'insert of a key that exists', 'use upsert, or update'),
+  row_missing: entry('permanent', 'update of a row that does not exist', 'use upsert, or insert first'),
+  duplicate_unique: entry('blocked', 'another row has the same value in a unique index', 'correct the value'),
+  foreign_key: entry('blocked', 'a foreign key does not hold', 'send the referenced row, in an earlier change'),
+  check_failed: entry('permanent', 'a CHECK constraint or a trigger refused the row', 'correct the value'),
+  value_refused: entry('permanent', 'the database refused the change', 'see the message'),
+  row_too_large: entry('permanent', 'the row is larger than the database takes in one packet', 'raise max_allowed_packet or send less'),
+} as const satisfies Record<string, Entry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/**
+ * What the world did. Its code says what to do about it; a bug is an assertion, not a `SyncError`.
+ * Messages are lower case, subject first, with values and a hint, without secrets or row contents.
+ */
+export class SyncError extends Error {
+  override readonly name = 'SyncError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+
+  get kind(): ErrorKind {
+    return ERRORS[this.code].kind;
+  }
+}
+
+/** Why one change cannot be applied: a value, not an exception, because it is part of the normal work. */
+export interface ChangeFault {
+  readonly code: ErrorCode;
+  /** Names table, column and limits, never row contents. */
+  readonly message: string;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

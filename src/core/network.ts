@@ -1,0 +1,36 @@
+/**
+ * A byte connection as sessions and clients see it: ordered, reliable until it closes, with backpressure.
+ * Implemented over `node:net` (and TLS), over WebSockets, and by simulated networks.
+ */
+export interface Connection {
+  /** For logs and address limits: the peer's IP address. */
+  readonly remoteAddress: string;
+  /** Installs the receiver; bytes that came before are delivered after it is set. Called once. */
+  open(receiver: Receiver): void;
+  /** Takes over `chunk` (the caller does not change it afterwards) and sends it in order. */
+  write(chunk: Uint8Array): void;
+  /** Bytes that were written and are not yet handed to the network. */
+  readonly bufferedBytes: number;
+  /** Stops and resumes {@link Receiver.data}; the peer is held back by flow control. */
+  pause(): void;
+  resume(): void;
+  /** Sends what was written, then closes. */
+  end(): void;
+  /** Closes at once and drops what was not sent. */
+  destroy(): void;
+}
+
+export interface Receiver {
+  /** `chunk` belongs to the receiver. */
+  data(chunk: Uint8Array): void;
+  /** {@link Connection.bufferedBytes} fell to zero after having grown. */
+  drain(): void;
+  /** Called exactly once; nothing follows. `error` is set when the connection broke. */
+  close(error?: Error): void;
+}
+
+/** Opens connections for a client. */
+export interface Dialer {
+  /** Resolves when connected. Rejects with the cause, also when `signal` is aborted. */
+  connect(signal: AbortSignal): Promise<Connection>;
+}

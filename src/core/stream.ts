@@ -1,0 +1,42 @@
+/**
+ * Streams and places in them.
+ *
+ * A stream id is one incarnation of a producer: 128 random bits, here always as 32 lower-case hex digits.
+ * A {@link Place} names a frame within (stream, partition): `seq` counts 1, 2, 3, … without gaps, and `crc` is the
+ * CRC-32 of that frame, which the next frame must name in `prev`. Seq 0 with crc 0 is the place before the first frame.
+ */
+export type StreamId = string;
+
+export interface Place {
+  readonly seq: number;
+  readonly crc: number;
+}
+
+export const START: Place = { seq: 0, crc: 0 };
+
+/** The most partitions an installation can have; partitions are numbered from 0. */
+export const MAX_PARTITIONS = 256;
+
+/** What {@link judge} decides about a frame. */
+export type Verdict = 'append' | 'duplicate' | 'gap' | 'mismatch';
+
+/**
+ * The contiguity rule: judges a frame with `seq` and `prev` against `stored`, the last place the queue recorded.
+ * At or below it is a `duplicate`, the next one is an `append` when it names the crc at `stored` and a `mismatch`
+ * when it names another, anything above is a `gap`.
+ * The Redis append script states the same rule in Lua; the queue contract suite runs both.
+ */
+export function judge(stored: Place, seq: number, prev: number): Verdict {
+  if (seq <= stored.seq) return 'duplicate';
+  if (seq > stored.seq + 1) return 'gap';
+  return prev === stored.crc ? 'append' : 'mismatch';
+}
+
+/** The floor rule: the higher place wins, and at equal seq the floor's crc wins, because the sink is the truth. */
+export function raise(stored: Place, floor: Place): Place {
+  return floor.seq >= stored.seq ? floor : stored;
+}
+
+export function samePlace(a: Place, b: Place): boolean {
+  return a.seq === b.seq && a.crc === b.crc;
+}

@@ -1,0 +1,44 @@
+import type { Place, StreamId } from '../core/stream.ts';
+
+/**
+ * How far the sinks are, as sessions see it. Ingest knows no sink: the composition root puts this on top of them.
+ */
+export interface Progress {
+  /**
+   * Reads a stream's watermarks from the required sinks afresh (the lowest where there are several), then the dead
+   * letters above `above` (seq by partition; 0 where missing) and at or below those watermarks.
+   * Rejects with a transient {@link SyncError} while a sink cannot be read.
+   */
+  read(stream: StreamId, above: ReadonlyMap<number, number>): Promise<StreamProgress>;
+  /** Calls `listener` after every commit that moved watermarks; returns how to stop. */
+  watch(listener: (advance: Advance) => void): () => void;
+}
+
+export interface StreamProgress {
+  readonly status: 'known' | 'unknown' | 'expired';
+  readonly producer: string | undefined;
+  readonly watermarks: ReadonlyMap<number, Place>;
+  /** In order of partition and seq. */
+  readonly rejections: readonly SinkRejection[];
+}
+
+/** One REJECTED frame: committed dead letters of one batch in one sink. */
+export interface SinkRejection {
+  readonly sink: string;
+  readonly partition: number;
+  readonly seq: number;
+  readonly code: string;
+  readonly message: string;
+  /** Indexes of the changes in the batch; empty means the whole batch. */
+  readonly changes: readonly number[];
+}
+
+/** A commit that returned: in one partition, one stream's watermark moved from `before` to `after`. */
+export interface Advance {
+  readonly stream: StreamId;
+  readonly partition: number;
+  readonly before: Place;
+  readonly after: Place;
+  /** The dead letters that were committed with it, in order of seq. */
+  readonly rejections: readonly SinkRejection[];
+}

@@ -1,0 +1,158 @@
+import type { Lease } from '../core/lease.ts';
+import type { Place, StreamId, Verdict } from '../core/stream.ts';
+
+/**
+ * The queue: for each partition one ordered list per sink, and for each stream the last place it stored.
+ *
+ * The list of a partition holds elements, oldest first. `append` judges a frame (`core/stream.ts`), adds it to the list
+ * of every sink and records its place, in one atomic step. `trim` removes a prefix by identity, never by count alone.
+ * What the queue holds may be rolled back or wiped at any time; the watermark in the sink and the floor rule heal that.
+ *
+ * Every method rejects with a {@link SyncError} whose kind is `transient` when the queue cannot do it now (away, full,
+ * read-only, loading); the outcome is then unknown and the same call may be made again: all of them are idempotent.
+ */
+export interface Queue extends QueueReader {
+  readonly partitionCount: number;
+
+  /**
+   * Judges and appends frames of one partition in order, one result each. A `gap`, a `mismatch` or a stream of another
+   * producer stores nothing of that frame and does not stop those after it.
+   */
+  append(partition: number, entries: readonly AppendEntry[]): Promise<AppendResult[]>;
+
+  /**
+   * Raises what is recorded for streams to floors read from the sinks, and returns what is recorded then.
+   * The higher place wins; at equal seq the floor's crc wins. With {@link START} as the floor this only reads.
+   * @throws {SyncError} `stream_owned_by_other` when the record names another producer.
+   */
+  raise(floors: readonly Floor[]): Promise<Place[]>;
+
+  /** The streams that a partition has records of: their places. */
+  streams(partition: number): Promise<Map<StreamId, Place>>;
+
+  /**
+   * Removes the first `count` elements of the lease's list if the lease is held and element `count` − 1 is the one with
+   * identity `last`; then sets the record of each stream in `resets` to its place where the record is at or above it.
+   * Returns false, having done nothing, when the lease is lost or the list begins otherwise.
+   */
+  trim(lease: Lease, count: number, last: Uint8Array, resets: readonly Reset[]): Promise<boolean>;
+
+  /**
+   * For each stream whose record is above its watermark while the list holds none of its elements (it is empty, or its
+   * head was pushed after that stream's last push): sets the record back to the watermark, so that the client is asked
+   * to send again. Does nothing when the lease is lost. Returns the streams that were set back.
+   */
+  heal(lease: Lease, watermarks: ReadonlyMap<StreamId, Place>): Promise<StreamId[]>;
+
+  /** Length, bytes and head of every partition's list for `sink`; index = partition. */
+  backlog(sink: string): Promise<Backlog[]>;
+
+  /** Forgets the records of streams in a partition; their elements, if any, stay. */
+  forget(partition: number, streams: readonly StreamId[]): Promise<void>;
+
+  /**
+   * Takes the lease of (sink, partition) for `ttlMs` with the token in `lease`; `holder` names this node.
+   * With `steal`, also from another holder: safe, because the sink is the fence. Returns the holder in the way, or
+   * undefined when the lease is taken. Works when the queue is full.
+   */
+  acquire(lease: Lease, holder: string, ttlMs: number, steal: 'steal' | 'wait'): Promise<string | undefined>;
+  /** Prolongs leases; index by index, whether it is still held. */
+  renew(leases: readonly Lease[], ttlMs: number): Promise<boolean[]>;
+  /** Gives leases back if they are still held. */
+  release(leases: readonly Lease[]): Promise<void>;
+
+  /** Whether frames are accepted now. */
+  readonly admission: Admission;
+  /** Calls `listener` on every change of {@link admission} and after every (re)connection; returns how to stop. */
+  watch(listener: (event: QueueEvent) => void): () => void;
+
+  close(): Promise<void>;
+}
+
+/** The half of a queue that slices use, in worker threads of their own. */
+export interface QueueReader {
+  /**
+   * The first elements of a list, oldest first: at most `limits.elements`, and no more than needed to reach
+   * `limits.bytes` (at least one when there is one).
+   */
+  fetch(sink: string, partition: number, limits: FetchLimits): Promise<Element[]>;
+  close(): Promise<void>;
+}
+
+export interface FetchLimits {
+  readonly elements: number;
+  readonly bytes: number;
+}
+
+/** What a queue is created with; recorded in it, and compared at every start. */
+export interface QueueSettings {
+  readonly partitions: number;
+  /** Names of all sinks, required ones first, and which are required. */
+  readonly sinks: readonly { readonly name: string; readonly required: boolean }[];
+  /** Digest of every table's `partitionBy`; empty when none is configured. */
+  readonly mapping: string;
+}
+
+/** A frame to store. */
+export interface AppendEntry {
+  readonly stream: StreamId;
+  readonly producer: string;
+  readonly seq: number;
+  readonly prev: number;
+  readonly crc: number;
+  /**
+   * The frame as it was sent, its header included. Of a frame that was refused at the door: its 24-byte header, followed
+   * by the msgpack map `{code, message}`; the slice makes it a dead letter.
+   */
+  readonly frame: Uint8Array;
+  readonly kind: ElementKind;
+}
+
+export type ElementKind = 'frame' | 'refusal';
+
+export interface AppendResult {
+  readonly verdict: Verdict | 'owned_by_other';
+  /** What is recorded for the stream after this frame. */
+  readonly stored: Place;
+}
+
+export interface Floor {
+  readonly partition: number;
+  readonly stream: StreamId;
+  readonly producer: string;
+  readonly place: Place;
+}
+
+export interface Reset {
+  readonly stream: StreamId;
+  readonly place: Place;
+}
+
+/** What lies in a list; encoded as `element.ts` says. */
+export interface Element {
+  /** Unique to one push: store time, ordinal and 8 random bytes. */
+  readonly identity: Uint8Array;
+  /** The queue's clock at the push, µs since the epoch; never below the partition's previous push. */
+  readonly storedAtUs: number;
+  /** Place of the push in its partition: 1, 2, 3, … */
+  readonly ordinal: number;
+  readonly kind: ElementKind;
+  readonly stream: StreamId;
+  readonly producer: string;
+  readonly frame: Uint8Array;
+}
+
+export interface Backlog {
+  readonly count: number;
+  /** Bytes of the elements; approximate after a roll-back of the queue. */
+  readonly bytes: number;
+  /** Store time of the head; undefined when the list is empty. */
+  readonly headStoredAtUs: number | undefined;
+}
+
+/** `open`, or held back with a reason for people: full, away, read-only, evicting. */
+export type Admission = { readonly state: 'open' } | { readonly state: 'held'; readonly reason: string };
+
+export type QueueEvent =
+  | { readonly type: 'connected' }
+  | { readonly type: 'admission'; readonly admission: Admission };

@@ -3,6 +3,8 @@ import type { Place, StreamId } from '../core/stream.ts';
 /**
  * Where a client keeps its frames until they are applied: in memory, or in a folder that survives the process.
  * A frame is durable here before it is sent, and is sent again byte for byte.
+ *
+ * One call of {@link append}, {@link reset} or {@link remember} runs at a time; a spool may count on that.
  */
 export interface Spool {
   /** What was there when the spool was opened. */
@@ -11,8 +13,13 @@ export interface Spool {
   append(frames: readonly SpooledFrame[]): Promise<void>;
   /** Notes that everything up to `place` in `partition` is applied; may be lost in a crash. */
   applied(partition: number, place: Place): void;
-  /** Forgets everything and begins a new stream. */
-  reset(stream: StreamId): Promise<void>;
+  /**
+   * Begins a new stream that holds `frames` and forgets everything else, in one step: after a crash there is either
+   * what was before or what is after, because frames that are carried over exist nowhere else.
+   */
+  reset(stream: StreamId, frames: readonly SpooledFrame[]): Promise<void>;
+  /** Keeps a note of the client's own across restarts, until the next one; survives {@link reset}. */
+  remember(note: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -23,6 +30,8 @@ export interface SpoolState {
   readonly assigned: ReadonlyMap<number, Place>;
   /** Frames that are not known to be applied, in order of seq within their partition. */
   readonly held: readonly SpooledFrame[];
+  /** What {@link Spool.remember} kept last. */
+  readonly note: string | undefined;
 }
 
 export interface SpooledFrame {

@@ -81,8 +81,7 @@ function* walk(schema: JsonSchema, path: readonly string[], required: boolean): 
 }
 
 function toEntry(schema: JsonSchema, path: readonly string[], required: boolean): OptionEntry {
-  const { type, properties, items, additionalProperties, enum: values, title: _title, pattern: _pattern, ...rest } = schema;
-  const { required: _required, ...meta } = rest;
+  const { type, title, pattern, properties, items, additionalProperties, required: inner, enum: values, ...meta } = schema;
   return { ...meta, path, required, kind: kindOf(schema), ...(values === undefined ? {} : { values }) };
 }
 

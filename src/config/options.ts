@@ -46,7 +46,7 @@ const sink = z.strictObject({
     description: 'Where changes are applied: `sqlite:` (a file in `data`), `sqlite:PATH`, or `mysql://user:password@host:3306/database` for MySQL and MariaDB.',
     env: 'SYNCLINE_SINK',
     secret: true,
-    fallback: 'sqlite:',
+    fallback: '`sqlite:`',
   }),
   urlFile: optionalText({ description: 'File that holds the URL, instead of `url`.', env: 'SYNCLINE_SINK_FILE' }),
   schema: z
@@ -97,7 +97,7 @@ export const optionsSchema = z.strictObject({
       description: '`sqlite:` (embedded, a file in `data`), `sqlite:PATH`, `redis://user:password@host:6379/0`, or `rediss://…` for Redis over TLS.',
       env: 'SYNCLINE_QUEUE',
       secret: true,
-      fallback: 'sqlite:',
+      fallback: '`sqlite:`',
     }),
     urlFile: optionalText({ description: 'File that holds the URL, instead of `url`.', env: 'SYNCLINE_QUEUE_FILE' }),
     partitions: integer([1, MAX_PARTITIONS], 16, {

@@ -50,12 +50,26 @@ export const ERRORS = {
   shutting_down: entry('connection', 'the server is stopping', 'connect again after the given time'),
   internal: entry('connection', 'the server failed to handle the frame', 'see the server log'),
 
+  // Doors.
+  listen_failed: entry('startup', 'the address to listen on cannot be used', 'see the message: choose another port or host, or stop who uses it'),
+  listen_unprotected: entry('startup', 'the server would listen beyond loopback without a token', 'set SYNCLINE_TOKEN or producers, or listen on 127.0.0.1'),
+
+  // The client.
+  server_unavailable: entry('transient', 'the server cannot be reached', 'check the url and that the server runs; the client keeps trying'),
+  wrong_producer: entry('connection', 'the token belongs to another producer than the one that was named', 'use the token of that producer, or name the right one'),
+  buffer_full: entry('transient', 'too many writes wait for room in the buffer of the client', 'await each write before the next'),
+  client_closed: entry('connection', 'the client is closed or has stopped', 'connect a new client'),
+  spool_unavailable: entry('transient', 'the folder of the spool cannot be written', 'free disk space; the client tries again and keeps what it has'),
+  spool_locked: entry('startup', 'another client uses this spool', 'give each client a folder of its own'),
+  spool_corrupt: entry('startup', 'a file of the spool is damaged where it had been durable', 'restore the folder, or move it away; then what it held is not sent'),
+
   // The queue.
   queue_unavailable: entry('transient', 'the queue cannot be reached', 'check that Redis runs and is reachable'),
   queue_full: entry('transient', 'the queue has no room', 'wait until it drains, or give it more memory or disk'),
   queue_readonly: entry('transient', 'the queue refuses writes now', 'Redis is a replica, loading, or cannot persist: see its log'),
   queue_evicting: entry('transient', 'Redis may evict queued changes', 'set maxmemory-policy noeviction'),
   queue_mismatch: entry('startup', 'the queue was created with other settings', 'use the recorded settings, or another prefix or folder'),
+  queue_unsuitable: entry('startup', 'the queue cannot keep the promise', 'see the message; docs/queue.md lists the requirements'),
   queue_locked: entry('startup', 'another process uses this embedded queue', 'stop the other server or use another data folder'),
   lease_lost: entry('transient', 'another node holds the lease', 'nothing to do: the other node applies'),
 

@@ -34,3 +34,8 @@ export interface Dialer {
   /** Resolves when connected. Rejects with the cause, also when `signal` is aborted. */
   connect(signal: AbortSignal): Promise<Connection>;
 }
+
+/** Whether only this machine can reach an address that is listened on. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+}

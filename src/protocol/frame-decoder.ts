@@ -94,10 +94,10 @@ export class FrameDecoder {
     const first = this.#parts[0]!;
     const start = this.#offset;
     if (first.length - start >= count) {
-      this.#offset += count;
+      const end = start + count;
       this.#bufferedBytes -= count;
-      this.#dropUsed(this.#offset === first.length ? 1 : 0, this.#offset);
-      return start === 0 && first.length === count ? first : first.subarray(start, start + count);
+      this.#dropUsed(end === first.length ? 1 : 0, end === first.length ? 0 : end);
+      return start === 0 && first.length === count ? first : first.subarray(start, end);
     }
     const joined = Buffer.allocUnsafeSlow(count);
     let filled = 0;
@@ -120,12 +120,8 @@ export class FrameDecoder {
 
   #dropUsed(partCount: number, offset: number): void {
     if (this.#bufferedBytes === 0) return this.#clear();
-    if (partCount === 0) {
-      this.#offset = offset;
-      return;
-    }
-    this.#parts.splice(0, partCount);
-    this.#offset = this.#parts.length === 0 || offset === this.#parts[0]!.length ? 0 : offset;
+    if (partCount > 0) this.#parts.splice(0, partCount);
+    this.#offset = offset;
   }
 
   /** Appends a small chunk to memory of our own, which doubles with what was received. */

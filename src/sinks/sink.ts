@@ -128,7 +128,7 @@ export interface SinkTransaction {
   rollback(): Promise<void>;
 }
 
-/** Rows of one shape, written together; all keys in a group of an `independent` table are distinct. */
+/** Rows of one shape, written together. No key occurs twice, except where the sink keeps `history`. */
 export interface WriteGroup {
   readonly shape: Shape;
   readonly rows: readonly Row[];
@@ -141,8 +141,10 @@ export interface Table {
   readonly key: readonly string[];
   readonly columns: readonly string[];
   /**
-   * Whether rows with different keys can never decide about one another: no foreign key in or out, no second unique
-   * index, no CHECK, no trigger. Only changes of such tables are folded and sorted.
+   * Whether rows with different keys can never decide about one another, and a checked row can be refused for nothing but
+   * its key being there or not, or too few columns: no foreign key in or out, no second unique index, no CHECK, no
+   * trigger here or elsewhere that could touch it, no column that the database computes (generated, ON UPDATE, a default
+   * that reads other columns). Only changes of such tables are folded, sorted and moved past those of others.
    */
   readonly independent: boolean;
   /** Checks operation, key and column names; the result is cached by the table. */

@@ -1,0 +1,44 @@
+/** Writes the pages that come from the code. `test/tidy/generated-docs.test.ts` checks that they are up to date. */
+import { writeFileSync } from 'node:fs';
+import { jsonSchema } from '../src/config/catalogue.ts';
+import { configurationPage } from '../src/config/document.ts';
+import { ERRORS, type ErrorKind } from '../src/core/errors.ts';
+
+const ROOT = new URL('..', import.meta.url);
+
+/** Every generated file: its path in the repository and what it holds. */
+export function generatedDocs(): ReadonlyMap<string, string> {
+  return new Map([
+    ['docs/configuration.md', configurationPage()],
+    ['docs/syncline.schema.json', `${JSON.stringify(jsonSchema(), null, 2)}\n`],
+    ['docs/errors.md', errorsPage()],
+  ]);
+}
+
+const KINDS: Readonly<Record<ErrorKind, string>> = {
+  startup: 'The configuration and the world disagree. The process says so and ends with exit code 1.',
+  connection: 'The peer broke the protocol or may not go on. Sent as ERROR, then the connection closes; nobody else is touched.',
+  transient: 'The world is in the way. What was begun is rolled back and tried again, with growing pauses, for ever; it never becomes a dead letter.',
+  blocked: 'A change that a change in another partition may still make possible. Tried again until every other partition has passed it; then it is permanent.',
+  permanent: 'This change cannot be applied as it is. It becomes a dead letter, is reported with REJECTED, and the other changes go on.',
+};
+
+function errorsPage(): string {
+  const sections = (Object.keys(KINDS) as ErrorKind[]).map((kind) => {
+    const rows = Object.entries(ERRORS)
+      .filter(([, error]) => error.kind === kind)
+      .map(([code, { meaning, remedy }]) => `| \`${code}\` | ${meaning} | ${remedy} |`);
+    return `## ${kind}\n\n${KINDS[kind]}\n\n| code | what it means | what to do |\n|---|---|---|\n${rows.join('\n')}\n`;
+  });
+  return `<!-- Generated from src/core/errors.ts by scripts/generate-docs.ts; edit there. -->
+# Errors
+
+Every error has a code, a stable string that appears in logs, on the wire, in dead letters and in what the commands print. Its
+kind says what Syncline does about it.
+
+${sections.join('\n')}`;
+}
+
+if (import.meta.main) {
+  for (const [path, text] of generatedDocs()) writeFileSync(new URL(path, ROOT), text);
+}

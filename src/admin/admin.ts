@@ -1,0 +1,224 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { messageOf, SyncError } from '../core/errors.ts';
+import { isLoopback } from '../core/network.ts';
+import type { Logger } from './log.ts';
+import type { Metrics } from './metrics.ts';
+import { obstacles } from './readiness.ts';
+import type { AdminState } from './state.ts';
+import { readStatus } from './status.ts';
+
+/** Health, metrics and status over HTTP. */
+export interface Admin {
+  /** @throws {SyncError} `listen_unprotected` beyond loopback without a token; `listen_failed` when an address cannot be used. */
+  start(): Promise<void>;
+  /** Where it listens, once {@link start} has resolved. */
+  readonly address: Address;
+  /** Where the second listener listens, if there is one. */
+  readonly healthAddress: Address | undefined;
+  close(): Promise<void>;
+}
+
+export interface AdminOptions {
+  readonly admin: Address & {
+    /** What everything but health asks for, as `Authorization: Bearer …`. Needed beyond loopback. */
+    readonly token?: string | undefined;
+  };
+  /** A second listener that serves `/health/*` only: it may be open to others, because health tells nothing but its status. */
+  readonly health: Address | undefined;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a request comes to. */
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+type Route = () => Answer | Promise<Answer>;
+
+const MAX_CONNECTIONS = 100;
+const MAX_HEADER_BYTES = 8 * 1024;
+const MAX_HEADERS = 50;
+const HEADERS_TIMEOUT_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 10_000;
+const IDLE_TIMEOUT_MS = 15_000;
+/** Node looks at the timeouts this often; its default of 30 s would make them that imprecise. */
+const TIMEOUT_CHECK_MS = 1_000;
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+export function createAdmin(options: AdminOptions, state: AdminState, metrics: Metrics, log: Logger): Admin {
+  const { admin } = options;
+  const open = healthRoutes(state);
+  const guarded: Record<string, Route> = {
+    '/metrics': async () => ({ status: 200, type: metrics.contentType, body: await metrics.render() }),
+    '/api/v1/status': async () => json(200, await readStatus(state)),
+  };
+  const main = listenerOf(async (request, path) => {
+    const route = open[path] ?? (Object.hasOwn(guarded, path) ? (refusalOf(request, admin) ?? guarded[path]) : undefined);
+    return route === undefined ? problem(404, 'not found', 'see /health/live, /health/ready, /metrics and /api/v1/status') : await route();
+  }, log);
+  const health =
+    options.health && listenerOf(async (_, path) => open[path]?.() ?? problem(404, 'not found', 'see /health/live and /health/ready'), log);
+
+  return {
+    async start() {
+      if (!isLoopback(admin.host) && admin.token === undefined) {
+        throw new SyncError(
+          'listen_unprotected',
+          `admin would listen on ${admin.host}, which others can reach, without a token; set listen.admin.token, or listen on 127.0.0.1`,
+        );
+      }
+      await listen(main, admin);
+      if (health === undefined || options.health === undefined) return;
+      await listen(health, options.health).catch(async (error: unknown) => {
+        await stop(main);
+        throw error;
+      });
+    },
+    get address() {
+      return addressOf(main);
+    },
+    get healthAddress() {
+      return health && addressOf(health);
+    },
+    async close() {
+      await Promise.all([stop(main), health && stop(health)]);
+    },
+  };
+}
+
+/** They answer without a token, so their bodies say no more than the status code does. */
+function healthRoutes(state: AdminState): Record<string, Route | undefined> {
+  return Object.assign(Object.create(null) as Record<string, Route>, {
+    '/health/live': () => json(200, { status: 'live' }),
+    '/health/ready': () => {
+      const ready = obstacles(state.queue(), state.partitions()).length === 0;
+      return ready ? json(200, { status: 'ready' }) : json(503, { status: 'not ready' });
+    },
+  });
+}
+
+/** Why this request may not see what is guarded; undefined when it may. */
+function refusalOf(request: IncomingMessage, { host, token }: AdminOptions['admin']): Route | undefined {
+  // A page in somebody's browser can reach loopback under a name that its owner points here; that name is in Host.
+  if (isLoopback(host) && !isLoopback(hostNameOf(request.headers.host))) {
+    return () => problem(403, 'wrong host', 'address this server as localhost or 127.0.0.1');
+  }
+  if (token === undefined || sameText(request.headers.authorization ?? '', `Bearer ${token}`)) return undefined;
+  return () => ({
+    ...problem(401, 'token needed', 'send the admin token as Authorization: Bearer'),
+    headers: { 'www-authenticate': 'Bearer' },
+  });
+}
+
+/** The name in a Host header, without port and brackets. */
+function hostNameOf(header: string | undefined): string {
+  return (header ?? '')
+    .toLowerCase()
+    .replace(/:\d*$/, '')
+    .replace(/^\[(.*)\]$/, '$1');
+}
+
+/** Takes the same time wherever the texts differ. */
+function sameText(a: string, b: string): boolean {
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}
+
+function listenerOf(answer: (request: IncomingMessage, path: string) => Promise<Answer>, log: Logger): Server {
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+      keepAliveTimeout: HEADERS_TIMEOUT_MS,
+    },
+    (request, response) => {
+      if (request.method !== 'GET')
+        return send(request, response, { ...problem(405, 'method not allowed', 'use GET'), headers: { allow: 'GET' } });
+      const path = (request.url ?? '').split('?', 1)[0] as string;
+      answer(request, path).then(
+        (result) => send(request, response, result),
+        (error: unknown) => {
+          log.error({ path, reason: messageOf(error) }, 'admin request failed');
+          send(
+            request,
+            response,
+            path.startsWith('/health/') ? json(503, { status: 'not ready' }) : problem(500, 'internal error', 'see the log of the server'),
+          );
+        },
+      );
+    },
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  server.maxHeadersCount = MAX_HEADERS;
+  server.setTimeout(IDLE_TIMEOUT_MS);
+  server.on('clientError', (_, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    else socket.destroy();
+  });
+  return server;
+}
+
+function send(request: IncomingMessage, response: ServerResponse, { status, type, body, headers }: Answer): void {
+  // Nobody reads bodies here: whoever sends one gets the answer and no further request on the connection.
+  const hasBody = request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...(hasBody ? { connection: 'close' } : {}),
+    ...headers,
+  });
+  response.end(body);
+}
+
+function json(status: number, value: unknown): Answer {
+  return { status, type: JSON_TYPE, body: `${JSON.stringify(value)}\n` };
+}
+
+/** RFC 9457. */
+function problem(status: number, title: string, detail: string): Answer {
+  return { status, type: 'application/problem+json', body: `${JSON.stringify({ title, status, detail })}\n` };
+}
+
+async function listen(server: Server, { host, port }: Address): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const fail = (error: Error) =>
+    reject(
+      new SyncError('listen_failed', `admin cannot listen on ${host}:${port}: ${error.message}; choose another address or port`, {
+        cause: error,
+      }),
+    );
+  server.once('error', fail);
+  server.listen({ host, port }, () => {
+    server.off('error', fail);
+    resolve();
+  });
+  await promise;
+}
+
+async function stop(server: Server): Promise<void> {
+  if (!server.listening) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.close(() => resolve());
+  server.closeAllConnections();
+  await promise;
+}
+
+function addressOf(server: Server): Address {
+  const address = server.address() as AddressInfo | null;
+  if (address === null) throw new Error('admin does not listen yet');
+  return { host: address.address, port: address.port };
+}

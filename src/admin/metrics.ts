@@ -1,0 +1,150 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { ERRORS } from '../core/errors.ts';
+import { withDeadline } from './deadline.ts';
+import { addProcessMetrics } from './process-metrics.ts';
+import type { AdminState } from './state.ts';
+import { lagOf } from './status.ts';
+
+/**
+ * The metrics of a node. Counters are moved by calls as things happen; gauges read {@link AdminState} when somebody
+ * scrapes. Labels come from the catalogue of error codes and the number of partitions, so there is a bound on series.
+ */
+export interface Metrics {
+  /** Frames that the queue stored, and their bytes. */
+  stored(frames: number, bytes: number): void;
+  sliceFinished(slice: FinishedSlice): void;
+  /** A connection was refused or ended with an error `code`. */
+  connectionRefused(code: string): void;
+  readonly contentType: string;
+  /** Everything, as Prometheus reads it. */
+  render(): Promise<string>;
+}
+
+/** What metrics need of a slice's result. */
+export interface FinishedSlice {
+  readonly outcome: 'applied' | 'blocked' | 'failed';
+  readonly error: { readonly code: string } | undefined;
+  readonly stats: {
+    readonly elements: number;
+    readonly changes: number;
+    readonly deadLetters: number;
+    readonly fetchMs: number;
+    readonly applyMs: number;
+  };
+}
+
+/** Reasons to hold producers back that have a series of their own. */
+const HELD_REASONS = ['queue_full', 'queue_unavailable', 'queue_readonly', 'queue_evicting', 'other'] as const;
+
+/** Slices take from under a millisecond (SQLite, few rows) to a second (a large transaction on a slow disk). */
+const SLICE_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+export function createMetrics(state: AdminState): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  addProcessMetrics(registry);
+  addStateGauges(registry, state);
+  const counter = <T extends string = never>(name: string, help: string, labelNames: readonly T[] = []) =>
+    new Counter({ name: `syncline_${name}`, help, labelNames, registers });
+
+  const storedFrames = counter('stored_frames_total', 'Frames that the queue stored.');
+  const storedBytes = counter('stored_bytes_total', 'Bytes of the frames that the queue stored.');
+  const appliedChanges = counter('applied_changes_total', 'Changes that were committed to the sink, dead letters included.');
+  const appliedBatches = counter('applied_batches_total', 'Batches that were committed to the sink.');
+  const deadLetters = counter('dead_letters_total', 'Changes that became dead letters.');
+  const sliceRetries = counter('slice_retries_total', 'Slices that failed and are tried again, by error code.', ['code']);
+  const refused = counter('connections_refused_total', 'Connections that were refused or ended by the server, by error code.', ['reason']);
+  const sliceSeconds = new Histogram({
+    name: 'syncline_slice_seconds',
+    help: 'Time of a slice from fetch to commit, in seconds, by outcome.',
+    labelNames: ['outcome'],
+    buckets: SLICE_SECONDS,
+    registers,
+  });
+
+  return {
+    stored(frames, bytes) {
+      storedFrames.inc(frames);
+      storedBytes.inc(bytes);
+    },
+    sliceFinished({ outcome, error, stats }) {
+      appliedChanges.inc(stats.changes);
+      appliedBatches.inc(stats.elements);
+      deadLetters.inc(stats.deadLetters);
+      sliceSeconds.observe({ outcome }, (stats.fetchMs + stats.applyMs) / 1000);
+      if (outcome === 'failed') sliceRetries.inc({ code: knownCode(error?.code) });
+    },
+    connectionRefused: (code) => refused.inc({ reason: knownCode(code) }),
+    contentType: registry.contentType,
+    render: () => registry.metrics(),
+  };
+}
+
+function addStateGauges(registry: Registry, state: AdminState): void {
+  const registers = [registry];
+  new Gauge({
+    name: 'syncline_lag_batches',
+    help: 'Batches that are stored and not applied, by partition.',
+    labelNames: ['partition'],
+    registers,
+    collect() {
+      for (const { partition, batches } of state.partitions()) this.set({ partition }, batches);
+    },
+  });
+  new Gauge({
+    name: 'syncline_lag_seconds',
+    help: 'Age of the oldest batch that is stored and not applied, by partition.',
+    labelNames: ['partition'],
+    registers,
+    collect() {
+      for (const { partition, oldestAgeMs } of state.partitions()) this.set({ partition }, oldestAgeMs / 1000);
+    },
+  });
+  new Gauge({
+    name: 'syncline_queue_bytes',
+    help: 'Bytes that wait in the queue.',
+    registers,
+    collect() {
+      this.set(lagOf(state.partitions()).bytes);
+    },
+  });
+  new Gauge({
+    name: 'syncline_credit_held',
+    help: '1 while producers are held back for this reason.',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      const held = heldReason(state.queue().held);
+      for (const reason of HELD_REASONS) this.set({ reason }, reason === held ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'syncline_sessions',
+    help: 'Connections of producers that are open.',
+    registers,
+    collect() {
+      this.set(state.sessions().open);
+    },
+  });
+  new Gauge({
+    name: 'syncline_dead_letters_open',
+    help: 'Dead letters that nobody has dealt with; missing while the sink cannot be read.',
+    registers,
+    async collect() {
+      const open = await withDeadline(state.deadLetters()).catch(() => undefined);
+      if (open === undefined) this.remove();
+      else this.set(open);
+    },
+  });
+}
+
+/** Labels are bounded: what is not in the catalogue counts as `other`. */
+function knownCode(code: string | undefined): string {
+  return code !== undefined && Object.hasOwn(ERRORS, code) ? code : 'other';
+}
+
+/** `held` reads `code: message`. */
+function heldReason(held: string | undefined): (typeof HELD_REASONS)[number] | undefined {
+  if (held === undefined) return undefined;
+  return HELD_REASONS.find((reason) => held.startsWith(`${reason}:`)) ?? 'other';
+}

@@ -1,0 +1,54 @@
+/**
+ * What the admin server tells about a running node: snapshots, taken when somebody asks. The composition root fills
+ * this in. Functions answer at once from what is known; those that return promises may ask a database, and may reject.
+ */
+export interface AdminState {
+  readonly node: string;
+  readonly version: string;
+  uptimeMs(): number;
+  queue(): QueueState;
+  /** Every partition once, in order. */
+  partitions(): readonly PartitionState[];
+  sessions(): SessionsState;
+  sinks(): readonly SinkState[];
+  /** How many dead letters are open, over all sinks. */
+  deadLetters(): Promise<number>;
+}
+
+export interface QueueState {
+  /** What kind of queue, for people: `redis`, `sqlite`. Never its URL. */
+  readonly kind: string;
+  /** Why producers are held back, as `code: message`; undefined while frames are accepted. */
+  readonly held: string | undefined;
+  /** Why the last append or probe failed; undefined when it succeeded. */
+  readonly failure: string | undefined;
+}
+
+export interface PartitionState {
+  readonly partition: number;
+  readonly state: 'applying' | 'waiting-for-lease' | 'retrying' | 'blocked';
+  /** For people; may be empty. */
+  readonly detail: string;
+  /** Batches that are stored and not applied. */
+  readonly batches: number;
+  readonly bytes: number;
+  /** Age of the oldest of them; 0 when there is none. */
+  readonly oldestAgeMs: number;
+  /** For how long batches have been waiting without any being applied; 0 when none wait. See {@link StallWatch}. */
+  readonly stalledMs: number;
+}
+
+export interface SessionsState {
+  readonly open: number;
+  /** By name of producer. */
+  readonly producers: Readonly<Record<string, number>>;
+}
+
+export interface SinkState {
+  readonly name: string;
+  /** What kind of sink, for people: `mariadb`, `sqlite`. Never its URL. */
+  readonly kind: string;
+  readonly guarantee: 'exactly once' | 'at least once';
+  /** Why it cannot be used now, as `code: message`; undefined when nothing is known against it. */
+  readonly failure: string | undefined;
+}

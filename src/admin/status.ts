@@ -1,0 +1,67 @@
+import { messageOf } from '../core/errors.ts';
+import { obstacles } from './readiness.ts';
+import type { AdminState, PartitionState, QueueState, SessionsState, SinkState } from './state.ts';
+import { withDeadline } from './deadline.ts';
+
+/** What `GET /api/v1/status` answers, and `syncline status` shows. */
+export interface Status {
+  readonly node: string;
+  readonly version: string;
+  readonly uptimeMs: number;
+  readonly ready: boolean;
+  /** Why it is not ready, for people. */
+  readonly obstacles: readonly string[];
+  readonly queue: {
+    readonly kind: string;
+    readonly admission: 'open' | 'held';
+    /** Why producers are held back, or why the last append failed. */
+    readonly detail?: string;
+    readonly batches: number;
+    readonly bytes: number;
+  };
+  /** What is stored and not applied, over all partitions. */
+  readonly lag: { readonly batches: number; readonly ms: number };
+  readonly partitions: readonly PartitionState[];
+  readonly sessions: SessionsState;
+  readonly sinks: readonly (Omit<SinkState, 'failure'> & { readonly failure?: string })[];
+  /** `open` is missing, and `failure` says why, while it cannot be read. */
+  readonly deadLetters: { readonly open?: number; readonly failure?: string };
+}
+
+export async function readStatus(state: AdminState): Promise<Status> {
+  const [queue, partitions] = [state.queue(), state.partitions()];
+  const found = obstacles(queue, partitions);
+  const lag = lagOf(partitions);
+  return {
+    node: state.node,
+    version: state.version,
+    uptimeMs: Math.round(state.uptimeMs()),
+    ready: found.length === 0,
+    obstacles: found,
+    queue: queueStatus(queue, lag),
+    lag: { batches: lag.batches, ms: lag.ms },
+    partitions,
+    sessions: state.sessions(),
+    sinks: state.sinks().map(({ failure, ...sink }) => (failure === undefined ? sink : { ...sink, failure })),
+    deadLetters: await withDeadline(state.deadLetters()).then(
+      (open) => ({ open }),
+      (error: unknown) => ({ failure: messageOf(error) }),
+    ),
+  };
+}
+
+/** Sums over all partitions; the age is that of the oldest batch anywhere. */
+export function lagOf(partitions: readonly PartitionState[]): { readonly batches: number; readonly bytes: number; readonly ms: number } {
+  let [batches, bytes, ms] = [0, 0, 0];
+  for (const partition of partitions) {
+    batches += partition.batches;
+    bytes += partition.bytes;
+    ms = Math.max(ms, partition.oldestAgeMs);
+  }
+  return { batches, bytes, ms };
+}
+
+function queueStatus({ kind, held, failure }: QueueState, { batches, bytes }: ReturnType<typeof lagOf>): Status['queue'] {
+  const detail = held ?? failure;
+  return { kind, admission: held === undefined ? 'open' : 'held', ...(detail === undefined ? {} : { detail }), batches, bytes };
+}

@@ -1,0 +1,48 @@
+/**
+ * Composition root of a worker thread: opens a queue reader and a sink of its own, and runs the slices it is given.
+ */
+import { workerData } from 'node:worker_threads';
+import { runSlice, type SliceContext } from './apply/slice.ts';
+import type { SliceResult, SliceTask } from './apply/task.ts';
+import { partitionByOf, type Config } from './config/config.ts';
+import { systemClock } from './core/clock.ts';
+import { openQueueReader } from './queue/open.ts';
+import { openSink } from './sinks/registry.ts';
+
+/** How often idle database connections are used, so that the server's idle timeout ends those of frozen holders only. */
+const KEEP_ALIVE_MS = 5_000;
+/** How old the schema gets while slices run; a change that does not fit has it read at once. */
+const SCHEMA_MAX_AGE_MS = 15_000;
+/** A slice stops at its next commit after this time, so that one partition does not keep a thread from the others. */
+const SLICE_BUDGET_MS = 2_000;
+
+const config = workerData as Config;
+const context = openContext();
+let usedSinceRefresh = false;
+
+/** What the pool calls. */
+export async function runTask(task: SliceTask): Promise<SliceResult> {
+  usedSinceRefresh = true;
+  return runSlice(task, await context);
+}
+
+/** Opening connects nowhere: whatever is away is met by the first slice, as a failure that is tried again. */
+async function openContext(): Promise<SliceContext> {
+  const [sinkConfig] = config.sinks;
+  const sink = await openSink({ ...sinkConfig, clock: systemClock, folder: config.data });
+  // Whoever is away now is met again by the next slice, which reports it.
+  setInterval(() => void sink.keepAlive().catch(() => {}), KEEP_ALIVE_MS).unref();
+  setInterval(() => {
+    if (usedSinceRefresh) void sink.refreshSchema().catch(() => {});
+    usedSinceRefresh = false;
+  }, SCHEMA_MAX_AGE_MS).unref();
+  return {
+    queue: await openQueueReader(config.queue, { folder: config.data }),
+    sink,
+    clock: systemClock,
+    partitionCount: config.queue.partitions,
+    partitionBy: partitionByOf(config),
+    maxFrameBytes: config.ingest.maxFrameBytes,
+    budgetMs: SLICE_BUDGET_MS,
+  };
+}

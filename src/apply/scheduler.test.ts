@@ -1,0 +1,236 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SyncError } from '../core/errors.ts';
+import { systemRandom } from '../core/random.ts';
+import { children, createApplyWorld, items, parents, STREAM_A, StreamWriter, type ApplyWorld } from '../../test/support/apply-world.ts';
+import { Scheduler, settledUpTo, type SchedulerOptions } from './scheduler.ts';
+import { runSlice } from './slice.ts';
+import type { SliceResult, SliceRunner, StreamMove } from './task.ts';
+
+const PARTITIONS = 4;
+
+let world: ApplyWorld;
+let scheduler: Scheduler;
+let moves: { partition: number; move: StreamMove }[];
+let states: string[];
+let running: number;
+let mostRunning: number;
+
+/** Runs slices in place, and watches how many there are. */
+const inPlace: SliceRunner = {
+  async run(task) {
+    mostRunning = Math.max(mostRunning, ++running);
+    try {
+      return await runSlice(task, world.context);
+    } finally {
+      running--;
+    }
+  },
+  close: async () => {},
+};
+
+beforeEach(async () => {
+  world = await createApplyWorld(PARTITIONS);
+  moves = [];
+  states = [];
+  running = 0;
+  mostRunning = 0;
+});
+
+afterEach(() => scheduler.close());
+
+function start(options: Partial<SchedulerOptions> = {}): Scheduler {
+  scheduler = new Scheduler({
+    queue: world.queue,
+    sink: world.sink,
+    runner: inPlace,
+    clock: world.clock,
+    random: systemRandom,
+    node: 'n1',
+    leaseMs: 3000,
+    takeover: 'wait',
+    limits: { elements: 256, bytes: 1 << 20 },
+    maxConcurrency: 2,
+    events: {
+      moved: (partition, move) => moves.push({ partition, move }),
+      finished: () => {},
+      stateChanged: (partition, state) => states.push(`${partition} ${state}`),
+      refused: () => {},
+      backlog: () => {},
+    },
+    ...options,
+  });
+  scheduler.start();
+  return scheduler;
+}
+
+const counts = async () => (await world.queue.backlog('main')).map(({ count }) => count);
+const ids = (table: string) => world.store.read(table).map(({ id }) => id);
+
+describe('the scheduler', () => {
+  test('applies what was there before it started', async () => {
+    for (let p = 0; p < PARTITIONS; p++) await new StreamWriter(world.queue, p).append(items('insert', [p, 'x']));
+    start();
+    await world.clock.advance(100);
+    expect(ids('item')).toEqual([0, 1, 2, 3]);
+    expect(await counts()).toEqual([0, 0, 0, 0]);
+  });
+
+  test('runs no more slices at once than allowed, and one per partition', async () => {
+    for (let p = 0; p < PARTITIONS; p++) {
+      const writer = new StreamWriter(world.queue, p);
+      for (let i = 0; i < 10; i++) await writer.append(items('upsert', [p, String(i)]));
+    }
+    start({ limits: { elements: 3, bytes: 1 << 20 } });
+    await world.clock.advance(200);
+    expect(mostRunning).toBe(2);
+    expect(await counts()).toEqual([0, 0, 0, 0]);
+    expect(moves.filter(({ partition }) => partition === 0).map(({ move }) => move.after.seq).filter((seq) => seq > 0)).toEqual([3, 6, 9, 10]);
+  });
+
+  test('applies at once when it is woken', async () => {
+    start();
+    await world.clock.advance(50);
+    await new StreamWriter(world.queue, 2).append(items('insert', [1, 'x']));
+    scheduler.wake(2);
+    await world.clock.settle();
+    expect(ids('item')).toEqual([1]);
+  });
+
+  test('finds within a second what another node appended', async () => {
+    start();
+    await world.clock.advance(50);
+    await new StreamWriter(world.queue, 2).append(items('insert', [1, 'x']));
+    await world.clock.advance(1100);
+    expect(ids('item')).toEqual([1]);
+  });
+
+  test('tries again for ever when the sink is away, and tells once', async () => {
+    let away = true;
+    const runner: SliceRunner = { ...inPlace, run: (task) => (away ? Promise.resolve(FAILED) : inPlace.run(task)) };
+    await new StreamWriter(world.queue, 1).append(items('insert', [1, 'x']));
+    start({ runner });
+    await world.clock.advance(20_000);
+    expect(states.filter((state) => state === '1 retrying')).toHaveLength(1);
+    expect(ids('item')).toEqual([]);
+    away = false;
+    await world.clock.advance(1100);
+    expect(ids('item')).toEqual([1]);
+    expect(states.at(-1)).toMatch(/applying$/);
+  });
+
+  test('asks for what the queue lost: a wiped queue heals through the floor', async () => {
+    const writer = new StreamWriter(world.queue, 0);
+    await writer.append(items('insert', [1, 'x']));
+    start();
+    await world.clock.advance(100);
+    // Stored, but lost before it was applied.
+    await world.queue.raise([{ partition: 0, stream: STREAM_A, producer: 'test', place: { seq: 5, crc: 5 } }]);
+    scheduler.heal(0);
+    await world.clock.settle();
+    const [stored] = await world.queue.raise([{ partition: 0, stream: STREAM_A, producer: 'test', place: { seq: 0, crc: 0 } }]);
+    expect(stored).toEqual({ seq: 1, crc: writer.crc });
+  });
+
+  test('waits for a lease that another node holds, and takes it when it runs out', async () => {
+    await world.queue.acquire({ sink: 'main', partition: 0, token: 'ff'.repeat(16) }, 'n2', 2000, 'wait');
+    await new StreamWriter(world.queue, 0).append(items('insert', [1, 'x']));
+    start();
+    await world.clock.advance(500);
+    expect(ids('item')).toEqual([]);
+    expect(scheduler.snapshot()[0]).toMatchObject({ state: 'waiting-for-lease', detail: 'held by n2' });
+    await world.clock.advance(3000);
+    expect(ids('item')).toEqual([1]);
+  });
+
+  test('takes the lease at once where it is the only node', async () => {
+    await world.queue.acquire({ sink: 'main', partition: 0, token: 'ff'.repeat(16) }, 'n1', 60_000, 'wait');
+    await new StreamWriter(world.queue, 0).append(items('insert', [1, 'x']));
+    start({ takeover: 'steal' });
+    await world.clock.advance(50);
+    expect(ids('item')).toEqual([1]);
+  });
+
+  test('stops applying a partition whose lease another node took', async () => {
+    start();
+    await world.clock.advance(50);
+    await world.queue.acquire({ sink: 'main', partition: 0, token: 'ff'.repeat(16) }, 'n2', 60_000, 'steal');
+    await world.clock.advance(1100);
+    await new StreamWriter(world.queue, 0).append(items('insert', [1, 'x']));
+    scheduler.wake(0);
+    await world.clock.advance(2000);
+    expect(ids('item')).toEqual([]);
+    expect(states).toContain('0 waiting-for-lease');
+  });
+
+  test('gives its leases back when it closes, so that the next node need not wait', async () => {
+    start();
+    await world.clock.advance(50);
+    await scheduler.close();
+    expect(await world.queue.acquire({ sink: 'main', partition: 0, token: 'ee'.repeat(16) }, 'n2', 1000, 'wait')).toBeUndefined();
+    expect(world.clock.timerCount).toBe(0);
+  });
+});
+
+describe('a change that depends on another partition', () => {
+  test('waits for it and is applied', async () => {
+    await new StreamWriter(world.queue, 0).append(children('insert', [10, 77]));
+    await new StreamWriter(world.queue, 1).append(parents('insert', [77]));
+    start({ maxConcurrency: 1 });
+    await world.clock.advance(2000);
+    expect(ids('child')).toEqual([10]);
+    expect(await world.sink.deadLetters.count()).toBe(0);
+  });
+
+  test('is a dead letter when all others have passed it', async () => {
+    await new StreamWriter(world.queue, 0).append(children('insert', [10, 77]));
+    await new StreamWriter(world.queue, 1).append(parents('insert', [78]));
+    start();
+    await world.clock.advance(3000);
+    expect(await counts()).toEqual([0, 0, 0, 0]);
+    expect(await world.sink.deadLetters.list({ limit: 5 })).toEqual([expect.objectContaining({ code: 'foreign_key', key: '[10]' })]);
+  });
+
+  test('two partitions that wait for one another both end', async () => {
+    await new StreamWriter(world.queue, 0).append(children('insert', [10, 77]));
+    await new StreamWriter(world.queue, 1).append(children('insert', [11, 78]));
+    start();
+    await world.clock.advance(5000);
+    expect(await counts()).toEqual([0, 0, 0, 0]);
+    expect(await world.sink.deadLetters.count()).toBe(2);
+  });
+});
+
+describe('how far others have passed', () => {
+  const head = (headStoredAtUs: number | undefined) => ({ count: headStoredAtUs === undefined ? 0 : 1, bytes: 0, headStoredAtUs });
+
+  test('is all that was fetched where nobody else has anything', () => {
+    expect(settledUpTo(1, [head(undefined), head(50), head(undefined)], 50, 90)).toBe(90);
+  });
+
+  test('is nothing while an older element waits elsewhere', () => {
+    expect(settledUpTo(1, [head(49), head(50), head(undefined)], 50, 90)).toBe(0);
+  });
+
+  test('ends before the oldest element elsewhere', () => {
+    expect(settledUpTo(1, [head(60), head(50), head(undefined)], 50, 90)).toBe(59);
+  });
+
+  test('orders equal times by partition, so that one of two goes first', () => {
+    expect(settledUpTo(0, [head(50), head(50)], 50, 50)).toBe(50);
+    expect(settledUpTo(1, [head(50), head(50)], 50, 50)).toBe(0);
+  });
+});
+
+const FAILED: SliceResult = {
+  outcome: 'failed',
+  count: 0,
+  last: undefined,
+  more: true,
+  moves: [],
+  resets: [],
+  blockedAtUs: undefined,
+  fetchedAtUs: 0,
+  refused: [],
+  error: { code: new SyncError('sink_unavailable', 'x').code, message: 'away' },
+  stats: { elements: 0, changes: 0, bytes: 0, deadLetters: 0, fetchMs: 0, applyMs: 0, newestStoredAtUs: 0 },
+};

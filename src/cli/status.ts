@@ -1,0 +1,84 @@
+import type { Status } from '../admin/status.ts';
+import { loadConfig } from '../config/load.ts';
+import { messageOf } from '../core/errors.ts';
+import { EXIT, integerFlag, parseFlags, UsageError, type Command, type Terminal } from './command.ts';
+import { count, duration, printable, size, textTable } from './text.ts';
+
+export const status: Command = { name: 'status', summary: 'show queue, lag, sessions and dead letters of a running server', help, run };
+
+const TIMEOUT_MS = 10_000;
+
+async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { values, positionals } = parseFlags(args, {
+    json: { type: 'boolean', default: false },
+    url: { type: 'string' },
+    config: { type: 'string', short: 'c' },
+    timeout: { type: 'string' },
+  });
+  if (positionals.length > 0) throw new UsageError(`status takes no ${positionals[0]}.`);
+  const url = values.url ?? adminUrl(values.config, terminal);
+  const timeoutMs = integerFlag('timeout', values.timeout, TIMEOUT_MS / 1000, [1, 600]) * 1000;
+  let answer: Status;
+  try {
+    answer = await fetchStatus(url, AbortSignal.any([AbortSignal.timeout(timeoutMs), terminal.stop]));
+  } catch (error) {
+    terminal.err(`syncline: no status from ${url}: ${reasonOf(error)}; is the server running, and is this its admin address?\n`);
+    return EXIT.unreachable;
+  }
+  terminal.out(values.json ? `${JSON.stringify(answer, null, 2)}\n` : describeStatus(answer));
+  return EXIT.ok;
+}
+
+/** Where the server of this configuration listens. */
+function adminUrl(file: string | undefined, terminal: Terminal): string {
+  const { host, port } = loadConfig({ file, env: terminal.env, cwd: terminal.cwd }).listen.admin;
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
+}
+
+async function fetchStatus(url: string, signal: AbortSignal): Promise<Status> {
+  const response = await fetch(new URL('/api/v1/status', url), { signal });
+  if (!response.ok) throw new Error(`it answers ${response.status}`);
+  return (await response.json()) as Status;
+}
+
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  if (error instanceof DOMException && error.name === 'TimeoutError') return 'no answer in time';
+  return messageOf(cause ?? error);
+}
+
+/** A status as a page of text. */
+export function describeStatus(status: Status): string {
+  const { queue, lag, sessions, sinks, deadLetters, partitions } = status;
+  const producers = Object.entries(sessions.producers).map(([name, open]) => `${name} ${count(open)}`);
+  const lines: [string, string][] = [
+    ['node', `${status.node}, version ${status.version}, up ${duration(status.uptimeMs)}`],
+    ['ready', status.ready ? 'yes' : `no: ${status.obstacles.join('; ')}`],
+    ['queue', `${queue.kind}, ${queue.admission === 'open' ? 'open' : 'producers held back'}${queue.detail === undefined ? '' : ` (${queue.detail})`}, ${count(queue.batches)} batches, ${size(queue.bytes)}`],
+    ['lag', lag.batches === 0 ? 'none' : `${count(lag.batches)} batches, the oldest ${duration(lag.ms)} old`],
+    ['sessions', `${count(sessions.open)}${producers.length === 0 ? '' : `: ${producers.join(', ')}`}`],
+    ...sinks.map(({ name, kind, guarantee, failure }): [string, string] => ['sink', `${name}: ${kind}, ${guarantee}${failure === undefined ? '' : `, failing (${failure})`}`]),
+    ['dead letters', deadLetters.open === undefined ? `unknown (${deadLetters.failure ?? ''})` : `${count(deadLetters.open)}${deadLetters.open > 0 ? ' open; see: syncline dead-letters list' : ''}`],
+  ];
+  const page = lines.map(([name, value]) => `${name.padEnd(13)} ${printable(value)}`).join('\n');
+  const busy = partitions.filter(({ batches, state }) => batches > 0 || state !== 'applying');
+  if (busy.length === 0) return `${page}\n`;
+  const rows = busy.map((one) => [String(one.partition), count(one.batches), size(one.bytes), duration(one.oldestAgeMs), one.state, printable(one.detail)]);
+  return `${page}\n\n${textTable(['partition', 'batches', 'bytes', 'oldest', 'state', ''], rows)}\n`;
+}
+
+function help(): string {
+  return `Usage: syncline status [--json] [--url URL] [--config FILE] [--timeout SECONDS]
+
+Asks a running server how it is: queue, lag, sessions, sinks, dead letters, and the partitions that have something to do.
+
+Options:
+  --json              print the answer as JSON
+  --url URL           admin address, such as http://127.0.0.1:9500; without it that of the configuration
+  --config, -c FILE   read FILE instead of ./syncline.yaml
+  --timeout SECONDS   how long to wait for the answer (${TIMEOUT_MS / 1000})
+
+Exit code: 0 answered, 3 no answer.
+`;
+}

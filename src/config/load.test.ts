@@ -1,0 +1,271 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SyncError } from '../core/errors.ts';
+import { loadConfig } from './load.ts';
+import { tokenDigest } from './resolve.ts';
+
+let cwd: string;
+beforeEach(() => {
+  cwd = mkdtempSync(join(tmpdir(), 'syncline-config-'));
+});
+afterEach(() => rmSync(cwd, { recursive: true, force: true }));
+
+function write(name: string, text: string): string {
+  const path = join(cwd, name);
+  mkdirSync(join(path, '..'), { recursive: true });
+  writeFileSync(path, text);
+  return path;
+}
+
+const load = (env: Record<string, string> = {}, file?: string) => loadConfig({ env, cwd, file });
+
+/** The message of the error that loading this file gives, without the folder. */
+function faultOf(yaml: string, env: Record<string, string> = {}): string {
+  write('syncline.yaml', yaml);
+  return messageOf(() => load(env));
+}
+
+function messageOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    expect(error).toBeInstanceOf(SyncError);
+    expect((error as SyncError).code).toBe('bad_config');
+    return (error as SyncError).message.replaceAll(`${cwd}/`, '');
+  }
+  throw new Error('the configuration was accepted');
+}
+
+describe('without anything', () => {
+  test('it runs embedded on loopback with an evolving sink, and says that nobody is asked for a token', () => {
+    const config = load();
+    expect(config).toMatchObject({
+      file: undefined,
+      node: hostname(),
+      data: join(cwd, 'syncline-data'),
+      producers: [],
+      queue: { url: 'sqlite:', partitions: 16, prefix: 'syncline:' },
+      sinks: [{ name: 'main', url: 'sqlite:', schema: 'evolve' }],
+      mapping: '',
+      listen: { tcp: { host: '127.0.0.1', port: 9501 }, admin: { host: '127.0.0.1', port: 9500 }, health: undefined },
+      ingest: { maxFrameBytes: 4 * 1024 * 1024, creditBytes: 8 * 1024 * 1024 },
+    });
+    expect(config.warnings.join()).toContain('loopback only');
+  });
+
+  test('four variables are enough for the real thing', () => {
+    const config = load({ SYNCLINE_QUEUE: 'redis://r:6379', SYNCLINE_SINK: 'mysql://u:p@db/shop', SYNCLINE_DATA: 'd', SYNCLINE_TOKEN: 'default.s3cret' });
+    expect(config.queue.url).toBe('redis://r:6379');
+    expect(config.sinks).toEqual([{ name: 'main', url: 'mysql://u:p@db/shop', schema: 'strict' }]);
+    expect(config.data).toBe(join(cwd, 'd'));
+    expect(config).toMatchObject({ token: 'default.s3cret', producers: [] });
+    expect(config.listen.tcp.host).toBe('0.0.0.0');
+    expect(config.warnings).toEqual([]);
+  });
+});
+
+describe('the file', () => {
+  test('is syncline.yaml of the folder, or the one that is named', () => {
+    write('syncline.yaml', 'node: here');
+    const other = write('etc/other.yaml', 'node: there\ndata: store');
+    expect(load().node).toBe('here');
+    expect(load({}, 'etc/other.yaml')).toMatchObject({ node: 'there', file: other, data: join(cwd, 'etc/store') });
+    expect(load({ SYNCLINE_CONFIG: other }).node).toBe('there');
+  });
+
+  test('that is named must exist', () => {
+    expect(messageOf(() => load({}, 'nowhere.yaml'))).toBe('file nowhere.yaml does not exist');
+  });
+
+  test('may have sections and options without a value', () => {
+    write('syncline.yaml', 'queue:\nlisten:\n  tcp:\n    port:\ntoken:\n');
+    expect(load().listen.tcp.port).toBe(9501);
+  });
+
+  test('may be empty', () => {
+    write('syncline.yaml', '# nothing yet\n');
+    expect(load().node).toBe(hostname());
+  });
+
+  test('that is no YAML is refused with line and column', () => {
+    expect(faultOf('node: a\nqueue: {partitions: 3\n')).toMatch(/^syncline\.yaml line \d, column \d+: not valid YAML: /);
+  });
+
+  test('with a value that ends in a colon is refused with what to do', () => {
+    expect(faultOf('queue:\n  url: sqlite:\n')).toMatch(/^syncline\.yaml line 2, .*; put a value that ends in a colon in quotes$/);
+  });
+
+  test('that repeats an option is refused', () => {
+    expect(faultOf('node: a\nnode: b\n')).toMatch(/^syncline\.yaml line 2, column 1: not valid YAML: .*unique/);
+  });
+
+  test('that is a list is refused', () => {
+    expect(faultOf('- a\n')).toBe('syncline.yaml line 1: must hold options, as in `token: …`');
+  });
+
+  test('takes sizes in words', () => {
+    write('syncline.yaml', 'ingest:\n  creditBytes: 16 MiB\n  maxFrameBytes: 512kB\n');
+    expect(load().ingest).toMatchObject({ creditBytes: 16 * 1024 * 1024, maxFrameBytes: 512_000 });
+  });
+
+  test('is overridden by the environment, option by option', () => {
+    write('syncline.yaml', 'queue:\n  url: redis://one\n  partitions: 4\nsinks:\n  - url: mysql://one/db\n    schema: evolve\n');
+    const config = load({ SYNCLINE_QUEUE: 'redis://two', SYNCLINE_SINK: 'mysql://two/db' });
+    expect(config.queue).toMatchObject({ url: 'redis://two', partitions: 4 });
+    expect(config.sinks[0]).toMatchObject({ url: 'mysql://two/db', schema: 'evolve' });
+  });
+});
+
+describe('a mistake', () => {
+  test('in a name is answered with the nearest right one, its path and its line', () => {
+    expect(faultOf('node: a\nqueue:\n  partitons: 8\n')).toBe('syncline.yaml line 3: queue.partitons: unknown option; did you mean queue.partitions?');
+    expect(faultOf('queue:\n  max-bytes: 8\n')).toContain('did you mean queue.maxBytes?');
+    expect(faultOf('listne: {}\n')).toContain('line 1: listne: unknown option; did you mean listen?');
+  });
+
+  test('in the place of an option is answered with the right one', () => {
+    expect(faultOf('partitions: 8\n')).toContain('did you mean queue.partitions?');
+  });
+
+  test('in a name that is like no other is answered with those that are known there', () => {
+    expect(faultOf('retention:\n  xyzzyabc: 8\n')).toContain('line 2: retention.xyzzyabc: unknown option; known here are streamDays');
+  });
+
+  test('in a list is named with its index', () => {
+    expect(faultOf('sinks:\n  - name: main\n    shcema: strict\n')).toBe('syncline.yaml line 3: sinks[0].shcema: unknown option; did you mean sinks[0].schema?');
+  });
+
+  test('in a variable is answered with the nearest right one', () => {
+    expect(messageOf(() => load({ SYNCLINE_QUEU: 'redis://x' }))).toBe('SYNCLINE_QUEU: unknown variable; did you mean SYNCLINE_QUEUE (queue.url)?');
+  });
+
+  test('in a type says what is expected and what was seen', () => {
+    expect(faultOf('queue:\n  partitions: many\n')).toContain('line 2: queue.partitions: must be a whole number, not "many"');
+    expect(faultOf('queue:\n  partitions: 1.5\n')).toContain('must be a whole number, not 1.5');
+    expect(faultOf('node: 17\n')).toContain('line 1: node: must be text, not 17; put it in quotes');
+    expect(faultOf('queue: redis\n')).toContain('queue: must be a section with options of its own, not "redis"');
+    expect(faultOf('sinks:\n  url: x\n')).toContain('sinks: must be a list, not a section');
+    expect(faultOf('queue:\n  tls:\n    rejectUnauthorized: "no"\n')).toContain('must be true or false, not "no"');
+    expect(faultOf('log:\n  level: inof\n')).toContain('log.level: must be debug, info, warn, error or silent, not "inof"; did you mean info?');
+    expect(faultOf('ingest:\n  creditBytes: 8 parsecs\n')).toContain('must be a size such as 8 MiB, not "8 parsecs"');
+  });
+
+  test('in a range says the range', () => {
+    expect(faultOf('queue:\n  partitions: 257\n')).toContain('queue.partitions: must be from 1 to 256, not 257');
+    expect(faultOf('ingest:\n  maxFrameBytes: 1 GiB\n')).toContain('must be from 64 KiB to 64 MiB, not "1 GiB"');
+    expect(messageOf(() => load({ SYNCLINE_QUEUE_PARTITIONS: '0' }))).toContain('SYNCLINE_QUEUE_PARTITIONS (queue.partitions): must be from 1 to 256, not 0');
+    expect(messageOf(() => load({ SYNCLINE_TCP_PORT: 'http' }))).toContain('SYNCLINE_TCP_PORT (listen.tcp.port): must be a whole number, not "http"');
+  });
+
+  test('of several is reported with the others', () => {
+    const message = faultOf('nod: a\nqueue:\n  partitions: 0\n', { SYNCLINE_LOG_LEVEL: 'loud' });
+    expect(message).toMatch(/^the configuration has 3 problems:\n/);
+    for (const part of ['line 1: nod:', 'line 3: queue.partitions:', 'SYNCLINE_LOG_LEVEL (log.level):']) expect(message).toContain(part);
+  });
+
+  test('in a secret does not show it', () => {
+    for (const yaml of ['token: 123456789\n', 'queue:\n  url: "http://u:123456789@x"\n', 'sinks:\n  - url: "mysql://u:1234#56789@x/y"\n', 'producers:\n  - name: a\n    tokens: ["123456789"]\n']) {
+      expect(faultOf(yaml)).not.toMatch(/1234|56789/);
+    }
+  });
+});
+
+describe('secrets', () => {
+  test('may lie in files, beside the configuration file or, from a variable, in the current folder', () => {
+    write('etc/secret/token', 'a.b\n');
+    write('sink-url', 'mysql://u:p@db/shop\n');
+    write('etc/syncline.yaml', 'tokenFile: secret/token\n');
+    const config = load({ SYNCLINE_SINK_FILE: 'sink-url' }, 'etc/syncline.yaml');
+    expect(config.token).toBe('a.b');
+    expect(config.sinks[0].url).toBe('mysql://u:p@db/shop');
+  });
+
+  test('from a variable replace a file that the configuration names', () => {
+    write('syncline.yaml', 'tokenFile: nowhere\n');
+    expect(load({ SYNCLINE_TOKEN: 'x.y' }).token).toBe('x.y');
+  });
+
+  test('in a file that is missing are an error with its line', () => {
+    expect(faultOf('node: a\ntokenFile: nowhere\n')).toBe('syncline.yaml line 2: tokenFile: file nowhere does not exist');
+  });
+
+  test('are not given twice', () => {
+    write('token', 'x');
+    expect(faultOf('token: y\ntokenFile: token\n')).toContain('line 2: tokenFile: is set beside token; keep one of them');
+  });
+});
+
+describe('what no single option tells', () => {
+  const open = 'token: a.b\n';
+
+  test('nobody may listen beyond loopback without asking for a token', () => {
+    expect(faultOf('listen:\n  tcp:\n    host: 0.0.0.0\n')).toContain('line 3: listen.tcp.host: is 0.0.0.0, which others can reach, but nobody is asked for a token');
+    write('syncline.yaml', 'listen:\n  tcp:\n    host: "::1"\n');
+    expect(load().listen.tcp.host).toBe('::1');
+  });
+
+  test('exactly one sink is supported', () => {
+    expect(faultOf('sinks:\n  - name: a\n  - name: b\n')).toBe('syncline.yaml line 3: sinks[1]: is one too many: this version applies changes to one sink, and 2 are listed');
+    expect(faultOf('sinks: []\n')).toContain('sinks: must not be empty');
+  });
+
+  test('credit covers a frame', () => {
+    expect(faultOf('ingest:\n  maxFrameBytes: 16 MiB\n')).toContain('ingest.creditBytes: must be at least ingest.maxFrameBytes');
+  });
+
+  test('producers have names and tokens of their own', () => {
+    const digest = tokenDigest('x');
+    expect(faultOf(`producers:\n  - { name: a, tokens: ["${digest}"] }\n  - { name: a, tokens: ["${tokenDigest('y')}"] }\n`)).toContain('line 3: producers[1].name: a is listed twice');
+    expect(faultOf(`producers:\n  - { name: a, tokens: ["${digest}"] }\n  - { name: b, tokens: ["${digest}"] }\n`)).toContain('producers[1].tokens[0]: is a token of a already');
+    expect(faultOf(`producers:\n  - { name: "a b", tokens: ["${digest}"] }\n`)).toContain('must be letters, digits');
+    expect(faultOf(`${open}producers:\n  - { name: default, tokens: ["${digest}"] }\n`)).toContain('default is the name of whoever uses token');
+  });
+
+  test('URLs have a known scheme, a host and a database', () => {
+    expect(faultOf('queue:\n  url: kafka://x\n')).toContain('queue.url: must be sqlite:, redis://host:6379 or rediss://host:6379; kafka: is not known');
+    expect(faultOf('queue:\n  url: redis://x/shop\n')).toContain('must end in the number of a Redis database');
+    expect(faultOf('sinks:\n  - url: mysql://u@x\n')).toContain('sinks[0].url: must end in the name of the database');
+    expect(faultOf('sinks:\n  - url: "mysql://u:p#x@h/d"\n')).toContain('is not a valid URL; write special characters of a password as %40');
+  });
+
+  test('paths of sqlite files are absolute and differ', () => {
+    write('syncline.yaml', 'queue:\n  url: sqlite:q.db\nsinks:\n  - url: sqlite:///var/s.db\n');
+    expect(load()).toMatchObject({ queue: { url: `sqlite:${cwd}/q.db` }, sinks: [{ url: 'sqlite:/var/s.db' }] });
+    expect(faultOf('queue:\n  url: sqlite:a.db\nsinks:\n  - url: sqlite:./a.db\n')).toContain('must be another file than queue.url');
+  });
+
+  test('TLS files are read and looked at', () => {
+    const pem = '-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n';
+    write('ca.pem', pem);
+    write('syncline.yaml', 'queue:\n  url: rediss://r\n  tls:\n    ca: ca.pem\n');
+    expect(load().queue.tls).toEqual({ ca: pem, rejectUnauthorized: true });
+    write('ca.pem', 'hello');
+    expect(messageOf(() => load())).toContain('line 4: queue.tls.ca: must name a PEM file');
+    expect(faultOf('queue:\n  url: redis://r\n  tls: {}\n')).toContain('queue.tls: is for rediss:// only');
+    expect(faultOf('sinks:\n  - url: mysql://h/d\n    tls: { cert: ca.pem }\n')).toContain('must name both cert and key');
+  });
+
+  test('ports differ, and the address of a second health listener needs its port', () => {
+    expect(faultOf('listen:\n  tcp: { port: 9500 }\n')).toContain('listen.admin.port: is 9500, which listen.tcp.port uses');
+    expect(faultOf('listen:\n  admin: { healthHost: 0.0.0.0 }\n')).toContain('healthHost: needs healthPort');
+    write('syncline.yaml', 'listen:\n  admin: { healthPort: 9504 }\n');
+    expect(load().listen.health).toEqual({ host: '0.0.0.0', port: 9504 });
+  });
+
+  test('what Kubernetes sets for a service called syncline is no mistake', () => {
+    expect(load({ SYNCLINE_SERVICE_HOST: '10.0.0.1', SYNCLINE_PORT_9501_TCP: 'tcp://10.0.0.1:9501', SYNCLINE_PORT: 'tcp://10.0.0.1:9500' }).node).toBe(hostname());
+  });
+});
+
+test('tables keep their partitionBy, and the digest of it does not depend on their order', () => {
+  write('syncline.yaml', 'tables:\n  a: { partitionBy: { group: g, columns: [x] } }\n  b: { partitionBy: { group: g, columns: [] } }\n  c: {}\n');
+  const first = load();
+  write('syncline.yaml', 'tables:\n  b: { partitionBy: { group: g, columns: [] } }\n  a: { partitionBy: { group: g, columns: [x] } }\n');
+  expect(first.tables.get('a')).toEqual({ partitionBy: { group: 'g', columns: ['x'] } });
+  expect(first.mapping).toMatch(/^[0-9a-f]{32}$/);
+  expect(load().mapping).toBe(first.mapping);
+  write('syncline.yaml', 'tables:\n  a: { partitionBy: { group: g, columns: [y] } }\n');
+  expect(load().mapping).not.toBe(first.mapping);
+});

@@ -1,0 +1,73 @@
+import { optionEntries, type OptionEntry } from './catalogue.ts';
+import { formatBytes } from './option.ts';
+
+/** A configuration file with every option in it, commented out, with its description and its default. */
+export function configTemplate(): string {
+  return `${HEAD}\n${optionEntries().map(templateLines).join('\n')}\n`;
+}
+
+const HEAD = `# Configuration of Syncline. Everything is optional, and each option is shown with its default or an example.
+# To set one, remove the "#" at the begin of its line and of the sections around it.
+# Environment variables, named in brackets, win over this file. "syncline check-config" tells whether it is right.`;
+
+const WIDTH = 116;
+
+function templateLines(entry: OptionEntry): string {
+  const { path } = entry;
+  const nested = path.filter((part) => part !== '[]');
+  const indent = '  '.repeat(nested.length - 1 + path.filter((part) => part === '[]').length);
+  const variable = entry.env === undefined ? '' : ` [${entry.env}]`;
+  const comment = wrap(`${plain(entry.description ?? '')}${variable}`, WIDTH - indent.length).map((line) => `${indent}# ${line}`);
+  // The first option of a list's items carries the dash; the others stand below it.
+  const first = path.at(-2) === '[]' && path.at(-1) === 'name';
+  const begin = first ? `#${indent.slice(2)}- ` : `#${indent}`;
+  const lines = [...(path.length === 1 ? [''] : []), ...comment, `${begin}${path.at(-1)}: ${exampleOf(entry)}`.trimEnd()];
+  return path.includes('<name>') && path.length === 3 ? [`#  ${EXAMPLE_TABLE}:`, ...lines].join('\n') : lines.join('\n');
+}
+
+const EXAMPLE_TABLE = 'order_items';
+
+/** Values for options without a default, so that every line shows what one looks like. */
+const EXAMPLES: Readonly<Record<string, string>> = {
+  node: 'node-1',
+  token: 'default.paste-the-secret-here',
+  tokenFile: '/run/secrets/syncline-token',
+  'producers.[].name': 'shop',
+  'producers.[].tokens': '[ "sha256:paste-the-64-hex-digits-here" ]',
+  'queue.url': '"sqlite:"',
+  'queue.urlFile': '/run/secrets/queue-url',
+  'sinks.[].url': '"sqlite:"',
+  'sinks.[].urlFile': '/run/secrets/sink-url',
+  'sinks.[].schema': 'evolve',
+  'listen.tcp.host': '127.0.0.1',
+  'listen.admin.healthHost': '0.0.0.0',
+  'listen.admin.healthPort': '9504',
+  'tables.<name>.partitionBy.group': 'order',
+  'tables.<name>.partitionBy.columns': '[ order_id ]',
+};
+
+function exampleOf(entry: OptionEntry): string {
+  const given = EXAMPLES[entry.path.join('.')];
+  if (given !== undefined) return given;
+  if (entry.kind === 'section' || entry.kind === 'list' || entry.kind === 'names') return '';
+  if (entry.path.at(-2) === 'tls' && entry.kind === 'text') return `/etc/syncline/${entry.path.at(-1)}.pem`;
+  if (typeof entry.default === 'number' && entry.unit === 'bytes') return formatBytes(entry.default);
+  return typeof entry.default === 'string' && entry.default.endsWith(':') ? `"${entry.default}"` : String(entry.default);
+}
+
+/** Markdown to plain text. */
+export function plain(markdown: string): string {
+  return markdown.replaceAll('`', '');
+}
+
+export function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return line === '' ? lines : [...lines, line];
+}

@@ -1,0 +1,192 @@
+// Hot path
+import type { Clock } from '../core/clock.ts';
+import type { Place } from '../core/stream.ts';
+import { encodeFrame, FRAME } from '../protocol/frame.ts';
+import { encodeRejected, encodeRewind } from '../protocol/messages.ts';
+import type { AppendResult } from '../queue/queue.ts';
+import { Lane } from './lane.ts';
+import type { Outbox } from './outbox.ts';
+import type { SinkRejection } from './progress.ts';
+
+/**
+ * What a judged frame asks of the session besides its acknowledgement.
+ * - `recheck`: read afresh how far the sinks and the queue are, because something was lost.
+ * - `refused`: close; the stream's content or owner is another.
+ */
+export type Consequence = 'none' | 'recheck' | 'refused';
+
+/**
+ * The acknowledgements of one session. They are cumulative: what becomes due within one turn, or while the peer does not
+ * read, is told once per partition with its newest state.
+ *
+ * The order on the wire is REWIND, STORED, REJECTED, APPLIED. A REJECTED thereby goes before the APPLIED that covers it,
+ * and a REWIND before an APPLIED that lets the client forget what the REWIND asks for.
+ */
+export class Acknowledgements {
+  readonly #outbox: Outbox;
+  readonly #clock: Clock;
+  readonly #lanes: (Lane | undefined)[] = [];
+  readonly #listed: Lane[] = [];
+  #rejections: SinkRejection[] = [];
+  #scheduled = false;
+  #started = false;
+  #rewindCount = 0;
+
+  constructor(outbox: Outbox, clock: Clock) {
+    this.#outbox = outbox;
+    this.#clock = clock;
+  }
+
+  /** REJECTED frames that wait for the peer to read. */
+  get rejectionBacklog(): number {
+    return this.#rejections.length;
+  }
+
+  get rewindCount(): number {
+    return this.#rewindCount;
+  }
+
+  /** Nothing is sent before this: WELCOME comes first. */
+  start(): void {
+    this.#started = true;
+    this.#schedule();
+  }
+
+  /** The lane of a partition; made when it is first used. `forgotten` matters only then. */
+  lane(partition: number, forgotten = 0): Lane {
+    return (this.#lanes[partition] ??= new Lane(partition, forgotten));
+  }
+
+  *lanes(): Generator<Lane> {
+    for (const lane of this.#lanes) if (lane !== undefined) yield lane;
+  }
+
+  get isWaiting(): boolean {
+    for (const lane of this.#lanes) if (lane !== undefined && lane.isWaiting) return true;
+    return false;
+  }
+
+  /** Takes in what the queue said about the frame with `seq`. */
+  judged(partition: number, seq: number, { verdict, stored }: AppendResult): Consequence {
+    const lane = this.lane(partition);
+    if (seq === lane.awaited) lane.stopAwaiting();
+    if (verdict === 'append' || verdict === 'duplicate') {
+      // The queue holds less than this session has acknowledged: it was rolled back.
+      if (stored.seq < lane.stored.seq) return 'recheck';
+      this.stored(lane, stored);
+      return 'none';
+    }
+    if (verdict !== 'gap') return 'refused';
+    if (seq > lane.thrownAway) lane.thrownAway = seq;
+    return lane.awaited === 0 ? 'recheck' : 'none';
+  }
+
+  /** `place` is stored; repeated to the client even where it was told before. */
+  stored(lane: Lane, place: Place): void {
+    if (!lane.isWaiting) lane.waitingSinceMs = this.#clock.monotonicMs();
+    lane.stored = place;
+    if (lane.awaited !== 0 && place.seq >= lane.awaited) lane.stopAwaiting();
+    if (place.seq >= lane.thrownAway) lane.thrownAway = 0;
+    if (place.seq === 0) return;
+    lane.storedDue = true;
+    this.#list(lane);
+  }
+
+  /** `place` is applied, with these dead letters up to it; only what is news is told. */
+  applied(lane: Lane, place: Place, rejections: readonly SinkRejection[]): void {
+    if (place.seq <= lane.applied.seq) return;
+    for (const rejection of rejections) if (rejection.seq > lane.settledSeq) this.#rejections.push(rejection);
+    lane.applied = place;
+    // APPLIED counts as STORED.
+    if (place.seq > lane.stored.seq) lane.stored = place;
+    // The client may forget what it was asked for: waiting for that would wedge the stream.
+    if (lane.awaited !== 0 && place.seq >= lane.awaited) lane.stopAwaiting();
+    lane.waitingSinceMs = this.#clock.monotonicMs();
+    lane.appliedDue = true;
+    this.#list(lane);
+  }
+
+  /** Asks for everything above `place`. */
+  rewind(lane: Lane, place: Place, reason: string): void {
+    const seq = place.seq + 1;
+    lane.stopAwaiting();
+    lane.stored = place;
+    lane.storedDue = false;
+    lane.awaited = seq;
+    lane.rewindDue = { seq, reason };
+    this.#rewindCount++;
+    this.#list(lane);
+  }
+
+  /** Tells the newest APPLIED again where the client waits and has heard nothing for `intervalMs`. */
+  repeatApplied(intervalMs: number): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const lane of this.#lanes) {
+      if (lane === undefined || !lane.isWaiting || lane.applied.seq === 0) continue;
+      if (nowMs - lane.appliedSentMs < intervalMs) continue;
+      lane.appliedDue = true;
+      this.#list(lane);
+    }
+  }
+
+  /** Sends what is due, unless the peer does not read. */
+  flush(): void {
+    if (!this.#started || this.#outbox.isBlocked()) return;
+    for (const lane of this.#listed) {
+      if (lane.rewindDue === undefined) continue;
+      const { seq, reason } = lane.rewindDue;
+      this.#outbox.send(encodeFrame({ type: FRAME.rewind, partition: lane.partition, seq, payload: encodeRewind({ reason }) }));
+      lane.rewindDue = undefined;
+    }
+    for (const lane of this.#listed) {
+      if (!lane.storedDue) continue;
+      this.#send(FRAME.stored, lane, lane.stored);
+      lane.storedDue = false;
+    }
+    // APPLIED waits until every REJECTED is out.
+    if (!this.#flushRejections()) return;
+    const nowMs = this.#clock.monotonicMs();
+    for (const lane of this.#listed) {
+      lane.listed = false;
+      if (!lane.appliedDue) continue;
+      this.#send(FRAME.applied, lane, lane.applied);
+      lane.appliedDue = false;
+      lane.appliedSentMs = nowMs;
+    }
+    this.#listed.length = 0;
+  }
+
+  #flushRejections(): boolean {
+    if (this.#rejections.length === 0) return true;
+    let sent = 0;
+    while (sent < this.#rejections.length && !this.#outbox.isBlocked()) {
+      const { partition, seq, sink, code, message, changes } = this.#rejections[sent++]!;
+      this.#outbox.send(encodeFrame({ type: FRAME.rejected, partition, seq, payload: encodeRejected({ sink, code, message, changes }) }));
+    }
+    this.#rejections = this.#rejections.slice(sent);
+    return this.#rejections.length === 0;
+  }
+
+  #send(type: number, { partition }: Lane, { seq, crc }: Place): void {
+    this.#outbox.send(encodeFrame({ type, partition, seq, prev: crc }));
+  }
+
+  #list(lane: Lane): void {
+    if (!lane.listed) {
+      lane.listed = true;
+      this.#listed.push(lane);
+    }
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || !this.#started) return;
+    this.#scheduled = true;
+    this.#clock.defer(this.#flushTurn);
+  }
+
+  readonly #flushTurn = (): void => {
+    this.#scheduled = false;
+    this.flush();
+  };
+}

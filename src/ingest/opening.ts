@@ -1,0 +1,69 @@
+import { sleep } from '../core/clock.ts';
+import { SyncError } from '../core/errors.ts';
+import { backoffMs } from '../core/random.ts';
+import { encodeFrame, FRAME } from '../protocol/frame.ts';
+import { encodeWelcome, type Hello, PROTOCOL_VERSION } from '../protocol/messages.ts';
+import type { Acknowledgements } from './acknowledgements.ts';
+import type { IngestContext } from './context.ts';
+import { type Survey, survey } from './survey.ts';
+
+const RETRY_BASE_MS = 100;
+const RETRY_CAP_MS = 2_000;
+
+/**
+ * By partition, the seq up to which the client holds nothing any more.
+ * @throws {SyncError} `unknown_partition`, or `bad_hello` for a seq below 1.
+ */
+export function forgottenOf(hello: Hello, partitionCount: number): Map<number, number> {
+  const forgotten = new Map<number, number>();
+  for (const [partition, oldest] of hello.oldest) {
+    if (partition >= partitionCount) {
+      throw new SyncError('unknown_partition', `HELLO names partition ${partition}; there are ${partitionCount}, numbered from 0`);
+    }
+    if (oldest < 1) throw new SyncError('bad_hello', `HELLO: "oldest" of partition ${partition} is ${oldest}; the first seq is 1`);
+    forgotten.set(partition, oldest - 1);
+  }
+  return forgotten;
+}
+
+/** Reads how far the stream is, as often as it takes; undefined when `signal` was aborted. Rejects as {@link survey} does, but for what passes. */
+export async function surveyForOpening(
+  { progress, queue, clock, random, log }: IngestContext,
+  stream: string,
+  producer: string,
+  forgotten: ReadonlyMap<number, number>,
+  signal: AbortSignal,
+): Promise<Survey | undefined> {
+  for (let failureCount = 0; !signal.aborted; ) {
+    try {
+      const result = await survey(progress, queue, { stream, producer, above: forgotten });
+      return signal.aborted ? undefined : result;
+    } catch (error) {
+      if (!(error instanceof SyncError) || error.kind !== 'transient') throw error;
+      failureCount++;
+      if (failureCount === 1) log.warn({ stream, producer, code: error.code }, `a stream cannot be opened yet: ${error.message}`);
+    }
+    await sleep(clock, backoffMs(random, failureCount, RETRY_BASE_MS, RETRY_CAP_MS), signal);
+  }
+  return undefined;
+}
+
+/** WELCOME as it answers HELLO. */
+export function welcomeFrame({ node, queue, settings, tables }: IngestContext, producer: string, { stored }: Survey): Buffer {
+  const { maxFrameBytes, creditBytes, heartbeatMs } = settings;
+  const payload = encodeWelcome({
+    v: PROTOCOL_VERSION, node, producer, partitions: queue.partitionCount, maxFrameBytes, creditBytes, heartbeatMs, stored, tables: tables(),
+  });
+  return encodeFrame({ type: FRAME.welcome, payload });
+}
+
+/** Makes REJECTED and APPLIED due as the survey found them, and notes what WELCOME says is stored. */
+export function takeSurvey(acknowledgements: Acknowledgements, { watermarks, rejections, stored }: Survey, forgotten: ReadonlyMap<number, number>): void {
+  for (const [partition, place] of stored) {
+    const lane = acknowledgements.lane(partition, forgotten.get(partition) ?? 0);
+    lane.stored = place;
+    const watermark = watermarks.get(partition);
+    if (watermark === undefined) continue;
+    acknowledgements.applied(lane, watermark, rejections.filter((rejection) => rejection.partition === partition));
+  }
+}

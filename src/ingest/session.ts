@@ -1,0 +1,399 @@
+import type { Timer } from '../core/clock.ts';
+import { type ErrorCode, messageOf, SyncError } from '../core/errors.ts';
+import type { Connection } from '../core/network.ts';
+import type { StreamId } from '../core/stream.ts';
+import { encodeFrame, FRAME, type Frame, frameName, PRE_AUTH_FRAME_BYTES } from '../protocol/frame.ts';
+import { decodeHello, encodeError, encodeGoaway, type Hello } from '../protocol/messages.ts';
+import type { AppendEntry, AppendResult } from '../queue/queue.ts';
+import { Acknowledgements } from './acknowledgements.ts';
+import type { Submitter } from './appender.ts';
+import type { IngestContext } from './context.ts';
+import { Credit } from './credit.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { Intake } from './intake.ts';
+import { forgottenOf, surveyForOpening, takeSurvey, welcomeFrame } from './opening.ts';
+import { Outbox } from './outbox.ts';
+import type { PayloadCheck } from './payload-check.ts';
+import type { Advance } from './progress.ts';
+import { Recheck } from './recheck.ts';
+
+export type SessionState = 'greeting' | 'authenticating' | 'opening' | 'open' | 'draining' | 'leaving' | 'closing' | 'closed';
+
+/** Who keeps the sessions of a node. */
+export interface SessionKeeper {
+  /** The client is known; makes this session the one of its stream. @throws {SyncError} when the stream is another producer's. */
+  opening(session: Session): void;
+  /** Nothing of the stream happens in this session any more. */
+  closing(session: Session, code: ErrorCode | undefined): void;
+  closed(session: Session): void;
+}
+
+export interface SessionStatus {
+  readonly producer: string | undefined;
+  readonly stream: StreamId | undefined;
+  readonly agent: string;
+  readonly address: string;
+  readonly state: SessionState;
+  readonly sinceMs: number;
+  readonly lastHeardMs: number;
+  /** Received and not yet judged by the queue. */
+  readonly inFlightBytes: number;
+  readonly frameCount: number;
+  readonly rewindCount: number;
+}
+
+/** After an ERROR or the last acknowledgement: how long the peer may take to read it. */
+const CLOSE_DEADLINE_MS = 2_000;
+/** After BYE, or after the peer has seen GOAWAY: how long what is in flight may take to be stored. */
+const LEAVE_DEADLINE_MS = 5_000;
+const AUTH_FAILURE_DELAY_MS = { least: 100, most: 500 };
+/** Dead letters that wait for a slow peer; beyond it they are read again from the sink later. */
+const MAX_REJECTION_BACKLOG = 1_024;
+/** The PONG to this PING shows that the peer has seen the GOAWAY before it. */
+const GOAWAY_MARK = Buffer.from('goaway');
+
+/**
+ * One connection of a client.
+ *
+ *     greeting ──HELLO──► authenticating ──producer known──► opening ──WELCOME──► open ──drain()──► draining
+ *     opening | open | draining ──BYE──► leaving            draining ──the peer has seen GOAWAY──► leaving
+ *     leaving ──everything received is answered, or a deadline──► closing
+ *     any ──error──► closing ──the peer has read it, or a deadline──► closed
+ *
+ * While `opening`, reading sinks and queue is tried until it succeeds; the client waits for WELCOME meanwhile.
+ * While `closing`, what still comes is read and thrown away: bytes left unread would make the peer lose our last words.
+ */
+export class Session implements Submitter {
+  readonly address: string;
+  readonly #connection: Connection;
+  readonly #context: IngestContext;
+  readonly #keeper: SessionKeeper;
+  readonly #payloads: PayloadCheck;
+  readonly #intake: Intake;
+  readonly #outbox: Outbox;
+  readonly #acknowledgements: Acknowledgements;
+  readonly #credit: Credit;
+  readonly #heartbeat: Heartbeat;
+  readonly #stopped = new AbortController();
+  readonly #sinceMs: number;
+  #state: SessionState = 'greeting';
+  #hello: Hello | undefined;
+  #producer: string | undefined;
+  #recheck: Recheck | undefined;
+  /** News of a commit came before WELCOME: what was read for it may be older. */
+  #missedAdvance = false;
+  #inFlightBytes = 0;
+  #inFlightFrames = 0;
+  #frameCount = 0;
+  /** HELLO, leaving or closing must be done by then. */
+  #deadline: Timer | undefined;
+
+  constructor(connection: Connection, context: IngestContext, keeper: SessionKeeper, payloads: PayloadCheck) {
+    const { clock, settings } = context;
+    this.address = connection.remoteAddress;
+    this.#connection = connection;
+    this.#context = context;
+    this.#keeper = keeper;
+    this.#payloads = payloads;
+    this.#sinceMs = clock.wallMs();
+    this.#intake = new Intake(connection, PRE_AUTH_FRAME_BYTES, {
+      frame: (frame) => this.#handle(frame),
+      failed: (error) => this.fail(error),
+      paused: () => this.#heartbeat.stopListening(),
+      resumed: () => this.#heartbeat.listen(),
+    });
+    this.#outbox = new Outbox(connection, clock, () => this.#abort('slow_reader'));
+    this.#acknowledgements = new Acknowledgements(this.#outbox, clock);
+    this.#credit = new Credit(this.#outbox, settings.creditBytes);
+    this.#heartbeat = new Heartbeat(clock, settings.heartbeatMs, {
+      beat: () => this.#watchReader(),
+      ping: () => this.#outbox.send(encodeFrame({ type: FRAME.ping })),
+      lost: () => this.fail(new SyncError('heartbeat_lost', `nothing was heard for ${settings.heartbeatMs * 2.5} ms; answer PING with PONG`)),
+    });
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  get stream(): StreamId | undefined {
+    return this.#hello?.stream;
+  }
+
+  get producer(): string | undefined {
+    return this.#producer;
+  }
+
+  get gone(): boolean {
+    return this.#state === 'closing' || this.#state === 'closed';
+  }
+
+  get status(): SessionStatus {
+    const { clock } = this.#context;
+    return {
+      producer: this.#producer,
+      stream: this.stream,
+      agent: this.#hello?.agent ?? '',
+      address: this.address,
+      state: this.#state,
+      sinceMs: this.#sinceMs,
+      lastHeardMs: clock.wallMs() - (clock.monotonicMs() - this.#heartbeat.heardAtMs),
+      inFlightBytes: this.#inFlightBytes,
+      frameCount: this.#frameCount,
+      rewindCount: this.#acknowledgements.rewindCount,
+    };
+  }
+
+  /** Begins to listen to the connection. */
+  start(): void {
+    const { authTimeoutMs } = this.#context.settings;
+    this.#setDeadline(authTimeoutMs, () => this.fail(new SyncError('auth_timeout', `no complete HELLO arrived within ${authTimeoutMs} ms`)));
+    this.#connection.open({
+      data: (chunk) => {
+        this.#heartbeat.heard();
+        this.#intake.received(chunk);
+      },
+      drain: () => {
+        this.#outbox.drained();
+        this.#acknowledgements.flush();
+      },
+      close: () => this.#closed(),
+    });
+  }
+
+  /** News of a commit in this session's stream. */
+  advanced({ partition, before, after, rejections }: Advance): void {
+    if (this.#state === 'opening') this.#missedAdvance = true;
+    if (this.#recheck === undefined || this.gone) return;
+    const lane = this.#acknowledgements.lane(partition);
+    // Between what was told and what this commit began with, there may be dead letters that nobody reported.
+    const hole = before.seq > lane.applied.seq && after.seq > lane.applied.seq;
+    if (hole || this.#acknowledgements.rejectionBacklog > MAX_REJECTION_BACKLOG) this.#recheck.request();
+    else this.#acknowledgements.applied(lane, after, rejections);
+  }
+
+  /** The queue was connected again: it may hold less than before. */
+  queueConnected(): void {
+    this.#recheck?.request();
+  }
+
+  admissionChanged(reason: string | undefined): void {
+    if (this.gone) return;
+    if (reason === undefined) this.#credit.release('queue');
+    else this.#credit.hold('queue', reason);
+  }
+
+  /** Asks the client to go elsewhere and answers what is under way; then closes. */
+  drain(reason: string, retryAfterMs: number): void {
+    if (this.#state === 'greeting' || this.#state === 'authenticating') return this.fail(new SyncError('shutting_down', reason));
+    if (this.#state !== 'opening' && this.#state !== 'open') return;
+    this.#outbox.send(encodeFrame({ type: FRAME.goaway, payload: encodeGoaway({ reason, retryAfterMs }) }));
+    if (this.#state === 'opening') return this.#leave();
+    this.#outbox.send(encodeFrame({ type: FRAME.ping, payload: GOAWAY_MARK }));
+    this.#state = 'draining';
+  }
+
+  /** Sends ERROR and closes. */
+  fail(cause: unknown): void {
+    if (this.gone) return;
+    const error = cause instanceof SyncError ? cause : new SyncError('internal', 'the server failed to handle this; see its log', { cause });
+    this.#logEnd(error);
+    if (this.#state === 'open' || this.#state === 'draining' || this.#state === 'leaving') this.#acknowledgements.flush();
+    this.#outbox.send(encodeFrame({ type: FRAME.error, payload: encodeError({ code: error.code, message: error.message }) }));
+    this.#close(error.code);
+  }
+
+  /** Closes at once. */
+  destroy(): void {
+    this.#connection.destroy();
+  }
+
+  judged(partition: number, { seq, frame }: AppendEntry, result: AppendResult): void {
+    this.#inFlightBytes -= frame.length;
+    this.#inFlightFrames--;
+    if (this.gone) return;
+    const consequence = this.#acknowledgements.judged(partition, seq, result);
+    if (consequence === 'none') this.#recheck?.watchWaiting();
+    else if (consequence === 'recheck') this.#recheck?.request();
+    else return this.fail(this.#refusedError(partition, seq, result));
+    if (this.#state === 'leaving' && this.#inFlightFrames === 0) this.#finish();
+    else if (this.#inFlightBytes <= this.#context.settings.creditBytes) this.#intake.release('window');
+  }
+
+  roomFound(): void {
+    this.#intake.release('room');
+  }
+
+  #handle(frame: Frame): void {
+    this.#frameCount++;
+    if (frame.type === FRAME.hello) return this.#greeted(frame);
+    if (this.#state === 'greeting') throw new SyncError('hello_expected', `the first frame is ${frameName(frame.type)}; send HELLO first`);
+    switch (frame.type) {
+      case FRAME.batch:
+        return this.#batch(frame);
+      case FRAME.ping:
+        return this.#outbox.send(encodeFrame({ type: FRAME.pong, payload: frame.payload }));
+      case FRAME.pong:
+        if (this.#state === 'draining' && GOAWAY_MARK.equals(frame.payload)) this.#leave();
+        return;
+      case FRAME.bye:
+        return this.#leave();
+      default:
+        throw new SyncError('unknown_type', `${frameName(frame.type)} is not a frame that a client sends`);
+    }
+  }
+
+  #greeted(frame: Frame): void {
+    if (this.#state !== 'greeting') throw new SyncError('hello_repeated', 'a second HELLO arrived; open a new connection for it');
+    const hello = decodeHello(frame.payload);
+    const forgotten = forgottenOf(hello, this.#context.queue.partitionCount);
+    this.#hello = hello;
+    this.#state = 'authenticating';
+    this.#intake.hold('auth');
+    this.#open(hello, forgotten).catch((error: unknown) => this.fail(error));
+  }
+
+  async #open(hello: Hello, forgotten: ReadonlyMap<number, number>): Promise<void> {
+    const { authenticator, settings } = this.#context;
+    const producer = await authenticator.authenticate(hello.token, this.address);
+    if (this.gone) return;
+    if (producer === undefined) return this.#refuseToken();
+    this.#deadline?.cancel();
+    this.#producer = producer;
+    this.#state = 'opening';
+    this.#intake.maxFrameBytes = settings.maxFrameBytes;
+    this.#keeper.opening(this);
+    this.#heartbeat.start();
+    this.#intake.release('auth');
+    const survey = await surveyForOpening(this.#context, hello.stream, producer, forgotten, this.#stopped.signal);
+    if (survey === undefined || this.#state !== 'opening') return;
+    this.#outbox.send(welcomeFrame(this.#context, producer, survey));
+    takeSurvey(this.#acknowledgements, survey, forgotten);
+    this.#opened(hello, producer);
+  }
+
+  #opened({ stream, agent }: Hello, producer: string): void {
+    const context = this.#context;
+    const acknowledgements = this.#acknowledgements;
+    const credit = this.#credit;
+    this.#recheck = new Recheck({ context, stream, producer, acknowledgements, credit, failed: (error) => this.fail(error) });
+    this.#state = 'open';
+    acknowledgements.start();
+    const { admission } = context.queue;
+    if (admission.state === 'held') credit.hold('queue', admission.reason);
+    credit.start();
+    context.log.info({ stream, producer, address: this.address, agent }, 'stream opened');
+    if (this.#missedAdvance) this.#recheck.request();
+    this.#recheck.watchWaiting();
+    this.#intake.release('opening');
+  }
+
+  /** Answers late, so that guessing tokens is slow. */
+  #refuseToken(): void {
+    const { random } = this.#context;
+    const delayMs = AUTH_FAILURE_DELAY_MS.least + random.fraction() * (AUTH_FAILURE_DELAY_MS.most - AUTH_FAILURE_DELAY_MS.least);
+    this.#setDeadline(delayMs, () => this.fail(new SyncError('auth_failed', 'the token in HELLO is not known here; check the token and the producers of this server')));
+  }
+
+  #batch(frame: Frame): void {
+    if (this.#state === 'opening') return this.#intake.putBack(frame, 'opening');
+    const { queue, appender, settings } = this.#context;
+    const { partition, seq, prev, crc } = frame;
+    if (partition >= queue.partitionCount) {
+      throw new SyncError('unknown_partition', `BATCH is for partition ${partition}; there are ${queue.partitionCount}, numbered from 0`);
+    }
+    const refusal = this.#payloads.refusalOf(frame);
+    const bytes = refusal ?? frame.bytes;
+    this.#inFlightBytes += bytes.length;
+    this.#inFlightFrames++;
+    const kind = refusal === undefined ? 'frame' : 'refusal';
+    appender.submit(partition, { stream: this.#hello!.stream, producer: this.#producer!, seq, prev, crc, frame: bytes, kind }, this);
+    if (this.#inFlightBytes > settings.creditBytes + settings.maxFrameBytes) this.#intake.hold('window');
+    if (appender.isFull && !this.#intake.isHeld('room')) {
+      this.#intake.hold('room');
+      appender.waitForRoom(this);
+    }
+  }
+
+  /** A peer may be alive and yet read nothing of what waits for it. */
+  #watchReader(): void {
+    if (this.#outbox.blockedMs() > this.#context.settings.heartbeatMs * 2.5) this.#abort('slow_reader');
+  }
+
+  #leave(): void {
+    if (this.gone || this.#state === 'leaving') return;
+    this.#state = 'leaving';
+    this.#intake.stop();
+    this.#setDeadline(LEAVE_DEADLINE_MS, () => this.#finish());
+    if (this.#inFlightFrames === 0) this.#finish();
+  }
+
+  /** Everything is answered: sends what is due, and closes. */
+  #finish(): void {
+    this.#acknowledgements.flush();
+    this.#logEnd(undefined);
+    this.#close(undefined);
+  }
+
+  #close(code: ErrorCode | undefined): void {
+    this.#stop('closing', code);
+    this.#setDeadline(CLOSE_DEADLINE_MS, () => this.#connection.destroy());
+    this.#connection.end();
+  }
+
+  /** Closes without a word: the peer would not read it. */
+  #abort(code: ErrorCode): void {
+    if (this.gone) return;
+    this.#logEnd(new SyncError(code, 'the peer does not read what it is sent'));
+    this.#stop('closing', code);
+    this.#connection.destroy();
+  }
+
+  #closed(): void {
+    if (this.#state === 'closed') return;
+    if (!this.gone) {
+      this.#logEnd(undefined);
+      this.#stop('closing', undefined);
+    }
+    this.#state = 'closed';
+    this.#deadline?.cancel();
+    this.#keeper.closed(this);
+  }
+
+  #stop(state: SessionState, code: ErrorCode | undefined): void {
+    this.#state = state;
+    this.#deadline?.cancel();
+    this.#stopped.abort();
+    this.#recheck?.stop();
+    this.#heartbeat.stop();
+    this.#outbox.close();
+    this.#intake.stop();
+    this.#keeper.closing(this, code);
+  }
+
+  #setDeadline(delayMs: number, run: () => void): void {
+    this.#deadline?.cancel();
+    this.#deadline = this.#context.clock.setTimer(delayMs, run);
+  }
+
+  #refusedError(partition: number, seq: number, { verdict, stored }: AppendResult): SyncError {
+    if (verdict === 'owned_by_other') {
+      return new SyncError('stream_owned_by_other', `stream ${this.stream} belongs to another producer than ${this.#producer}; start a new stream`);
+    }
+    return new SyncError(
+      'seq_content_mismatch',
+      `partition ${partition}: BATCH ${seq} does not name the crc of ${stored.seq} as it was stored; keep what is not applied and start a new stream with it`,
+    );
+  }
+
+  #logEnd(error: SyncError | undefined): void {
+    const fields = { stream: this.stream, producer: this.#producer, address: this.address, frameCount: this.#frameCount };
+    const { log } = this.#context;
+    if (error === undefined) {
+      if (this.stream !== undefined) log.info(fields, 'stream closed');
+    } else if (error.code === 'internal') log.error({ ...fields, code: error.code, err: error.cause }, `connection closed: ${messageOf(error.cause)}`);
+    // Changes are missing in the sink, and no retry brings them back: somebody has to look.
+    else if (error.code === 'sink_regressed' || error.code === 'stream_expired') log.error({ ...fields, code: error.code }, error.message);
+    else log.warn({ ...fields, code: error.code }, `connection closed: ${error.message}`);
+  }
+}

@@ -1,0 +1,178 @@
+import { strict as assert } from 'node:assert';
+import { type ErrorCode, SyncError } from '../core/errors.ts';
+import type { Connection } from '../core/network.ts';
+import type { StreamId } from '../core/stream.ts';
+import { encodeFrame, FRAME } from '../protocol/frame.ts';
+import { encodeError } from '../protocol/messages.ts';
+import type { QueueEvent } from '../queue/queue.ts';
+import type { IngestContext } from './context.ts';
+import { PayloadCheck } from './payload-check.ts';
+import { Session, type SessionKeeper, type SessionStatus } from './session.ts';
+
+/** What happened since the start, for metrics. */
+export interface SessionCounters {
+  accepted: number;
+  /** Turned away because a limit was reached. */
+  refused: number;
+  /** Closed with an error, by code. */
+  readonly errors: Map<ErrorCode, number>;
+}
+
+/** Connections from one address that have not shown a token yet. */
+const MAX_UNAUTHENTICATED_PER_ADDRESS = 64;
+/** Connections that are being told why they are turned away; more are cut off without a word. */
+const MAX_REFUSALS = 64;
+const REFUSAL_DEADLINE_MS = 1_000;
+const STOPPING = 'the server is stopping; connect again in a moment';
+
+/** All sessions of a node: takes connections from the doors, enforces their limits, and brings them the news. */
+export class Sessions implements SessionKeeper {
+  readonly counters: SessionCounters = { accepted: 0, refused: 0, errors: new Map() };
+  readonly #context: IngestContext;
+  readonly #payloads: PayloadCheck;
+  readonly #all = new Set<Session>();
+  readonly #byStream = new Map<StreamId, Session>();
+  readonly #byAddress = new Map<string, AddressCount>();
+  readonly #refusals = new Set<Connection>();
+  readonly #unwatch: (() => void)[];
+  #isDraining = false;
+  #emptied: (() => void) | undefined;
+
+  constructor(context: IngestContext) {
+    this.#context = context;
+    this.#payloads = new PayloadCheck(context.settings.maxFrameBytes);
+    this.#unwatch = [
+      context.progress.watch((advance) => this.#byStream.get(advance.stream)?.advanced(advance)),
+      context.queue.watch((event) => this.#queueChanged(event)),
+    ];
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** Runs a session on a connection that a door accepted, or turns it away. */
+  accept(connection: Connection): void {
+    const refusal = this.#refusalFor(connection.remoteAddress);
+    if (refusal !== undefined) return this.#refuse(connection, refusal);
+    this.counters.accepted++;
+    const session = new Session(connection, this.#context, this, this.#payloads);
+    this.#all.add(session);
+    const count = this.#countOf(session.address);
+    count.connections++;
+    count.unauthenticated.add(session);
+    session.start();
+  }
+
+  snapshot(): SessionStatus[] {
+    return [...this.#all].map((session) => session.status);
+  }
+
+  /**
+   * Asks every client to go and come back after `retryAfterMs`, and waits until what is in flight is answered; what is
+   * left after `timeoutMs` is cut off. Connections that come from now on are turned away.
+   */
+  async drainAll(timeoutMs: number, retryAfterMs: number): Promise<void> {
+    this.#isDraining = true;
+    for (const session of [...this.#all]) session.drain(STOPPING, retryAfterMs);
+    if (this.#all.size > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = this.#context.clock.setTimer(timeoutMs, resolve);
+        this.#emptied = () => {
+          timer.cancel();
+          resolve();
+        };
+      });
+    }
+    this.close();
+  }
+
+  /** Cuts off every connection and stops listening to queue and sinks. */
+  close(): void {
+    this.#isDraining = true;
+    for (const unwatch of this.#unwatch.splice(0)) unwatch();
+    for (const session of [...this.#all]) session.destroy();
+    for (const connection of [...this.#refusals]) connection.destroy();
+  }
+
+  opening(session: Session): void {
+    this.#byAddress.get(session.address)?.unauthenticated.delete(session);
+    const { stream, producer } = session;
+    assert(stream !== undefined && producer !== undefined, 'a session that opens has said HELLO');
+    const other = this.#byStream.get(stream);
+    if (other !== undefined && other.producer !== producer) {
+      throw new SyncError('stream_owned_by_other', `stream ${stream} is in use by another producer than ${producer}; start a new stream`);
+    }
+    this.#byStream.set(stream, session);
+    other?.fail(new SyncError('stream_taken_over', `a newer connection, from ${session.address}, uses stream ${stream}`));
+  }
+
+  closing(session: Session, code: ErrorCode | undefined): void {
+    if (code !== undefined) this.counters.errors.set(code, (this.counters.errors.get(code) ?? 0) + 1);
+    if (session.stream !== undefined && this.#byStream.get(session.stream) === session) this.#byStream.delete(session.stream);
+  }
+
+  closed(session: Session): void {
+    this.#all.delete(session);
+    const count = this.#countOf(session.address);
+    count.unauthenticated.delete(session);
+    if (--count.connections === 0) this.#byAddress.delete(session.address);
+    if (this.#all.size === 0) this.#emptied?.();
+  }
+
+  #refusalFor(address: string): SyncError | undefined {
+    const { maxConnections, maxConnectionsPerAddress } = this.#context.settings;
+    if (this.#isDraining) return new SyncError('shutting_down', STOPPING);
+    if (this.#all.size >= maxConnections) {
+      return new SyncError('too_many_connections', `this server takes ${maxConnections} connections (ingest.maxConnections) and has them`);
+    }
+    const count = this.#byAddress.get(address);
+    if (count === undefined) return undefined;
+    if (count.connections >= maxConnectionsPerAddress) {
+      return new SyncError('too_many_connections', `${address} has ${count.connections} connections; ingest.maxConnectionsPerAddress is ${maxConnectionsPerAddress}`);
+    }
+    if (count.unauthenticated.size >= MAX_UNAUTHENTICATED_PER_ADDRESS) {
+      return new SyncError('too_many_connections', `${address} has ${count.unauthenticated.size} connections that have not said HELLO; finish those first`);
+    }
+    return undefined;
+  }
+
+  /** Says why and closes; what the peer sends meanwhile is thrown away. */
+  #refuse(connection: Connection, { code, message }: SyncError): void {
+    this.counters.refused++;
+    if (this.#refusals.size >= MAX_REFUSALS) return connection.destroy();
+    this.#refusals.add(connection);
+    const deadline = this.#context.clock.setTimer(REFUSAL_DEADLINE_MS, () => connection.destroy());
+    connection.open({
+      data: () => {},
+      drain: () => {},
+      close: () => {
+        deadline.cancel();
+        this.#refusals.delete(connection);
+      },
+    });
+    connection.write(encodeFrame({ type: FRAME.error, payload: encodeError({ code, message }) }));
+    connection.end();
+  }
+
+  #queueChanged(event: QueueEvent): void {
+    for (const session of this.#byStream.values()) {
+      if (event.type === 'connected') session.queueConnected();
+      else session.admissionChanged(event.admission.state === 'held' ? event.admission.reason : undefined);
+    }
+  }
+
+  #countOf(address: string): AddressCount {
+    let count = this.#byAddress.get(address);
+    if (count === undefined) {
+      count = { connections: 0, unauthenticated: new Set() };
+      this.#byAddress.set(address, count);
+    }
+    return count;
+  }
+}
+
+interface AddressCount {
+  connections: number;
+  readonly unauthenticated: Set<Session>;
+}

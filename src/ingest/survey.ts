@@ -1,0 +1,54 @@
+import { SyncError } from '../core/errors.ts';
+import { type Place, START, type StreamId } from '../core/stream.ts';
+import type { Queue } from '../queue/queue.ts';
+import type { Progress, SinkRejection } from './progress.ts';
+
+/** How far a stream is, read afresh: first the sinks, then the queue, raised to what the sinks say. */
+export interface Survey {
+  readonly watermarks: ReadonlyMap<number, Place>;
+  /** Above what was asked, in order of partition and seq. */
+  readonly rejections: readonly SinkRejection[];
+  /** What the queue records, for every partition that was asked about or has a watermark. */
+  readonly stored: ReadonlyMap<number, Place>;
+}
+
+export interface Surveyed {
+  readonly stream: StreamId;
+  readonly producer: string;
+  /** By partition, the seq up to which the client holds nothing any more; names every partition that the stream uses. */
+  readonly above: ReadonlyMap<number, number>;
+}
+
+/**
+ * Reads how far `stream` is and applies the floor rule.
+ * @throws {SyncError} `sink_regressed`, `stream_expired` or `stream_owned_by_other`; transient while the sinks or the queue cannot be read.
+ */
+export async function survey(progress: Progress, queue: Queue, surveyed: Surveyed): Promise<Survey> {
+  const { stream, producer, above } = surveyed;
+  const { status, producer: owner, watermarks, rejections } = await progress.read(stream, above);
+  if (owner !== undefined && owner !== producer) {
+    throw new SyncError('stream_owned_by_other', `stream ${stream} belongs to another producer than ${producer}; start a new stream`);
+  }
+  if (status === 'expired') {
+    throw new SyncError('stream_expired', `stream ${stream} was idle beyond its retention and its watermarks are gone; compare source and target, then start a new stream`);
+  }
+  for (const [partition, seq] of above) requireWatermark(stream, partition, watermarks.get(partition) ?? START, seq);
+  return { watermarks, rejections, stored: await raiseRecords(queue, surveyed, watermarks) };
+}
+
+/** What the queue records for the stream in every partition of `above` and `floors`, raised to `floors`. */
+export async function raiseRecords(queue: Queue, { stream, producer, above }: Surveyed, floors: ReadonlyMap<number, Place>): Promise<Map<number, Place>> {
+  const partitions = [...new Set([...above.keys(), ...floors.keys()])];
+  if (partitions.length === 0) return new Map();
+  const places = await queue.raise(partitions.map((partition) => ({ partition, stream, producer, place: floors.get(partition) ?? START })));
+  return new Map(partitions.map((partition, index) => [partition, places[index] ?? START]));
+}
+
+function requireWatermark(stream: StreamId, partition: number, watermark: Place, forgotten: number): void {
+  if (watermark.seq >= forgotten) return;
+  throw new SyncError(
+    'sink_regressed',
+    `stream ${stream}, partition ${partition}: the sink has applied up to ${watermark.seq}, the client no longer holds ${watermark.seq + 1} to ${forgotten}; ` +
+      'compare source and target, then start a new stream',
+  );
+}

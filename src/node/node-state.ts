@@ -1,0 +1,110 @@
+import { StallWatch } from '../admin/stall-watch.ts';
+import type { AdminState, PartitionState, QueueState, SessionsState, SinkState } from '../admin/state.ts';
+import type { Scheduler } from '../apply/scheduler.ts';
+import type { SliceResult } from '../apply/task.ts';
+import type { Config } from '../config/config.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Appender } from '../ingest/appender.ts';
+import type { Sessions } from '../ingest/sessions.ts';
+import type { Backlog, Queue } from '../queue/queue.ts';
+import type { Sink } from '../sinks/sink.ts';
+
+export interface NodeStateOptions {
+  readonly config: Config;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly queue: Queue;
+  readonly sink: Sink;
+}
+
+/** Puts together what the parts of a node know of themselves, for whoever asks the admin server. */
+export class NodeState implements AdminState {
+  readonly node: string;
+  readonly version: string;
+  readonly #options: NodeStateOptions;
+  readonly #startedMs: number;
+  readonly #stalls: StallWatch;
+  #scheduler: Scheduler | undefined;
+  #sessions: Sessions | undefined;
+  #appender: Appender | undefined;
+  #backlog: readonly Backlog[] = [];
+  #sinkFailure: string | undefined;
+
+  constructor(options: NodeStateOptions) {
+    this.node = options.config.node;
+    this.version = options.version;
+    this.#options = options;
+    this.#startedMs = options.clock.monotonicMs();
+    this.#stalls = new StallWatch(options.clock);
+  }
+
+  watchScheduler(scheduler: Scheduler): void {
+    this.#scheduler = scheduler;
+  }
+
+  watchIngest(sessions: Sessions, appender: Appender): void {
+    this.#sessions = sessions;
+    this.#appender = appender;
+  }
+
+  backlogRead(backlog: readonly Backlog[]): void {
+    this.#backlog = backlog;
+    this.#stalls.read(backlog);
+  }
+
+  sliceFinished(partition: number, result: SliceResult): void {
+    this.#sinkFailure = result.error && `${result.error.code}: ${result.error.message}`;
+    if (result.moves.some(({ before, after }) => after.seq > before.seq)) this.#stalls.advanced(partition);
+  }
+
+  uptimeMs(): number {
+    return this.#options.clock.monotonicMs() - this.#startedMs;
+  }
+
+  queue(): QueueState {
+    const { admission } = this.#options.queue;
+    return {
+      kind: kindOf(this.#options.config.queue.url),
+      held: admission.state === 'held' ? admission.reason : undefined,
+      failure: this.#appender?.failure,
+    };
+  }
+
+  partitions(): readonly PartitionState[] {
+    const nowMs = this.#options.clock.wallMs();
+    return (this.#scheduler?.snapshot() ?? []).map(({ partition, state, detail }) => {
+      const waiting = this.#backlog[partition];
+      const head = waiting?.headStoredAtUs;
+      return {
+        partition,
+        state,
+        detail,
+        batches: waiting?.count ?? 0,
+        bytes: waiting?.bytes ?? 0,
+        oldestAgeMs: head === undefined ? 0 : Math.max(0, nowMs - head / 1000),
+        stalledMs: this.#stalls.stalledMs(partition),
+      };
+    });
+  }
+
+  sessions(): SessionsState {
+    const producers: Record<string, number> = {};
+    const open = this.#sessions?.snapshot() ?? [];
+    for (const { producer } of open) producers[producer] = (producers[producer] ?? 0) + 1;
+    return { open: open.length, producers };
+  }
+
+  sinks(): readonly SinkState[] {
+    const { sink, config } = this.#options;
+    const guarantee = sink.capabilities.transactions ? 'exactly once' : 'at least once';
+    return [{ name: sink.name, kind: kindOf(config.sinks[0].url), guarantee, failure: this.#sinkFailure }];
+  }
+
+  deadLetters(): Promise<number> {
+    return this.#options.sink.deadLetters.count();
+  }
+}
+
+function kindOf(url: string): string {
+  return url.slice(0, url.indexOf(':'));
+}

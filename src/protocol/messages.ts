@@ -1,0 +1,290 @@
+import { strict as assert } from 'node:assert';
+import { SyncError } from '../core/errors.ts';
+import type { PartitionBy } from '../core/partition.ts';
+import { MAX_PARTITIONS, type Place, type StreamId } from '../core/stream.ts';
+import { Fields } from './fields.ts';
+import { MsgpackWriter } from './msgpack.ts';
+
+/** The payloads of every frame but BATCH; `docs/protocol.md` says what the fields mean. */
+
+export interface Hello {
+  readonly v: number;
+  readonly token: string;
+  readonly stream: StreamId;
+  /** By partition: the lowest seq that the client still holds, or the next one it will assign. */
+  readonly oldest: ReadonlyMap<number, number>;
+  /** What the client is, for people; empty when it does not say. */
+  readonly agent: string;
+}
+
+export interface Welcome {
+  readonly v: number;
+  readonly node: string;
+  readonly producer: string;
+  readonly partitions: number;
+  readonly maxFrameBytes: number;
+  readonly creditBytes: number;
+  readonly heartbeatMs: number;
+  readonly stored: ReadonlyMap<number, Place>;
+  readonly tables: ReadonlyMap<string, TableInfo>;
+}
+
+export interface TableInfo {
+  readonly key: readonly string[];
+  readonly partitionBy?: PartitionBy;
+}
+
+export interface Rewind {
+  readonly reason: string;
+}
+
+export interface Rejected {
+  readonly sink: string;
+  readonly code: string;
+  readonly message: string;
+  /** Indexes of the changes in the batch; empty means the whole batch. */
+  readonly changes: readonly number[];
+}
+
+export interface Credit {
+  readonly bytes: number;
+  readonly reason?: string;
+}
+
+export interface Goaway {
+  readonly reason: string;
+  readonly retryAfterMs: number;
+}
+
+export interface ErrorNotice {
+  readonly code: string;
+  readonly message: string;
+}
+
+export const PROTOCOL_VERSION = 1;
+
+export function encodeHello(hello: Hello): Buffer {
+  assert(STREAM_ID.test(hello.stream), `"${hello.stream}" is not a stream id`);
+  const out = new MsgpackWriter(256);
+  out.mapHeader(5);
+  out.str('v');
+  out.int(hello.v);
+  out.str('token');
+  out.str(hello.token);
+  out.str('stream');
+  out.bin(Buffer.from(hello.stream, 'hex'));
+  out.str('oldest');
+  out.mapHeader(hello.oldest.size);
+  for (const [partition, seq] of hello.oldest) {
+    out.int(partition);
+    out.int(seq);
+  }
+  out.str('agent');
+  out.str(hello.agent);
+  return out.take();
+}
+
+/** @throws {SyncError} `bad_hello`, or `unsupported_version` when it is of another version, whatever else it holds. */
+export function decodeHello(payload: Uint8Array): Hello {
+  const fields = Fields.read('HELLO', 'bad_hello', payload);
+  const v = fields.count('v');
+  if (v !== PROTOCOL_VERSION) {
+    throw new SyncError('unsupported_version', `HELLO asks for protocol version ${v}; this server speaks version ${PROTOCOL_VERSION}`);
+  }
+  return {
+    v,
+    token: fields.text('token', MAX_TOKEN_CHARS),
+    stream: Buffer.from(fields.bin('stream', 16)).toString('hex'),
+    oldest: fields.seqs('oldest'),
+    agent: fields.has('agent') ? fields.text('agent', MAX_AGENT_CHARS) : '',
+  };
+}
+
+export function encodeWelcome(welcome: Welcome): Buffer {
+  const out = new MsgpackWriter(1024);
+  out.mapHeader(9);
+  out.str('v');
+  out.int(welcome.v);
+  out.str('node');
+  out.str(welcome.node);
+  out.str('producer');
+  out.str(welcome.producer);
+  out.str('partitions');
+  out.int(welcome.partitions);
+  out.str('maxFrameBytes');
+  out.int(welcome.maxFrameBytes);
+  out.str('creditBytes');
+  out.int(welcome.creditBytes);
+  out.str('heartbeatMs');
+  out.int(welcome.heartbeatMs);
+  out.str('stored');
+  out.mapHeader(welcome.stored.size);
+  for (const [partition, place] of welcome.stored) {
+    out.int(partition);
+    out.arrayHeader(2);
+    out.int(place.seq);
+    out.int(place.crc);
+  }
+  out.str('tables');
+  out.mapHeader(welcome.tables.size);
+  for (const [name, table] of welcome.tables) {
+    out.str(name);
+    writeTable(out, table);
+  }
+  return out.take();
+}
+
+/** @throws {SyncError} `bad_frame`, or `unsupported_version`. */
+export function decodeWelcome(payload: Uint8Array): Welcome {
+  const fields = Fields.read('WELCOME', 'bad_frame', payload);
+  const v = fields.count('v');
+  if (v !== PROTOCOL_VERSION) {
+    throw new SyncError('unsupported_version', `WELCOME is of protocol version ${v}; this client speaks version ${PROTOCOL_VERSION}`);
+  }
+  const partitions = fields.count('partitions', MAX_PARTITIONS);
+  if (partitions === 0) throw new SyncError('bad_frame', 'WELCOME: "partitions" must be at least 1');
+  const tables = new Map<string, TableInfo>();
+  for (const [name, table] of fields.named('tables')) tables.set(name, readTable(table));
+  return {
+    v,
+    node: fields.text('node', MAX_TEXT_CHARS),
+    producer: fields.text('producer', MAX_TEXT_CHARS),
+    partitions,
+    maxFrameBytes: fields.count('maxFrameBytes'),
+    creditBytes: fields.count('creditBytes'),
+    heartbeatMs: fields.count('heartbeatMs'),
+    stored: fields.places('stored'),
+    tables,
+  };
+}
+
+export function encodeRewind(rewind: Rewind): Buffer {
+  const out = new MsgpackWriter(64);
+  out.mapHeader(1);
+  out.str('reason');
+  out.str(rewind.reason);
+  return out.take();
+}
+
+/** @throws {SyncError} `bad_frame`. */
+export function decodeRewind(payload: Uint8Array): Rewind {
+  return { reason: Fields.read('REWIND', 'bad_frame', payload).text('reason', MAX_TEXT_CHARS) };
+}
+
+export function encodeRejected(rejected: Rejected): Buffer {
+  const out = new MsgpackWriter(256);
+  out.mapHeader(4);
+  out.str('sink');
+  out.str(rejected.sink);
+  out.str('code');
+  out.str(rejected.code);
+  out.str('message');
+  out.str(rejected.message.slice(0, MAX_TEXT_CHARS).toWellFormed());
+  out.str('changes');
+  out.arrayHeader(rejected.changes.length);
+  for (const index of rejected.changes) out.int(index);
+  return out.take();
+}
+
+/** @throws {SyncError} `bad_frame`. */
+export function decodeRejected(payload: Uint8Array): Rejected {
+  const fields = Fields.read('REJECTED', 'bad_frame', payload);
+  return {
+    sink: fields.text('sink', MAX_TEXT_CHARS),
+    code: fields.text('code', MAX_TEXT_CHARS),
+    message: fields.text('message', MAX_TEXT_CHARS),
+    changes: fields.counts('changes'),
+  };
+}
+
+export function encodeCredit(credit: Credit): Buffer {
+  const out = new MsgpackWriter(64);
+  out.mapHeader(credit.reason === undefined ? 1 : 2);
+  out.str('bytes');
+  out.int(credit.bytes);
+  if (credit.reason !== undefined) {
+    out.str('reason');
+    out.str(credit.reason.slice(0, MAX_TEXT_CHARS).toWellFormed());
+  }
+  return out.take();
+}
+
+/** @throws {SyncError} `bad_frame`. */
+export function decodeCredit(payload: Uint8Array): Credit {
+  const fields = Fields.read('CREDIT', 'bad_frame', payload);
+  const bytes = fields.count('bytes');
+  return fields.has('reason') ? { bytes, reason: fields.text('reason', MAX_TEXT_CHARS) } : { bytes };
+}
+
+export function encodeGoaway(goaway: Goaway): Buffer {
+  const out = new MsgpackWriter(64);
+  out.mapHeader(2);
+  out.str('reason');
+  out.str(goaway.reason);
+  out.str('retryAfterMs');
+  out.int(goaway.retryAfterMs);
+  return out.take();
+}
+
+/** @throws {SyncError} `bad_frame`. */
+export function decodeGoaway(payload: Uint8Array): Goaway {
+  const fields = Fields.read('GOAWAY', 'bad_frame', payload);
+  return { reason: fields.text('reason', MAX_TEXT_CHARS), retryAfterMs: fields.count('retryAfterMs') };
+}
+
+export function encodeError(notice: ErrorNotice): Buffer {
+  const out = new MsgpackWriter(256);
+  out.mapHeader(2);
+  out.str('code');
+  out.str(notice.code);
+  out.str('message');
+  out.str(notice.message.slice(0, MAX_TEXT_CHARS).toWellFormed());
+  return out.take();
+}
+
+/** @throws {SyncError} `bad_frame`. */
+export function decodeError(payload: Uint8Array): ErrorNotice {
+  return readNotice(Fields.read('ERROR', 'bad_frame', payload));
+}
+
+/** What is stored in place of the payload of a frame that was refused at the door: why. */
+export const encodeRefusal: (refusal: ErrorNotice) => Buffer = encodeError;
+
+/** @throws {SyncError} `corrupt_element`. */
+export function decodeRefusal(payload: Uint8Array): ErrorNotice {
+  return readNotice(Fields.read('a refusal', 'corrupt_element', payload));
+}
+
+function readNotice(fields: Fields): ErrorNotice {
+  return { code: fields.text('code', MAX_TEXT_CHARS), message: fields.text('message', MAX_TEXT_CHARS) };
+}
+
+function writeTable(out: MsgpackWriter, table: TableInfo): void {
+  out.mapHeader(table.partitionBy === undefined ? 1 : 2);
+  out.str('key');
+  writeTexts(out, table.key);
+  if (table.partitionBy === undefined) return;
+  out.str('partitionBy');
+  out.mapHeader(2);
+  out.str('group');
+  out.str(table.partitionBy.group);
+  out.str('columns');
+  writeTexts(out, table.partitionBy.columns);
+}
+
+function writeTexts(out: MsgpackWriter, texts: readonly string[]): void {
+  out.arrayHeader(texts.length);
+  for (const text of texts) out.str(text);
+}
+
+function readTable(fields: Fields): TableInfo {
+  const key = fields.texts('key');
+  if (!fields.has('partitionBy')) return { key };
+  const partitionBy = fields.fields('partitionBy');
+  return { key, partitionBy: { group: partitionBy.text('group', MAX_TEXT_CHARS), columns: partitionBy.texts('columns') } };
+}
+
+const STREAM_ID = /^[0-9a-f]{32}$/;
+const MAX_TOKEN_CHARS = 512;
+const MAX_AGENT_CHARS = 256;
+const MAX_TEXT_CHARS = 4096;

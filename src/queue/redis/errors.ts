@@ -1,0 +1,45 @@
+import { ReplyError } from 'ioredis';
+import { SyncError, type ErrorCode } from '../../core/errors.ts';
+
+/** What the codes of Redis's error replies (their first word) mean here. Any other reply, and any other failure, is `queue_unavailable`. */
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  OOM: 'queue_full',
+  READONLY: 'queue_readonly',
+  MASTERDOWN: 'queue_readonly',
+  MISCONF: 'queue_readonly',
+  NOREPLICAS: 'queue_readonly',
+  CLUSTERDOWN: 'queue_readonly',
+  BUSY: 'queue_readonly',
+  LOADING: 'queue_unavailable',
+  // Given by our scripts.
+  MISMATCH: 'queue_mismatch',
+  OWNED: 'stream_owned_by_other',
+};
+
+/** Replies after which another connection may find the master. */
+export const RECONNECT_CODES: ReadonlySet<string> = new Set(['READONLY', 'MASTERDOWN', 'LOADING']);
+
+const MAX_MESSAGE_LENGTH = 2000;
+
+/** First word of an error reply; undefined when `error` is no reply but a lost connection or a deadline. */
+export function replyCode(error: unknown): string | undefined {
+  return error instanceof ReplyError ? /^[A-Z]+/.exec((error as Error).message)?.[0] : undefined;
+}
+
+/**
+ * What a failed command means; the cause is the code of the reply, if there was one. The driver's error is not kept: it
+ * carries the arguments of the command, among them passwords and rows.
+ */
+export function redisError(error: unknown, secret: string | undefined): SyncError {
+  if (error instanceof SyncError) return error;
+  const reply = replyCode(error);
+  return new SyncError(CODES[reply ?? ''] ?? 'queue_unavailable', `redis: ${redisMessage(error, secret)}`, { cause: reply });
+}
+
+/** The message of a driver's error without what it may repeat of the command. */
+export function redisMessage(error: unknown, secret: string | undefined): string {
+  const whole = error instanceof Error ? error.message || String((error as NodeJS.ErrnoException).code ?? error.name) : String(error);
+  const line = whole.split('\n', 1)[0] as string;
+  const ours = (line.split(', with args', 1)[0] as string).slice(0, MAX_MESSAGE_LENGTH);
+  return secret === undefined || secret === '' ? ours : ours.replaceAll(secret, '***');
+}

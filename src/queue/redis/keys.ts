@@ -1,0 +1,36 @@
+/**
+ * Names of the keys in Redis. All keys of a partition share the hash tag `{p}`, so that they lie on one node of a cluster.
+ * `docs/queue.md` describes what each holds.
+ */
+export class QueueKeys {
+  readonly #prefix: string;
+
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+  }
+
+  /** Settings of the installation. */
+  get installation(): string {
+    return `${this.#prefix}meta`;
+  }
+
+  /** Elements of (sink, partition), oldest first. */
+  list(sink: string, partition: number): string {
+    return `${this.#prefix}{${partition}}:list:${sink}`;
+  }
+
+  /** Hash: stream → `seq crc ordinal producer`. */
+  streams(partition: number): string {
+    return `${this.#prefix}{${partition}}:streams`;
+  }
+
+  /** Hash: settings, ordinal and time of the last push, bytes of each list. */
+  meta(partition: number): string {
+    return `${this.#prefix}{${partition}}:meta`;
+  }
+
+  /** `token holder`, with a time to live. */
+  lease(sink: string, partition: number): string {
+    return `${this.#prefix}{${partition}}:lease:${sink}`;
+  }
+}

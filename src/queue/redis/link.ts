@@ -1,0 +1,201 @@
+import { Redis, type RedisOptions } from 'ioredis';
+import { createSecureContext } from 'node:tls';
+import { messageOf, SyncError } from '../../core/errors.ts';
+import { systemRandom, type Random } from '../../core/random.ts';
+import { RECONNECT_CODES, redisError, redisMessage, replyCode } from './errors.ts';
+import type { Script } from './scripts.ts';
+
+/** Where Redis is and how to talk to it; plain data, so that it can be handed to a thread. */
+export interface RedisLinkOptions {
+  /** `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. */
+  readonly url: string;
+  /** Certificates and keys as PEM text. */
+  readonly tls?: RedisTlsOptions | undefined;
+  /** How long a command may take; its outcome is unknown afterwards. */
+  readonly commandTimeoutMs?: number;
+  readonly connectTimeoutMs?: number;
+}
+
+export interface RedisTlsOptions {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly rejectUnauthorized?: boolean;
+}
+
+/** What a link tells its owner. */
+export interface LinkEvents {
+  /** Connected and authenticated. */
+  up(): void;
+  /** The connection is gone, or an attempt failed; the next attempt is made without asking. */
+  down(problem: SyncError): void;
+}
+
+export type Argument = string | number | Buffer;
+
+const DEFAULT_COMMAND_TIMEOUT_MS = 2000;
+const DEFAULT_CONNECT_TIMEOUT_MS = 2000;
+const MAX_RETRY_DELAY_MS = 1000;
+
+/**
+ * One connection to Redis that is made again for ever. A command is sent once, now or not at all: nothing is queued
+ * while the connection is away, and nothing is sent again by the driver. Each command is settled by its reply, its
+ * deadline or the end of the connection, whichever comes first.
+ *
+ * down → up (connected) → down (lost) → up … → closed (by {@link RedisLink.close}).
+ */
+export class RedisLink {
+  readonly #client: Redis;
+  readonly #events: LinkEvents;
+  readonly #secret: string | undefined;
+  /** Rejects each command that waits for its reply. */
+  readonly #pending = new Set<(error: SyncError) => void>();
+  #up = false;
+  #closed = false;
+  #failureCount = 0;
+  #problem = away('not connected yet');
+
+  /** Starts to connect. @throws {SyncError} `bad_config` when the URL or the TLS options cannot be used. */
+  constructor(options: RedisLinkOptions, events: LinkEvents, random: Random = systemRandom) {
+    const parsed = parseRedisUrl(options);
+    this.#events = events;
+    this.#secret = parsed.password;
+    const driverOptions: RedisOptions = {
+      ...parsed,
+      protocol: 2,
+      connectionName: 'syncline',
+      disableClientInfo: true,
+      // The owner looks at the state of Redis itself; the driver's check waits long while Redis loads.
+      enableReadyCheck: false,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+      maxRetriesPerRequest: 1,
+      connectTimeout: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
+      disconnectTimeout: 500,
+      keepAlive: 5000,
+      commandTimeout: options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS,
+      // Longer than the deadline of a command: one slow reply does not cost the connection, silence does.
+      socketTimeout: 2 * (options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS),
+      reconnectOnError: (error) => this.#judgeReply(error),
+      retryStrategy: () => {
+        this.#failureCount++;
+        return Math.min(50 * 2 ** Math.min(this.#failureCount - 1, 10), MAX_RETRY_DELAY_MS) * (0.5 + random.fraction() / 2);
+      },
+    };
+    this.#client = new Redis({ ...driverOptions, replyMapping: 'legacy' });
+    this.#client.on('ready', () => {
+      this.#up = true;
+      events.up();
+    });
+    this.#client.on('error', (error) => {
+      this.#problem = away(redisMessage(error, this.#secret));
+    });
+    this.#client.on('close', () => {
+      if (!this.#closed) this.#lost();
+    });
+  }
+
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /** Tells that the connection serves its purpose: the next one to fail is tried again soon. */
+  settled(): void {
+    this.#failureCount = 0;
+    this.#problem = away('the connection was closed');
+  }
+
+  /** Sends one command; strings in the reply come as buffers. @throws {SyncError} */
+  command(name: string, ...args: Argument[]): Promise<unknown> {
+    return this.#send(name, args).catch((error: unknown) => {
+      throw redisError(error, this.#secret);
+    });
+  }
+
+  /** Runs a script, by its digest when Redis knows it. @throws {SyncError} */
+  async run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    const rest = [keys.length, ...keys, ...args];
+    try {
+      return await this.#send('EVALSHA', [script.sha, ...rest]);
+    } catch (error) {
+      if (replyCode(error) !== 'NOSCRIPT') throw redisError(error, this.#secret);
+    }
+    return this.command('EVAL', script.source, ...rest);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#problem = away('the queue is closed');
+    this.#client.disconnect();
+    this.#lost();
+  }
+
+  #send(name: string, args: Argument[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      if (!this.#up) return reject(this.#problem);
+      this.#pending.add(reject);
+      void this.#client
+        .callBuffer(name, ...args)
+        .then(resolve, reject)
+        .finally(() => this.#pending.delete(reject));
+    });
+  }
+
+  /** 1 makes the driver connect anew; 2 would send the command again. */
+  #judgeReply(error: Error): 1 | false {
+    if (!RECONNECT_CODES.has(replyCode(error) ?? '')) return false;
+    this.#up = false;
+    this.#problem = redisError(error, this.#secret);
+    return 1;
+  }
+
+  /** The driver forgets commands whose connection died without settling them; here they end at once. */
+  #lost(): void {
+    this.#up = false;
+    for (const reject of [...this.#pending]) reject(this.#problem);
+    this.#pending.clear();
+    this.#events.down(this.#problem);
+  }
+}
+
+function away(reason: string): SyncError {
+  return new SyncError('queue_unavailable', `redis cannot be reached: ${reason}`);
+}
+
+function parseRedisUrl(options: RedisLinkOptions): RedisOptions & { password?: string } {
+  const bad = (why: string) => new SyncError('bad_config', `queue.url ${why}; write redis://[user:password@]host[:port][/db]`);
+  const url = URL.parse(options.url);
+  if (url === null || url.hostname === '') throw bad('is not a valid URL');
+  const secure = url.protocol === 'rediss:';
+  if (!secure && url.protocol !== 'redis:') throw bad(`has the scheme ${url.protocol}`);
+  const db = /^\/?(\d*)$/.exec(url.pathname)?.[1];
+  if (db === undefined) throw bad('must end in the number of a database');
+  return {
+    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    port: url.port === '' ? 6379 : Number(url.port),
+    db: Number(db),
+    ...(url.username === '' ? {} : { username: decode(url.username, bad) }),
+    ...(url.password === '' ? {} : { password: decode(url.password, bad) }),
+    ...(secure ? { tls: tlsOptions(options.tls ?? {}, url.hostname) } : {}),
+  };
+}
+
+function decode(text: string, bad: (why: string) => SyncError): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw bad('has a % that begins no escape in its user or password');
+  }
+}
+
+function tlsOptions(tls: RedisTlsOptions, hostname: string): NonNullable<RedisOptions['tls']> {
+  const { rejectUnauthorized = true, ...pem } = tls;
+  try {
+    // The driver would give up for ever on certificates that cannot be read.
+    createSecureContext(pem);
+  } catch (error) {
+    throw new SyncError('bad_config', `queue.tls cannot be used: ${messageOf(error)}`);
+  }
+  return { ...pem, rejectUnauthorized, minVersion: 'TLSv1.2', ...(/^[\d.]+$|^\[/.test(hostname) ? {} : { servername: hostname }) };
+}

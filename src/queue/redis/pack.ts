@@ -1,0 +1,95 @@
+import { MAX_PRODUCER_BYTES } from '../element.ts';
+import { ELEMENT_KINDS } from '../element.ts';
+import type { Random } from '../../core/random.ts';
+import type { Place, StreamId } from '../../core/stream.ts';
+import type { AppendEntry, AppendResult, Floor } from '../queue.ts';
+
+/** What travels between this node and the scripts, as their first comment lays it out: few large arguments, because each costs a microsecond. */
+
+const VERDICTS: readonly AppendResult['verdict'][] = ['append', 'duplicate', 'gap', 'mismatch', 'owned_by_other'];
+const ENTRY_BYTES = 27;
+const RESULT_BYTES = 13;
+const PLACE_BYTES = 12;
+const PLACED_STREAM_BYTES = 32 + PLACE_BYTES;
+const TWO_32 = 2 ** 32;
+
+export interface PackedEntries {
+  readonly streams: Buffer;
+  readonly entries: Buffer;
+  readonly frames: readonly Buffer[];
+}
+
+export function packEntries(entries: readonly AppendEntry[], random: Random): PackedEntries {
+  const numbers = new Map<string, number>();
+  const streams: Buffer[] = [];
+  const packed = Buffer.alloc(entries.length * ENTRY_BYTES);
+  const frames: Buffer[] = [];
+  const randoms = Buffer.alloc(entries.length * 8);
+  random.fill(randoms);
+  let at = 0;
+  for (const entry of entries) {
+    const name = entry.stream + entry.producer;
+    let number = numbers.get(name);
+    if (number === undefined) {
+      streams.push(Buffer.from(entry.stream, 'latin1'), Buffer.from(entry.stream, 'hex'), producerBytes(entry.producer));
+      number = numbers.size + 1;
+      numbers.set(name, number);
+    }
+    packed.writeUInt16BE(number, at);
+    packed[at + 2] = ELEMENT_KINDS.indexOf(entry.kind);
+    writePlace(packed, at + 3, entry.seq, entry.prev);
+    packed.writeUInt32BE(entry.crc, at + 15);
+    packed.set(randoms.subarray(frames.length * 8, frames.length * 8 + 8), at + 19);
+    frames.push(Buffer.from(entry.frame.buffer, entry.frame.byteOffset, entry.frame.byteLength));
+    at += ENTRY_BYTES;
+  }
+  return { streams: Buffer.concat(streams), entries: packed, frames };
+}
+
+export function unpackResults(reply: Buffer): AppendResult[] {
+  const results: AppendResult[] = [];
+  for (let at = 0; at < reply.length; at += RESULT_BYTES) {
+    results.push({ verdict: VERDICTS[reply[at] as number] as AppendResult['verdict'], stored: readPlace(reply, at + 1) });
+  }
+  return results;
+}
+
+export function packFloors(floors: readonly Floor[]): Buffer {
+  return Buffer.concat(floors.flatMap((floor) => [packStreamAt(floor.stream, floor.place), producerBytes(floor.producer)]));
+}
+
+export function unpackPlaces(reply: Buffer): Place[] {
+  const places: Place[] = [];
+  for (let at = 0; at < reply.length; at += PLACE_BYTES) places.push(readPlace(reply, at));
+  return places;
+}
+
+/** 32 bytes of hex, u64 seq, u32 crc. */
+export function packStreamAt(stream: StreamId, place: Place): Buffer {
+  const packed = Buffer.alloc(PLACED_STREAM_BYTES);
+  packed.write(stream, 0, 32, 'latin1');
+  writePlace(packed, 32, place.seq, place.crc);
+  return packed;
+}
+
+/** Reads a value of the hash of streams: `seq crc ordinal producer`. */
+export function parseStreamRecord(text: string): Place {
+  const [seq, crc] = text.split(' ', 2);
+  return { seq: Number(seq), crc: Number(crc) };
+}
+
+function producerBytes(producer: string): Buffer {
+  const name = Buffer.from(producer, 'utf8');
+  if (name.length > MAX_PRODUCER_BYTES) throw new RangeError(`producer name takes ${name.length} bytes, more than ${MAX_PRODUCER_BYTES}`);
+  return Buffer.concat([Buffer.of(name.length), name]);
+}
+
+function writePlace(target: Buffer, offset: number, seq: number, crc: number): void {
+  target.writeUInt32BE(Math.floor(seq / TWO_32), offset);
+  target.writeUInt32BE(seq % TWO_32, offset + 4);
+  target.writeUInt32BE(crc, offset + 8);
+}
+
+function readPlace(source: Buffer, offset: number): Place {
+  return { seq: source.readUInt32BE(offset) * TWO_32 + source.readUInt32BE(offset + 4), crc: source.readUInt32BE(offset + 8) };
+}

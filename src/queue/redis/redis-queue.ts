@@ -1,0 +1,247 @@
+import { systemClock, type Clock } from '../../core/clock.ts';
+import { SyncError } from '../../core/errors.ts';
+import type { Lease } from '../../core/lease.ts';
+import { systemRandom, type Random } from '../../core/random.ts';
+import type { Place, StreamId } from '../../core/stream.ts';
+import { QueueEvents } from '../queue-events.ts';
+import type { Admission, AppendEntry, AppendResult, Backlog, Element, FetchLimits, Floor, Queue, QueueEvent, QueueSettings, Reset } from '../queue.ts';
+import { recordOfSettings, settingsMismatch } from '../settings.ts';
+import { RedisCondition } from './condition.ts';
+import { QueueKeys } from './keys.ts';
+import { RedisLink, type Argument } from './link.ts';
+import { packEntries, packFloors, packStreamAt, parseStreamRecord, unpackPlaces, unpackResults } from './pack.ts';
+import { DEFAULT_PREFIX, fetchElements, type RedisReaderOptions } from './redis-reader.ts';
+import { loadScripts, type Script } from './scripts.ts';
+
+export interface RedisQueueOptions extends RedisReaderOptions {
+  /** Share of maxmemory, in percent, at which producers are held back. */
+  readonly pressurePercent?: number;
+  /** How often eviction policy, memory and whether writes are taken are looked at. */
+  readonly pollMs?: number;
+  /** Receives what is not wrong but unwise about this Redis, each message once. */
+  readonly warn?: (message: string) => void;
+  readonly clock?: Clock;
+  readonly random?: Random;
+}
+
+/** What one script call may hold, so that Redis is not busy with one for long. */
+const MAX_CALL_BYTES = 8 * 1024 * 1024;
+const MAX_CALL_ENTRIES = 1024;
+const SCAN_COUNT = 1000;
+
+/**
+ * Opens the queue in a Redis, 7.0 or newer. Resolves also when Redis is away: admission is then held until it comes.
+ * @throws {SyncError} `queue_mismatch`, `queue_unsuitable` or `bad_config` when a Redis that answers cannot be used.
+ */
+export async function openRedisQueue(settings: QueueSettings, options: RedisQueueOptions): Promise<Queue> {
+  const queue = new RedisQueue(settings, options);
+  try {
+    await queue.firstContact();
+  } catch (error) {
+    await queue.close();
+    throw error;
+  }
+  return queue;
+}
+
+class RedisQueue implements Queue {
+  readonly partitionCount: number;
+  readonly #settings: QueueSettings;
+  readonly #recorded: string;
+  readonly #random: Random;
+  readonly #keys: QueueKeys;
+  readonly #scripts = loadScripts();
+  readonly #events = new QueueEvents({ state: 'held', reason: 'queue_unavailable: not connected to redis yet' });
+  readonly #link: RedisLink;
+  readonly #condition: RedisCondition;
+
+  constructor(settings: QueueSettings, options: RedisQueueOptions) {
+    const { pressurePercent = 70, pollMs = 1000, warn = () => {}, clock = systemClock, random = systemRandom } = options;
+    this.partitionCount = settings.partitions;
+    this.#settings = settings;
+    this.#recorded = recordOfSettings(settings);
+    this.#random = random;
+    this.#keys = new QueueKeys(options.prefix ?? DEFAULT_PREFIX);
+    this.#link = new RedisLink(options, { up: () => this.#condition.connected(), down: (problem) => this.#condition.disconnected(problem) }, random);
+    this.#condition = new RedisCondition(this.#link, this.#scripts, this.#keys, settings, { pressurePercent, pollMs, warn }, clock, this.#events);
+  }
+
+  firstContact(): Promise<void> {
+    return this.#condition.firstContact();
+  }
+
+  async append(partition: number, entries: readonly AppendEntry[]): Promise<AppendResult[]> {
+    this.#check(partition);
+    if (this.#condition.unfit) throw this.#condition.unfit;
+    const keys = [this.#keys.streams(partition), this.#keys.meta(partition), ...this.#settings.sinks.map((sink) => this.#keys.list(sink.name, partition))];
+    const results: AppendResult[] = [];
+    // One after the other: a later part must not overtake one that did not arrive.
+    for (const part of cutEntries(entries)) {
+      const packed = packEntries(part, this.#random);
+      const reply = (await this.#run(this.#scripts.append, keys, [this.#recorded, packed.streams, packed.entries, ...packed.frames])) as Buffer;
+      results.push(...unpackResults(reply));
+    }
+    return results;
+  }
+
+  async raise(floors: readonly Floor[]): Promise<Place[]> {
+    const places: Place[] = Array.from({ length: floors.length });
+    await Promise.all(
+      [...groupBy(floors, (floor) => floor.partition)].map(async ([partition, indexes]) => {
+        this.#check(partition);
+        const keys = [this.#keys.streams(partition), this.#keys.meta(partition)];
+        for (const part of chunks(indexes)) {
+          const packed = packFloors(part.map((index) => floors[index] as Floor));
+          const raised = unpackPlaces((await this.#run(this.#scripts.raise, keys, [this.#recorded, packed])) as Buffer);
+          part.forEach((index, i) => (places[index] = raised[i] as Place));
+        }
+      }),
+    );
+    return places;
+  }
+
+  async streams(partition: number): Promise<Map<StreamId, Place>> {
+    this.#check(partition);
+    const places = new Map<StreamId, Place>();
+    let cursor = '0';
+    do {
+      const [next, fields] = (await this.#link.command('HSCAN', this.#keys.streams(partition), cursor, 'COUNT', SCAN_COUNT)) as [Buffer, Buffer[]];
+      for (let i = 0; i < fields.length; i += 2) places.set(String(fields[i]), parseStreamRecord(String(fields[i + 1])));
+      cursor = String(next);
+    } while (cursor !== '0');
+    return places;
+  }
+
+  fetch(sink: string, partition: number, limits: FetchLimits): Promise<Element[]> {
+    this.#check(partition);
+    return fetchElements(this.#link, this.#scripts, this.#keys.list(sink, partition), limits);
+  }
+
+  async trim(lease: Lease, count: number, last: Uint8Array, resets: readonly Reset[]): Promise<boolean> {
+    const { sink, partition } = lease;
+    const keys = [this.#keys.list(sink, partition), this.#keys.lease(sink, partition), this.#keys.streams(partition), this.#keys.meta(partition)];
+    const packed = Buffer.concat(resets.map((reset) => packStreamAt(reset.stream, reset.place)));
+    return (await this.#run(this.#scripts.trim, keys, [lease.token, count, Buffer.from(last), packed])) === 1;
+  }
+
+  async heal(lease: Lease, watermarks: ReadonlyMap<StreamId, Place>): Promise<StreamId[]> {
+    const { sink, partition } = lease;
+    const keys = [this.#keys.list(sink, partition), this.#keys.lease(sink, partition), this.#keys.streams(partition)];
+    const healed: StreamId[] = [];
+    for (const part of chunks([...watermarks])) {
+      const packed = Buffer.concat(part.map(([stream, place]) => packStreamAt(stream, place)));
+      const numbers = (await this.#run(this.#scripts.heal, keys, [lease.token, packed])) as number[];
+      for (const number of numbers) healed.push((part[number] as [StreamId, Place])[0]);
+    }
+    return healed;
+  }
+
+  backlog(sink: string): Promise<Backlog[]> {
+    return Promise.all(
+      Array.from({ length: this.partitionCount }, async (_, partition) => {
+        const reply = await this.#run(this.#scripts.backlog, [this.#keys.list(sink, partition), this.#keys.meta(partition)], []);
+        const [count, bytes, head] = reply as [number, number, Buffer];
+        return { count, bytes: count === 0 ? 0 : bytes, headStoredAtUs: head.length < 10 ? undefined : Number(head.readBigUInt64BE(2)) };
+      }),
+    );
+  }
+
+  async forget(partition: number, streams: readonly StreamId[]): Promise<void> {
+    this.#check(partition);
+    for (const part of chunks(streams)) await this.#link.command('HDEL', this.#keys.streams(partition), ...part);
+  }
+
+  async acquire(lease: Lease, holder: string, ttlMs: number, steal: 'steal' | 'wait'): Promise<string | undefined> {
+    this.#check(lease.partition);
+    const reply = await this.#run(this.#scripts.acquire, [this.#keys.lease(lease.sink, lease.partition)], [lease.token, holder, ttlMs, steal]);
+    return reply === null ? undefined : String(reply);
+  }
+
+  async renew(leases: readonly Lease[], ttlMs: number): Promise<boolean[]> {
+    const held: boolean[] = Array.from({ length: leases.length }, () => false);
+    await Promise.all(
+      [...groupBy(leases, (lease) => lease.partition).values()].map(async (indexes) => {
+        const reply = (await this.#run(this.#scripts.renew, this.#leaseKeys(leases, indexes), [ttlMs, ...tokens(leases, indexes)])) as number[];
+        indexes.forEach((index, i) => (held[index] = reply[i] === 1));
+      }),
+    );
+    return held;
+  }
+
+  async release(leases: readonly Lease[]): Promise<void> {
+    const byPartition = [...groupBy(leases, (lease) => lease.partition).values()];
+    await Promise.all(byPartition.map((indexes) => this.#run(this.#scripts.release, this.#leaseKeys(leases, indexes), tokens(leases, indexes))));
+  }
+
+  get admission(): Admission {
+    return this.#events.admission;
+  }
+
+  watch(listener: (event: QueueEvent) => void): () => void {
+    return this.#events.watch(listener);
+  }
+
+  async close(): Promise<void> {
+    this.#link.close();
+  }
+
+  async #run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    try {
+      return await this.#link.run(script, keys, args);
+    } catch (error) {
+      if (!(error instanceof SyncError)) throw error;
+      this.#condition.note(error);
+      throw this.#explain(error);
+    }
+  }
+
+  /** Errors that our scripts give carry data instead of a message. */
+  #explain(error: SyncError): SyncError {
+    const data = error.message.slice(error.message.indexOf(`${String(error.cause)} `) + String(error.cause).length + 1);
+    if (error.code === 'queue_mismatch') return settingsMismatch(data, this.#settings);
+    if (error.code === 'stream_owned_by_other') return new SyncError('stream_owned_by_other', `stream ${data} belongs to another producer; start a new stream`);
+    return error;
+  }
+
+  #leaseKeys(leases: readonly Lease[], indexes: readonly number[]): string[] {
+    return indexes.map((index) => this.#keys.lease((leases[index] as Lease).sink, (leases[index] as Lease).partition));
+  }
+
+  #check(partition: number): void {
+    if (!(partition >= 0 && partition < this.partitionCount)) throw new RangeError(`partition ${partition} does not exist: there are ${this.partitionCount}`);
+  }
+}
+
+function tokens(leases: readonly Lease[], indexes: readonly number[]): string[] {
+  return indexes.map((index) => (leases[index] as Lease).token);
+}
+
+function* cutEntries(entries: readonly AppendEntry[]): Generator<readonly AppendEntry[]> {
+  let start = 0;
+  let bytes = 0;
+  for (let i = 0; i < entries.length; i++) {
+    const length = (entries[i] as AppendEntry).frame.length;
+    if (i > start && (i - start >= MAX_CALL_ENTRIES || bytes + length > MAX_CALL_BYTES)) {
+      yield entries.slice(start, i);
+      start = i;
+      bytes = 0;
+    }
+    bytes += length;
+  }
+  if (start < entries.length) yield start === 0 ? entries : entries.slice(start);
+}
+
+function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
+  for (let i = 0; i < items.length; i += MAX_CALL_ENTRIES) yield items.slice(i, i + MAX_CALL_ENTRIES);
+}
+
+/** Indexes of the items by key, in order. */
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => number): Map<number, number[]> {
+  const groups = new Map<number, number[]>();
+  items.forEach((item, index) => {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(index);
+    else groups.set(keyOf(item), [index]);
+  });
+  return groups;
+}

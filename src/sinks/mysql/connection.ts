@@ -1,0 +1,177 @@
+import { createConnection, type Connection as DriverConnection } from 'mysql2';
+import type { Socket } from 'node:net';
+import type { Clock } from '../../core/clock.ts';
+import { SyncError } from '../../core/errors.ts';
+import { driverOptions, type Address, type MysqlTls } from './address.ts';
+import { failureOf, type Subject } from './errors.ts';
+import { readFacts, sessionSetup, type ServerFacts } from './session.ts';
+
+/** How to reach the database. */
+export interface ConnectionSettings {
+  readonly address: Address;
+  readonly tls: MysqlTls | undefined;
+  readonly clock: Clock;
+  /** How long one statement may take before its connection is given up, ms. */
+  readonly statementTimeoutMs: number;
+}
+
+/** One row, its columns in the order of the SELECT. Numbers beyond 32 bits, decimals and dates are strings. */
+export type SqlRow = readonly (string | number | Buffer | null)[];
+
+export interface Outcome {
+  /** Rows that an UPDATE matched or an INSERT or a DELETE touched. */
+  readonly affectedRows: number;
+  readonly warnings: number;
+}
+
+/** The driver's type does not tell of these. */
+type Raw = DriverConnection & { readonly stream: Socket; readonly _handshakePacket?: { readonly serverVersion: string } };
+
+/**
+ * One connection with a session of known settings, used by one owner at a time for one statement at a time.
+ * Every statement has a deadline; when it passes, or the connection breaks, the connection is dead for good and the
+ * statement rejects with `sink_unavailable`. Whether a statement that had no answer took effect is then unknown.
+ */
+export class Connection {
+  readonly #raw: Raw;
+  readonly #settings: ConnectionSettings;
+  #dead = false;
+  #abandon: ((error: SyncError) => void) | undefined;
+  #facts: ServerFacts | undefined;
+  /** When it last answered, monotonic ms. */
+  lastUsedMs: number;
+
+  private constructor(raw: Raw, settings: ConnectionSettings) {
+    this.#raw = raw;
+    this.#settings = settings;
+    this.lastUsedMs = settings.clock.monotonicMs();
+    raw.on('error', (error: unknown) => this.#die(lost(error, settings)));
+    raw.stream.once('close', () => this.#die(lost(undefined, settings)));
+  }
+
+  static async open(settings: ConnectionSettings): Promise<Connection> {
+    const raw = await dial(settings);
+    const connection = new Connection(raw, settings);
+    try {
+      await connection.run(sessionSetup(raw._handshakePacket?.serverVersion ?? '', settings.statementTimeoutMs));
+      connection.#facts = await readFacts(connection);
+      return connection;
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+  }
+
+  get alive(): boolean {
+    return !this.#dead;
+  }
+
+  get facts(): ServerFacts {
+    if (this.#facts === undefined) throw new Error('the connection is not open yet');
+    return this.#facts;
+  }
+
+  /** Runs a SELECT. */
+  async rows(sql: string, subject?: Subject): Promise<SqlRow[]> {
+    const result = await this.#query(sql, subject);
+    if (!Array.isArray(result)) throw new Error('a statement that should give rows gave none');
+    return result as SqlRow[];
+  }
+
+  /** Runs a statement that gives no rows. */
+  async run(sql: string, subject?: Subject): Promise<Outcome> {
+    const result = (await this.#query(sql, subject)) as { affectedRows: unknown; warningStatus?: number };
+    return { affectedRows: Number(result.affectedRows), warnings: result.warningStatus ?? 0 };
+  }
+
+  async ping(): Promise<void> {
+    await this.#exchange((done) => this.#raw.ping((error) => done(error, undefined)));
+  }
+
+  /** Ends the connection at once; the server undoes what was not committed. */
+  destroy(): void {
+    this.#die(new SyncError('sink_unavailable', 'the connection to the database was closed'));
+  }
+
+  #query(sql: string, subject: Subject | undefined): Promise<unknown> {
+    return this.#exchange((done) => void this.#raw.query({ sql }, (error, result) => done(error, result)), subject);
+  }
+
+  #exchange(send: (done: (error: unknown, result: unknown) => void) => void, subject?: Subject): Promise<unknown> {
+    const { clock, statementTimeoutMs } = this.#settings;
+    return new Promise((resolve, reject) => {
+      if (this.#dead) return reject(lost(undefined, this.#settings));
+      if (this.#abandon !== undefined) throw new Error('a connection was given two statements at once');
+      const timer = clock.setTimer(statementTimeoutMs, () =>
+        this.#die(new SyncError('sink_unavailable', `the database did not answer within ${statementTimeoutMs} ms`)),
+      );
+      const settle = (): boolean => {
+        if (this.#abandon === undefined) return false;
+        this.#abandon = undefined;
+        timer.cancel();
+        return true;
+      };
+      this.#abandon = (error) => {
+        if (settle()) reject(error);
+      };
+      send((error, result) => {
+        if (!settle()) return;
+        this.lastUsedMs = clock.monotonicMs();
+        if (!error) return resolve(result);
+        const failure = isServerError(error) ? failureOf(error, subject) : lost(error, this.#settings);
+        if (!isServerError(error) || failure.code === 'sink_unavailable') this.#die(failure);
+        reject(failure);
+      });
+    });
+  }
+
+  #die(error: SyncError): void {
+    if (this.#dead) return;
+    this.#dead = true;
+    this.#raw.destroy();
+    // The driver only half-closes the socket, which a peer that is gone would never notice.
+    this.#raw.stream.destroy();
+    this.#abandon?.(error);
+  }
+}
+
+function dial(settings: ConnectionSettings): Promise<Raw> {
+  return driverOptions(settings.address, settings.tls).then(
+    (options) =>
+      new Promise((resolve, reject) => {
+        const raw = createConnection(options) as unknown as Raw;
+        raw.once('connect', () => {
+          raw.removeListener('error', fail);
+          resolve(raw);
+        });
+        const fail = (error: unknown) => {
+          raw.on('error', () => {});
+          raw.destroy();
+          raw.stream.destroy();
+          reject(isServerError(error) ? failureOf(error) : lost(error, settings));
+        };
+        raw.once('error', fail);
+      }),
+  );
+}
+
+interface DriverError {
+  readonly errno: number;
+  readonly sqlState: string;
+  readonly message: string;
+}
+
+/** Errors that the server sent have a positive number and an SQLSTATE; those of the network have neither. */
+function isServerError(error: unknown): error is DriverError {
+  const { errno, sqlState, message } = error as Partial<DriverError>;
+  return typeof errno === 'number' && errno > 0 && typeof message === 'string' && (typeof sqlState === 'string' || errno < 4200);
+}
+
+/** Neither the driver's error nor its statement travels on: they hold row contents. */
+function lost(error: unknown, { address }: ConnectionSettings): SyncError {
+  const { code, message } = (error ?? {}) as { code?: string; message?: string };
+  const reason = code ?? message;
+  const where = address.socket ?? `${address.host}:${address.port}`;
+  const detail = code !== undefined && /^(HANDSHAKE|AUTH|ERR_|CERT|UNABLE|SELF|DEPTH)/.test(code) && message ? `${code}: ${message}` : reason;
+  return new SyncError('sink_unavailable', `the connection to the database at ${where} is lost${detail ? ` (${detail})` : ''}`);
+}

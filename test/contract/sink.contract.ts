@@ -1,0 +1,658 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Op, Row, Value } from '../../src/core/change.ts';
+import { ERRORS, SyncError, type ErrorCode } from '../../src/core/errors.ts';
+import { START, type Place, type StreamId } from '../../src/core/stream.ts';
+import { encodeBatch } from '../../src/protocol/batch.ts';
+import type { MemoryTableDefinition } from '../../src/sinks/memory-table.ts';
+import { isFault, type DeadLetter, type Shape, type Sink, type SinkTransaction, type WriteGroup } from '../../src/sinks/sink.ts';
+
+/** One empty database, made for one test, and what a test needs to know of it without the sink. */
+export interface SinkHarness {
+  /** A new handle on the database. */
+  open(schema: 'strict' | 'evolve'): Promise<Sink>;
+  define(tables: readonly ContractTable[]): Promise<void>;
+  addColumn(table: string, column: string, type: 'int' | 'text'): Promise<void>;
+  /** All rows of a table, in any order; integers as numbers, bytes as Uint8Array. */
+  rows(table: string): Promise<Record<string, Value>[]>;
+  close(): Promise<void>;
+}
+
+export interface SinkKind {
+  readonly name: string;
+  create(): Promise<SinkHarness>;
+  /** How many random histories are run. */
+  readonly histories: number;
+}
+
+/** A table of the suite; `checkSql` says the same as `check`. */
+export type ContractTable = MemoryTableDefinition & { readonly checkSql?: string };
+
+const SETTINGS = { partitions: 16, mapping: '' };
+
+const TABLES: readonly ContractTable[] = [
+  { name: 'item', key: ['id'], columns: { id: { type: 'int' }, name: { type: 'text' }, amount: { type: 'int' }, note: { type: 'text', notNull: true, default: 'none' } } },
+  { name: 'needy', key: ['id'], columns: { id: { type: 'int' }, name: { type: 'text' }, label: { type: 'text', notNull: true } } },
+  { name: 'pair', key: ['a', 'b'], columns: { a: { type: 'text' }, b: { type: 'int' }, v: { type: 'int' }, w: { type: 'text' } } },
+  { name: 'link', key: ['a', 'b'], columns: { a: { type: 'int' }, b: { type: 'int' } } },
+  { name: 'blob', key: ['id'], columns: { id: { type: 'bytes' }, data: { type: 'bytes' } } },
+  { name: 'keyless', key: [], columns: { id: { type: 'int' } } },
+  { name: 'person', key: ['id'], columns: { id: { type: 'int' }, email: { type: 'text' }, name: { type: 'text' } }, unique: [['email']] },
+  { name: 'parent', key: ['id'], columns: { id: { type: 'int' }, name: { type: 'text' } } },
+  { name: 'child', key: ['id'], columns: { id: { type: 'int' }, parent_id: { type: 'int' } }, references: [{ columns: ['parent_id'], table: 'parent' }] },
+  { name: 'checked', key: ['id'], columns: { id: { type: 'int' }, v: { type: 'int' } }, check: (row) => row['v'] === null || Number(row['v']) >= 0, checkSql: 'v >= 0' },
+];
+
+/** What every sink with transactions does. */
+export function describeSink(kind: SinkKind): void {
+  let harness: SinkHarness;
+  const opened: Sink[] = [];
+  let streamCount = 0;
+
+  const open = async (schema: 'strict' | 'evolve' = 'strict') => {
+    const sink = await harness.open(schema);
+    opened.push(sink);
+    await sink.prepare(SETTINGS);
+    await sink.refreshSchema();
+    return sink;
+  };
+  const newStream = (): StreamId => (++streamCount).toString(16).padStart(32, 'a');
+  const claim = (stream: StreamId, producer = 'p') => [{ stream, producer }];
+  const rowsOf = async (table: string) => sorted(await harness.rows(table));
+
+  beforeEach(async () => {
+    harness = await kind.create();
+    await harness.define(TABLES);
+  });
+
+  afterEach(async () => {
+    for (const sink of opened.splice(0)) await sink.close();
+    await harness.close();
+  });
+
+  describe('setting up', () => {
+    test('is done again without harm', async () => {
+      await open();
+      await open();
+    });
+
+    test('refuses another number of partitions and another mapping', async () => {
+      const sink = await open();
+      await expect(sink.prepare({ partitions: 8, mapping: '' })).rejects.toMatchObject({ code: 'sink_mismatch' });
+      await expect(sink.prepare({ partitions: 16, mapping: 'abc' })).rejects.toMatchObject({ code: 'sink_mismatch' });
+      await sink.prepare(SETTINGS);
+    });
+
+    test('does not show its own tables', async () => {
+      const sink = await open();
+      expect(sink.tables().map((table) => table.name).sort()).toEqual(TABLES.map((table) => table.name).sort());
+      expect(sink.table('syncline_watermark')).toBeUndefined();
+    });
+  });
+
+  describe('transactions', () => {
+    test('begin at the start for a new stream', async () => {
+      const sink = await open();
+      const stream = newStream();
+      const transaction = await sink.begin(3, claim(stream));
+      expect(transaction.watermarks.get(stream)).toEqual(START);
+      expect(transaction.refused.size).toBe(0);
+      await transaction.rollback();
+    });
+
+    test('commit data and watermark together', async () => {
+      const sink = await open();
+      const stream = newStream();
+      const transaction = await sink.begin(3, claim(stream));
+      await transaction.write([group(sink, 'item', 'upsert', 1, ['id', 'name'], [[1, 'one']])]);
+      await transaction.commit(new Map([[stream, { seq: 1, crc: 77 }]]), []);
+      expect(await rowsOf('item')).toEqual([{ id: 1, name: 'one', amount: null, note: 'none' }]);
+      expect(await sink.readWatermarks(3, [stream, newStream()])).toEqual(new Map([[stream, { seq: 1, crc: 77 }]]));
+      expect((await sink.readWatermarks(4, [stream])).get(stream) ?? START).toEqual(START);
+      const state = await sink.readStream(stream);
+      expect(state).toMatchObject({ status: 'known', producer: 'p' });
+      expect(state.watermarks.get(3)).toEqual({ seq: 1, crc: 77 });
+    });
+
+    test('keep the highest crc and places beyond 32 bits', async () => {
+      const sink = await open();
+      const stream = newStream();
+      const place = { seq: 2 ** 52 + 1, crc: 0xffffffff };
+      await commit(await sink.begin(0, claim(stream)), stream, place);
+      expect((await sink.readWatermarks(0, [stream])).get(stream)).toEqual(place);
+    });
+
+    test('leave nothing when rolled back', async () => {
+      const sink = await open();
+      const stream = newStream();
+      const transaction = await sink.begin(3, claim(stream));
+      await transaction.write([group(sink, 'item', 'upsert', 1, ['id', 'name'], [[1, 'one']])]);
+      await transaction.rollback();
+      expect(await rowsOf('item')).toEqual([]);
+      expect((await sink.readWatermarks(3, [stream])).get(stream) ?? START).toEqual(START);
+    });
+
+    test('are not seen by others before they commit', async () => {
+      const sink = await open();
+      const reader = await open();
+      const stream = newStream();
+      await commit(await sink.begin(0, claim(stream)), stream, { seq: 1, crc: 1 });
+      const transaction = await sink.begin(0, claim(stream));
+      await transaction.write([group(sink, 'item', 'upsert', 1, ['id', 'name'], [[1, 'one']])]);
+      for (const handle of [sink, reader]) expect((await handle.readWatermarks(0, [stream])).get(stream)).toEqual({ seq: 1, crc: 1 });
+      expect(await rowsOf('item')).toEqual([]);
+      await commit(transaction, stream, { seq: 2, crc: 2 });
+      for (const handle of [sink, reader]) expect((await handle.readStream(stream)).watermarks.get(0)).toEqual({ seq: 2, crc: 2 });
+    });
+
+    test('of one stream run one after the other, and the second sees what the first committed', async () => {
+      const [first, second] = [await open(), await open()];
+      const stream = newStream();
+      await commit(await first.begin(5, claim(stream)), stream, { seq: 1, crc: 1 });
+      const leader = await first.begin(5, claim(stream));
+      const later = second.begin(5, claim(stream));
+      await leader.write([group(first, 'item', 'upsert', 1, ['id', 'name'], [[1, 'leader']])]);
+      await commit(leader, stream, { seq: 2, crc: 22 });
+      const fenced = await later;
+      expect(fenced.watermarks.get(stream)).toEqual({ seq: 2, crc: 22 });
+      await fenced.rollback();
+    });
+
+    test('lock several streams at once, whatever their order', async () => {
+      const [first, second] = [await open(), await open()];
+      const streams = [newStream(), newStream(), newStream()];
+      const claims = streams.flatMap((stream) => claim(stream));
+      const transaction = await first.begin(1, claims);
+      const later = second.begin(1, claims.toReversed());
+      await transaction.commit(new Map(streams.map((stream) => [stream, { seq: 4, crc: 4 }])), []);
+      const fenced = await later;
+      expect([...fenced.watermarks.values()].map((place) => place.seq)).toEqual([4, 4, 4]);
+      await fenced.rollback();
+    });
+
+    test('of different partitions run at the same time where the sink allows several', async (context) => {
+      const [first, second] = [await open(), await open()];
+      if (first.capabilities.maxConcurrency < 2) return context.skip(`${kind.name} runs one transaction at a time`);
+      const stream = newStream();
+      const one = await first.begin(1, claim(stream));
+      const two = await second.begin(2, claim(stream));
+      await one.write([group(first, 'item', 'upsert', 1, ['id', 'name'], [[1, 'one']])]);
+      await two.write([group(second, 'item', 'upsert', 1, ['id', 'name'], [[2, 'two']])]);
+      await commit(two, stream, { seq: 2, crc: 2 });
+      await commit(one, stream, { seq: 1, crc: 1 });
+      const { watermarks } = await first.readStream(stream);
+      expect([watermarks.get(1)?.seq, watermarks.get(2)?.seq]).toEqual([1, 2]);
+      expect(await rowsOf('item')).toHaveLength(2);
+    });
+
+    test('can be ended by rollback after any failure', async () => {
+      const sink = await open();
+      const stream = newStream();
+      const transaction = await sink.begin(0, claim(stream));
+      await expect(transaction.write([group(sink, 'item', 'update', 1, ['id', 'name'], [[1, 'x']])])).rejects.toMatchObject({ code: 'row_missing' });
+      await transaction.rollback();
+      await commit(await sink.begin(0, claim(stream)), stream, { seq: 1, crc: 1 });
+    });
+  });
+
+  describe('writing', () => {
+    /** Writes groups in a transaction of their own, moving a new stream's watermark. */
+    const writeAll = async (sink: Sink, groups: readonly WriteGroup[]) => {
+      const stream = newStream();
+      const transaction = await sink.begin(0, claim(stream));
+      try {
+        await transaction.write(groups);
+        await commit(transaction, stream, { seq: 1, crc: 1 });
+      } catch (error) {
+        await transaction.rollback();
+        throw error;
+      }
+    };
+
+    test('upsert makes a row, and later changes only the columns it names', async () => {
+      const sink = await open();
+      await writeAll(sink, [group(sink, 'item', 'upsert', 1, ['id', 'name', 'amount'], [[1, 'one', 10], [2, 'two', 20]])]);
+      await writeAll(sink, [group(sink, 'item', 'upsert', 1, ['id', 'amount'], [[2, 21], [3, 30]])]);
+      expect(await rowsOf('item')).toEqual([
+        { id: 1, name: 'one', amount: 10, note: 'none' },
+        { id: 2, name: 'two', amount: 21, note: 'none' },
+        { id: 3, name: null, amount: 30, note: 'none' },
+      ]);
+    });
+
+    test('upsert with the columns in another order than the table', async () => {
+      const sink = await open();
+      await writeAll(sink, [group(sink, 'item', 'upsert', 1, ['id', 'note', 'amount', 'name'], [[1, 'n', 5, 'one']])]);
+      expect(await rowsOf('item')).toEqual([{ id: 1, name: 'one', amount: 5, note: 'n' }]);
+    });
+
+    test('upsert that cannot make a row changes the one that is there', async () => {
+      const sink = await open();
+      const shape = shapeOf(sink, 'needy', 'upsert', 1, ['id', 'name']);
+      expect(shape.suffices).toBe(false);
+      await writeAll(sink, [group(sink, 'needy', 'insert', 1, ['id', 'label'], [[1, 'must']])]);
+      await writeAll(sink, [{ shape, rows: [[1, 'one']] }]);
+      expect(await rowsOf('needy')).toEqual([{ id: 1, name: 'one', label: 'must' }]);
+      await expect(writeAll(sink, [{ shape, rows: [[1, 'again'], [2, 'two']] }])).rejects.toMatchObject({ code: 'null_not_allowed' });
+      expect(await rowsOf('needy')).toEqual([{ id: 1, name: 'one', label: 'must' }]);
+    });
+
+    test('an upsert of equal values is no update of nothing', async () => {
+      const sink = await open();
+      for (const op of ['upsert', 'upsert', 'update'] as const) await writeAll(sink, [group(sink, 'item', op, 1, ['id', 'name'], [[1, 'same']])]);
+      expect(await rowsOf('item')).toHaveLength(1);
+    });
+
+    test('composite keys, and tables of key columns only', async () => {
+      const sink = await open();
+      await writeAll(sink, [
+        group(sink, 'pair', 'insert', 2, ['a', 'b', 'v'], [['x', 1, 1], ['x', 2, 2], ['y', 1, 3]]),
+        group(sink, 'pair', 'update', 2, ['a', 'b', 'v'], [['x', 2, 22]]),
+        group(sink, 'pair', 'delete', 2, ['a', 'b'], [['x', 1], ['z', 9]]),
+        group(sink, 'link', 'upsert', 2, ['a', 'b'], [[1, 1], [1, 2]]),
+        group(sink, 'link', 'upsert', 2, ['a', 'b'], [[1, 2]]),
+        group(sink, 'link', 'delete', 2, ['a', 'b'], [[1, 1]]),
+      ]);
+      expect(await rowsOf('pair')).toEqual([{ a: 'x', b: 2, v: 22, w: null }, { a: 'y', b: 1, v: 3, w: null }]);
+      expect(await rowsOf('link')).toEqual([{ a: 1, b: 2 }]);
+    });
+
+    test('keys of bytes, and text with every kind of character', async () => {
+      const sink = await open();
+      const text = `quote ' double " back \\ percent % emoji 🎉 line\nend`;
+      await writeAll(sink, [
+        group(sink, 'blob', 'upsert', 1, ['id', 'data'], [[bytes(0, 255), bytes(39, 92, 0)], [bytes(1), bytes()]]),
+        group(sink, 'blob', 'delete', 1, ['id'], [[bytes(1)]]),
+        group(sink, 'item', 'insert', 1, ['id', 'name'], [[1, text]]),
+      ]);
+      expect(await rowsOf('blob')).toEqual([{ id: bytes(0, 255), data: bytes(39, 92, 0) }]);
+      expect((await rowsOf('item'))[0]?.['name']).toBe(text);
+    });
+
+    test('a key that comes again in a later group is written in order', async () => {
+      const sink = await open();
+      await writeAll(sink, [
+        group(sink, 'item', 'insert', 1, ['id', 'name'], [[1, 'first']]),
+        group(sink, 'item', 'delete', 1, ['id'], [[1]]),
+        group(sink, 'item', 'insert', 1, ['id', 'name'], [[1, 'second']]),
+        group(sink, 'item', 'update', 1, ['id', 'name'], [[1, 'third']]),
+        group(sink, 'item', 'upsert', 1, ['id', 'amount'], [[1, 4]]),
+      ]);
+      expect(await rowsOf('item')).toEqual([{ id: 1, name: 'third', amount: 4, note: 'none' }]);
+    });
+
+    test('many rows at once', async () => {
+      const sink = await open();
+      const ids = Array.from({ length: 3000 }, (_, id) => id);
+      await writeAll(sink, [group(sink, 'item', 'upsert', 1, ['id', 'name', 'amount'], ids.map((id) => [id, `name ${id}`, -id]))]);
+      await writeAll(sink, [
+        group(sink, 'item', 'update', 1, ['id', 'amount'], ids.filter((id) => id % 3 === 0).map((id) => [id, id])),
+        group(sink, 'item', 'delete', 1, ['id'], ids.filter((id) => id % 3 === 1).map((id) => [id])),
+      ]);
+      const rows = await rowsOf('item');
+      expect(rows).toHaveLength(2000);
+      expect(rows.every((row) => row['amount'] === (Number(row['id']) % 3 === 0 ? row['id'] : -Number(row['id'])))).toBe(true);
+    });
+
+    test('null is stored as null', async () => {
+      const sink = await open();
+      await writeAll(sink, [group(sink, 'item', 'upsert', 1, ['id', 'name', 'amount'], [[1, 'one', 1]])]);
+      await writeAll(sink, [group(sink, 'item', 'upsert', 1, ['id', 'name', 'amount'], [[1, null, null]])]);
+      expect(await rowsOf('item')).toEqual([{ id: 1, name: null, amount: null, note: 'none' }]);
+    });
+
+    test.for<[ErrorCode, string, Op, string[], Row]>([
+      ['duplicate_key', 'item', 'insert', ['id', 'name'], [1, 'again']],
+      ['row_missing', 'item', 'update', ['id', 'name'], [9, 'nobody']],
+    ])('fails as a whole with %s in one row', async ([code, table, op, columns, row]) => {
+      const sink = await open();
+      await writeAll(sink, [group(sink, 'item', 'insert', 1, ['id', 'name'], [[1, 'one']])]);
+      const failure = await writeAll(sink, [
+        group(sink, 'item', 'upsert', 1, ['id', 'name'], [[2, 'two']]),
+        group(sink, table, op, 1, columns, [row]),
+      ]).catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(SyncError);
+      // Which of the two a duplicate is only the change by itself tells.
+      expect([code, 'duplicate_unique']).toContain((failure as SyncError).code);
+      expect(['permanent', 'blocked']).toContain((failure as SyncError).kind);
+      expect(await rowsOf('item')).toEqual([{ id: 1, name: 'one', amount: null, note: 'none' }]);
+    });
+
+    test('an upsert never changes the row of another unique value', async () => {
+      const sink = await open();
+      expect(sink.table('person')?.independent).toBe(false);
+      await writeAll(sink, [group(sink, 'person', 'upsert', 1, ['id', 'email', 'name'], [[1, 'a@x', 'A'], [2, 'b@x', 'B']])]);
+      await expect(writeAll(sink, [group(sink, 'person', 'upsert', 1, ['id', 'email', 'name'], [[3, 'a@x', 'C']])])).rejects.toMatchObject({ code: 'duplicate_unique' });
+      await expect(writeAll(sink, [group(sink, 'person', 'upsert', 1, ['id', 'email', 'name'], [[2, 'a@x', 'C']])])).rejects.toMatchObject({ code: 'duplicate_unique' });
+      await writeAll(sink, [group(sink, 'person', 'upsert', 1, ['id', 'email', 'name'], [[2, 'b@x', 'B2'], [3, null, 'C'], [4, null, 'D']])]);
+      expect((await rowsOf('person')).map((row) => [row['id'], row['email'], row['name']])).toEqual([[1, 'a@x', 'A'], [2, 'b@x', 'B2'], [3, null, 'C'], [4, null, 'D']]);
+    });
+
+    test('any sequence of groups does what a plain map does, or fails as a whole where the map says so', async () => {
+      const sink = await open();
+      const change = fc.record({
+        op: fc.constantFrom<Op>('upsert', 'insert', 'update', 'delete'),
+        rows: fc.uniqueArray(fc.tuple(fc.integer({ min: 0, max: 4 }), fc.option(fc.integer({ min: -5, max: 5 })), fc.string({ maxLength: 3, unit: 'grapheme' })), { selector: ([b]) => b, minLength: 1, maxLength: 4 }),
+        columns: fc.constantFrom(['v'], ['w'], ['v', 'w'], ['w', 'v']),
+      });
+      let run = 0;
+      await fc.assert(
+        fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 8 }), async (changes) => {
+          // Each run works under a key of its own.
+          const a = `run ${++run}`;
+          const model = new Map<number, Record<string, Value>>();
+          const groups: WriteGroup[] = [];
+          let fails = false;
+          for (const { op, rows, columns } of changes) {
+            const names = op === 'delete' ? [] : columns;
+            groups.push(group(sink, 'pair', op, 2, ['a', 'b', ...names], rows.map(([b, v, w]) => [a, b, ...names.map((name) => (name === 'v' ? v : w))])));
+            for (const [b, v, w] of rows) {
+              fails ||= (op === 'insert' && model.has(b)) || (op === 'update' && !model.has(b));
+              if (op === 'delete') model.delete(b);
+              else model.set(b, { ...(model.get(b) ?? { a, b, v: null, w: null }), ...Object.fromEntries(names.map((name) => [name, name === 'v' ? v : w])) });
+            }
+          }
+          if (fails) await expect(writeAll(sink, groups)).rejects.toBeInstanceOf(SyncError);
+          else await writeAll(sink, groups);
+          const found = (await rowsOf('pair')).filter((row) => row['a'] === a);
+          expect(found).toEqual(fails ? [] : sorted([...model.values()]));
+        }),
+        { numRuns: kind.histories },
+      );
+    });
+  });
+
+  describe('change by change', () => {
+    test('faults are told apart, and the good ones commit', async () => {
+      const sink = await open();
+      const stream = newStream();
+      const transaction = await sink.begin(0, claim(stream));
+      const apply = async (table: string, op: Op, keyCount: number, columns: readonly string[], row: Row) => applyOne(sink, transaction, table, op, keyCount, columns, row);
+      const expected: [ErrorCode | undefined, Awaited<ReturnType<typeof apply>>][] = [
+        [undefined, await apply('item', 'insert', 1, ['id', 'name'], [1, 'one'])],
+        ['duplicate_key', await apply('item', 'insert', 1, ['id', 'name'], [1, 'twice'])],
+        ['row_missing', await apply('item', 'update', 1, ['id', 'name'], [2, 'nobody'])],
+        [undefined, await apply('item', 'delete', 1, ['id'], [2])],
+        ['null_not_allowed', await apply('item', 'upsert', 1, ['id', 'note'], [1, null])],
+        ['null_not_allowed', await apply('item', 'upsert', 1, ['id', 'name'], [null, 'x'])],
+        ['null_not_allowed', await apply('needy', 'insert', 1, ['id', 'name'], [1, 'x'])],
+        ['null_not_allowed', await apply('needy', 'upsert', 1, ['id', 'name'], [1, 'x'])],
+        ['unknown_table', await apply('nowhere', 'upsert', 1, ['id'], [1])],
+        ['unknown_column', await apply('item', 'upsert', 1, ['id', 'colour'], [1, 'red'])],
+        ['wrong_key', await apply('item', 'upsert', 1, ['name', 'amount'], ['one', 1])],
+        ['wrong_key', await apply('item', 'upsert', 2, ['id', 'name'], [1, 'one'])],
+        ['wrong_key', await apply('pair', 'upsert', 1, ['a', 'b', 'v'], ['x', 1, 1])],
+        ['wrong_key', await apply('pair', 'upsert', 2, ['b', 'a', 'v'], [1, 'x', 1])],
+        ['no_primary_key', await apply('keyless', 'upsert', 1, ['id'], [1])],
+        ['foreign_key', await apply('child', 'insert', 1, ['id', 'parent_id'], [1, 5])],
+        [undefined, await apply('parent', 'insert', 1, ['id', 'name'], [5, 'five'])],
+        [undefined, await apply('child', 'insert', 1, ['id', 'parent_id'], [1, 5])],
+        ['foreign_key', await apply('parent', 'delete', 1, ['id'], [5])],
+        [undefined, await apply('person', 'insert', 1, ['id', 'email'], [1, 'a@x'])],
+        ['duplicate_unique', await apply('person', 'insert', 1, ['id', 'email'], [2, 'a@x'])],
+        ['duplicate_unique', await apply('person', 'upsert', 1, ['id', 'email'], [2, 'a@x'])],
+        ['duplicate_key', await apply('person', 'insert', 1, ['id', 'email'], [1, 'b@x'])],
+        ['check_failed', await apply('checked', 'upsert', 1, ['id', 'v'], [1, -1])],
+        [undefined, await apply('checked', 'upsert', 1, ['id', 'v'], [1, 1])],
+        ['wrong_type', await apply('item', 'upsert', 1, ['id', 'amount'], [1, 'many'])],
+        [undefined, await apply('item', 'update', 1, ['id', 'amount'], [1, 11])],
+      ];
+      expect(expected.map(([, fault]) => fault?.code)).toEqual(expected.map(([code]) => code));
+      for (const [, fault] of expected) if (fault !== undefined) expect(ERRORS[fault.code].kind).toMatch(/permanent|blocked/);
+      await commit(transaction, stream, { seq: 1, crc: 1 });
+      expect(await rowsOf('item')).toEqual([{ id: 1, name: 'one', amount: 11, note: 'none' }]);
+      expect(await rowsOf('child')).toEqual([{ id: 1, parent_id: 5 }]);
+      expect(await rowsOf('person')).toHaveLength(1);
+      expect(await rowsOf('checked')).toEqual([{ id: 1, v: 1 }]);
+      expect(await rowsOf('needy')).toEqual([]);
+    });
+
+    test('tables tell whether their rows are independent of each other', async () => {
+      const sink = await open();
+      const independent = TABLES.filter((table) => table.key.length > 0 && sink.table(table.name)?.independent === true).map((table) => table.name);
+      expect(independent.sort()).toEqual(['blob', 'item', 'link', 'needy', 'pair']);
+    });
+
+    test('keys of rows are equal exactly where the rows are the same', async () => {
+      const sink = await open();
+      const shape = shapeOf(sink, 'pair', 'upsert', 2, ['a', 'b']);
+      const rows: Row[] = [['a', 1], ['a1', 1], ['a', 11], ['', 1], ['a\u0000', 1], ['A', 1]];
+      expect(new Set(rows.map((row) => shape.keyOf(row))).size).toBe(rows.length);
+      expect(shape.keyOf(['a', 1])).toBe(shape.keyOf(['a', 1]));
+      expect(shape.keyOf(['a', 1])).toBe(shapeOf(sink, 'pair', 'delete', 2, ['a', 'b']).keyOf(['a', 1]));
+    });
+  });
+
+  describe('dead letters', () => {
+    const letter = (stream: StreamId, seq: number, index: number, more: Partial<DeadLetter> = {}): DeadLetter => ({
+      stream,
+      partition: 2,
+      seq,
+      index,
+      producer: 'p',
+      table: 'item',
+      op: 'insert',
+      key: `[${index}]`,
+      code: 'duplicate_key',
+      message: 'item: a row with this key exists',
+      payload: encodeBatch({ groups: [{ table: 'item', op: 'insert', keyCount: 1, columns: ['id', 'name'], rows: [[seq, 'from a letter']] }] }),
+      storedAtUs: 1_700_000_000_123_456,
+      ...more,
+    });
+    const bury = async (sink: Sink, stream: StreamId, seq: number, letters: readonly DeadLetter[], partition = 2) => {
+      const transaction = await sink.begin(partition, claim(stream));
+      await transaction.commit(new Map([[stream, { seq, crc: seq }]]), letters);
+    };
+
+    test('are stored with the watermark, or not at all', async () => {
+      const sink = await open();
+      const stream = newStream();
+      await bury(sink, stream, 1, [letter(stream, 1, 0)]);
+      const transaction = await sink.begin(2, claim(stream));
+      await transaction.rollback();
+      expect(await sink.deadLetters.count()).toBe(1);
+      const [stored] = await sink.deadLetters.list({ limit: 10 });
+      const { payload, ...fields } = letter(stream, 1, 0);
+      expect(stored).toMatchObject({ ...fields, state: 'open' });
+      expect(Buffer.from(stored?.payload ?? [])).toEqual(Buffer.from(payload));
+      expect(await sink.deadLetters.get(stored?.id ?? 0)).toEqual(stored);
+      expect(await sink.deadLetters.get(999_999)).toBeUndefined();
+    });
+
+    test('become one rejection per batch and code, with the indexes of their changes', async () => {
+      const sink = await open();
+      const stream = newStream();
+      const whole = letter(stream, 4, -1, { table: '', op: '', key: '', code: 'malformed_payload', message: 'no batch', payload: bytes(1, 2, 3) });
+      await bury(sink, stream, 4, [letter(stream, 2, 7), letter(stream, 2, 3), letter(stream, 2, 5, { code: 'too_long', message: 'item.name: too long' }), letter(stream, 3, 0), whole]);
+      await bury(sink, stream, 9, [letter(stream, 9, 1, { partition: 6 })], 6);
+      const rejections = await sink.readRejections(stream, new Map(), new Map([[6, 9], [2, 4]]));
+      expect(rejections.map(({ partition, seq, code, changes }) => [partition, seq, code, changes])).toEqual([
+        [2, 2, 'duplicate_key', [3, 7]],
+        [2, 2, 'too_long', [5]],
+        [2, 3, 'duplicate_key', [0]],
+        [2, 4, 'malformed_payload', []],
+        [6, 9, 'duplicate_key', [1]],
+      ]);
+      expect(rejections[1]?.message).toBe('item.name: too long');
+    });
+
+    test('are read above one place and up to another', async () => {
+      const sink = await open();
+      const [stream, other] = [newStream(), newStream()];
+      await bury(sink, stream, 5, [1, 2, 3, 4, 5].map((seq) => letter(stream, seq, 0)));
+      await bury(sink, other, 3, [letter(other, 3, 0)]);
+      const seqs = async (above: [number, number][], upTo: [number, number][]) => (await sink.readRejections(stream, new Map(above), new Map(upTo))).map(({ seq }) => seq);
+      expect(await seqs([[2, 2]], [[2, 4]])).toEqual([3, 4]);
+      expect(await seqs([], [[2, 1]])).toEqual([1]);
+      expect(await seqs([[2, 5]], [[2, 9]])).toEqual([]);
+      expect(await seqs([[2, 0]], [[3, 9]])).toEqual([]);
+      expect(await seqs([[2, 0]], [])).toEqual([]);
+    });
+
+    test('are listed newest first, by state and table', async () => {
+      const sink = await open();
+      const stream = newStream();
+      await bury(sink, stream, 3, [letter(stream, 1, 0), letter(stream, 2, 0, { table: 'pair' }), letter(stream, 3, 0)]);
+      const seqs = async (filter: { table?: string; state?: 'open' | 'dropped' }, limit = 10) => (await sink.deadLetters.list({ ...filter, limit })).map(({ seq }) => seq);
+      expect(await seqs({})).toEqual([3, 2, 1]);
+      expect(await seqs({}, 2)).toEqual([3, 2]);
+      expect(await seqs({ table: 'pair' })).toEqual([2]);
+      expect(await seqs({ table: 'item', state: 'open' })).toEqual([3, 1]);
+      const [newest] = await sink.deadLetters.list({ limit: 1 });
+      expect(await sink.deadLetters.drop([newest?.id ?? 0, 999_999])).toBe(1);
+      expect(await sink.deadLetters.drop([newest?.id ?? 0])).toBe(0);
+      expect(await seqs({ state: 'open' })).toEqual([2, 1]);
+      expect(await seqs({ state: 'dropped' })).toEqual([3]);
+      expect(await sink.deadLetters.count()).toBe(2);
+    });
+
+    test('are applied when retried, once', async () => {
+      const sink = await open();
+      const stream = newStream();
+      await bury(sink, stream, 1, [letter(stream, 1, 0)]);
+      const [stored] = await sink.deadLetters.list({ limit: 1 });
+      const id = stored?.id ?? 0;
+      expect(await sink.deadLetters.retry(id)).toBeUndefined();
+      expect(await rowsOf('item')).toEqual([{ id: 1, name: 'from a letter', amount: null, note: 'none' }]);
+      expect((await sink.deadLetters.get(id))?.state).toBe('retried');
+      expect(await sink.deadLetters.count()).toBe(0);
+      expect(await sink.deadLetters.retry(id)).toBeDefined();
+      expect(await rowsOf('item')).toHaveLength(1);
+    });
+
+    test('stay open when the retry fails, and say why', async () => {
+      const sink = await open();
+      const stream = newStream();
+      const whole = letter(stream, 2, -1, { table: '', op: '', code: 'malformed_payload', payload: bytes(1, 2, 3) });
+      await bury(sink, stream, 2, [letter(stream, 1, 0), whole]);
+      const transaction = await sink.begin(0, []);
+      await transaction.write([group(sink, 'item', 'insert', 1, ['id'], [[1]])]);
+      await transaction.commit(new Map(), []);
+      const letters = await sink.deadLetters.list({ limit: 10 });
+      const faults = [];
+      for (const { id } of letters) faults.push((await sink.deadLetters.retry(id))?.code);
+      expect(faults).toEqual(['malformed_payload', 'duplicate_key']);
+      expect(await sink.deadLetters.retry(999_999)).toBeDefined();
+      expect(await sink.deadLetters.count()).toBe(2);
+    });
+  });
+
+  describe('the schema', () => {
+    test('is read again after a column was added', async () => {
+      const sink = await open();
+      expect(isFault(sink.table('item')!.shape('upsert', 1, ['id', 'colour']))).toBe(true);
+      await harness.addColumn('item', 'colour', 'text');
+      await sink.refreshSchema(['item']);
+      const stream = newStream();
+      const transaction = await sink.begin(0, claim(stream));
+      await transaction.write([group(sink, 'item', 'upsert', 1, ['id', 'colour'], [[1, 'red']])]);
+      await commit(transaction, stream, { seq: 1, crc: 1 });
+      expect(await rowsOf('item')).toEqual([{ id: 1, name: null, amount: null, note: 'none', colour: 'red' }]);
+    });
+
+    const batch = { groups: [{ table: 'fresh', op: 'upsert' as const, keyCount: 2, columns: ['a', 'b', 'v'], rows: [['x', 1, 'text'], ['x', 2, null]] }] };
+
+    test('is left alone when it is strict', async () => {
+      const sink = await open('strict');
+      await sink.evolve([batch]);
+      expect(sink.table('fresh')).toBeUndefined();
+    });
+
+    test('grows when it evolves: tables, then columns', async () => {
+      const [sink, other] = [await open('evolve'), await open('evolve')];
+      const wider = { groups: [{ table: 'fresh', op: 'upsert' as const, keyCount: 2, columns: ['a', 'b', 'n'], rows: [['x', 1, 5]] }] };
+      await sink.evolve([batch]);
+      await sink.evolve([wider, batch]);
+      await other.evolve([batch, wider]);
+      const stream = newStream();
+      const transaction = await other.begin(0, claim(stream));
+      await transaction.write([...batch.groups, ...wider.groups].map((each) => group(other, each.table, each.op, each.keyCount, each.columns, each.rows)));
+      await commit(transaction, stream, { seq: 1, crc: 1 });
+      expect(await rowsOf('fresh')).toEqual([{ a: 'x', b: 1, v: 'text', n: 5 }, { a: 'x', b: 2, v: null, n: null }]);
+      expect(sink.table('fresh')?.key).toEqual(['a', 'b']);
+    });
+
+    test('never grows into the sink\'s own tables', async () => {
+      const sink = await open('evolve');
+      await sink.evolve([{ groups: [{ ...batch.groups[0]!, table: 'syncline_extra' }] }]);
+      expect(sink.table('syncline_extra')).toBeUndefined();
+    });
+  });
+
+  describe('streams', () => {
+    test('belong to the producer that used them first', async () => {
+      const sink = await open();
+      const [mine, yours] = [newStream(), newStream()];
+      await commit(await sink.begin(0, claim(mine, 'me')), mine, { seq: 1, crc: 1 });
+      const transaction = await sink.begin(1, [...claim(mine, 'thief'), ...claim(yours, 'you')]);
+      expect(transaction.refused).toEqual(new Map([[mine, 'stream_owned_by_other']]));
+      await commit(transaction, yours, { seq: 1, crc: 1 });
+      expect((await sink.readStream(mine)).producer).toBe('me');
+      expect((await sink.readStream(newStream())).status).toBe('unknown');
+    });
+
+    test('that are idle leave a tombstone, which refuses them', async () => {
+      const sink = await open();
+      const [idle, other] = [newStream(), newStream()];
+      await commit(await sink.begin(0, claim(idle)), idle, { seq: 3, crc: 3 });
+      await commit(await sink.begin(1, claim(idle)), idle, { seq: 1, crc: 1 });
+      await commit(await sink.begin(0, claim(other)), other, { seq: 1, crc: 1 });
+      const past = Date.now() - 3_600_000;
+      const future = Date.now() + 3_600_000;
+      expect(await sink.idleStreams(past, 10)).toEqual([]);
+      expect((await sink.idleStreams(future, 10)).sort()).toEqual([idle, other].sort());
+      expect(await sink.idleStreams(future, 1)).toHaveLength(1);
+      await sink.expireStreams([idle], past);
+      expect((await sink.readStream(idle)).status).toBe('known');
+      await sink.expireStreams([idle], future);
+      const state = await sink.readStream(idle);
+      expect([state.status, state.producer, state.watermarks.size]).toEqual(['expired', 'p', 0]);
+      expect(await sink.idleStreams(future, 10)).toEqual([other]);
+      const transaction = await sink.begin(0, [...claim(idle), ...claim(other)]);
+      expect(transaction.refused).toEqual(new Map([[idle, 'stream_expired']]));
+      expect(transaction.watermarks.get(other)).toEqual({ seq: 1, crc: 1 });
+      await transaction.rollback();
+    });
+  });
+
+  test('keeps alive and closes twice without harm', async () => {
+    const sink = await open();
+    await sink.keepAlive();
+    await sink.close();
+    await sink.close();
+  });
+}
+
+async function commit(transaction: SinkTransaction, stream: StreamId, place: Place): Promise<void> {
+  await transaction.commit(new Map([[stream, place]]), []);
+}
+
+function shapeOf(sink: Sink, table: string, op: Op, keyCount: number, columns: readonly string[]): Shape {
+  const shape = sink.table(table)?.shape(op, keyCount, columns);
+  if (shape === undefined || isFault(shape)) throw new Error(`${table} ${op} (${columns.join()}): ${shape?.message ?? 'no such table'}`);
+  return shape;
+}
+
+/** A group whose rows were checked, as a slice does before it writes. */
+function group(sink: Sink, table: string, op: Op, keyCount: number, columns: readonly string[], rows: readonly Row[]): WriteGroup {
+  const shape = shapeOf(sink, table, op, keyCount, columns);
+  for (const row of rows) expect(shape.check(row)).toBeUndefined();
+  return { shape, rows };
+}
+
+/** One change as a slice takes it: a fault of the table, of the shape, of the values or of the database. */
+async function applyOne(sink: Sink, transaction: SinkTransaction, name: string, op: Op, keyCount: number, columns: readonly string[], row: Row) {
+  const table = sink.table(name);
+  if (table === undefined) return { code: 'unknown_table' as const, message: name };
+  const shape = table.shape(op, keyCount, columns);
+  return isFault(shape) ? shape : (shape.check(row) ?? (await transaction.writeOne(shape, row)));
+}
+
+function bytes(...values: number[]): Uint8Array {
+  return new Uint8Array(values);
+}
+
+function sorted(rows: readonly Record<string, Value>[]): Record<string, Value>[] {
+  const plain = rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value instanceof Uint8Array ? new Uint8Array(value) : value])));
+  return plain.sort((a, b) => (JSON.stringify(Object.values(a)) < JSON.stringify(Object.values(b)) ? -1 : 1));
+}

@@ -1,0 +1,89 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, beforeAll, describe } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
+import { createMemorySink } from '../../src/sinks/memory.ts';
+import { createMemoryStore } from '../../src/sinks/memory-store.ts';
+import { openSink } from '../../src/sinks/registry.ts';
+import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
+import { describeSink, type ContractTable, type SinkHarness } from './sink.contract.ts';
+
+describe('the memory sink', () => {
+  describeSink({ name: 'memory', create: createMemoryHarness, histories: 200 });
+});
+
+describe('the SQLite sink', () => {
+  describeSink({ name: 'sqlite', create: createSqliteHarness, histories: 100 });
+});
+
+// `mariadbAvailable` throws when CI lacks it.
+describe.skipIf(!mariadbAvailable())('the MySQL sink on MariaDB (skipped where mariadbd is not installed)', () => {
+  let server: MariadbServer;
+  let databaseCount = 0;
+  beforeAll(async () => {
+    server = await startMariadb();
+  });
+  afterAll(async () => {
+    await server.close();
+  });
+  describeSink({ name: 'mysql', create: () => createMysqlHarness(server, `contract_${++databaseCount}`), histories: 40 });
+});
+
+async function createMemoryHarness(): Promise<SinkHarness> {
+  const store = createMemoryStore();
+  return {
+    open: async (schema) => createMemorySink({ name: 'main', clock: systemClock, store, schema }),
+    define: async (tables) => tables.forEach((table) => store.define(table)),
+    addColumn: async (table, column, type) => store.addColumn(table, column, { type }),
+    rows: async (table) => store.read(table).map((row) => ({ ...row })),
+    close: async () => {},
+  };
+}
+
+async function createSqliteHarness(): Promise<SinkHarness> {
+  const folder = mkdtempSync(join(tmpdir(), 'syncline-sink-'));
+  const file = join(folder, 'data.db');
+  const db = new DatabaseSync(file);
+  return {
+    open: (schema) => openSink({ name: 'main', url: `sqlite:${file}`, schema, clock: systemClock }),
+    define: async (tables) => tables.forEach((table) => db.exec(createTable(table, { int: 'INTEGER', text: 'TEXT', bytes: 'BLOB' }, ''))),
+    addColumn: async (table, column, type) => db.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type === 'int' ? 'INTEGER' : 'TEXT'}`),
+    rows: async (table) => db.prepare(`SELECT * FROM ${table}`).all() as Awaited<ReturnType<SinkHarness['rows']>>,
+    close: async () => {
+      db.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+async function createMysqlHarness(server: MariadbServer, database: string): Promise<SinkHarness> {
+  await server.query(`CREATE DATABASE ${database} CHARACTER SET utf8mb4`);
+  const types = { int: 'BIGINT', text: 'VARCHAR(100) COLLATE utf8mb4_bin', bytes: 'VARBINARY(100)' };
+  return {
+    open: (schema) => openSink({ name: 'main', url: server.url(database), schema, clock: systemClock }),
+    define: async (tables) => void (await server.query(tables.map((table) => createTable(table, types, ' ENGINE=InnoDB')), database)),
+    addColumn: async (table, column, type) => void (await server.query(`ALTER TABLE ${table} ADD COLUMN ${column} ${types[type]}`, database)),
+    async rows(table) {
+      const rows = await server.query(`SELECT * FROM ${table}`, database);
+      const plain = (value: unknown) => (typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value);
+      return rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(value)]))) as Awaited<ReturnType<SinkHarness['rows']>>;
+    },
+    close: async () => void (await server.query(`DROP DATABASE ${database}`)),
+  };
+}
+
+function createTable(table: ContractTable, types: Readonly<Record<'int' | 'text' | 'bytes', string>>, suffix: string): string {
+  const columns = Object.entries(table.columns).map(([name, column]) => {
+    const notNull = column.notNull === true || table.key.includes(name) ? ' NOT NULL' : '';
+    return `${name} ${types[column.type ?? 'text']}${notNull}${column.default === undefined ? '' : ` DEFAULT '${String(column.default)}'`}`;
+  });
+  const constraints = [
+    ...(table.key.length === 0 ? [] : [`PRIMARY KEY (${table.key.join(', ')})`]),
+    ...(table.unique ?? []).map((unique) => `UNIQUE (${unique.join(', ')})`),
+    ...(table.references ?? []).map((reference) => `FOREIGN KEY (${reference.columns.join(', ')}) REFERENCES ${reference.table} (id)`),
+    ...(table.checkSql === undefined ? [] : [`CHECK (${table.checkSql})`]),
+  ];
+  return `CREATE TABLE ${table.name} (${[...columns, ...constraints].join(', ')})${suffix}`;
+}

@@ -1,0 +1,52 @@
+import { describe, expect, test } from 'vitest';
+import { auditFaults, type AuditRow } from './audit.ts';
+
+const history = { spooled: new Map([[1, 4]]), complaints: [] };
+const [n1, n2, n3, n4] = [
+  { gen: 1, n: 1, id: 7 },
+  { gen: 1, n: 2, id: 8 },
+  { gen: 1, n: 3, id: 7 },
+  { gen: 1, n: 4, id: 8 },
+] as const;
+const audit = [n1, n2, n3, n4];
+const faultsOf = (rows: readonly AuditRow[], items: readonly AuditRow[] = [n3, n4]) => auditFaults(history, rows, items, 2);
+
+describe('the audit', () => {
+  test('finds nothing wrong with a history in which every row took effect once and in order', () => {
+    expect(faultsOf(audit)).toEqual([]);
+    expect(faultsOf([n2, n1, n3, n4])).toEqual([]);
+  });
+
+  test('finds nothing wrong with rows that the client had not yet made sure of', () => {
+    expect(faultsOf([...audit, { gen: 1, n: 6, id: 8 }], [n3, { gen: 1, n: 6, id: 8 }])).toEqual([]);
+  });
+
+  test('finds a row that took effect twice', () => {
+    expect(faultsOf([...audit, n4])).toContain('generation 1: n 4 took effect 2 times');
+  });
+
+  test('finds a row that is missing in the middle', () => {
+    expect(faultsOf([n2, n3, n4])).toContain('generation 1: n 1 is missing, the client had made sure of 4');
+    expect(faultsOf([n2, n3, n4])).toContain('key 7: n 3 took effect after nothing');
+  });
+
+  test('finds a row that is missing at the end although the client had made sure of it', () => {
+    expect(faultsOf([n1, n2, n3], [n3, n2])).toEqual(['generation 1: n 4 is missing, the client had made sure of 4']);
+  });
+
+  test('finds two rows of a key in the wrong order', () => {
+    expect(faultsOf([n3, n2, n1, n4], [n1, n4])).toContain('key 7: n 1 took effect after 3');
+  });
+
+  test('finds a table that does not hold the last row of a key', () => {
+    expect(faultsOf(audit, [n1, n4])).toEqual(['key 7: holds n 1, the last one applied was 3']);
+  });
+
+  test('finds a row that went away', () => {
+    expect(faultsOf(audit, [n4])).toEqual(['1 rows remain of 2 keys']);
+  });
+
+  test('passes on what the client complained about', () => {
+    expect(auditFaults({ ...history, complaints: ['rejected {}'] }, audit, [n3, n4], 2)).toEqual(['rejected {}']);
+  });
+});

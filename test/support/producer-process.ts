@@ -1,0 +1,85 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const PRODUCER = fileURLToPath(new URL('../fault/producer.ts', import.meta.url));
+
+/** Keys of one generation: n and n + KEYS change the same row. */
+export const KEYS = 50;
+
+/** The fault tests' client as a process of its own; every start is a new generation over the same spool. */
+export class ProducerProcess {
+  readonly #url: string;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'syncline-producer-'));
+  #child: ChildProcess | undefined;
+  #generation = 0;
+  /** What it printed: errors that it did not expect. */
+  output = '';
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  start(): void {
+    this.#generation++;
+    const child = spawn(process.execPath, [PRODUCER], {
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        SYNCLINE_URL: this.#url,
+        SPOOL: join(this.#folder, 'spool'),
+        PRODUCER_LOG: join(this.#folder, 'log'),
+        GENERATION: String(this.#generation),
+        KEYS: String(KEYS),
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child.stdout.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
+    this.#child = child;
+  }
+
+  /** Sends a signal and resolves with the exit code once it has ended. */
+  async stop(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.#child;
+    if (child === undefined) throw new Error('the producer was not started');
+    if (child.exitCode === null && child.signalCode === null) {
+      const exited = once(child, 'exit');
+      child.kill(signal);
+      await exited;
+    }
+    return child.exitCode;
+  }
+
+  get running(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** The client's own log, as the checker reads it. */
+  history(): ProducerHistory {
+    const file = join(this.#folder, 'log');
+    const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+    const spooled = new Map<number, number>();
+    const complaints: string[] = [];
+    for (const line of lines) {
+      const [word, generation, n] = line.split(' ');
+      if (word === 'spooled' || word === 'applied') spooled.set(Number(generation), Number(n));
+      else if (word) complaints.push(line);
+    }
+    return { spooled, complaints };
+  }
+
+  async close(): Promise<void> {
+    if (this.running) await this.stop('SIGKILL');
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+export interface ProducerHistory {
+  /** By generation, up to which n the client had made sure of its rows. */
+  readonly spooled: ReadonlyMap<number, number>;
+  /** Rejections and errors that it was told. */
+  readonly complaints: readonly string[];
+}

@@ -1,0 +1,150 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort } from './free-port.ts';
+
+/** A Redis of its own in a temporary folder. */
+export interface RedisServer {
+  readonly port: number;
+  readonly url: string;
+  readonly dir: string;
+  /** Of the process that runs now. */
+  readonly pid: number;
+  /** Sends a signal; resolves when the process has ended, or at once for a signal that does not end it. */
+  kill(signal?: NodeJS.Signals): Promise<void>;
+  /** Starts it again, on the same port and folder, after stopping it if it runs. */
+  restart(): Promise<void>;
+  /** Runs one command and gives its raw reply; rejects with an error reply. */
+  command(...args: string[]): Promise<string>;
+  /** Stops it and removes its folder. */
+  close(): Promise<void>;
+}
+
+export interface RedisServerOptions {
+  /** Further arguments, as on the command line. Without any, nothing is saved to disk. */
+  readonly args?: readonly string[];
+  readonly port?: number;
+  /** A folder that is kept. */
+  readonly dir?: string;
+  /** TCP port 0 and TLS on the port instead; `command` then does not work. */
+  readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string };
+  /** For `command`, when the default user needs one. */
+  readonly password?: string;
+}
+
+const START_TIMEOUT_MS = 20_000;
+const ENDING_SIGNALS: ReadonlySet<string> = new Set(['SIGKILL', 'SIGTERM', 'SIGINT']);
+
+/** Whether tests with a real Redis can run here; they must in CI. */
+export function redisAvailable(): boolean {
+  const available = spawnSync('redis-server', ['--version']).status === 0;
+  if (!available && process.env['CI'] === 'true') throw new Error('redis-server must be installed where CI=true');
+  return available;
+}
+
+/** Starts Debian's redis-server; resolves when it answers PING and has loaded its files. */
+export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
+  const port = options.port ?? (await freePort());
+  const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'syncline-redis-'));
+  let child = await launch(port, dir, options);
+
+  const kill = async (signal: NodeJS.Signals = 'SIGKILL') => {
+    const ended = ENDING_SIGNALS.has(signal) ? end(child) : undefined;
+    child.kill(signal);
+    await ended;
+  };
+  // A test that ends the process early must not leave a server behind.
+  const onExit = () => void child.kill('SIGKILL');
+  process.on('exit', onExit);
+
+  return {
+    port,
+    dir,
+    url: `${options.tls ? 'rediss' : 'redis'}://127.0.0.1:${port}`,
+    get pid() {
+      return child.pid as number;
+    },
+    kill,
+    restart: async () => {
+      await kill('SIGKILL');
+      child = await launch(port, dir, options);
+    },
+    command: (...args) => command(port, args, options.password),
+    close: async () => {
+      process.off('exit', onExit);
+      await kill('SIGKILL');
+      if (options.dir === undefined) rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function launch(port: number, dir: string, options: RedisServerOptions): Promise<ChildProcess> {
+  const { tls } = options;
+  const listen = tls
+    ? ['--port', '0', '--tls-port', String(port), '--tls-cert-file', tls.cert, '--tls-key-file', tls.key, '--tls-ca-cert-file', tls.ca, '--tls-auth-clients', 'no']
+    : ['--port', String(port)];
+  const child = spawn('redis-server', [...listen, '--bind', '127.0.0.1', '--dir', dir, '--save', '', ...(options.args ?? [])], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout?.on('data', (chunk: Buffer) => (output = (output + String(chunk)).slice(-4000)));
+  child.stderr?.on('data', (chunk: Buffer) => (output = (output + String(chunk)).slice(-4000)));
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  while (!(await answers(port, options, () => output))) {
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`redis-server ended at its start:\n${output}`);
+    if (performance.now() > deadline) {
+      child.kill('SIGKILL');
+      throw new Error(`redis-server did not answer within ${START_TIMEOUT_MS} ms:\n${output}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return child;
+}
+
+async function answers(port: number, options: RedisServerOptions, output: () => string): Promise<boolean> {
+  if (options.tls) return output().includes('Ready to accept connections');
+  try {
+    return (await command(port, ['PING'], options.password)) === '+PONG';
+  } catch (error) {
+    return error instanceof Error && /^(NOAUTH|NOPERM)/.test(error.message);
+  }
+}
+
+function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => child.once('exit', () => resolve()));
+}
+
+/** One command over a connection of its own; a reply that is longer than one line comes with its framing. */
+function command(port: number, args: readonly string[], password: string | undefined): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1');
+    let reply = '';
+    let skip = password === undefined ? 0 : 1;
+    socket.setTimeout(10_000, () => socket.destroy(new Error('redis did not answer within 10 s')));
+    socket.on('error', reject);
+    socket.on('close', () => reject(new Error('redis closed the connection')));
+    socket.on('data', (chunk) => {
+      reply += String(chunk);
+      for (; skip > 0 && reply.includes('\r\n'); skip--) reply = reply.slice(reply.indexOf('\r\n') + 2);
+      if (skip > 0 || !isComplete(reply)) return;
+      socket.end();
+      const text = reply.slice(0, -2);
+      if (text.startsWith('-')) reject(new Error(text.slice(1)));
+      else resolve(text);
+    });
+    if (password !== undefined) socket.write(encode(['AUTH', password]));
+    socket.write(encode(args));
+  });
+}
+
+function encode(args: readonly string[]): string {
+  return `*${args.length}\r\n${args.map((arg) => `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`).join('')}`;
+}
+
+function isComplete(reply: string): boolean {
+  if (!reply.endsWith('\r\n')) return false;
+  if (!reply.startsWith('$') || reply.startsWith('$-1')) return true;
+  const lineEnd = reply.indexOf('\r\n');
+  return reply.length >= lineEnd + 2 + Number(reply.slice(1, lineEnd)) + 2;
+}

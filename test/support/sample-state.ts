@@ -1,0 +1,22 @@
+import type { AdminState, PartitionState } from '../../src/admin/state.ts';
+
+/** A node at work, with nothing in its way. */
+export function sampleState(): AdminState {
+  return {
+    node: 'node-1',
+    version: '0.1.0',
+    uptimeMs: () => 60_000,
+    queue: () => ({ kind: 'redis', held: undefined, failure: undefined }),
+    partitions: () => [
+      samplePartition({ batches: 1, bytes: 100, oldestAgeMs: 20 }),
+      samplePartition({ partition: 1, batches: 2, bytes: 200, oldestAgeMs: 1500 }),
+    ],
+    sessions: () => ({ open: 3, producers: { shop: 2, crm: 1 } }),
+    sinks: () => [{ name: 'main', kind: 'sqlite', guarantee: 'exactly once', failure: undefined }],
+    deadLetters: () => Promise.resolve(2),
+  };
+}
+
+export function samplePartition(fields: Partial<PartitionState>): PartitionState {
+  return { partition: 0, state: 'applying', detail: '', batches: 0, bytes: 0, oldestAgeMs: 0, stalledMs: 0, ...fields };
+}

@@ -2,6 +2,8 @@
 // The command `syncline`. On Node.js >= 24.15 it runs the program: src/main.ts in a clone, dist/main.js in the package.
 // On an older one it runs itself again with the Node.js that a clone pins, or says what is missing. Everything here
 // must parse and run on old versions: no top-level await, no `??`, nothing younger than Node.js 12.
+/* oxlint-disable typescript/no-unsafe-call, typescript/no-unsafe-member-access, typescript/no-unsafe-argument, typescript/no-unsafe-assignment, typescript/no-unsafe-return -- plain JavaScript, without types */
+/* oxlint-disable unicorn/prefer-node-protocol -- Node.js 12 does not know node: */
 import { spawn } from 'child_process';
 import { existsSync } from 'fs';
 import { dirname, join } from 'path';

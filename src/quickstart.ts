@@ -81,7 +81,7 @@ function readCities(): CityRow[] {
 
 /** Upserts every city, then updates and deletes some; returns what the sink must hold then. */
 async function stream(client: Client, cities: readonly CityRow[]): Promise<Map<number, CityRow>> {
-  const table = client.table('cities', { key: ['city_id'] });
+  const table = client.table<Partial<CityRow>>('cities', { key: ['city_id'] });
   let rejected = 0;
   client.on('rejected', ({ changes }) => (rejected += changes.length));
   const expected = new Map<number, CityRow>();

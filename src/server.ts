@@ -13,9 +13,11 @@ import { Appender } from './ingest/appender.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
 import { Sessions } from './ingest/sessions.ts';
 import { checkBind, createTcpListener } from './ingest/tcp.ts';
+import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
 import { openQueue } from './queue/open.ts';
 import { openSink } from './sinks/registry.ts';
+import { PartitionLog } from './node/partition-log.ts';
 import { startSink } from './node/start-sink.ts';
 import { tableInfos } from './node/table-infos.ts';
 
@@ -46,7 +48,8 @@ export async function startServer(config: Config, logger: Logger = createLogger(
   };
   const [sinkConfig] = config.sinks;
   try {
-    checkBind(config.listen.tcp.host, hasTokens(config));
+    const authorized = { producers: config.producers };
+    checkBind(config.listen.tcp.host, hasTokens(authorized));
     for (const warning of config.warnings) logger.warn({}, warning);
 
     const sinks = config.sinks.map(({ name }) => ({ name, required: true }));
@@ -68,6 +71,9 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     const progress = new SinkProgress([sink]);
     const state = new NodeState({ config, version: VERSION, clock, queue, sink });
     const metrics = createMetrics(state);
+    const counts = new IngestCounts(metrics);
+    const partitionLog = new PartitionLog(clock, logger);
+    open.push(async () => partitionLog.flush());
     const scheduler = new Scheduler({
       queue,
       sink,
@@ -86,9 +92,12 @@ export async function startServer(config: Config, logger: Logger = createLogger(
           state.sliceFinished(partition, result);
           if (result.stats.deadLetters > 0) logger.warn({ partition, count: result.stats.deadLetters }, 'changes became dead letters');
         },
-        stateChanged: (partition, to, detail) => logger[to === 'applying' ? 'info' : 'warn']({ partition, state: to, detail }, 'partition changed its state'),
+        stateChanged: (partition, to, detail) => partitionLog.changed(partition, to, detail),
         refused: (stream, code) => logger.error({ stream, code }, 'stored changes of a stream were refused by the sink'),
-        backlog: (backlog) => state.backlogRead(backlog),
+        backlog: (backlog) => {
+          state.backlogRead(backlog);
+          counts.read();
+        },
       },
     });
     state.watchScheduler(scheduler);
@@ -114,17 +123,18 @@ export async function startServer(config: Config, logger: Logger = createLogger(
       queue,
       progress,
       appender,
-      authenticator: createAuthenticator(config),
+      authenticator: createAuthenticator(authorized),
       settings: config.ingest,
       log: logger,
       tables: tableInfos(sink, config.tables, clock),
       onWaiting: (partition) => scheduler.heal(partition),
     });
-    state.watchIngest(sessions, appender);
+    state.watchIngest(sessions);
+    counts.watch(sessions, appender);
     open.push(() => sessions.drainAll(DRAIN_MS, RETRY_AFTER_MS));
 
-    const tcp = createTcpListener(config.listen.tcp, (connection) => sessions.accept(connection));
-    const admin = createAdmin({ ...config.listen }, state, metrics);
+    const tcp = createTcpListener({ ...config.listen.tcp, maxConnections: config.ingest.maxConnections, log: logger }, (connection) => sessions.accept(connection));
+    const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, metrics, logger);
     await admin.start();
     open.unshift(() => admin.close());
     await tcp.start();
@@ -132,7 +142,7 @@ export async function startServer(config: Config, logger: Logger = createLogger(
 
     logger.info(
       { tcp: `${tcp.address.host}:${tcp.address.port}`, admin: `${admin.address.host}:${admin.address.port}`, queue: withoutPassword(config.queue.url), sink: withoutPassword(sinkConfig.url) },
-      hasTokens(config) ? 'listening' : 'listening on loopback only, because no token is configured; set SYNCLINE_TOKEN to let others in',
+      hasTokens(authorized) ? 'listening' : 'listening on loopback only, because no token is configured; set SYNCLINE_TOKEN to let others in',
     );
     return { addresses: { tcp: tcp.address, admin: admin.address }, close };
   } catch (error) {

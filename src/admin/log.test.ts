@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createLogger, createStateLine, type Logger, type LogOptions } from './log.ts';
+import { createLogger, type LogOptions } from './log.ts';
 
 function capture(format: LogOptions['format'], level: LogOptions['level'] = 'info', isTTY = false) {
   const lines: string[] = [];
@@ -115,16 +115,4 @@ test('silent writes nothing', () => {
   const { log, lines } = capture('json', 'silent');
   log.error({}, 'no');
   expect(lines).toEqual([]);
-});
-
-test('a state is told when it changes, not when it stays', () => {
-  const { log, lines } = capture('json');
-  const tell = createStateLine(log satisfies Logger, 'queue');
-  for (const trouble of [undefined, 'queue_full: 71 %', 'queue_full: 71 %', 'queue_readonly: replica', undefined, undefined])
-    tell(trouble, { partition: 1 });
-  expect(lines.map((line) => JSON.parse(line) as { msg: string; reason?: string }).map(({ msg, reason }) => [msg, reason])).toEqual([
-    ['queue: in trouble', 'queue_full: 71 %'],
-    ['queue: in trouble', 'queue_readonly: replica'],
-    ['queue: well again', undefined],
-  ]);
 });

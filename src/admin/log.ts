@@ -3,7 +3,7 @@ import { renderLine, safeLine } from './log-line.ts';
 
 /**
  * Structured lines for whoever runs the server. First the fields, then the message, which is a constant text: what
- * varies stands in fields. One line per change of state, not per retry: see {@link createStateLine}.
+ * varies stands in fields. One line per change of state, not per retry.
  */
 export interface Logger {
   debug(fields: object, message: string): void;
@@ -47,20 +47,6 @@ export function createLogger({ level, format }: LogOptions, output: LogOutput = 
     },
     { write: (line: string) => void output.write(render(line)) },
   );
-}
-
-/**
- * Writes a line when a state differs from the last one told, and nothing while it stays: retries do not fill the log.
- * The text is the state: `undefined` means all is well.
- */
-export function createStateLine(log: Logger, name: string): (trouble: string | undefined, fields?: object) => void {
-  let last: string | undefined;
-  return (trouble, fields = {}) => {
-    if (trouble === last) return;
-    if (trouble === undefined) log.info(fields, `${name}: well again`);
-    else log.warn({ ...fields, reason: trouble }, `${name}: in trouble`);
-    last = trouble;
-  };
 }
 
 /** Drivers attach statements, commands and values to their errors; none of that belongs in a log. */

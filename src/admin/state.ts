@@ -46,7 +46,7 @@ export interface SessionsState {
 
 export interface SinkState {
   readonly name: string;
-  /** What kind of sink, for people: `mariadb`, `sqlite`. Never its URL. */
+  /** What kind of sink, for people: `mysql`, `sqlite`. Never its URL. */
   readonly kind: string;
   readonly guarantee: 'exactly once' | 'at least once';
   /** Why it cannot be used now, as `code: message`; undefined when nothing is known against it. */

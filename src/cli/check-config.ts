@@ -27,7 +27,7 @@ export function describeConfig(config: Config): string {
     ['sink', `${sink.name}: ${withoutPassword(sink.url)}, schema ${sink.schema}${sink.tls === undefined ? '' : ', TLS'}`],
     ['producers', who.length === 0 ? 'whoever connects' : who.join(', ')],
     ['tables', tables.size === 0 ? 'partitioned by their keys' : [...tables].map(([name, { partitionBy }]) => `${name} by ${partitionBy === undefined ? 'key' : `${partitionBy.group}(${partitionBy.columns.join(', ')})`}`).join('; ')],
-    ['tcp', at(listen.tcp)],
+    ['tcp', `${at(listen.tcp)}${who.length === 0 ? ' (loopback only, because nobody is asked for a token)' : ''}`],
     ['admin', `${at(listen.admin)}${listen.health === undefined ? '' : `, health also on ${at(listen.health)}`}`],
     ['limits', `${ingest.maxConnections} connections, frames ${formatBytes(ingest.maxFrameBytes)}, credit ${formatBytes(ingest.creditBytes)}, in flight ${formatBytes(ingest.maxInFlightBytes)}`],
     ['apply', `${apply.threads} × ${apply.slicesPerThread} slices of at most ${apply.sliceElements} batches or ${formatBytes(apply.sliceBytes)}`],

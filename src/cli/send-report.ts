@@ -17,15 +17,28 @@ const EXAMPLE_CHARS = 200;
 /** Counts what was refused, by code, and keeps the first examples of each. */
 export class Refusals {
   readonly #byCode = new Map<string, { count: number; readonly examples: string[] }>();
-  #total = 0;
+  #rejected = 0;
+  #unsent = 0;
 
   get total(): number {
-    return this.#total;
+    return this.#rejected + this.#unsent;
+  }
+
+  /** Changes that the sink refused. */
+  get rejectedCount(): number {
+    return this.#rejected;
+  }
+
+  /** Records that were not sent. */
+  get unsentCount(): number {
+    return this.#unsent;
   }
 
   /** Changes that the sink refused: they are dead letters now. */
   rejected({ code, message, rows, changes }: Rejection): void {
-    const entry = this.#add(code, Math.max(changes.length, 1));
+    const refused = Math.max(changes.length, 1);
+    const entry = this.#add(code, refused);
+    this.#rejected += refused;
     for (const { table, op, row } of rows) {
       if (entry.examples.length === EXAMPLES_PER_CODE) break;
       entry.examples.push(shorten(`${op} ${table} ${JSON.stringify(row, exact)}: ${message}`));
@@ -36,6 +49,7 @@ export class Refusals {
   /** A record of the input that was not sent. */
   unreadable(line: number, reason: string): void {
     const entry = this.#add('not sent', 1);
+    this.#unsent++;
     if (entry.examples.length < EXAMPLES_PER_CODE) entry.examples.push(shorten(`line ${line} ${reason}`));
   }
 
@@ -45,7 +59,6 @@ export class Refusals {
   }
 
   #add(code: string, changes: number) {
-    this.#total += changes;
     let entry = this.#byCode.get(code);
     if (entry === undefined) this.#byCode.set(code, (entry = { count: 0, examples: [] }));
     entry.count += changes;
@@ -56,8 +69,8 @@ export class Refusals {
 export function describeResult({ rows, applied, unconfirmed, elapsedMs }: SendResult, refusals: Refusals): string {
   const speed = `${count(rowsPerSecond(applied, elapsedMs))} rows/s`;
   const parts = [`${count(applied)} applied`, `${count(refusals.total)} rejected`, ...(unconfirmed > 0 ? [`${count(unconfirmed)} not confirmed`] : [])];
-  const dead = refusals.total > 0 ? `\n${refusals.describe()}what the sink rejected is a dead letter there: syncline dead-letters list\n` : '';
-  return `${count(rows)} rows in ${duration(elapsedMs)}, ${speed}: ${parts.join(', ')}\n${dead}`;
+  const letters = refusals.rejectedCount > 0 ? 'what the sink rejected is a dead letter there; see: syncline dead-letters list\n' : '';
+  return `${count(rows)} rows in ${duration(elapsedMs)}, ${speed}: ${parts.join(', ')}\n${refusals.describe()}${letters}`;
 }
 
 function exact(_key: string, value: unknown): unknown {

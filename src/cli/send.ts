@@ -64,6 +64,7 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number>
   });
   const end = await sending.run((countBytes) => readRows(counted(input.bytes, countBytes), format), terminal.stop);
   terminal.out(describeResult(end.result, end.refusals));
+  if (end.refusals.unsentCount > 0 && values.key === undefined) terminal.out('--key names the key columns of a table that the server does not know yet\n');
   return report(end, terminal);
 }
 

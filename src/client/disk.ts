@@ -22,7 +22,12 @@ export interface DiskFile {
 export const nodeDisk: Disk = {
   async create(path) {
     const handle = await open(path, 'w');
-    await syncFolder(dirname(path));
+    try {
+      await syncFolder(dirname(path));
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
     return {
       async write(bytes, position) {
         for (let done = 0; done < bytes.length; ) {

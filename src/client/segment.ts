@@ -21,11 +21,16 @@ export function appliedMark(partition: number, { seq, crc }: Place): Buffer {
   return encodeFrame({ type: FRAME.applied, partition, seq, prev: crc });
 }
 
+export interface ReplayedFrame extends SpooledFrame {
+  /** The number that {@link replaySegment} was given; of the newest copy. */
+  readonly segment: number;
+}
+
 /** What segments held together; fill it with {@link replaySegment}, oldest first, then look at {@link heldFrames}. */
 export interface Replay {
   readonly assigned: Map<number, Place>;
   readonly applied: Map<number, Place>;
-  readonly frames: Map<number, Map<number, SpooledFrame>>;
+  readonly frames: Map<number, Map<number, ReplayedFrame>>;
 }
 
 export function emptyReplay(): Replay {
@@ -33,11 +38,11 @@ export function emptyReplay(): Replay {
 }
 
 /** Reads one segment into `replay` and returns how many of its bytes are good: all, but for a `last` one with a torn tail. */
-export function replaySegment(replay: Replay, path: string, bytes: Buffer, last: boolean): number {
+export function replaySegment(replay: Replay, segment: number, path: string, bytes: Buffer, last: boolean): number {
   let at = 0;
   while (at < bytes.length) {
     const frame = frameAt(bytes, at);
-    if (frame === undefined || !take(replay, frame)) {
+    if (frame === undefined || !take(replay, segment, frame)) {
       if (last && !hasMarkBehind(bytes, at)) return at;
       throw new SyncError(
         'spool_corrupt',
@@ -54,8 +59,8 @@ export function replaySegment(replay: Replay, path: string, bytes: Buffer, last:
  * are applied: a segment is deleted only then.
  * @throws {SyncError} `spool_corrupt` when one is missing in between.
  */
-export function heldFrames(replay: Replay, folder: string): SpooledFrame[] {
-  const held: SpooledFrame[] = [];
+export function heldFrames(replay: Replay, folder: string): ReplayedFrame[] {
+  const held: ReplayedFrame[] = [];
   for (const [partition, assigned] of replay.assigned) {
     const applied = replay.applied.get(partition) ?? START;
     const frames = [...(replay.frames.get(partition)?.values() ?? [])].filter((frame) => frame.seq > applied.seq);
@@ -73,14 +78,14 @@ export function heldFrames(replay: Replay, folder: string): SpooledFrame[] {
   return held;
 }
 
-function take(replay: Replay, frame: Frame): boolean {
+function take(replay: Replay, segment: number, frame: Frame): boolean {
   const { type, partition, seq, crc, prev } = frame;
   switch (type) {
     case FRAME.batch: {
       let frames = replay.frames.get(partition);
       if (frames === undefined) replay.frames.set(partition, (frames = new Map()));
       // A copy: else one small frame would keep its whole segment in memory.
-      frames.set(seq, { partition, seq, crc, bytes: Uint8Array.from(frame.bytes) });
+      frames.set(seq, { partition, seq, crc, bytes: Uint8Array.from(frame.bytes), segment });
       raise(replay.assigned, partition, { seq, crc });
       return true;
     }

@@ -51,7 +51,7 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
     apply: options.apply,
     retention: options.retention,
     log: options.log,
-    warnings: warningsOf(options, open),
+    warnings: warningsOf(options),
   };
   return { config, problems };
 }
@@ -167,9 +167,8 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
-function warningsOf({ listen, queue, sinks }: Options, open: boolean): string[] {
+function warningsOf({ listen, queue, sinks }: Options): string[] {
   const warnings: string[] = [];
-  if (open) warnings.push('no token is configured: listening on loopback only, and whoever reaches it may send; set SYNCLINE_TOKEN to open it');
   if (!isLoopback(listen.admin.host)) warnings.push(`metrics and status on ${listen.admin.host}:${listen.admin.port} ask nobody for a token`);
   if (queue.tls?.rejectUnauthorized === false) warnings.push('queue.tls.rejectUnauthorized is off: whoever is in between can read and change everything');
   if (sinks[0]?.tls?.rejectUnauthorized === false) warnings.push('sinks[0].tls.rejectUnauthorized is off: whoever is in between can read and change everything');

@@ -10,10 +10,11 @@ import type { SinkRejection } from './progress.ts';
 
 /**
  * What a judged frame asks of the session besides its acknowledgement.
- * - `recheck`: read afresh how far the sinks and the queue are, because something was lost.
+ * - `rewind`: it was thrown away; read afresh how far the sinks and the queue are, then ask for what is missing.
+ * - `recheck`: the queue holds less than was acknowledged; likewise.
  * - `refused`: close; the stream's content or owner is another.
  */
-export type Consequence = 'none' | 'recheck' | 'refused';
+export type Consequence = 'none' | 'rewind' | 'recheck' | 'refused';
 
 /**
  * The acknowledgements of one session. They are cumulative: what becomes due within one turn, or while the peer does not
@@ -57,6 +58,12 @@ export class Acknowledgements {
     return (this.#lanes[partition] ??= new Lane(partition, forgotten));
   }
 
+  /** Whether frames were thrown away that nobody asked for again yet. */
+  get owesRewind(): boolean {
+    for (const lane of this.#lanes) if (lane !== undefined && lane.thrownAway > 0 && lane.awaited === 0) return true;
+    return false;
+  }
+
   *lanes(): Generator<Lane> {
     for (const lane of this.#lanes) if (lane !== undefined) yield lane;
   }
@@ -71,14 +78,14 @@ export class Acknowledgements {
     const lane = this.lane(partition);
     if (seq === lane.awaited) lane.stopAwaiting();
     if (verdict === 'append' || verdict === 'duplicate') {
-      // The queue holds less than this session has acknowledged: it was rolled back.
+      // Rolled back. STORED is not told below what was told: REWIND takes it back.
       if (stored.seq < lane.stored.seq) return 'recheck';
       this.stored(lane, stored);
       return 'none';
     }
     if (verdict !== 'gap') return 'refused';
     if (seq > lane.thrownAway) lane.thrownAway = seq;
-    return lane.awaited === 0 ? 'recheck' : 'none';
+    return lane.awaited === 0 ? 'rewind' : 'none';
   }
 
   /** `place` is stored; repeated to the client even where it was told before. */

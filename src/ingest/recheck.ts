@@ -50,6 +50,11 @@ export class Recheck {
     else void this.#run();
   }
 
+  /** A frame was thrown away. A look that is under way deals with it too. */
+  requestRewind(): void {
+    if (!this.#running) void this.#run();
+  }
+
   /** The client may be waiting for an APPLIED: from now on that is watched until it is not. */
   watchWaiting(): void {
     if (this.#timer !== undefined || this.#stopped.signal.aborted) return;
@@ -85,7 +90,7 @@ export class Recheck {
         this.#again = false;
         if (await this.#look()) {
           failureCount = 0;
-          if (!this.#again) break;
+          if (!this.#again && !this.#options.acknowledgements.owesRewind) break;
         } else {
           failureCount++;
           await sleep(this.#clock, backoffMs(this.#options.context.random, failureCount, RETRY_BASE_MS, RETRY_CAP_MS), this.#stopped.signal);

@@ -214,6 +214,7 @@ export class Session implements Submitter {
     if (this.gone) return;
     const consequence = this.#acknowledgements.judged(partition, seq, result);
     if (consequence === 'none') this.#recheck?.watchWaiting();
+    else if (consequence === 'rewind') this.#recheck?.requestRewind();
     else if (consequence === 'recheck') this.#recheck?.request();
     else return this.fail(this.#refusedError(partition, seq, result));
     if (this.#state === 'leaving' && this.#inFlightFrames === 0) this.#finish();

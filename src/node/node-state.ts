@@ -4,7 +4,6 @@ import type { Scheduler } from '../apply/scheduler.ts';
 import type { SliceResult } from '../apply/task.ts';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Appender } from '../ingest/appender.ts';
 import type { Sessions } from '../ingest/sessions.ts';
 import type { Backlog, Queue } from '../queue/queue.ts';
 import type { Sink } from '../sinks/sink.ts';
@@ -26,7 +25,6 @@ export class NodeState implements AdminState {
   readonly #stalls: StallWatch;
   #scheduler: Scheduler | undefined;
   #sessions: Sessions | undefined;
-  #appender: Appender | undefined;
   #backlog: readonly Backlog[] = [];
   #sinkFailure: string | undefined;
 
@@ -42,9 +40,8 @@ export class NodeState implements AdminState {
     this.#scheduler = scheduler;
   }
 
-  watchIngest(sessions: Sessions, appender: Appender): void {
+  watchIngest(sessions: Sessions): void {
     this.#sessions = sessions;
-    this.#appender = appender;
   }
 
   backlogRead(backlog: readonly Backlog[]): void {
@@ -66,7 +63,7 @@ export class NodeState implements AdminState {
     return {
       kind: kindOf(this.#options.config.queue.url),
       held: admission.state === 'held' ? admission.reason : undefined,
-      failure: this.#appender?.failure,
+      failure: undefined,
     };
   }
 
@@ -90,7 +87,7 @@ export class NodeState implements AdminState {
   sessions(): SessionsState {
     const producers: Record<string, number> = {};
     const open = this.#sessions?.snapshot() ?? [];
-    for (const { producer } of open) producers[producer] = (producers[producer] ?? 0) + 1;
+    for (const { producer } of open) if (producer !== undefined) producers[producer] = (producers[producer] ?? 0) + 1;
     return { open: open.length, producers };
   }
 

@@ -85,7 +85,16 @@ describe('the batch builder', () => {
     expect(builder.count).toBe(1);
     builder.add('t', 'upsert', 1, ['id', 'x'], [3, 'three']);
     expect(decodeBatch(builder.finish()).groups).toEqual([
-      { table: 't', op: 'upsert', keyCount: 1, columns: ['id', 'x'], rows: [[1, 'one'], [3, 'three']] },
+      {
+        table: 't',
+        op: 'upsert',
+        keyCount: 1,
+        columns: ['id', 'x'],
+        rows: [
+          [1, 'one'],
+          [3, 'three'],
+        ],
+      },
     ]);
   });
 
@@ -95,7 +104,10 @@ describe('the batch builder', () => {
     builder.add('t', 'upsert', 1, columns, [1, 1]);
     columns[1] = 'y';
     builder.add('t', 'upsert', 1, columns, [2, 2]);
-    expect(decodeBatch(builder.finish()).groups.map((group) => group.columns)).toEqual([['id', 'x'], ['id', 'y']]);
+    expect(decodeBatch(builder.finish()).groups.map((group) => group.columns)).toEqual([
+      ['id', 'x'],
+      ['id', 'y'],
+    ]);
   });
 
   test.each<[string, Parameters<BatchBuilder['add']>, RegExp]>([

@@ -117,7 +117,8 @@ export class BatchBuilder {
       for (; index < row.length; index++) this.#groups.value(row[index], ROW_DEPTH);
     } catch (error) {
       this.#groups.length = before;
-      if (error instanceof TypeError) throw new TypeError(`column "${columns[index]}" of table "${table}": ${error.message}`);
+      if (error instanceof TypeError)
+        throw new TypeError(`column "${columns[index]}" of table "${table}": ${error.message}`, { cause: error });
       throw error;
     }
   }

@@ -130,7 +130,8 @@ export class Fields {
 
   texts(key: string): string[] {
     const value = this.#map.get(key);
-    if (!Array.isArray(value) || !value.every((item): item is string => typeof item === 'string')) throw this.#fault(key, 'an array of str');
+    if (!Array.isArray(value) || !value.every((item): item is string => typeof item === 'string'))
+      throw this.#fault(key, 'an array of str');
     return value;
   }
 

@@ -84,7 +84,10 @@ export class FrameDecoder {
     checkLength(length);
     const frameBytes = length + 4;
     if (frameBytes > this.maxFrameBytes) {
-      throw new SyncError('frame_too_large', `a frame announces ${frameBytes} bytes in all; at most ${this.maxFrameBytes} are accepted here`);
+      throw new SyncError(
+        'frame_too_large',
+        `a frame announces ${frameBytes} bytes in all; at most ${this.maxFrameBytes} are accepted here`,
+      );
     }
     return frameBytes;
   }

@@ -91,7 +91,10 @@ export function readFrame(bytes: Uint8Array): Frame {
   }
   const computed = checksum(bytes);
   if (computed !== readU32(bytes, 20)) {
-    throw new SyncError('bad_crc', `a frame of type ${hex(bytes[4]!)} carries crc32 ${hex(readU32(bytes, 20))}, its bytes give ${hex(computed)}`);
+    throw new SyncError(
+      'bad_crc',
+      `a frame of type ${hex(bytes[4]!)} carries crc32 ${hex(readU32(bytes, 20))}, its bytes give ${hex(computed)}`,
+    );
   }
   const header = readHeader(bytes);
   checkHeader(header, bytes.length - HEADER_BYTES);
@@ -138,7 +141,10 @@ export function frameCrc(bytes: Uint8Array): number {
 /** @throws {SyncError} `frame_too_small` for a length field that cannot be. */
 export function checkLength(length: number): void {
   if (length < MIN_LENGTH) {
-    throw new SyncError('frame_too_small', `a frame announces a length of ${length}; it counts the 20 header bytes after itself and the payload`);
+    throw new SyncError(
+      'frame_too_small',
+      `a frame announces a length of ${length}; it counts the 20 header bytes after itself and the payload`,
+    );
   }
 }
 

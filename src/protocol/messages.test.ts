@@ -2,17 +2,47 @@ import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
 import { PRE_AUTH_FRAME_BYTES } from './frame.ts';
 import {
-  decodeCredit, decodeError, decodeGoaway, decodeHello, decodeRefusal, decodeRejected, decodeRewind, decodeWelcome,
-  encodeCredit, encodeError, encodeGoaway, encodeHello, encodeRefusal, encodeRejected, encodeRewind, encodeWelcome,
-  type Hello, type Welcome,
+  decodeCredit,
+  decodeError,
+  decodeGoaway,
+  decodeHello,
+  decodeRefusal,
+  decodeRejected,
+  decodeRewind,
+  decodeWelcome,
+  encodeCredit,
+  encodeError,
+  encodeGoaway,
+  encodeHello,
+  encodeRefusal,
+  encodeRejected,
+  encodeRewind,
+  encodeWelcome,
+  type Hello,
+  type Welcome,
 } from './messages.ts';
 
 const STREAM = '00112233445566778899aabbccddeeff';
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 
-const hello: Hello = { v: 1, token: 'id.secret', stream: STREAM, oldest: new Map([[0, 1], [255, 2 ** 53 - 1]]), agent: 'test/1' };
+const hello: Hello = {
+  v: 1,
+  token: 'id.secret',
+  stream: STREAM,
+  oldest: new Map([
+    [0, 1],
+    [255, 2 ** 53 - 1],
+  ]),
+  agent: 'test/1',
+};
 const welcome: Welcome = {
-  v: 1, node: 'a', producer: 'shop', partitions: 16, maxFrameBytes: 1 << 22, creditBytes: 1 << 23, heartbeatMs: 10_000,
+  v: 1,
+  node: 'a',
+  producer: 'shop',
+  partitions: 16,
+  maxFrameBytes: 1 << 22,
+  creditBytes: 1 << 23,
+  heartbeatMs: 10_000,
   stored: new Map([[3, { seq: 7, crc: 0xffff_ffff }]]),
   tables: new Map([
     ['orders', { key: ['id'], partitionBy: { group: 'order', columns: ['id'] } }],
@@ -32,7 +62,8 @@ describe('messages come back as they were encoded', () => {
     expect(decodeCredit(encodeCredit({ bytes: 0, reason: 'queue full' }))).toEqual({ bytes: 0, reason: 'queue full' });
     expect(decodeCredit(encodeCredit({ bytes: 5 }))).toEqual({ bytes: 5 });
   });
-  test('GOAWAY', () => expect(decodeGoaway(encodeGoaway({ reason: 'stop', retryAfterMs: 5 }))).toEqual({ reason: 'stop', retryAfterMs: 5 }));
+  test('GOAWAY', () =>
+    expect(decodeGoaway(encodeGoaway({ reason: 'stop', retryAfterMs: 5 }))).toEqual({ reason: 'stop', retryAfterMs: 5 }));
   test('ERROR', () => expect(decodeError(encodeError({ code: 'bad_crc', message: 'm' }))).toEqual({ code: 'bad_crc', message: 'm' }));
   test('a refusal', () => expect(decodeRefusal(encodeRefusal({ code: 'c', message: 'm' }))).toEqual({ code: 'c', message: 'm' }));
 });
@@ -45,9 +76,22 @@ describe('HELLO', () => {
 
   test('takes partitions as integers, as decimal strings and as an array', () => {
     const fields = { v: 1, token: 't', stream: Buffer.from(STREAM, 'hex') };
-    const expected = new Map([[0, 5], [1, 7]]);
+    const expected = new Map([
+      [0, 5],
+      [1, 7],
+    ]);
     expect(decodeHello(packr.pack({ ...fields, oldest: { 0: 5, 1: 7 } })).oldest).toEqual(expected);
-    expect(decodeHello(packr.pack({ ...fields, oldest: new Map([[0, 5], [1, 7]]) })).oldest).toEqual(expected);
+    expect(
+      decodeHello(
+        packr.pack({
+          ...fields,
+          oldest: new Map([
+            [0, 5],
+            [1, 7],
+          ]),
+        }),
+      ).oldest,
+    ).toEqual(expected);
     expect(decodeHello(packr.pack({ ...fields, oldest: [5, 7] })).oldest).toEqual(expected);
     expect(decodeHello(packr.pack({ ...fields, oldest: [] })).oldest).toEqual(new Map());
   });
@@ -58,7 +102,9 @@ describe('HELLO', () => {
   });
 
   test('of another version is unsupported, whatever else it holds', () => {
-    expect(() => decodeHello(packr.pack({ v: 2 }))).toThrow(expect.objectContaining({ code: 'unsupported_version', message: expect.stringContaining('version 2') }));
+    expect(() => decodeHello(packr.pack({ v: 2 }))).toThrow(
+      expect.objectContaining({ code: 'unsupported_version', message: expect.stringContaining('version 2') }),
+    );
   });
 
   const good = { v: 1, token: 't', stream: Buffer.from(STREAM, 'hex'), oldest: {} };
@@ -75,11 +121,25 @@ describe('HELLO', () => {
     ['with a fraction as oldest', { ...good, oldest: { 0: 1.5 } }, /"oldest"/],
     ['with partition 256', { ...good, oldest: { 256: 1 } }, /255/],
     ['with a partition that is no number', { ...good, oldest: { '01': 1 } }, /255/],
-    ['with one partition twice', { ...good, oldest: new Map<unknown, number>([[0, 1], ['0', 1]]) }, /twice/],
+    [
+      'with one partition twice',
+      {
+        ...good,
+        oldest: new Map<unknown, number>([
+          [0, 1],
+          ['0', 1],
+        ]),
+      },
+      /twice/,
+    ],
     ['that is an array', [1], /not a map/],
     ['that is a string', 'hello', /not a map/],
   ])('%s is refused', (_, value, message) => {
-    const bytes = packr.pack(typeof value === 'object' && !Array.isArray(value) ? Object.fromEntries(Object.entries(value as object).filter(([, v]) => v !== undefined)) : value);
+    const bytes = packr.pack(
+      typeof value === 'object' && !Array.isArray(value)
+        ? Object.fromEntries(Object.entries(value as object).filter(([, v]) => v !== undefined))
+        : value,
+    );
     expect(() => decodeHello(bytes)).toThrow(expect.objectContaining({ code: 'bad_hello', message: expect.stringMatching(message) }));
   });
 

@@ -180,7 +180,8 @@ export class MsgpackWriter {
 
   #bigint(value: bigint): void {
     if (value >= MIN_SAFE && value <= MAX_SAFE) return this.int(Number(value));
-    if (value < -(2n ** 63n) || value >= 2n ** 64n) throw new TypeError('an integer outside −2^63 … 2^64 − 1 cannot be sent; send it as a string');
+    if (value < -(2n ** 63n) || value >= 2n ** 64n)
+      throw new TypeError('an integer outside −2^63 … 2^64 − 1 cannot be sent; send it as a string');
     this.#reserve(9);
     this.#bytes[this.#length] = value < 0n ? 0xd3 : 0xcf;
     this.#bytes.writeBigUInt64BE(BigInt.asUintN(64, value), this.#length + 1);

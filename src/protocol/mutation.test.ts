@@ -14,13 +14,25 @@ const batch: Batch = {
   origin: { file: 'x', at: [1, 2n ** 60n, null] },
   groups: [
     {
-      table: 'cities', op: 'upsert', keyCount: 1, columns: ['id', 'name', 'lat', 'raw', 'seen', 'doc'],
+      table: 'cities',
+      op: 'upsert',
+      keyCount: 1,
+      columns: ['id', 'name', 'lat', 'raw', 'seen', 'doc'],
       rows: [
         [1, 'Zürich', 47.36, Uint8Array.of(1, 2, 3), new Timestamp(1, 5), { a: [true, false], b: { c: 'd' } }],
         [70_000, 'a name of more than thirty-one bytes, for its header', -1.5, new Uint8Array(0), new Timestamp(-5, 0), null],
       ],
     },
-    { table: 'orders', op: 'delete', keyCount: 2, columns: ['shop', 'id'], rows: [['de', -5], ['at', -(2n ** 62n)]] },
+    {
+      table: 'orders',
+      op: 'delete',
+      keyCount: 2,
+      columns: ['shop', 'id'],
+      rows: [
+        ['de', -5],
+        ['at', -(2n ** 62n)],
+      ],
+    },
   ],
 };
 const payload = encodeBatch(batch);
@@ -28,9 +40,24 @@ const frames = Buffer.concat([
   encodeFrame({ type: FRAME.batch, partition: 3, seq: 1, payload }),
   encodeFrame({ type: FRAME.batch, partition: 3, seq: 2, prev: 5, payload }),
 ]);
-const hello = encodeHello({ v: 1, token: 'a.b', stream: 'ab'.repeat(16), oldest: new Map([[0, 1], [200, 70_000]]), agent: 'x' });
+const hello = encodeHello({
+  v: 1,
+  token: 'a.b',
+  stream: 'ab'.repeat(16),
+  oldest: new Map([
+    [0, 1],
+    [200, 70_000],
+  ]),
+  agent: 'x',
+});
 const welcome = encodeWelcome({
-  v: 1, node: 'n', producer: 'p', partitions: 16, maxFrameBytes: 1 << 22, creditBytes: 1 << 23, heartbeatMs: 10_000,
+  v: 1,
+  node: 'n',
+  producer: 'p',
+  partitions: 16,
+  maxFrameBytes: 1 << 22,
+  creditBytes: 1 << 23,
+  heartbeatMs: 10_000,
   stored: new Map([[1, { seq: 300, crc: 0xdead_beef }]]),
   tables: new Map([['t', { key: ['id'], partitionBy: { group: 'g', columns: ['id'] } }]]),
 });
@@ -104,7 +131,10 @@ function* damaged(bytes: Buffer, count: number): Generator<Buffer> {
 }
 
 /** Headers of everything that announces a length, and types that are refused. */
-const NASTY = [0xc1, 0xc4, 0xc5, 0xc6, 0xc7, 0xc9, 0xca, 0xcb, 0xcf, 0xd3, 0xd4, 0xd6, 0xd7, 0xd9, 0xda, 0xdb, 0xdc, 0xdd, 0xde, 0xdf, 0x81, 0x91, 0xff, 0x7f];
+const NASTY = [
+  0xc1, 0xc4, 0xc5, 0xc6, 0xc7, 0xc9, 0xca, 0xcb, 0xcf, 0xd3, 0xd4, 0xd6, 0xd7, 0xd9, 0xda, 0xdb, 0xdc, 0xdd, 0xde, 0xdf, 0x81, 0x91, 0xff,
+  0x7f,
+];
 
 function orSyncError<T>(run: () => T): T | undefined {
   try {
@@ -131,6 +161,6 @@ function pseudoRandom(seed: number): (below: number) => number {
     state = (state + 0x6d2b79f5) | 0;
     let t = Math.imul(state ^ (state >>> 15), 1 | state);
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return (((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000) * below | 0;
+    return ((((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000) * below) | 0;
   };
 }

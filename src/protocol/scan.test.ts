@@ -122,7 +122,33 @@ describe('the scan of a value', () => {
     const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
     const bytes = fc.oneof(
       fc.uint8Array({ maxLength: 6 }),
-      fc.array(fc.constantFrom(0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc2, 0xdf, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf3, 0xf4, 0xf5), { maxLength: 5 }).map((list) => Uint8Array.from(list)),
+      fc
+        .array(
+          fc.constantFrom(
+            0x00,
+            0x41,
+            0x7f,
+            0x80,
+            0x8f,
+            0x90,
+            0x9f,
+            0xa0,
+            0xbf,
+            0xc0,
+            0xc2,
+            0xdf,
+            0xe0,
+            0xe1,
+            0xed,
+            0xef,
+            0xf0,
+            0xf3,
+            0xf4,
+            0xf5,
+          ),
+          { maxLength: 5 },
+        )
+        .map((list) => Uint8Array.from(list)),
     );
     fc.assert(
       fc.property(bytes, (text) => {

@@ -130,7 +130,9 @@ export class BatchScan {
     for (let i = 0; i < count; i++) {
       const width = input.arrayHeader();
       if (width !== columns) {
-        return input.refuse(width < 0 ? `group ${index}: row ${i} is not an array` : `group ${index}: row ${i} has ${width} values for ${columns} columns`);
+        return input.refuse(
+          width < 0 ? `group ${index}: row ${i} is not an array` : `group ${index}: row ${i} has ${width} values for ${columns} columns`,
+        );
       }
       if (!input.values(columns, ROW_DEPTH)) return false;
     }

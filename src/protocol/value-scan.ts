@@ -119,7 +119,7 @@ export class ValueScan {
       while (remaining === 0) {
         if (depth === base) return true;
         remaining = this.#remaining[depth]!;
-        inMap = this.#isMap[depth]! === 1;
+        inMap = this.#isMap[depth] === 1;
         depth--;
       }
       // A map counts keys and values, so what is left of it is even before each key.

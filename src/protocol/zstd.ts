@@ -14,7 +14,9 @@ export function expandZstd(payload: Uint8Array, maxBytes: number): Uint8Array {
   try {
     expanded = zstdDecompressSync(payload, { maxOutputLength: Math.max(contentBytes, 1), chunkSize: chunkBytes(contentBytes) });
   } catch (cause) {
-    throw new SyncError('malformed_payload', `a compressed payload does not expand to the ${contentBytes} bytes that it declares`, { cause });
+    throw new SyncError('malformed_payload', `a compressed payload does not expand to the ${contentBytes} bytes that it declares`, {
+      cause,
+    });
   }
   if (expanded.length !== contentBytes) {
     throw new SyncError('malformed_payload', `a compressed payload expands to ${expanded.length} bytes and declares ${contentBytes}`);

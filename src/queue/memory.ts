@@ -7,7 +7,7 @@ import { decodeElement, elementLength, IDENTITY_END, IDENTITY_START, stampElemen
 import { LeaseTable } from './leases.ts';
 import { QueueEvents } from './queue-events.ts';
 import type { Admission, AppendEntry, AppendResult, Backlog, Element, FetchLimits, Floor, Queue, QueueEvent, QueueSettings, Reset } from './queue.ts';
-import { healRecord, judgeEntry, raiseRecord, resetRecord, type StreamRecord } from './record.ts';
+import { foreignFloor, healRecord, judgeEntry, raiseRecord, resetRecord, type StreamRecord } from './record.ts';
 
 export interface MemoryQueueOptions {
   readonly clock: Clock;
@@ -82,12 +82,8 @@ class MemoryQueueState implements MemoryQueue {
   }
 
   async raise(floors: readonly Floor[]): Promise<Place[]> {
-    for (const floor of floors) {
-      const record = this.#partition(floor.partition).streams.get(floor.stream);
-      if (record !== undefined && record.producer !== floor.producer) {
-        throw new SyncError('stream_owned_by_other', `stream ${floor.stream} belongs to another producer; start a new stream for ${floor.producer}`);
-      }
-    }
+    const foreign = foreignFloor(floors, ({ partition, stream }) => this.#partition(partition).streams.get(stream));
+    if (foreign) throw new SyncError('stream_owned_by_other', `stream ${foreign.stream} belongs to another producer; start a new stream`);
     return floors.map((floor) => {
       const { streams } = this.#partition(floor.partition);
       const raised = raiseRecord(streams.get(floor.stream), floor);

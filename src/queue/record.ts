@@ -19,6 +19,17 @@ export function judgeEntry(record: StreamRecord | undefined, entry: Pick<AppendE
   return judge(record.place, entry.seq, entry.prev);
 }
 
+/** The first floor whose stream belongs to another producer, by its record or by a floor before it. */
+export function foreignFloor(floors: readonly Floor[], recordOf: (floor: Floor) => StreamRecord | undefined): Floor | undefined {
+  const owners = new Map<string, string>();
+  return floors.find((floor) => {
+    const key = `${floor.partition} ${floor.stream}`;
+    const owner = owners.get(key) ?? recordOf(floor)?.producer;
+    if (owner === undefined && floor.place.seq > 0) owners.set(key, floor.producer);
+    return owner !== undefined && owner !== floor.producer;
+  });
+}
+
 /** The record after `floor` has been raised into it: the same object when nothing changes. */
 export function raiseRecord(record: StreamRecord | undefined, floor: Floor): StreamRecord | undefined {
   if (record === undefined) return floor.place.seq === 0 ? undefined : { producer: floor.producer, place: floor.place, ordinal: 0 };

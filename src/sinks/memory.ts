@@ -74,6 +74,7 @@ class MemorySink implements Sink {
   async evolve(batches: readonly Batch[]): Promise<void> {
     if (!this.#evolves) return;
     for (const { table, keyCount, columns } of batches.flatMap((batch) => batch.groups)) {
+      if (table.startsWith('syncline_')) continue;
       if (!this.#store.tables.has(table)) this.#store.define({ name: table, key: columns.slice(0, keyCount), columns: Object.fromEntries(columns.map((column) => [column, {}])) });
       for (const column of columns) if (this.#store.tables.get(table)?.columns.includes(column) === false) this.#store.addColumn(table, column, {});
     }

@@ -414,9 +414,9 @@ export function queueContract(subject: QueueSubject): void {
       });
 
       test('renewing prolongs it', async () => {
-        await queue.acquire(lease(1, '1'), 'first', 2000, 'wait');
+        await queue.acquire(lease(1, '1'), 'first', 1000, 'wait');
         expect(await queue.renew([lease(1, '1')], 60_000)).toEqual([true]);
-        await new Promise((resolve) => setTimeout(resolve, 2100));
+        await new Promise((resolve) => setTimeout(resolve, 1050));
         expect(await queue.acquire(lease(1, '2'), 'second', 60_000, 'wait')).toBe('first');
       });
     });

@@ -21,6 +21,8 @@ export interface SinkHarness {
 export interface SinkKind {
   readonly name: string;
   create(): Promise<SinkHarness>;
+  /** Whether it allows several transactions at once. */
+  readonly concurrent: boolean;
   /** How many random histories are run. */
   readonly histories: number;
 }
@@ -170,20 +172,39 @@ export function describeSink(kind: SinkKind): void {
       await fenced.rollback();
     });
 
-    test('of different partitions run at the same time where the sink allows several', async (context) => {
-      const [first, second] = [await open(), await open()];
-      if (first.capabilities.maxConcurrency < 2) return context.skip(`${kind.name} runs one transaction at a time`);
-      const stream = newStream();
-      const one = await first.begin(1, claim(stream));
-      const two = await second.begin(2, claim(stream));
-      await one.write([group(first, 'item', 'upsert', 1, ['id', 'name'], [[1, 'one']])]);
-      await two.write([group(second, 'item', 'upsert', 1, ['id', 'name'], [[2, 'two']])]);
-      await commit(two, stream, { seq: 2, crc: 2 });
-      await commit(one, stream, { seq: 1, crc: 1 });
-      const { watermarks } = await first.readStream(stream);
-      expect([watermarks.get(1)?.seq, watermarks.get(2)?.seq]).toEqual([1, 2]);
-      expect(await rowsOf('item')).toHaveLength(2);
-    });
+    if (kind.concurrent) {
+      test('of different partitions run at the same time', async () => {
+        const [first, second] = [await open(), await open()];
+        expect(first.capabilities.maxConcurrency).toBeGreaterThan(1);
+        const stream = newStream();
+        const one = await first.begin(1, claim(stream));
+        const two = await second.begin(2, claim(stream));
+        await one.write([group(first, 'item', 'upsert', 1, ['id', 'name'], [[1, 'one']])]);
+        await two.write([group(second, 'item', 'upsert', 1, ['id', 'name'], [[2, 'two']])]);
+        await commit(two, stream, { seq: 2, crc: 2 });
+        await commit(one, stream, { seq: 1, crc: 1 });
+        const { watermarks } = await first.readStream(stream);
+        expect([watermarks.get(1)?.seq, watermarks.get(2)?.seq]).toEqual([1, 2]);
+        expect(await rowsOf('item')).toHaveLength(2);
+      });
+    } else {
+      test('of different partitions run one after the other, also on one handle', async () => {
+        const [first, second] = [await open(), await open()];
+        expect(first.capabilities.maxConcurrency).toBe(1);
+        const order: string[] = [];
+        const one = await first.begin(1, []);
+        const others = [first.begin(2, []), second.begin(3, [])].map(async (begun) => {
+          const transaction = await begun;
+          order.push('other');
+          await transaction.commit(new Map(), []);
+        });
+        await one.write([group(first, 'item', 'upsert', 1, ['id', 'name'], [[1, 'one']])]);
+        order.push('one');
+        await one.commit(new Map(), []);
+        await Promise.all(others);
+        expect(order).toEqual(['one', 'other', 'other']);
+      });
+    }
 
     test('can be ended by rollback after any failure', async () => {
       const sink = await open();

@@ -24,7 +24,12 @@ const text = fc.string({ unit: 'binary', maxLength: 60 });
 
 export const arbitraryTimestamp: fc.Arbitrary<Timestamp> = fc
   .tuple(
-    fc.oneof(fc.maxSafeInteger(), fc.integer({ min: -5, max: 5 }), fc.integer({ min: 0, max: 5 }).map((n) => 2 ** 32 - 2 + n), fc.integer({ min: 0, max: 5 }).map((n) => 2 ** 34 - 2 + n)),
+    fc.oneof(
+      fc.maxSafeInteger(),
+      fc.integer({ min: -5, max: 5 }),
+      fc.integer({ min: 0, max: 5 }).map((n) => 2 ** 32 - 2 + n),
+      fc.integer({ min: 0, max: 5 }).map((n) => 2 ** 34 - 2 + n),
+    ),
     fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 999_999_999 })),
   )
   .map(([seconds, nanoseconds]) => new Timestamp(seconds, nanoseconds));
@@ -62,7 +67,8 @@ const arbitraryGroup: fc.Arbitrary<ChangeGroup> = fc
     key: fc.nat(),
   })
   .chain(({ table, op, columns, key: keySeed }) => {
-    const keyCount = op === 'delete' ? columns.length : op === 'update' ? 1 + (keySeed % (columns.length - 1)) : 1 + (keySeed % columns.length);
+    const keyCount =
+      op === 'delete' ? columns.length : op === 'update' ? 1 + (keySeed % (columns.length - 1)) : 1 + (keySeed % columns.length);
     return fc
       .array(fc.tuple(...columns.map(() => arbitraryValue)), { minLength: 1, maxLength: 5 })
       .map((rows) => ({ table, op, keyCount, columns, rows }));

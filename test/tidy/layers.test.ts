@@ -38,7 +38,9 @@ const imports: Import[] = sources.flatMap((from) =>
     return to === undefined ? [] : [{ from: from.replace('src/', ''), to: to.replace('src/', '') }];
   }),
 );
-const packages = sources.flatMap((from) => importsOf(from).flatMap((to) => (to.startsWith('.') ? [] : [{ from: from.replace('src/', ''), to }])));
+const packages = sources.flatMap((from) =>
+  importsOf(from).flatMap((to) => (to.startsWith('.') ? [] : [{ from: from.replace('src/', ''), to }])),
+);
 
 function folderOf(path: string): string | undefined {
   return path.includes('/') ? path.slice(0, path.indexOf('/')) : undefined;
@@ -53,13 +55,20 @@ test('there is something to check', () => {
 });
 
 test('every folder of src has its place', () => {
-  expect([...new Set(sources.map((path) => folderOf(path.replace('src/', ''))))].filter((folder) => folder !== undefined && !(folder in MAY_IMPORT))).toEqual([]);
+  expect(
+    [...new Set(sources.map((path) => folderOf(path.replace('src/', ''))))].filter(
+      (folder) => folder !== undefined && !(folder in MAY_IMPORT),
+    ),
+  ).toEqual([]);
 });
 
 describe.each(Object.keys(MAY_IMPORT))('%s', (folder) => {
   test('imports only what it may', () => {
     const may = MAY_IMPORT[folder] ?? [];
-    const found = imports.filter(({ from, to }) => folderOf(from) === folder && folderOf(to) !== folder && !may.some((allowed) => to === allowed || to.startsWith(`${allowed}/`)));
+    const found = imports.filter(
+      ({ from, to }) =>
+        folderOf(from) === folder && folderOf(to) !== folder && !may.some((allowed) => to === allowed || to.startsWith(`${allowed}/`)),
+    );
     expect(say(found)).toEqual([]);
   });
 });
@@ -86,7 +95,9 @@ test('core does no input or output and needs no package', () => {
 });
 
 test('the client and the protocol need no package', () => {
-  expect(say(packages.filter(({ from, to }) => ['client', 'protocol'].includes(folderOf(from) ?? '') && !to.startsWith('node:')))).toEqual([]);
+  expect(say(packages.filter(({ from, to }) => ['client', 'protocol'].includes(folderOf(from) ?? '') && !to.startsWith('node:')))).toEqual(
+    [],
+  );
 });
 
 test('imports of our own files name files that exist', () => {

@@ -31,7 +31,11 @@ describe('sources', () => {
 
   test('relative imports end in .ts', () => {
     const tests = files('test/**/*.ts', 'scripts/**/*.ts', 'examples/**/*.ts');
-    const wrong = [...sources, ...tests].flatMap((path) => importsOf(path).filter((to) => to.startsWith('.') && !/\.(ts|json)$/.test(to)).map((to) => `${path}: ${to}`));
+    const wrong = [...sources, ...tests].flatMap((path) =>
+      importsOf(path)
+        .filter((to) => to.startsWith('.') && !/\.(ts|json)$/.test(to))
+        .map((to) => `${path}: ${to}`),
+    );
     expect(wrong).toEqual([]);
   });
 
@@ -46,7 +50,9 @@ describe('sources', () => {
 });
 
 describe('nothing ages or leaks', () => {
-  const texts = [...sources, ...pages, ...scripts, ...files('test/**/*.ts', 'bench/**/*.ts', 'scripts/*', 'examples/**/*')].filter((path) => path !== 'test/tidy/tidy.test.ts');
+  const texts = [...sources, ...pages, ...scripts, ...files('test/**/*.ts', 'bench/**/*.ts', 'scripts/*', 'examples/**/*')].filter(
+    (path) => path !== 'test/tidy/tidy.test.ts',
+  );
 
   test.each<[string, RegExp]>([
     ['paths of one machine', /(^|[^\w.])\/(work|root|home\/\w+|Users)\//],
@@ -60,7 +66,10 @@ describe('nothing ages or leaks', () => {
 });
 
 describe('error codes', () => {
-  const code = sources.filter((path) => !path.endsWith('.test.ts') && path !== 'src/core/errors.ts').map(read).join('\n');
+  const code = sources
+    .filter((path) => !path.endsWith('.test.ts') && path !== 'src/core/errors.ts')
+    .map(read)
+    .join('\n');
   const page = existsSync(`${ROOT}docs/errors.md`) ? read('docs/errors.md') : '';
 
   test('every one is used', () => {
@@ -74,11 +83,24 @@ describe('error codes', () => {
 
 describe('documentation', () => {
   const links = pages.flatMap((page) =>
-    [...withoutCode(read(page)).matchAll(/\]\(([^)\s]+)\)/g)].map((match) => ({ page, target: match[1] as string })).filter(({ target }) => !/^\w+:/.test(target)),
+    [...withoutCode(read(page)).matchAll(/\]\(([^)\s]+)\)/g)]
+      .map((match) => ({ page, target: match[1] as string }))
+      .filter(({ target }) => !/^\w+:/.test(target)),
   );
 
   test('the pages that a reader expects are there', () => {
-    const expected = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'LICENSE', 'docs/architecture.md', 'docs/protocol.md', 'docs/configuration.md', 'docs/errors.md', 'docs/client.md', 'docs/sinks.md'];
+    const expected = [
+      'README.md',
+      'CONTRIBUTING.md',
+      'CHANGELOG.md',
+      'LICENSE',
+      'docs/architecture.md',
+      'docs/protocol.md',
+      'docs/configuration.md',
+      'docs/errors.md',
+      'docs/client.md',
+      'docs/sinks.md',
+    ];
     expect(expected.filter((path) => !existsSync(`${ROOT}${path}`))).toEqual([]);
   });
 
@@ -101,7 +123,9 @@ describe('documentation', () => {
     const names = new Set(everything.map((path) => basename(path)));
     const missing = pages
       .filter((page) => page !== 'CHANGELOG.md')
-      .flatMap((page) => [...read(page).matchAll(/`([\w.-]+(?:\/[\w.-]+)*\.(?:ts|lua|sql))`/g)].map((match) => ({ page, name: match[1] as string })))
+      .flatMap((page) =>
+        [...read(page).matchAll(/`([\w.-]+(?:\/[\w.-]+)*\.(?:ts|lua|sql))`/g)].map((match) => ({ page, name: match[1] as string })),
+      )
       .filter(({ name }) => (name.includes('/') ? !everything.includes(name) && !everything.includes(`src/${name}`) : !names.has(name)));
     expect(missing.map(({ page, name }) => `${page}: ${name}`)).toEqual([]);
   });
@@ -125,7 +149,9 @@ function withoutCode(markdown: string): string {
 
 /** Anchors as GitHub makes them from headings. */
 function anchorsOf(markdown: string): Set<string> {
-  const headings = [...markdown.replace(/^(```|~~~)[\s\S]*?^\1/gm, '').matchAll(/^#{1,6} +(.+?)\s*#*$/gm)].map((match) => match[1] as string);
+  const headings = [...markdown.replace(/^(```|~~~)[\s\S]*?^\1/gm, '').matchAll(/^#{1,6} +(.+?)\s*#*$/gm)].map(
+    (match) => match[1] as string,
+  );
   return new Set(
     headings.map((heading) =>
       heading

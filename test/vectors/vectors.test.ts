@@ -40,14 +40,14 @@ interface Session extends Named {
 }
 interface InvalidVector extends Named { readonly layer: 'frame' | 'hello' | 'batch' | 'compressed'; readonly hex: string; readonly code: string }
 
-describe.each(load<ValueVector>('values.json'))('the value vector "$name"', ({ hex, meaning, decodeOnly }) => {
-  test('means what it says', () => expect(decodeValue(bytes(hex))).toEqual(untyped(meaning)));
-  test.skipIf(decodeOnly)('is what we write', () => expect(encodeValue(untyped(meaning)).toString('hex')).toBe(hex));
+test.each(load<ValueVector>('values.json'))('the value vector "$name" is read and written', ({ hex, meaning, decodeOnly }) => {
+  expect(decodeValue(bytes(hex))).toEqual(untyped(meaning));
+  if (decodeOnly !== true) expect(encodeValue(untyped(meaning)).toString('hex')).toBe(hex);
 });
 
-describe.each(load<BatchVector>('batches.json'))('the batch vector "$name"', ({ hex, meaning, decodeOnly }) => {
-  test('means what it says', () => expect(decodeBatch(bytes(hex))).toEqual(batchOf(meaning)));
-  test.skipIf(decodeOnly)('is what we write', () => expect(encodeBatch(batchOf(meaning)).toString('hex')).toBe(hex));
+test.each(load<BatchVector>('batches.json'))('the batch vector "$name" is read and written', ({ hex, meaning, decodeOnly }) => {
+  expect(decodeBatch(bytes(hex))).toEqual(batchOf(meaning));
+  if (decodeOnly !== true) expect(encodeBatch(batchOf(meaning)).toString('hex')).toBe(hex);
 });
 
 test.each(load<PartitionVector>('partitions.json'))('the partition vector "$name" agrees', (vector) => {

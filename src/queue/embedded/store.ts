@@ -4,7 +4,7 @@ import { SyncError } from '../../core/errors.ts';
 import { START, type Place, type StreamId } from '../../core/stream.ts';
 import { IDENTITY_END, IDENTITY_START, stampElement } from '../element.ts';
 import type { AppendResult, Backlog } from '../queue.ts';
-import { healRecord, judgeEntry, raiseRecord, resetRecord, type StreamRecord } from '../record.ts';
+import { foreignFloor, healRecord, judgeEntry, raiseRecord, resetRecord, type StreamRecord } from '../record.ts';
 import { sqliteError } from './errors.ts';
 import type { Envelope, Failure, Replies, Reply, Request, WriterData } from './requests.ts';
 import { listTable, openForWriting, PARTITION_SPAN, queueFile } from './schema.ts';
@@ -173,12 +173,8 @@ export class EmbeddedStore {
   }
 
   #raise({ floors }: Request & { type: 'raise' }): Place[] {
-    for (const floor of floors) {
-      const record = this.#record(floor.partition, floor.stream);
-      if (record !== undefined && record.producer !== floor.producer) {
-        throw new SyncError('stream_owned_by_other', `stream ${floor.stream} belongs to another producer; start a new stream`);
-      }
-    }
+    const foreign = foreignFloor(floors, ({ partition, stream }) => this.#record(partition, stream));
+    if (foreign) throw new SyncError('stream_owned_by_other', `stream ${foreign.stream} belongs to another producer; start a new stream`);
     return floors.map((floor) => {
       const record = this.#record(floor.partition, floor.stream);
       const raised = raiseRecord(record, floor);

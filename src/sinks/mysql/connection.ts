@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../../core/clock.ts';
 import { SyncError } from '../../core/errors.ts';
 import { driverOptions, type Address, type MysqlTls } from './address.ts';
-import { failureOf, type Subject } from './errors.ts';
+import { endsConnection, failureOf, type Subject } from './errors.ts';
 import { readFacts, sessionSetup, type ServerFacts } from './session.ts';
 
 /** How to reach the database. */
@@ -119,7 +119,7 @@ export class Connection {
         this.lastUsedMs = clock.monotonicMs();
         if (!error) return resolve(result);
         const failure = isServerError(error) ? failureOf(error, subject) : lost(error, this.#settings);
-        if (!isServerError(error) || failure.code === 'sink_unavailable') this.#die(failure);
+        if (!isServerError(error) || endsConnection(error)) this.#die(failure);
         reject(failure);
       });
     });

@@ -32,7 +32,7 @@ const CODES: readonly (readonly [code: ErrorCode, errnos: readonly number[]])[] 
   ['unknown_column', [1054]],
   ['column_generated', [1906, 3105]],
   ['row_too_large', [1118, 1153, 1162, 1301]],
-  ['sink_busy', [1020, 1205, 1213, 1223, 1317, 1412, 1479, 1614, 1969, 3024, 3058, 3572]],
+  ['sink_busy', [1020, 1050, 1060, 1205, 1213, 1223, 1317, 1412, 1479, 1614, 1969, 3024, 3058, 3572]],
   ['sink_readonly', [1209, 1290, 1792, 1836, 3100, 3989]],
   ['sink_full', [1021, 1037, 1038, 1041, 1114, 1135, 1197, 1206, 1534, 1598, 3, 28, 1026]],
   ['sink_denied', [1044, 1045, 1130, 1142, 1143, 1227, 1251, 1275, 1370, 1410, 1524, 1698, 1820, 1862, 3118, 3159, 3879, 4151]],
@@ -50,6 +50,11 @@ export function codeOf(error: ServerError): ErrorCode {
   const code = codeByErrno.get(error.errno);
   if (code !== undefined) return code;
   return /^(22|23|44)/.test(error.sqlState) ? 'value_refused' : 'sink_unavailable';
+}
+
+/** Whether the server ends the connection with this answer, or nothing more can be expected of it. */
+export function endsConnection(error: ServerError): boolean {
+  return codeByErrno.get(error.errno) === 'sink_unavailable';
 }
 
 /** Error 1030 and its kin only pass on what the storage engine or the file system said. */

@@ -28,8 +28,10 @@ export interface UniqueIndex {
 /** Foreign keys of other databases that point at our tables: read with the whole schema only, for it takes long. */
 export type ForeignReferences = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** At most this many tables are named in one reading; above it, everything is read. */
-export const MAX_NAMED_TABLES = 200;
+/** Up to this many tables are read one by one, beyond it the whole database: the server opens every table for a list. */
+const MAX_SINGLE_READS = 8;
+/** No table has a longer name, so no longer one is looked for. */
+const MAX_NAME_CHARACTERS = 64;
 
 /**
  * Reads the definitions of the named tables, or of all. Names that are no tables are left out; views and Syncline's own
@@ -41,8 +43,33 @@ export async function readSchema(
   names: readonly string[] | undefined,
   references: ForeignReferences,
 ): Promise<TableDefinition[]> {
+  const possible = names?.filter((name) => name.length <= MAX_NAME_CHARACTERS && name.isWellFormed() && !name.includes('\0'));
+  if (possible?.length === 0) return [];
+  // Of all tables, because any of them may point at the named ones.
+  const foreignKeys = await connection.rows(
+    'SELECT TABLE_NAME,COLUMN_NAME,REFERENCED_TABLE_SCHEMA,REFERENCED_TABLE_NAME,REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE ' +
+      `WHERE TABLE_SCHEMA=${textLiteral(database)} AND REFERENCED_TABLE_NAME IS NOT NULL`,
+  );
+  const context = { connection, database, foreignKeys, references };
+  if (possible === undefined || possible.length > MAX_SINGLE_READS) {
+    const all = await readTables(context, undefined);
+    return possible === undefined ? all : all.filter((table) => possible.includes(table.name));
+  }
+  const tables: TableDefinition[] = [];
+  for (const name of possible) tables.push(...(await readTables(context, name)));
+  return tables;
+}
+
+interface ReadContext {
+  readonly connection: Connection;
+  readonly database: string;
+  readonly foreignKeys: readonly SqlRow[];
+  readonly references: ForeignReferences;
+}
+
+async function readTables({ connection, database, foreignKeys, references }: ReadContext, only: string | undefined): Promise<TableDefinition[]> {
   const inDatabase = (schemaColumn: string, tableColumn: string) =>
-    `${schemaColumn}=${textLiteral(database)}${names === undefined ? '' : ` AND ${tableColumn} IN (${names.map(textLiteral).join(',')})`}`;
+    `${schemaColumn}=${textLiteral(database)}${only === undefined ? '' : ` AND ${tableColumn}=${textLiteral(only)}`}`;
   const tables = await connection.rows(
     `SELECT TABLE_NAME,ENGINE FROM information_schema.TABLES WHERE ${inDatabase('TABLE_SCHEMA', 'TABLE_NAME')} AND TABLE_TYPE IN ('BASE TABLE','SYSTEM VERSIONED')`,
   );
@@ -59,18 +86,13 @@ export async function readSchema(
         `WHERE ${inDatabase('TABLE_SCHEMA', 'TABLE_NAME')} AND NON_UNIQUE=0 ORDER BY TABLE_NAME,INDEX_NAME,SEQ_IN_INDEX`,
     ),
   );
-  // Of all tables, because any of them may point at the named ones.
-  const foreignKeys = await connection.rows(
-    'SELECT TABLE_NAME,COLUMN_NAME,REFERENCED_TABLE_SCHEMA,REFERENCED_TABLE_NAME,REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE ' +
-      `WHERE TABLE_SCHEMA=${textLiteral(database)} AND REFERENCED_TABLE_NAME IS NOT NULL`,
-  );
   const triggers = byTable(
     await connection.rows(`SELECT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE ${inDatabase('EVENT_OBJECT_SCHEMA', 'EVENT_OBJECT_TABLE')}`),
   );
   const checks = byTable(await connection.rows(checksQuery(connection.facts.mariadb, inDatabase)));
   return tables
     .map(([name, engine]) => ({ name: String(name), engine: String(engine) }))
-    .filter(({ name }) => !isOwn(name) && (names === undefined || names.includes(name)))
+    .filter(({ name }) => !isOwn(name) && (only === undefined || name === only))
     .map(({ name, engine }) => {
       const checkClauses = (checks.get(name) ?? []).map((row) => String(row[1]));
       const out = foreignKeys.filter((row) => row[0] === name);

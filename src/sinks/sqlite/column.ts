@@ -82,8 +82,10 @@ export class Column {
   bind(value: Value): SQLInputValue {
     switch (typeof value) {
       case 'string':
+        return value;
       case 'bigint':
-        return this.kind === 'text' && typeof value === 'bigint' ? String(value) : value;
+        if (this.kind === 'real') return Number(value);
+        return this.kind === 'text' ? String(value) : value;
       case 'number':
         if (this.kind === 'text') return String(value);
         // A number is bound as a double; only columns with an affinity turn it into an integer.

@@ -1,0 +1,196 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Status } from '../admin/status.ts';
+import { tokenDigest } from '../config/resolve.ts';
+import { COMMANDS, runCli, version } from './cli.ts';
+
+let cwd: string;
+beforeEach(() => {
+  cwd = mkdtempSync(join(tmpdir(), 'syncline-cli-'));
+});
+afterEach(() => rmSync(cwd, { recursive: true, force: true }));
+
+/** Runs a command in the test's folder. */
+async function run(args: readonly string[], env: Record<string, string> = {}, input = '') {
+  let [out, err] = ['', ''];
+  const stdin = async function* () {
+    yield await Promise.resolve(Buffer.from(input));
+  };
+  const code = await runCli(args, {
+    out: (text) => (out += text),
+    err: (text) => (err += text),
+    errColumns: undefined,
+    stdin: stdin(),
+    env,
+    cwd,
+    stop: new AbortController().signal,
+  });
+  return { code, out, err: err.replaceAll(cwd, '<cwd>') };
+}
+
+describe('help', () => {
+  test('of syncline', async () => {
+    const { code, out } = await run(['--help']);
+    expect(code).toBe(0);
+    expect(out.replace(version(), '<version>')).toMatchSnapshot();
+  });
+
+  for (const { name } of COMMANDS) {
+    test(`of ${name}`, async () => {
+      const { code, out } = await run([name, '--help']);
+      expect(code).toBe(0);
+      expect(out).toMatchSnapshot();
+      for (const line of out.split('\n')) expect(line.length, line).toBeLessThanOrEqual(125);
+      expect((await run(['help', name])).out).toBe(out);
+    });
+  }
+});
+
+describe('syncline', () => {
+  test('without a command shows what there is, and fails', async () => {
+    const { code, err } = await run([]);
+    expect(code).toBe(2);
+    expect(err).toContain('Commands:');
+  });
+
+  test('says its version', async () => {
+    expect((await run(['--version'])).out).toBe(`${version()}\n`);
+    expect(version()).toMatch(/^\d+\.\d+\.\d+/);
+  });
+
+  test.each([
+    [['sned'], 'unknown command sned; did you mean send?'],
+    [['start', '--confg', 'x'], 'unknown option --confg; did you mean --config?'],
+    [['start', 'now'], 'start takes no now.'],
+    [['send'], 'send takes one file, or - for standard input.'],
+    [['send', 'nowhere.csv', '-t', 't'], 'nowhere.csv does not exist.'],
+    [['send', '.', '-t', 't'], 'is a folder.'],
+    [['send', '-', '--op', 'delet'], '--op is upsert, insert, update, delete, not delet; did you mean delete?'],
+    [['send', '-', '--format', 'xml'], '--format is ndjson, json or csv, not xml.'],
+    [['send', '-', '--format', 'csv'], 'CSV needs --table.'],
+    [['send', '-', '--types', 'a:int'], '--types and --delimiter are for CSV.'],
+    [['send', '-', '-f', 'csv', '-t', 't', '--types', 'a:number'], 'a:number is none of it'],
+    [['send', '-', '--batch', 'big'], '--batch is a size such as 64KiB'],
+    [['send', '-', '--url', 'http://x'], 'is not of the form tcp://host:port'],
+    [['dead-letters'], 'say what to do with dead letters: list, show, retry or drop.'],
+    [['dead-letters', 'show', 'x'], 'x is no id of a dead letter'],
+    [['dead-letters', 'drop'], 'drop takes ids, or --all.'],
+    [['token', 'create', 'a b'], 'a name has letters'],
+    [['status', '--timeout', '0'], '--timeout must be a whole number from 1 to 600, not 0'],
+  ])('%j is a wrong use', async (args, message) => {
+    const { code, err, out } = await run(args);
+    expect(err).toMatch(/^syncline: /);
+    expect(err).toContain(message);
+    expect(err).toContain(`See: syncline ${args.length === 1 && args[0] === 'sned' ? '' : args[0]}`);
+    expect([code, out]).toEqual([2, '']);
+  });
+});
+
+describe('init', () => {
+  test('writes a file that nobody else may read and that check-config takes', async () => {
+    expect((await run(['init'])).code).toBe(0);
+    expect(statSync(join(cwd, 'syncline.yaml')).mode & 0o077).toBe(0);
+    expect((await run(['check-config'])).code).toBe(0);
+  });
+
+  test('leaves a file alone that exists', async () => {
+    writeFileSync(join(cwd, 'syncline.yaml'), 'node: mine\n');
+    const { code, err } = await run(['init']);
+    expect([code, err]).toEqual([1, 'syncline: <cwd>/syncline.yaml exists and is left as it is; name another file or remove it\n']);
+    expect(readFileSync(join(cwd, 'syncline.yaml'), 'utf8')).toBe('node: mine\n');
+  });
+});
+
+describe('check-config', () => {
+  test('shows what comes out, without secrets', async () => {
+    const { code, out } = await run(['check-config'], { SYNCLINE_QUEUE: 'redis://q:hush@r:6379/1', SYNCLINE_SINK: 'mysql://u:hush/@@db:3306/shop', SYNCLINE_TOKEN: 'default.hush', SYNCLINE_NODE: 'n' });
+    expect(code).toBe(1);
+    expect(out).not.toContain('hush');
+    const good = await run(['check-config'], { SYNCLINE_QUEUE: 'redis://q:hush@r:6379/1', SYNCLINE_SINK: 'mysql://u:hush@db:3306/shop', SYNCLINE_TOKEN: 'default.hush', SYNCLINE_NODE: 'n' });
+    expect(good.out.replaceAll(cwd, '<cwd>')).toMatchInlineSnapshot(`
+      "configuration is valid (no syncline.yaml; defaults and environment)
+        node       n
+        data       <cwd>/syncline-data
+        queue      redis://q:***@r:6379/1, 16 partitions, keys syncline:…
+        sink       main: mysql://u:***@db:3306/shop, schema strict
+        producers  default
+        tables     partitioned by their keys
+        tcp        0.0.0.0:9501
+        admin      127.0.0.1:9500
+        limits     1000 connections, frames 4 MiB, credit 8 MiB, in flight 64 MiB
+        apply      1 × 4 slices of at most 256 batches or 8 MiB
+      "
+    `);
+  });
+
+  test('says what is wrong, in one line, and fails', async () => {
+    writeFileSync(join(cwd, 'syncline.yaml'), 'queue:\n  partitons: 8\n');
+    const { code, err } = await run(['check-config']);
+    expect([code, err]).toEqual([1, 'syncline: <cwd>/syncline.yaml line 2: queue.partitons: unknown option; did you mean queue.partitions? [bad_config: see the message; docs/configuration.md lists every option]\n']);
+  });
+});
+
+test('token create prints a token and the digest that the server keeps', async () => {
+  const { out } = await run(['token', 'create', 'shop']);
+  const secret = /shop\.[\w-]{43}/.exec(out)?.[0] as string;
+  expect(out).toContain(`tokens: ["${tokenDigest(secret)}"]`);
+  expect((await run(['token', 'create', 'shop'])).out).not.toContain(secret);
+});
+
+describe('status', () => {
+  const answer: Status = {
+    node: 'n1',
+    version: '1.2.3',
+    uptimeMs: 3_700_000,
+    ready: false,
+    obstacles: ['partition 3 stalls'],
+    queue: { kind: 'redis', admission: 'held', detail: 'queue_full: 71 % of maxmemory', batches: 1234, bytes: 5_000_000 },
+    lag: { batches: 1234, ms: 4200 },
+    partitions: [
+      { partition: 0, state: 'applying', detail: '', batches: 0, bytes: 0, oldestAgeMs: 0, stalledMs: 0 },
+      { partition: 3, state: 'retrying', detail: 'sink_busy: \u001b[31mdeadlock', batches: 1234, bytes: 5_000_000, oldestAgeMs: 4200, stalledMs: 4000 },
+    ],
+    sessions: { open: 3, producers: { shop: 2, erp: 1 } },
+    sinks: [{ name: 'main', kind: 'mariadb', guarantee: 'exactly once', failure: 'sink_busy: deadlock' }],
+    deadLetters: { open: 2 },
+  };
+
+  test('shows what the server answers', async () => {
+    const server = createServer((request, response) => response.end(request.url === '/api/v1/status' ? JSON.stringify(answer) : ''));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const { code, out } = await run(['status', '--url', url]);
+      expect(code).toBe(0);
+      expect(out).toMatchInlineSnapshot(`
+        "node          n1, version 1.2.3, up 62 min
+        ready         no: partition 3 stalls
+        queue         redis, producers held back (queue_full: 71 % of maxmemory), 1,234 batches, 4.8 MiB
+        lag           1,234 batches, the oldest 4.2 s old
+        sessions      3: shop 2, erp 1
+        sink          main: mariadb, exactly once, failing (sink_busy: deadlock)
+        dead letters  2 open; see: syncline dead-letters list
+
+          partition  batches  bytes    oldest  state
+                  3    1,234  4.8 MiB   4.2 s  retrying  sink_busy: \\u001b[31mdeadlock
+        "
+      `);
+      expect(JSON.parse((await run(['status', '--json', '--url', url])).out)).toEqual(answer);
+      expect(JSON.parse((await run(['status', '--json'], { SYNCLINE_ADMIN_PORT: url.split(':')[2] as string })).out)).toEqual(answer);
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
+  });
+
+  test('without a server says where it looked', async () => {
+    const { code, err } = await run(['status'], { SYNCLINE_ADMIN_PORT: '1' });
+    expect(code).toBe(3);
+    expect(err).toContain('no status from http://127.0.0.1:1: ');
+    expect(err).toContain('is the server running');
+  });
+});

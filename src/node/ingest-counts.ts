@@ -1,0 +1,33 @@
+import type { Metrics } from '../admin/metrics.ts';
+import type { Appender } from '../ingest/appender.ts';
+import type { Sessions } from '../ingest/sessions.ts';
+
+/** Carries what the doors have counted into the metrics; the hot path itself only counts. */
+export class IngestCounts {
+  readonly #metrics: Metrics;
+  #sources: { readonly sessions: Sessions; readonly appender: Appender } | undefined;
+  readonly #told = { frames: 0, bytes: 0, refused: 0, errors: new Map<string, number>() };
+
+  constructor(metrics: Metrics) {
+    this.#metrics = metrics;
+  }
+
+  watch(sessions: Sessions, appender: Appender): void {
+    this.#sources = { sessions, appender };
+  }
+
+  /** Tells the metrics what has come since the last reading. */
+  read(): void {
+    if (this.#sources === undefined) return;
+    const { stored, storedBytes } = this.#sources.appender.counters;
+    this.#metrics.stored(stored - this.#told.frames, storedBytes - this.#told.bytes);
+    this.#told.frames = stored;
+    this.#told.bytes = storedBytes;
+    const { refused, errors } = this.#sources.sessions.counters;
+    for (; this.#told.refused < refused; this.#told.refused++) this.#metrics.connectionRefused('too_many_connections');
+    for (const [code, count] of errors) {
+      for (let told = this.#told.errors.get(code) ?? 0; told < count; told++) this.#metrics.connectionRefused(code);
+      this.#told.errors.set(code, count);
+    }
+  }
+}

@@ -1,0 +1,196 @@
+import type { Batch } from '../../core/change.ts';
+import type { Clock } from '../../core/clock.ts';
+import { SyncError } from '../../core/errors.ts';
+import type { Place, StreamId } from '../../core/stream.ts';
+import type { DeadLetterStore, Rejection, Sink, SinkCapabilities, SinkSettings, SinkTransaction, StreamClaim, StreamState } from '../sink.ts';
+import { parseAddress, type MysqlTls } from './address.ts';
+import { createBookkeeping, provePrivileges, recordSettings } from './bookkeeping.ts';
+import { checkServer, checkTables } from './checks.ts';
+import { ConnectionSet } from './connection-set.ts';
+import type { Connection } from './connection.ts';
+import { MysqlDeadLetters, readRejections } from './dead-letters.ts';
+import { evolveSchema } from './evolve.ts';
+import { readForeignReferences, readSchema, type ForeignReferences } from './schema.ts';
+import { instantLiteral } from './sql.ts';
+import { MysqlTable } from './table.ts';
+import { MysqlTransaction } from './transaction.ts';
+import { createWatermarks, expireStream, idleStreams, lockWatermarks, readStream, readWatermarks } from './watermarks.ts';
+
+export interface MysqlOptions {
+  readonly name: string;
+  /** `mysql://user:password@host:3306/database`, optionally with `?socket=/path`. */
+  readonly url: string;
+  readonly schema: 'strict' | 'evolve';
+  readonly tls?: MysqlTls | undefined;
+  readonly clock: Clock;
+  /** How long one statement may take before its connection is given up, ms. */
+  readonly statementTimeoutMs?: number | undefined;
+}
+
+const DEFAULT_STATEMENT_TIMEOUT_MS = 30_000;
+/** Slices at once, over all threads: each holds a connection, of which servers allow some hundred. */
+const MAX_CONCURRENCY = 64;
+/** Streams whose owner is remembered; an owner never changes. */
+const MAX_REMEMBERED_OWNERS = 100_000;
+/** How often a transaction is begun anew because rows had to be created, or were expired meanwhile. */
+const MAX_BEGIN_ATTEMPTS = 4;
+
+/** A sink in MySQL or MariaDB. Does no I/O: connections are opened when they are needed. */
+export function openMysqlSink(options: MysqlOptions): Sink {
+  return new MysqlSink(options);
+}
+
+class MysqlSink implements Sink {
+  readonly name: string;
+  readonly capabilities: SinkCapabilities = { transactions: true, upsert: true, history: false, maxConcurrency: MAX_CONCURRENCY };
+  readonly deadLetters: DeadLetterStore;
+  readonly #schema: 'strict' | 'evolve';
+  readonly #clock: Clock;
+  readonly #database: string;
+  readonly #connections: ConnectionSet;
+  readonly #tables = new Map<string, MysqlTable>();
+  readonly #owners = new Map<StreamId, string>();
+  #references: ForeignReferences | undefined;
+
+  constructor(options: MysqlOptions) {
+    const address = parseAddress(options.url);
+    this.name = options.name;
+    this.#schema = options.schema;
+    this.#clock = options.clock;
+    this.#database = address.database;
+    this.#connections = new ConnectionSet({
+      address,
+      tls: options.tls,
+      clock: options.clock,
+      statementTimeoutMs: options.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS,
+    });
+    this.deadLetters = new MysqlDeadLetters({
+      connections: this.#connections,
+      clock: options.clock,
+      table: (name) => this.table(name),
+      refreshSchema: (tables) => this.refreshSchema(tables),
+      evolve: (batches) => this.evolve(batches),
+    });
+  }
+
+  async prepare(settings: SinkSettings): Promise<readonly string[]> {
+    const warnings = await this.#connections.use(async (connection) => {
+      const found = await checkServer(connection);
+      await createBookkeeping(connection, this.#database);
+      await recordSettings(connection, this.#database, settings, instantLiteral(this.#clock.wallMs()));
+      await this.#provePrivileges(connection);
+      return [...found, ...(await checkTables(connection, this.#database))];
+    });
+    await this.refreshSchema();
+    return warnings;
+  }
+
+  async refreshSchema(tables?: readonly string[]): Promise<void> {
+    const definitions = await this.#connections.use(async (connection) => {
+      if (tables === undefined || this.#references === undefined) this.#references = await readForeignReferences(connection, this.#database);
+      return readSchema(connection, this.#database, tables, this.#references);
+    });
+    if (tables === undefined) this.#tables.clear();
+    else for (const name of tables) this.#tables.delete(name);
+    for (const definition of definitions) this.#tables.set(definition.name, new MysqlTable(definition));
+  }
+
+  table(name: string): MysqlTable | undefined {
+    return this.#tables.get(name);
+  }
+
+  tables(): readonly MysqlTable[] {
+    return [...this.#tables.values()];
+  }
+
+  async evolve(batches: readonly Batch[]): Promise<void> {
+    if (this.#schema === 'strict') return;
+    const touched = await this.#connections.use((connection) => evolveSchema(connection, batches, (name) => this.#tables.get(name)));
+    if (touched.length > 0) await this.refreshSchema(touched);
+  }
+
+  async begin(partition: number, claims: readonly StreamClaim[]): Promise<SinkTransaction> {
+    const sorted = claims.toSorted((a, b) => (a.stream < b.stream ? -1 : 1));
+    const idle = this.#connections.takeIdle();
+    if (idle !== undefined) {
+      try {
+        return await this.#beginOn(idle, partition, sorted);
+      } catch (error) {
+        const lost = !idle.alive;
+        this.#connections.drop(idle);
+        // An idle connection can have died long ago; nothing has happened yet, so a new one may try.
+        if (!lost) throw error;
+      }
+    }
+    const connection = await this.#connections.takeNew();
+    try {
+      return await this.#beginOn(connection, partition, sorted);
+    } catch (error) {
+      this.#connections.drop(connection);
+      throw error;
+    }
+  }
+
+  readStream(stream: StreamId): Promise<StreamState> {
+    return this.#connections.use((connection) => readStream(connection, stream));
+  }
+
+  readWatermarks(partition: number, streams: readonly StreamId[]): Promise<Map<StreamId, Place>> {
+    return this.#connections.use((connection) => readWatermarks(connection, partition, streams));
+  }
+
+  readRejections(stream: StreamId, above: ReadonlyMap<number, number>, upTo: ReadonlyMap<number, number>): Promise<Rejection[]> {
+    return this.#connections.use((connection) => readRejections(connection, stream, above, upTo));
+  }
+
+  idleStreams(beforeMs: number, limit: number): Promise<StreamId[]> {
+    return this.#connections.use((connection) => idleStreams(connection, beforeMs, limit));
+  }
+
+  async expireStreams(streams: readonly StreamId[], beforeMs: number): Promise<void> {
+    for (const stream of streams) await this.#connections.use((connection) => expireStream(connection, stream, beforeMs, this.#clock.wallMs()));
+  }
+
+  keepAlive(): Promise<void> {
+    return this.#connections.keepAlive();
+  }
+
+  async close(): Promise<void> {
+    this.#connections.close();
+  }
+
+  /** Privileges are no question of a server that is read-only for now. */
+  async #provePrivileges(connection: Connection): Promise<void> {
+    try {
+      await provePrivileges(connection, this.#database);
+    } catch (error) {
+      if (!(error instanceof SyncError) || error.code !== 'sink_readonly') throw error;
+    }
+  }
+
+  async #beginOn(connection: Connection, partition: number, claims: readonly StreamClaim[]): Promise<SinkTransaction> {
+    const refused = new Map<StreamId, 'stream_expired' | 'stream_owned_by_other'>();
+    for (let attempt = 0; attempt < MAX_BEGIN_ATTEMPTS; attempt++) {
+      const taking = claims.filter((claim) => !refused.has(claim.stream));
+      await connection.run('START TRANSACTION');
+      const watermarks = await lockWatermarks(connection, partition, taking.map((claim) => claim.stream));
+      const unknown = taking.filter((claim) => !watermarks.has(claim.stream) || this.#owners.get(claim.stream) !== claim.producer);
+      if (unknown.length === 0) {
+        return new MysqlTransaction({ connection, connections: this.#connections, clock: this.#clock, partition, watermarks, refused });
+      }
+      await connection.run('ROLLBACK');
+      for (const [stream, owner] of await createWatermarks(connection, partition, unknown, this.#clock.wallMs())) {
+        const claim = unknown.find((one) => one.stream === stream);
+        if (owner.producer !== claim?.producer) refused.set(stream, 'stream_owned_by_other');
+        else if (owner.expired) refused.set(stream, 'stream_expired');
+        else this.#rememberOwner(stream, owner.producer);
+      }
+    }
+    throw new SyncError('sink_busy', 'watermarks vanish as fast as they are created; another node is expiring these streams');
+  }
+
+  #rememberOwner(stream: StreamId, producer: string): void {
+    if (this.#owners.size >= MAX_REMEMBERED_OWNERS) this.#owners.clear();
+    this.#owners.set(stream, producer);
+  }
+}

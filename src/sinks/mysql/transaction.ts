@@ -1,0 +1,119 @@
+import { strict as assert } from 'node:assert';
+import type { Clock } from '../../core/clock.ts';
+import type { Row } from '../../core/change.ts';
+import { messageOf, SyncError, type ChangeFault } from '../../core/errors.ts';
+import type { Place, StreamId } from '../../core/stream.ts';
+import type { DeadLetter, Shape, SinkTransaction, WriteGroup } from '../sink.ts';
+import type { ConnectionSet } from './connection-set.ts';
+import type { Connection } from './connection.ts';
+import { insertDeadLetters } from './dead-letters.ts';
+import { MysqlShape } from './table.ts';
+import { moveWatermarks } from './watermarks.ts';
+import { Writer } from './writer.ts';
+
+export interface OpenTransaction {
+  readonly connection: Connection;
+  readonly connections: ConnectionSet;
+  readonly clock: Clock;
+  readonly partition: number;
+  readonly watermarks: ReadonlyMap<StreamId, Place>;
+  readonly refused: SinkTransaction['refused'];
+}
+
+/**
+ * A transaction that holds the locks of its watermarks.
+ *
+ *     open ── write, writeOne fail ──▶ failed ── rollback ──▶ ended
+ *       └──── commit (or its failure), rollback ────────────▶ ended
+ *
+ * The connection goes back only after COMMIT or ROLLBACK was confirmed; in every other case it is dropped, and the server
+ * undoes what was open on it.
+ */
+export class MysqlTransaction implements SinkTransaction {
+  readonly watermarks: ReadonlyMap<StreamId, Place>;
+  readonly refused: SinkTransaction['refused'];
+  readonly #open: OpenTransaction;
+  readonly #writer: Writer;
+  #state: 'open' | 'failed' | 'ended' = 'open';
+
+  constructor(open: OpenTransaction) {
+    this.watermarks = open.watermarks;
+    this.refused = open.refused;
+    this.#open = open;
+    this.#writer = new Writer(open.connection);
+  }
+
+  async write(groups: readonly WriteGroup[]): Promise<void> {
+    await this.#guarded(async () => {
+      for (const { shape, rows } of groups) await this.#writer.write(own(shape), rows);
+      await this.#writer.settle();
+    });
+  }
+
+  async writeOne(shape: Shape, row: Row): Promise<ChangeFault | undefined> {
+    return this.#guarded(() => writeInSavepoint(this.#open.connection, this.#writer, own(shape), row));
+  }
+
+  async commit(moves: ReadonlyMap<StreamId, Place>, deadLetters: readonly DeadLetter[]): Promise<void> {
+    const { connection, connections, clock, partition } = this.#open;
+    await this.#guarded(async () => {
+      if (deadLetters.length > 0) await insertDeadLetters(connection, deadLetters, clock.wallMs());
+      if (moves.size > 0) await moveWatermarks(connection, partition, this.watermarks, moves, clock.wallMs());
+    });
+    this.#state = 'ended';
+    try {
+      await connection.run('COMMIT');
+    } catch (error) {
+      // Whatever was answered, or not: only the watermark can tell whether the commit happened.
+      connections.drop(connection);
+      throw new SyncError('commit_unknown', `the outcome of COMMIT is unknown: ${messageOf(error)}`);
+    }
+    connections.give(connection);
+  }
+
+  async rollback(): Promise<void> {
+    if (this.#state === 'ended') return;
+    this.#state = 'ended';
+    const { connection, connections } = this.#open;
+    try {
+      await this.#writer.settle().catch(() => {});
+      await connection.run('ROLLBACK');
+      connections.give(connection);
+    } catch {
+      // The server rolls back when it notices that the connection is gone.
+      connections.drop(connection);
+    }
+  }
+
+  async #guarded<T>(work: () => Promise<T>): Promise<T> {
+    assert(this.#state === 'open', `a transaction is used after it has ${this.#state}`);
+    try {
+      return await work();
+    } catch (error) {
+      this.#state = 'failed';
+      throw error;
+    }
+  }
+}
+
+/**
+ * Writes one change inside a savepoint and returns why it cannot be applied, if so. Only failures of the change itself
+ * undo the savepoint: others, such as a lock that was waited for in vain, may have undone more than the server says.
+ */
+export async function writeInSavepoint(connection: Connection, writer: Writer, shape: MysqlShape, row: Row): Promise<ChangeFault | undefined> {
+  // Setting it again moves it: there is nothing to release.
+  await connection.run('SAVEPOINT change_start');
+  try {
+    await writer.writeOne(shape, row);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof SyncError) || (error.kind !== 'permanent' && error.kind !== 'blocked')) throw error;
+    await connection.run('ROLLBACK TO SAVEPOINT change_start');
+    return { code: error.code, message: error.message };
+  }
+}
+
+function own(shape: Shape): MysqlShape {
+  assert(shape instanceof MysqlShape, 'a shape comes from the sink that writes it');
+  return shape;
+}

@@ -1,0 +1,454 @@
+import { once } from 'node:events';
+import { connect as connectSocket, createServer, type Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+import { crc32, zstdCompressSync } from 'node:zlib';
+import { afterEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/core/clock.ts';
+import { systemRandom } from '../../src/core/random.ts';
+import { Appender } from '../../src/ingest/appender.ts';
+import type { IngestSettings } from '../../src/ingest/context.ts';
+import type { Listener } from '../../src/ingest/listener.ts';
+import { createAuthenticator, hashToken } from '../../src/ingest/producers.ts';
+import { Sessions } from '../../src/ingest/sessions.ts';
+import { createTcpListener } from '../../src/ingest/tcp.ts';
+import { FrameDecoder } from '../../src/protocol/frame-decoder.ts';
+import { encodeFrame, FRAME, FLAG_ZSTD, type Frame, type FrameFields, frameName } from '../../src/protocol/frame.ts';
+import { decodeRefusal, decodeWelcome, encodeHello } from '../../src/protocol/messages.ts';
+import { createMemoryQueue, type MemoryQueue } from '../../src/queue/memory.ts';
+import { eventually } from '../support/eventually.ts';
+import { describeFrame, FrameChain, SETTINGS, smallBatch, STREAM, TestProgress } from '../support/ingest-world.ts';
+
+const OTHER = 'f'.repeat(32);
+const TOKEN = 'shop.secret';
+
+interface Door {
+  readonly listener: Listener;
+  readonly sessions: Sessions;
+  readonly queue: MemoryQueue;
+  readonly progress: TestProgress;
+  readonly appender: Appender;
+}
+
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close();
+});
+
+/** A TCP listener on a free port with everything behind it. */
+async function startDoor(settings: Partial<IngestSettings> = {}, maxInFlightBytes = 8_388_608): Promise<Door> {
+  const queue = createMemoryQueue({ partitions: 4, sinks: [{ name: 'main', required: true }], mapping: '' }, { clock: systemClock, random: systemRandom });
+  const progress = new TestProgress();
+  const log = { info: () => {}, warn: () => {}, error: () => {} };
+  const appender = new Appender({ queue, clock: systemClock, random: systemRandom, log, maxInFlightBytes, onStored: () => {} });
+  const merged = { ...SETTINGS, ...settings };
+  const sessions = new Sessions({
+    node: 'node-1', clock: systemClock, random: systemRandom, queue, progress, appender, log,
+    authenticator: createAuthenticator({ producers: [{ name: 'shop', tokens: [hashToken(TOKEN)] }] }),
+    settings: merged, tables: () => new Map(), onWaiting: () => {},
+  });
+  const listener = createTcpListener({ host: '127.0.0.1', port: 0, maxConnections: merged.maxConnections, log }, (connection) => sessions.accept(connection));
+  await listener.start();
+  closers.push(() => sessions.close(), () => listener.close());
+  return { listener, sessions, queue, progress, appender };
+}
+
+/** A raw client: frames in, descriptions of frames out. */
+class RawClient {
+  readonly socket: Socket;
+  readonly frames: Frame[] = [];
+  readonly #decoder = new FrameDecoder(1 << 26);
+  #changed = () => {};
+  isClosed = false;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on('error', () => {});
+    socket.on('data', (chunk: Buffer) => {
+      this.#decoder.push(chunk);
+      for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) this.frames.push(frame);
+      this.#changed();
+    });
+    socket.on('close', () => {
+      this.isClosed = true;
+      this.#changed();
+    });
+  }
+
+  hello(fields: { token?: string; stream?: string; oldest?: ReadonlyMap<number, number>; v?: number } = {}): void {
+    const { token = TOKEN, stream = STREAM, oldest = new Map<number, number>(), v = 1 } = fields;
+    this.send({ type: FRAME.hello, payload: encodeHello({ v, token, stream, oldest, agent: 'raw' }) });
+  }
+
+  send(fields: FrameFields): void {
+    this.socket.write(encodeFrame(fields));
+  }
+
+  get lines(): string[] {
+    return this.frames.filter(({ type }) => type !== FRAME.ping).map(describeFrame);
+  }
+
+  /** Resolves when `line` has come; rejects when the connection closes without it. */
+  async got(line: string): Promise<void> {
+    await this.until(() => this.lines.includes(line), `${line} among ${this.lines.join(', ') || 'nothing'}`);
+  }
+
+  async closed(): Promise<void> {
+    while (!this.isClosed) await new Promise<void>((resolve) => void (this.#changed = resolve));
+  }
+
+  async until(isTrue: () => boolean, what: string): Promise<void> {
+    while (!isTrue()) {
+      if (this.isClosed) throw new Error(`the connection closed without ${what}; it brought ${this.lines.join(', ') || 'nothing'}`);
+      await new Promise<void>((resolve) => void (this.#changed = resolve));
+    }
+  }
+}
+
+async function dial(door: Door): Promise<RawClient> {
+  const socket = connectSocket(door.listener.address.port, '127.0.0.1');
+  closers.push(() => socket.destroy());
+  await once(socket, 'connect');
+  return new RawClient(socket);
+}
+
+/** Connects, says HELLO and waits for WELCOME. */
+async function open(door: Door, stream = STREAM): Promise<RawClient> {
+  const client = await dial(door);
+  client.hello({ stream });
+  await client.got('WELCOME');
+  return client;
+}
+
+/** The server sees the end of a connection a little after the client. */
+async function emptied(door: Door, size: number): Promise<void> {
+  await eventually(() => expect(door.sessions.size).toBe(size), 5_000, 5);
+}
+
+/** Shows that a session that was there before still stores and acknowledges. */
+async function expectUnharmed(client: RawClient, chain: FrameChain): Promise<void> {
+  client.socket.write(chain.add());
+  await client.got(`STORED ${chain.partition}:${chain.frames.length}`);
+}
+
+describe('a client over TCP', () => {
+  test('says HELLO, sends, and hears STORED and APPLIED', async () => {
+    const door = await startDoor();
+    const client = await open(door);
+    expect(decodeWelcome(client.frames[0]!.payload).producer).toBe('shop');
+    const chain = new FrameChain(2, 100);
+    client.socket.write(chain.bytes(1, 100));
+    await client.got('STORED 2:100');
+    door.progress.commit(2, chain.place(100));
+    await client.got('APPLIED 2:100');
+    expect((await door.queue.backlog('main'))[2]?.count).toBe(100);
+    client.send({ type: FRAME.bye });
+    await client.closed();
+    await emptied(door, 0);
+  });
+
+  test('may cut its frames anywhere', async () => {
+    const door = await startDoor();
+    const client = await open(door);
+    const bytes = new FrameChain(0, 5).bytes(1, 5);
+    for (let at = 0; at < bytes.length; at += 7) {
+      client.socket.write(bytes.subarray(at, at + 7));
+      await new Promise((resolve) => void setImmediate(resolve));
+    }
+    await client.got('STORED 0:5');
+  });
+
+  test('may send compressed frames, which are stored as they were sent', async () => {
+    const door = await startDoor();
+    const client = await open(door);
+    const chain = new FrameChain(0, 0);
+    const payload = smallBatch('x'.repeat(5_000));
+    client.socket.write(chain.add(zstdCompressSync(payload, { pledgedSrcSize: payload.length }), FLAG_ZSTD));
+    await client.got('STORED 0:1');
+    const [element] = await door.queue.fetch('main', 0, { elements: 1, bytes: 1e6 });
+    expect(element?.kind).toBe('frame');
+    expect(Buffer.from(element!.frame).equals(chain.frames[0]!)).toBe(true);
+  });
+});
+
+describe('bad input gets a clear error and harms nobody else', () => {
+  async function refused(act: (client: RawClient) => unknown, code: string, settings?: Partial<IngestSettings>, opened = false): Promise<void> {
+    const door = await startDoor(settings);
+    const neighbour = await open(door, OTHER);
+    const chain = new FrameChain(3, 0);
+    await expectUnharmed(neighbour, chain);
+    const client = opened ? await open(door) : await dial(door);
+    await act(client);
+    await client.got(`ERROR ${code}`);
+    await client.closed();
+    await expectUnharmed(neighbour, chain);
+    await emptied(door, 1);
+  }
+
+  test('a wrong token', () => refused((client) => client.hello({ token: 'shop.guess' }), 'auth_failed'));
+
+  test('no HELLO in time', () => refused(() => {}, 'auth_timeout', { authTimeoutMs: 150 }));
+
+  test('HELLO by the byte, too slowly', () =>
+    refused(async (client) => {
+      const hello = encodeFrame({ type: FRAME.hello, payload: encodeHello({ v: 1, token: TOKEN, stream: STREAM, oldest: new Map(), agent: '' }) });
+      for (let i = 0; i < 30 && !client.isClosed; i++) {
+        client.socket.write(hello.subarray(i, i + 1));
+        await wait(10);
+      }
+    }, 'auth_timeout', { authTimeoutMs: 150 }));
+
+  test('no HELLO at all', () => refused((client) => client.socket.write(new FrameChain(0, 1).bytes(1)), 'hello_expected'));
+
+  test('HELLO twice', () => refused((client) => client.hello(), 'hello_repeated', {}, true));
+
+  test('an unknown version', () => refused((client) => client.hello({ v: 9 }), 'unsupported_version'));
+
+  test('a HELLO that is not one', () => refused((client) => client.send({ type: FRAME.hello, payload: Buffer.from([0x80]) }), 'bad_hello'));
+
+  test('HTTP', () => refused((client) => client.socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'), 'frame_too_large'));
+
+  test('a length that is too small', () => refused((client) => client.socket.write(Buffer.alloc(24)), 'frame_too_small', {}, true));
+
+  test('a length that is too large', () => refused((client) => client.socket.write(Buffer.from('7fffffff03000000', 'hex')), 'frame_too_large', {}, true));
+
+  test('more than 4 KiB before WELCOME', () =>
+    refused((client) => client.send({ type: FRAME.hello, payload: Buffer.alloc(5_000) }), 'frame_too_large'));
+
+  test('a wrong checksum', () =>
+    refused((client) => {
+      const frame = Buffer.from(new FrameChain(0, 1).bytes(1));
+      frame[frame.length - 1]! ^= 1;
+      client.socket.write(frame);
+    }, 'bad_crc', {}, true));
+
+  test.each([0x00, 0x0e, 0x10, 0xff])('the unknown type %i', (type) => refused((client) => client.socket.write(encodeFrame({ type })), 'unknown_type', {}, true));
+
+  test.each([FRAME.welcome, FRAME.credit, FRAME.goaway, FRAME.error])('the server\'s own frame %i', (type) =>
+    refused((client) => client.send({ type, payload: Buffer.from([0x80]) }), 'unknown_type', {}, true));
+
+  test('unknown flags', () =>
+    refused((client) => client.socket.write(encodeFrame({ type: FRAME.batch, flags: 2, seq: 1, payload: smallBatch('a') })), 'bad_flags', {}, true));
+
+  test('a partition that does not exist', () => refused((client) => client.socket.write(new FrameChain(77, 1).bytes(1)), 'unknown_partition', {}, true));
+
+  test('a PING of 65 bytes', () => refused((client) => client.send({ type: FRAME.ping, payload: Buffer.alloc(65) }), 'bad_frame', {}, true));
+
+  test('the same seq with other bytes', () =>
+    refused(async (client) => {
+      client.socket.write(new FrameChain(0, 3).bytes(1, 3));
+      await client.got('STORED 0:3');
+      client.socket.write(new FrameChain(0, 4, 'other').bytes(4));
+    }, 'seq_content_mismatch', {}, true));
+
+  test('a gap is asked for, a repeat is acknowledged again', async () => {
+    const door = await startDoor();
+    const client = await open(door);
+    const chain = new FrameChain(0, 9);
+    client.socket.write(chain.bytes(1, 3));
+    await client.got('STORED 0:3');
+    client.socket.write(chain.bytes(2, 3));
+    client.socket.write(chain.bytes(6, 9));
+    await client.got('REWIND 0:4');
+    client.socket.write(chain.bytes(4, 9));
+    await client.got('STORED 0:9');
+    expect((await door.queue.backlog('main'))[0]?.count).toBe(9);
+  });
+
+  test.each([
+    ['an array of 2^32 − 1 elements', 'ddffffffff'],
+    ['a map of 2^32 − 1 entries', 'dfffffffff'],
+    ['a string of 4 GB', 'dbffffffff41'],
+    ['bin of 4 GB', 'c6ffffffff00'],
+    ['nested bombs', 'dd00ffffff'.repeat(4)],
+    ['100,000 arrays within each other', '91'.repeat(60_000)],
+    ['an extension type', '81a163c70173e0'],
+    ['a record definition', 'd57200019161'],
+    ['__proto__ as a key', '82a163908' + 'a95f5f70726f746f5f5f80'.slice(1)],
+    ['trailing bytes', '81a163' + '90' + '00'],
+    ['nothing', ''],
+  ])('%s as a payload becomes a refusal, and the stream goes on', async (_, hex) => {
+    const door = await startDoor();
+    const neighbour = await open(door, OTHER);
+    const client = await open(door);
+    const chain = new FrameChain(0, 1);
+    chain.add(Buffer.from(hex, 'hex'));
+    chain.add();
+    client.socket.write(chain.bytes(1, 3));
+    await client.got('STORED 0:3');
+    const elements = await door.queue.fetch('main', 0, { elements: 10, bytes: 1e6 });
+    expect(elements.map(({ kind }) => kind)).toEqual(['frame', 'refusal', 'frame']);
+    expect(decodeRefusal(elements[1]!.frame.subarray(24)).code).toBe('malformed_payload');
+    await expectUnharmed(neighbour, new FrameChain(3, 0));
+  });
+
+  test('a compressed payload that expands beyond the limit becomes a refusal', async () => {
+    const door = await startDoor();
+    const client = await open(door);
+    const chain = new FrameChain(0, 0);
+    const bomb = Buffer.alloc(64 * 1024 * 1024);
+    client.socket.write(chain.add(zstdCompressSync(bomb, { pledgedSrcSize: bomb.length }), FLAG_ZSTD));
+    await client.got('STORED 0:1');
+    const [element] = await door.queue.fetch('main', 0, { elements: 1, bytes: 1e6 });
+    expect(decodeRefusal(element!.frame.subarray(24)).code).toBe('payload_too_large');
+  });
+
+  test('lengths that are announced and never sent take no memory', async () => {
+    const door = await startDoor({ maxFrameBytes: 4 * 1024 * 1024 });
+    const clients = await Promise.all(Array.from({ length: 60 }, (_, i) => open(door, i.toString(16).padStart(32, '0'))));
+    global.gc?.();
+    const before = process.memoryUsage();
+    for (const client of clients) client.socket.write(Buffer.from('003ffff003000000', 'hex'));
+    await expectUnharmed(await open(door, OTHER), new FrameChain(3, 0));
+    const after = process.memoryUsage();
+    // 60 × 4 MiB were announced.
+    expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(16 * 1024 * 1024);
+    expect(after.rss - before.rss).toBeLessThan(100 * 1024 * 1024);
+  });
+
+  test('random bytes after HELLO close that connection only', async () => {
+    const door = await startDoor();
+    const neighbour = await open(door, OTHER);
+    const chain = new FrameChain(3, 0);
+    for (let i = 0; i < 20; i++) {
+      const client = await open(door, i.toString(16).padStart(32, '0'));
+      const bytes = Buffer.alloc(300);
+      systemRandom.fill(bytes);
+      bytes[0] = 0x80;
+      client.socket.write(bytes);
+      await client.got('ERROR frame_too_large');
+    }
+    await expectUnharmed(neighbour, chain);
+  });
+});
+
+describe('peers that do not behave', () => {
+  test('one that never reads is cut off, with bounded memory', async () => {
+    const door = await startDoor();
+    const neighbour = await open(door, OTHER);
+    const client = await open(door);
+    client.socket.pause();
+    const pings = Buffer.concat(Array.from({ length: 1_000 }, () => encodeFrame({ type: FRAME.ping, payload: Buffer.alloc(64) })));
+    // The system's own buffers on both sides take some megabytes before ours grows.
+    for (let i = 0; i < 2_000 && door.sessions.counters.errors.get('slow_reader') === undefined; i++) {
+      client.socket.write(pings);
+      await new Promise((resolve) => void setImmediate(resolve));
+    }
+    expect(door.sessions.counters.errors.get('slow_reader')).toBe(1);
+    await expectUnharmed(neighbour, new FrameChain(3, 0));
+  });
+
+  test('one that falls silent is pinged and then given up', async () => {
+    const door = await startDoor({ heartbeatMs: 100 });
+    const client = await open(door);
+    await client.got('ERROR heartbeat_lost');
+    expect(client.frames.some(({ type }) => type === FRAME.ping)).toBe(true);
+    await client.closed();
+  });
+
+  test('one that does not close its end after an ERROR is cut off', async () => {
+    const door = await startDoor();
+    const socket = connectSocket({ port: door.listener.address.port, host: '127.0.0.1', allowHalfOpen: true });
+    closers.push(() => socket.destroy());
+    const client = new RawClient(socket);
+    client.send({ type: FRAME.ping });
+    await client.got('ERROR hello_expected');
+    await emptied(door, 0);
+  });
+
+  test('one that resets its connection leaves nothing behind', async () => {
+    const door = await startDoor();
+    const client = await open(door);
+    client.socket.write(new FrameChain(0, 50).bytes(1, 50));
+    client.socket.resetAndDestroy();
+    await emptied(door, 0);
+  });
+
+  test('more connections than allowed are told so, and those that are open stay', async () => {
+    const door = await startDoor({ maxConnections: 3 });
+    const clients = [await open(door, '1'.repeat(32)), await open(door, '2'.repeat(32)), await open(door, '3'.repeat(32))];
+    const fourth = await dial(door);
+    await fourth.got('ERROR too_many_connections');
+    await fourth.closed();
+    await expectUnharmed(clients[0]!, new FrameChain(0, 0));
+    clients[0]!.socket.end();
+    await clients[0]!.closed();
+    await emptied(door, 2);
+    await open(door, '4'.repeat(32));
+  });
+
+  test('a second connection of a stream takes it over', async () => {
+    const door = await startDoor();
+    const first = await open(door);
+    const chain = new FrameChain(0, 0);
+    await expectUnharmed(first, chain);
+    const second = await open(door);
+    await first.got('ERROR stream_taken_over');
+    await first.closed();
+    await expectUnharmed(second, chain);
+  });
+
+  test('an abuser that ignores its window does not keep others from storing', async () => {
+    const door = await startDoor({ creditBytes: 65_536 }, 262_144);
+    const abuser = await open(door);
+    const chain = new FrameChain(0, 0);
+    for (let i = 0; i < 200; i++) abuser.socket.write(chain.add(smallBatch('x'.repeat(50_000))));
+    const neighbour = await open(door, OTHER);
+    const others = new FrameChain(3, 0);
+    for (let i = 0; i < 20; i++) await expectUnharmed(neighbour, others);
+    await abuser.got('STORED 0:200');
+    expect(door.appender.inFlightBytes).toBe(0);
+  });
+});
+
+describe('stopping', () => {
+  test('GOAWAY, what was sent is STORED, then the end; whoever connects is told to come back', async () => {
+    const door = await startDoor();
+    const client = await open(door);
+    const chain = new FrameChain(0, 500);
+    client.socket.write(chain.bytes(1, 500));
+    await client.until(() => client.lines.some((line) => line.startsWith('STORED')), 'STORED');
+    client.socket.on('data', () => {
+      const ping = client.frames.find(({ type }) => type === FRAME.ping);
+      if (ping !== undefined) client.send({ type: FRAME.pong, payload: ping.payload });
+    });
+    await door.sessions.drainAll(5_000, 250);
+    await client.closed();
+    expect(client.lines).toContain('GOAWAY 250');
+    expect(client.lines).toContain('STORED 0:500');
+    const late = await dial(door);
+    await late.got('ERROR shutting_down');
+  });
+
+  test('a listener that has stopped accepts nobody, and keeps those who are there until it is closed', async () => {
+    const door = await startDoor();
+    const client = await open(door);
+    await door.listener.stop();
+    await expect(dial(door)).rejects.toThrow('ECONNREFUSED');
+    await expectUnharmed(client, new FrameChain(0, 0));
+    await door.listener.close();
+    await client.closed();
+  });
+});
+
+describe('an address that cannot be used', () => {
+  test('a port in use names the option to change', async () => {
+    const other = createServer();
+    other.listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    closers.push(() => other.close());
+    const { port } = other.address() as { port: number };
+    const listener = createTcpListener({ host: '127.0.0.1', port }, () => {});
+    await expect(listener.start()).rejects.toMatchObject({ code: 'listen_failed', message: expect.stringContaining('listen.tcp.port') as string });
+  });
+
+  test('an address of no interface names the option to correct', async () => {
+    const listener = createTcpListener({ host: '192.0.2.1', port: 0 }, () => {});
+    await expect(listener.start()).rejects.toMatchObject({ code: 'listen_failed', message: expect.stringContaining('listen.tcp.host') as string });
+  });
+});
+
+test('frame names and checksums in these tests are those of the protocol', () => {
+  const frame = encodeFrame({ type: FRAME.ping, payload: Buffer.from('x') });
+  expect(frameName(frame[4]!)).toBe('PING');
+  expect(frame.readUInt32BE(20)).toBe(crc32(Buffer.concat([frame.subarray(4, 20), frame.subarray(24)])));
+});

@@ -22,7 +22,13 @@ function main() {
   const pinned = relaunched ? undefined : pinnedNode();
   if (pinned !== undefined) return relaunch(pinned);
   process.stderr.write(
-    'syncline: needs Node.js ' + WANTED.join('.') + ' or newer, and this is ' + process.versions.node + ' (' + process.execPath + '); ' +
+    'syncline: needs Node.js ' +
+      WANTED.join('.') +
+      ' or newer, and this is ' +
+      process.versions.node +
+      ' (' +
+      process.execPath +
+      '); ' +
       'install a newer one from https://nodejs.org or with your version manager, or run "npm ci" in a clone, which brings its own\n',
   );
   process.exitCode = 1;

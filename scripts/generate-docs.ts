@@ -18,8 +18,10 @@ export function generatedDocs(): ReadonlyMap<string, string> {
 const KINDS: Readonly<Record<ErrorKind, string>> = {
   startup: 'The configuration and the world disagree. The process says so and ends with exit code 1.',
   connection: 'The peer broke the protocol or may not go on. Sent as ERROR, then the connection closes; nobody else is touched.',
-  transient: 'The world is in the way. What was begun is rolled back and tried again, with growing pauses, for ever; it never becomes a dead letter.',
-  blocked: 'A change that a change in another partition may still make possible. Tried again until every other partition has passed it; then it is permanent.',
+  transient:
+    'The world is in the way. What was begun is rolled back and tried again, with growing pauses, for ever; it never becomes a dead letter.',
+  blocked:
+    'A change that a change in another partition may still make possible. Tried again until every other partition has passed it; then it is permanent.',
   permanent: 'This change cannot be applied as it is. It becomes a dead letter, is reported with REJECTED, and the other changes go on.',
 };
 

@@ -23,7 +23,12 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 export function runStep({ name, command }: Step): boolean {
   const startedMs = performance.now();
   const [program, ...args] = command;
-  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd: ROOT, env: toolEnv(), encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
+    cwd: ROOT,
+    env: toolEnv(),
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
   const passed = status === 0;
   console.log(`${passed ? 'ok  ' : 'FAIL'} ${name} (${command.join(' ')}, ${((performance.now() - startedMs) / 1000).toFixed(1)} s)`);
   if (!passed) console.log(`${stdout ?? ''}${stderr ?? ''}${error?.message ?? ''}`.trimEnd());

@@ -47,7 +47,9 @@ function countTests(file: string, status: number | null): Count {
     return { passed: 0, failed: 1, skipped: 0 };
   }
   // A file that could not even be loaded holds no test that failed.
-  const broken = report.testResults.filter((one) => one.status === 'failed' && one.assertionResults.every((test) => test.status !== 'failed')).length;
+  const broken = report.testResults.filter(
+    (one) => one.status === 'failed' && one.assertionResults.every((test) => test.status !== 'failed'),
+  ).length;
   const failed = report.numFailedTests + broken;
   return {
     passed: report.numPassedTests,

@@ -18,21 +18,43 @@ function run(args: readonly string[], terminal: Terminal): Promise<number> {
 export function describeConfig(config: Config): string {
   const { queue, sinks, listen, producers, tables, ingest, apply } = config;
   const [sink] = sinks;
-  const who = [...(config.token === undefined ? [] : ['default']), ...producers.map(({ name }) => name)];
+  const who = producers.map(({ name }) => name);
   const at = ({ host, port }: { host: string; port: number }) => `${host.includes(':') ? `[${host}]` : host}:${port}`;
   const lines: [string, string][] = [
     ['node', config.node],
     ['data', config.data],
-    ['queue', `${withoutPassword(queue.url)}, ${queue.partitions} partitions${queue.url.startsWith('redis') ? `, keys ${queue.prefix}…` : `, up to ${formatBytes(queue.maxBytes)}`}`],
+    [
+      'queue',
+      `${withoutPassword(queue.url)}, ${queue.partitions} partitions${queue.url.startsWith('redis') ? `, keys ${queue.prefix}…` : `, up to ${formatBytes(queue.maxBytes)}`}`,
+    ],
     ['sink', `${sink.name}: ${withoutPassword(sink.url)}, schema ${sink.schema}${sink.tls === undefined ? '' : ', TLS'}`],
     ['producers', who.length === 0 ? 'whoever connects' : who.join(', ')],
-    ['tables', tables.size === 0 ? 'partitioned by their keys' : [...tables].map(([name, { partitionBy }]) => `${name} by ${partitionBy === undefined ? 'key' : `${partitionBy.group}(${partitionBy.columns.join(', ')})`}`).join('; ')],
+    [
+      'tables',
+      tables.size === 0
+        ? 'partitioned by their keys'
+        : [...tables]
+            .map(
+              ([name, { partitionBy }]) =>
+                `${name} by ${partitionBy === undefined ? 'key' : `${partitionBy.group}(${partitionBy.columns.join(', ')})`}`,
+            )
+            .join('; '),
+    ],
     ['tcp', `${at(listen.tcp)}${who.length === 0 ? ' (loopback only, because nobody is asked for a token)' : ''}`],
     ['admin', `${at(listen.admin)}${listen.health === undefined ? '' : `, health also on ${at(listen.health)}`}`],
-    ['limits', `${ingest.maxConnections} connections, frames ${formatBytes(ingest.maxFrameBytes)}, credit ${formatBytes(ingest.creditBytes)}, in flight ${formatBytes(ingest.maxInFlightBytes)}`],
-    ['apply', `${apply.threads} × ${apply.slicesPerThread} slices of at most ${apply.sliceElements} batches or ${formatBytes(apply.sliceBytes)}`],
+    [
+      'limits',
+      `${ingest.maxConnections} connections, frames ${formatBytes(ingest.maxFrameBytes)}, credit ${formatBytes(ingest.creditBytes)}, in flight ${formatBytes(ingest.maxInFlightBytes)}`,
+    ],
+    [
+      'apply',
+      `${apply.threads} × ${apply.slicesPerThread} slices of at most ${apply.sliceElements} batches or ${formatBytes(apply.sliceBytes)}`,
+    ],
   ];
-  const head = config.file === undefined ? 'configuration is valid (no syncline.yaml; defaults and environment)' : `configuration is valid (${config.file} and environment)`;
+  const head =
+    config.file === undefined
+      ? 'configuration is valid (no syncline.yaml; defaults and environment)'
+      : `configuration is valid (${config.file} and environment)`;
   return `${head}\n${lines.map(([name, value]) => `  ${name.padEnd(10)} ${value}`).join('\n')}\n`;
 }
 

@@ -107,10 +107,20 @@ describe('init', () => {
 
 describe('check-config', () => {
   test('shows what comes out, without secrets', async () => {
-    const { code, out } = await run(['check-config'], { SYNCLINE_QUEUE: 'redis://q:hush@r:6379/1', SYNCLINE_SINK: 'mysql://u:hush/@@db:3306/shop', SYNCLINE_TOKEN: 'default.hush', SYNCLINE_NODE: 'n' });
+    const { code, out } = await run(['check-config'], {
+      SYNCLINE_QUEUE: 'redis://q:hush@r:6379/1',
+      SYNCLINE_SINK: 'mysql://u:hush/@@db:3306/shop',
+      SYNCLINE_TOKEN: 'default.hush',
+      SYNCLINE_NODE: 'n',
+    });
     expect(code).toBe(1);
     expect(out).not.toContain('hush');
-    const good = await run(['check-config'], { SYNCLINE_QUEUE: 'redis://q:hush@r:6379/1', SYNCLINE_SINK: 'mysql://u:hush@db:3306/shop', SYNCLINE_TOKEN: 'default.hush', SYNCLINE_NODE: 'n' });
+    const good = await run(['check-config'], {
+      SYNCLINE_QUEUE: 'redis://q:hush@r:6379/1',
+      SYNCLINE_SINK: 'mysql://u:hush@db:3306/shop',
+      SYNCLINE_TOKEN: 'default.hush',
+      SYNCLINE_NODE: 'n',
+    });
     expect(good.out.replaceAll(cwd, '<cwd>')).toMatchInlineSnapshot(`
       "configuration is valid (no syncline.yaml; defaults and environment)
         node       n
@@ -130,7 +140,10 @@ describe('check-config', () => {
   test('says what is wrong, in one line, and fails', async () => {
     writeFileSync(join(cwd, 'syncline.yaml'), 'queue:\n  partitons: 8\n');
     const { code, err } = await run(['check-config']);
-    expect([code, err]).toEqual([1, 'syncline: <cwd>/syncline.yaml line 2: queue.partitons: unknown option; did you mean queue.partitions? [bad_config: see the message; docs/configuration.md lists every option]\n']);
+    expect([code, err]).toEqual([
+      1,
+      'syncline: <cwd>/syncline.yaml line 2: queue.partitons: unknown option; did you mean queue.partitions? [bad_config: see the message; docs/configuration.md lists every option]\n',
+    ]);
   });
 });
 
@@ -152,7 +165,15 @@ describe('status', () => {
     lag: { batches: 1234, ms: 4200 },
     partitions: [
       { partition: 0, state: 'applying', detail: '', batches: 0, bytes: 0, oldestAgeMs: 0, stalledMs: 0 },
-      { partition: 3, state: 'retrying', detail: 'sink_busy: \u001b[31mdeadlock', batches: 1234, bytes: 5_000_000, oldestAgeMs: 4200, stalledMs: 4000 },
+      {
+        partition: 3,
+        state: 'retrying',
+        detail: 'sink_busy: \u001b[31mdeadlock',
+        batches: 1234,
+        bytes: 5_000_000,
+        oldestAgeMs: 4200,
+        stalledMs: 4000,
+      },
     ],
     sessions: { open: 3, producers: { shop: 2, erp: 1 } },
     sinks: [{ name: 'main', kind: 'mariadb', guarantee: 'exactly once', failure: 'sink_busy: deadlock' }],

@@ -25,7 +25,10 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
 
   const command = COMMANDS.find((one) => one.name === name);
   if (command === undefined) {
-    const near = nearest(name, COMMANDS.map((one) => one.name));
+    const near = nearest(
+      name,
+      COMMANDS.map((one) => one.name),
+    );
     return fail(terminal, `unknown command ${name}${near === undefined ? '' : `; did you mean ${near}?`} See: syncline --help`, EXIT.usage);
   }
   if (rest.includes('--help') || rest.includes('-h')) return print(terminal, command.help());

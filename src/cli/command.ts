@@ -69,6 +69,7 @@ function lowerFirst(text: string): string {
 export function integerFlag(name: string, written: string | undefined, fallback: number, [min, max]: readonly [number, number]): number {
   if (written === undefined) return fallback;
   const value = Number(written);
-  if (!/^\d+$/.test(written) || value < min || value > max) throw new UsageError(`--${name} must be a whole number from ${min} to ${max}, not ${written}`);
+  if (!/^\d+$/.test(written) || value < min || value > max)
+    throw new UsageError(`--${name} must be a whole number from ${min} to ${max}, not ${written}`);
   return value;
 }

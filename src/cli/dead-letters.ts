@@ -8,7 +8,12 @@ import type { DeadLetterState, Sink, StoredDeadLetter } from '../sinks/sink.ts';
 import { EXIT, integerFlag, parseFlags, UsageError, type Command, type Terminal } from './command.ts';
 import { count, printable, textTable } from './text.ts';
 
-export const deadLetters: Command = { name: 'dead-letters', summary: 'list, show, retry or drop changes that could not be applied', help, run };
+export const deadLetters: Command = {
+  name: 'dead-letters',
+  summary: 'list, show, retry or drop changes that could not be applied',
+  help,
+  run,
+};
 
 const LIST_LIMIT = 50;
 /** How many `--all` takes at a time, because letters carry their rows. */
@@ -69,7 +74,8 @@ async function withSink(flags: Flags, terminal: Terminal, work: (sink: Sink) => 
 
 async function list(sink: Sink, flags: Flags, terminal: Terminal): Promise<number> {
   const state = flags.state ?? 'open';
-  if (state !== 'all' && !STATES.includes(state as DeadLetterState)) throw new UsageError(`--state is ${STATES.join(', ')} or all, not ${state}.`);
+  if (state !== 'all' && !STATES.includes(state as DeadLetterState))
+    throw new UsageError(`--state is ${STATES.join(', ')} or all, not ${state}.`);
   const limit = integerFlag('limit', flags.limit, LIST_LIMIT, [1, ALL_LIMIT]);
   const letters = await sink.deadLetters.list({
     ...(state === 'all' ? {} : { state: state as DeadLetterState }),
@@ -84,7 +90,9 @@ async function list(sink: Sink, flags: Flags, terminal: Terminal): Promise<numbe
     terminal.out(`no dead letters${state === 'all' ? '' : ` that are ${state}`}\n`);
     return EXIT.ok;
   }
-  const rows = letters.map((letter) => [String(letter.id), when(letter.createdAtMs), letter.table, letter.op, letter.key, letter.code, letter.message].map(printable));
+  const rows = letters.map((letter) =>
+    [String(letter.id), when(letter.createdAtMs), letter.table, letter.op, letter.key, letter.code, letter.message].map(printable),
+  );
   terminal.out(`${textTable(['id', 'when', 'table', 'op', 'key', 'code', 'why'], rows)}\n`);
   if (letters.length === limit) terminal.out(`\nthe newest ${count(limit)}; see older ones with --limit\n`);
   return EXIT.ok;
@@ -150,7 +158,9 @@ function printableRows({ payload }: StoredDeadLetter): string {
 /** The changes of a letter as plain JSON, or its bytes where they cannot be read. */
 function changesOf(payload: Uint8Array): object {
   try {
-    return decodeBatch(payload).groups.flatMap(({ table, op, columns, rows }) => rows.map((row) => ({ table, op, row: Object.fromEntries(columns.map((column, i) => [column, plainValue(row[i] as Value)])) })));
+    return decodeBatch(payload).groups.flatMap(({ table, op, columns, rows }) =>
+      rows.map((row) => ({ table, op, row: Object.fromEntries(columns.map((column, i) => [column, plainValue(row[i] as Value)])) })),
+    );
   } catch (error) {
     if (!(error instanceof SyncError)) throw error;
     return { unreadable: error.message, base64: Buffer.from(payload).toString('base64') };
@@ -162,7 +172,8 @@ function plainValue(value: Value): unknown {
   if (value instanceof Timestamp) return isoNanoseconds(value);
   if (value instanceof Uint8Array) return { base64: Buffer.from(value).toString('base64') };
   if (Array.isArray(value)) return value.map((item: Value) => plainValue(item));
-  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plainValue(item)]));
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plainValue(item)]));
   return value;
 }
 

@@ -3,7 +3,16 @@ import { progressLine, type Progress } from './progress.ts';
 import { Refusals } from './send-report.ts';
 import { duration, printable, size, textTable } from './text.ts';
 
-const halfway: Progress = { readBytes: 500, totalBytes: 1000, readRows: 4000, appliedRows: 3000, elapsedMs: 1500, lagRows: 1000, lagMs: 42, trouble: undefined };
+const halfway: Progress = {
+  readBytes: 500,
+  totalBytes: 1000,
+  readRows: 4000,
+  appliedRows: 3000,
+  elapsedMs: 1500,
+  lagRows: 1000,
+  lagMs: 42,
+  trouble: undefined,
+};
 
 describe('the progress of a transfer', () => {
   test('shows how much of the file is applied, the speed and the lag', () => {
@@ -23,7 +32,16 @@ describe('refusals', () => {
   test('are counted by code, with the first examples of each', () => {
     const refusals = new Refusals();
     for (let id = 1; id <= 5; id++) {
-      refusals.rejected({ sink: 'main', code: 'too_long', message: 'name is too long', partition: 0, seq: id, changes: [0], table: 't', rows: [{ table: 't', op: 'insert', row: { id: BigInt(id), name: 'x\u001b[31m' } }] });
+      refusals.rejected({
+        sink: 'main',
+        code: 'too_long',
+        message: 'name is too long',
+        partition: 0,
+        seq: id,
+        changes: [0],
+        table: 't',
+        rows: [{ table: 't', op: 'insert', row: { id: BigInt(id), name: 'x\u001b[31m' } }],
+      });
     }
     refusals.unreadable(7, 'is not valid JSON');
     expect(refusals.total).toBe(6);
@@ -36,7 +54,16 @@ describe('refusals', () => {
 
   test('of a batch that is no longer held count at least one', () => {
     const refusals = new Refusals();
-    refusals.rejected({ sink: 'main', code: 'malformed_payload', message: 'why', partition: 0, seq: 1, changes: [], table: undefined, rows: [] });
+    refusals.rejected({
+      sink: 'main',
+      code: 'malformed_payload',
+      message: 'why',
+      partition: 0,
+      seq: 1,
+      changes: [],
+      table: undefined,
+      rows: [],
+    });
     expect(refusals.total).toBe(1);
     expect(refusals.describe()).toContain('why');
   });
@@ -52,5 +79,13 @@ test('what others wrote cannot steer the terminal', () => {
 });
 
 test('tables line up, numbers to the right', () => {
-  expect(textTable(['id', 'name'], [['1', 'a'], ['1,000', 'long']])).toBe('  id     name\n      1  a\n  1,000  long');
+  expect(
+    textTable(
+      ['id', 'name'],
+      [
+        ['1', 'a'],
+        ['1,000', 'long'],
+      ],
+    ),
+  ).toBe('  id     name\n      1  a\n  1,000  long');
 });

@@ -43,8 +43,14 @@ export interface ProgressDisplay {
 }
 
 export function progressLine({ readBytes, totalBytes, readRows, appliedRows, elapsedMs, lagRows, lagMs, trouble }: Progress): string {
-  const share = totalBytes === undefined || totalBytes === 0 ? undefined : Math.min(1, readBytes / totalBytes) * (readRows === 0 ? 1 : appliedRows / readRows);
-  const bar = share === undefined ? '' : `${`${Math.floor(share * 100)}%`.padStart(4)} [${'='.repeat(Math.round(share * BAR_WIDTH)).padEnd(BAR_WIDTH)}]  `;
+  const share =
+    totalBytes === undefined || totalBytes === 0
+      ? undefined
+      : Math.min(1, readBytes / totalBytes) * (readRows === 0 ? 1 : appliedRows / readRows);
+  const bar =
+    share === undefined
+      ? ''
+      : `${`${Math.floor(share * 100)}%`.padStart(4)} [${'='.repeat(Math.round(share * BAR_WIDTH)).padEnd(BAR_WIDTH)}]  `;
   const lag = lagRows === 0 ? 'no lag' : `lag ${count(lagRows)} rows, ${duration(lagMs)}`;
   const state = trouble === undefined ? '' : `  ${trouble}`;
   return `${bar}${count(appliedRows)} applied  ${count(rowsPerSecond(appliedRows, elapsedMs))} rows/s  ${lag}${state}`;

@@ -55,7 +55,11 @@ export class Refusals {
 
   describe(): string {
     const codes = [...this.#byCode].sort(([, a], [, b]) => b.count - a.count);
-    return codes.map(([code, { count: refused, examples }]) => `${count(refused)} × ${code}\n${examples.map((example) => `    ${example}\n`).join('')}`).join('');
+    return codes
+      .map(
+        ([code, { count: refused, examples }]) => `${count(refused)} × ${code}\n${examples.map((example) => `    ${example}\n`).join('')}`,
+      )
+      .join('');
   }
 
   #add(code: string, changes: number) {
@@ -68,7 +72,11 @@ export class Refusals {
 
 export function describeResult({ rows, applied, unconfirmed, elapsedMs }: SendResult, refusals: Refusals): string {
   const speed = `${count(rowsPerSecond(applied, elapsedMs))} rows/s`;
-  const parts = [`${count(applied)} applied`, `${count(refusals.total)} rejected`, ...(unconfirmed > 0 ? [`${count(unconfirmed)} not confirmed`] : [])];
+  const parts = [
+    `${count(applied)} applied`,
+    `${count(refusals.total)} rejected`,
+    ...(unconfirmed > 0 ? [`${count(unconfirmed)} not confirmed`] : []),
+  ];
   const letters = refusals.rejectedCount > 0 ? 'what the sink rejected is a dead letter there; see: syncline dead-letters list\n' : '';
   return `${count(rows)} rows in ${duration(elapsedMs)}, ${speed}: ${parts.join(', ')}\n${refusals.describe()}${letters}`;
 }

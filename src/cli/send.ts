@@ -48,7 +48,12 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number>
   const { connect } = await import('../client/client.ts');
   let client: Client;
   try {
-    client = await connect({ ...target, ...(batchBytes === undefined ? {} : { batchBytes }), connectTimeoutMs: CONNECT_TIMEOUT_MS, agent: 'syncline-cli' });
+    client = await connect({
+      ...target,
+      ...(batchBytes === undefined ? {} : { batchBytes }),
+      connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      agent: 'syncline-cli',
+    });
   } catch (error) {
     if (error instanceof TypeError) throw new UsageError(`${error.message}.`);
     if (!(error instanceof SyncError)) throw error;
@@ -64,7 +69,8 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number>
   });
   const end = await sending.run((countBytes) => readRows(counted(input.bytes, countBytes), format), terminal.stop);
   terminal.out(describeResult(end.result, end.refusals));
-  if (end.refusals.unsentCount > 0 && values.key === undefined) terminal.out('--key names the key columns of a table that the server does not know yet\n');
+  if (end.refusals.unsentCount > 0 && values.key === undefined)
+    terminal.out('--key names the key columns of a table that the server does not know yet\n');
   return report(end, terminal);
 }
 
@@ -86,7 +92,13 @@ function formatOf(name: string, flags: Flags): InputFormat {
   return { format, table: flags.table, op: op satisfies Op, delimiter, types: typesOf(flags.types) };
 }
 
-const FORMAT_OF_EXTENSION: Readonly<Record<string, InputFormat['format']>> = { '.ndjson': 'ndjson', '.jsonl': 'ndjson', '.json': 'json', '.csv': 'csv', '.tsv': 'csv' };
+const FORMAT_OF_EXTENSION: Readonly<Record<string, InputFormat['format']>> = {
+  '.ndjson': 'ndjson',
+  '.jsonl': 'ndjson',
+  '.json': 'json',
+  '.csv': 'csv',
+  '.tsv': 'csv',
+};
 
 function suggestion(written: string, candidates: readonly string[]): string {
   const near = nearest(written, candidates);
@@ -105,7 +117,8 @@ function batchBytesOf(written: string | undefined): number | undefined {
   if (written === undefined) return undefined;
   const bytes = parseBytes(written);
   const [min, max] = BATCH_BYTES;
-  if (typeof bytes === 'string' || bytes < min || bytes > max) throw new UsageError(`--batch is a size such as 64KiB, from ${min} bytes to 16 MiB, not ${written}.`);
+  if (typeof bytes === 'string' || bytes < min || bytes > max)
+    throw new UsageError(`--batch is a size such as 64KiB, from ${min} bytes to 16 MiB, not ${written}.`);
   return bytes;
 }
 
@@ -121,7 +134,10 @@ function targetOf(flags: Flags, terminal: Terminal): { url: string; token?: stri
   const { host, port } = config.listen.tcp;
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
   const chosen = flags.token ?? config.token;
-  return { url: `tcp://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`, ...(chosen === undefined ? {} : { token: chosen }) };
+  return {
+    url: `tcp://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`,
+    ...(chosen === undefined ? {} : { token: chosen }),
+  };
 }
 
 interface Input {

@@ -66,7 +66,10 @@ export class Sending {
     if (stop.aborted) interrupt();
     else stop.addEventListener('abort', interrupt, { once: true });
     try {
-      await this.#sendAll(read((bytes) => (this.#readBytes += bytes)), stop);
+      await this.#sendAll(
+        read((bytes) => (this.#readBytes += bytes)),
+        stop,
+      );
       await this.#client.flush({ signal: this.#end.signal });
     } catch (error) {
       this.#note(error, stop);
@@ -77,7 +80,12 @@ export class Sending {
     }
     const { appliedChanges, pendingChanges } = this.#client.status();
     await this.#client.close({ flush: false }).catch(() => undefined);
-    const result = { rows: this.#readRows, applied: appliedChanges, unconfirmed: pendingChanges, elapsedMs: performance.now() - this.#startedMs };
+    const result = {
+      rows: this.#readRows,
+      applied: appliedChanges,
+      unconfirmed: pendingChanges,
+      elapsedMs: performance.now() - this.#startedMs,
+    };
     return { result, refusals: this.#refusals, interrupted: stop.aborted, trouble: this.#trouble };
   }
 
@@ -88,7 +96,8 @@ export class Sending {
         this.#readRows++;
         if ('fault' in row) this.#refusals.unreadable(row.line, row.fault);
         else await this.#sendOne(row);
-        if (this.#sentRows === 0 && this.#refusals.total >= MAX_LEADING_FAULTS) throw new Error(`none of the first ${count(MAX_LEADING_FAULTS)} records can be sent, so the rest was not tried`);
+        if (this.#sentRows === 0 && this.#refusals.total >= MAX_LEADING_FAULTS)
+          throw new Error(`none of the first ${count(MAX_LEADING_FAULTS)} records can be sent, so the rest was not tried`);
       }
     }
   }
@@ -99,7 +108,8 @@ export class Sending {
       this.#sentRows++;
     } catch (error) {
       // What is wrong with one row concerns that row; what is wrong with the client ends everything.
-      if (error instanceof TypeError || (error instanceof SyncError && error.code === 'frame_too_large')) this.#refusals.unreadable(input.line, `cannot be sent: ${error.message}`);
+      if (error instanceof TypeError || (error instanceof SyncError && error.code === 'frame_too_large'))
+        this.#refusals.unreadable(input.line, `cannot be sent: ${error.message}`);
       else throw error;
     }
   }
@@ -134,7 +144,10 @@ export class Sending {
       const now = this.#client.status();
       if (now.appliedChanges !== applied || now.pendingChanges === 0) movedMs = performance.now();
       applied = now.appliedChanges;
-      if (performance.now() - movedMs >= giveUpMs) this.#fail(`nothing was applied for ${giveUpMs / 1000} s${this.#connectionTrouble === undefined ? '' : `; ${this.#connectionTrouble}`}`);
+      if (performance.now() - movedMs >= giveUpMs)
+        this.#fail(
+          `nothing was applied for ${giveUpMs / 1000} s${this.#connectionTrouble === undefined ? '' : `; ${this.#connectionTrouble}`}`,
+        );
     }, GIVE_UP_POLL_MS);
   }
 

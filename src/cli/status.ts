@@ -55,16 +55,34 @@ export function describeStatus(status: Status): string {
   const lines: [string, string][] = [
     ['node', `${status.node}, version ${status.version}, up ${duration(status.uptimeMs)}`],
     ['ready', status.ready ? 'yes' : `no: ${status.obstacles.join('; ')}`],
-    ['queue', `${queue.kind}, ${queue.admission === 'open' ? 'open' : 'producers held back'}${queue.detail === undefined ? '' : ` (${queue.detail})`}, ${count(queue.batches)} batches, ${size(queue.bytes)}`],
+    [
+      'queue',
+      `${queue.kind}, ${queue.admission === 'open' ? 'open' : 'producers held back'}${queue.detail === undefined ? '' : ` (${queue.detail})`}, ${count(queue.batches)} batches, ${size(queue.bytes)}`,
+    ],
     ['lag', lag.batches === 0 ? 'none' : `${count(lag.batches)} batches, the oldest ${duration(lag.ms)} old`],
     ['sessions', `${count(sessions.open)}${producers.length === 0 ? '' : `: ${producers.join(', ')}`}`],
-    ...sinks.map(({ name, kind, guarantee, failure }): [string, string] => ['sink', `${name}: ${kind}, ${guarantee}${failure === undefined ? '' : `, failing (${failure})`}`]),
-    ['dead letters', deadLetters.open === undefined ? `unknown (${deadLetters.failure ?? ''})` : `${count(deadLetters.open)}${deadLetters.open > 0 ? ' open; see: syncline dead-letters list' : ''}`],
+    ...sinks.map(({ name, kind, guarantee, failure }): [string, string] => [
+      'sink',
+      `${name}: ${kind}, ${guarantee}${failure === undefined ? '' : `, failing (${failure})`}`,
+    ]),
+    [
+      'dead letters',
+      deadLetters.open === undefined
+        ? `unknown (${deadLetters.failure ?? ''})`
+        : `${count(deadLetters.open)}${deadLetters.open > 0 ? ' open; see: syncline dead-letters list' : ''}`,
+    ],
   ];
   const page = lines.map(([name, value]) => `${name.padEnd(13)} ${printable(value)}`).join('\n');
   const busy = partitions.filter(({ batches, state }) => batches > 0 || state !== 'applying');
   if (busy.length === 0) return `${page}\n`;
-  const rows = busy.map((one) => [String(one.partition), count(one.batches), size(one.bytes), duration(one.oldestAgeMs), one.state, printable(one.detail)]);
+  const rows = busy.map((one) => [
+    String(one.partition),
+    count(one.batches),
+    size(one.bytes),
+    duration(one.oldestAgeMs),
+    one.state,
+    printable(one.detail),
+  ]);
   return `${page}\n\n${textTable(['partition', 'batches', 'bytes', 'oldest', 'state', ''], rows)}\n`;
 }
 

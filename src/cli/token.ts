@@ -10,7 +10,8 @@ function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const { positionals } = parseFlags(args, {});
   const [action, name, ...rest] = positionals;
   if (action !== 'create' || name === undefined || rest.length > 0) throw new UsageError('give a name, as in: syncline token create shop.');
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) throw new UsageError('a name has letters, digits, dots, dashes and underscores, 64 at most.');
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name))
+    throw new UsageError('a name has letters, digits, dots, dashes and underscores, 64 at most.');
   const secret = `${name}.${randomBytes(SECRET_BYTES).toString('base64url')}`;
   terminal.out(`token of ${name}, shown this once; the producer keeps it:
 

@@ -50,6 +50,8 @@ export class Generation {
   #keptBytes = 0;
   #keptFrames = 0;
   #appliedFrames = 0;
+  /** Whether a segment was begun since the last look at every frame. */
+  #rotated = false;
 
   constructor(folder: string, disk: Disk, number: number, { segments, nextIndex, assigned, applied }: GenerationState) {
     this.#folder = folder;
@@ -141,6 +143,7 @@ export class Generation {
     this.#file = await this.#disk.create(path);
     this.#nextIndex += 1;
     this.#untidy = false;
+    this.#rotated = true;
     const segment = { path, bytes: 0, held: [] };
     this.#segments.push(segment);
     return segment;
@@ -158,9 +161,10 @@ export class Generation {
     return this.#segments[0]!.held.filter((frame) => this.#isHeld(frame));
   }
 
-  /** Forgets applied frames, when at least half of what is kept is applied, and deletes the oldest segments without any. */
+  /** Forgets applied frames, when enough of them have come together, and deletes the oldest segments that hold nothing. */
   async #sweep(): Promise<void> {
-    if (this.#appliedFrames * 2 >= this.#keptFrames && this.#appliedFrames > 0) {
+    if (this.#appliedFrames > 0 && (this.#rotated || this.#appliedFrames * 2 >= this.#keptFrames)) {
+      this.#rotated = false;
       this.#keptFrames = 0;
       this.#keptBytes = 0;
       this.#appliedFrames = 0;

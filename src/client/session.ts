@@ -83,6 +83,8 @@ export class Session implements Receiver {
   #deadline: Timer | undefined;
   #goaway: { readonly reason: string; readonly retryAfterMs: number } | undefined;
   #progressed = false;
+  /** Set by {@link leave}: called when the connection is closed. */
+  #left: (() => void) | undefined;
 
   constructor(connection: Connection, outbox: Outbox, clock: Clock, settings: SessionSettings, listener: SessionListener) {
     this.#connection = connection;
@@ -126,21 +128,19 @@ export class Session implements Receiver {
   /** Says BYE and closes; resolves when the connection is closed. */
   leave(): Promise<void> {
     if (this.#state === 'ended') return Promise.resolve();
-    if (this.isOpen) this.#connection.write(encodeFrame({ type: FRAME.bye }));
-    this.#end({ kind: 'left' }, 'graceful');
     return new Promise((resolve) => {
+      let timer: Timer | undefined;
       this.#left = () => {
-        this.#deadline?.cancel();
+        this.#left = undefined;
+        timer?.cancel();
         resolve();
       };
-      this.#deadline = this.#clock.setTimer(LEAVE_MS, () => {
-        this.#connection.destroy();
-        resolve();
-      });
+      if (this.isOpen) this.#connection.write(encodeFrame({ type: FRAME.bye }));
+      this.#end({ kind: 'left' }, 'graceful');
+      // The connection may have closed in the call.
+      if (this.#left !== undefined) timer = this.#clock.setTimer(LEAVE_MS, () => this.#connection.destroy());
     });
   }
-
-  #left: (() => void) | undefined;
 
   data(chunk: Uint8Array): void {
     if (this.#state === 'ended') return;

@@ -18,7 +18,10 @@ export interface OptionEntry extends Partial<OptionMeta> {
 
 /** The JSON Schema of the configuration file. */
 export function jsonSchema(): JsonSchema {
-  const generated = z.toJSONSchema(optionsSchema, { io: 'input', override: ({ jsonSchema: node }) => describeForEditors(node as JsonSchema) });
+  const generated = z.toJSONSchema(optionsSchema, {
+    io: 'input',
+    override: ({ jsonSchema: node }) => describeForEditors(node as JsonSchema),
+  });
   return { ...(generated as JsonSchema), title: 'Configuration of Syncline' };
 }
 
@@ -95,5 +98,6 @@ function kindOf(schema: JsonSchema): OptionEntry['kind'] {
 
 /** Sizes may be written `8 MiB`, and our own keys are not for editors' validators to stumble over. */
 function describeForEditors(node: JsonSchema): void {
-  if (node.unit === 'bytes') Object.assign(node, { type: ['integer', 'string'], pattern: '^\\s*\\d+(\\.\\d+)?\\s*([kKmMgGtT]?[iI]?[bB]?)\\s*$' });
+  if (node.unit === 'bytes')
+    Object.assign(node, { type: ['integer', 'string'], pattern: '^\\s*\\d+(\\.\\d+)?\\s*([kKmMgGtT]?[iI]?[bB]?)\\s*$' });
 }

@@ -10,9 +10,9 @@ export interface Config {
   readonly file: string | undefined;
   readonly node: string;
   readonly data: string;
-  /** The single token, in the clear, of the producer `default`. */
+  /** The single token, in the clear, for commands that connect to this very server. */
   readonly token: string | undefined;
-  /** Who else may send. Without any of them and without `token` nobody is asked for one. */
+  /** Who may send, among them `default` with the digest of `token`. When there are none nobody is asked for a token. */
   readonly producers: readonly Producer[];
   readonly queue: QueueConfig;
   readonly sinks: readonly [SinkConfig];

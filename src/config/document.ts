@@ -66,7 +66,11 @@ tables:
 
 /** Whether options stand below it. */
 function isPart({ kind, path }: OptionEntry): boolean {
-  return kind === 'section' || kind === 'names' || (kind === 'list' && optionEntries().some((other) => other.path.length > path.length && path.every((part, i) => part === other.path[i])));
+  return (
+    kind === 'section' ||
+    kind === 'names' ||
+    (kind === 'list' && optionEntries().some((other) => other.path.length > path.length && path.every((part, i) => part === other.path[i])))
+  );
 }
 
 function optionTable(entries: readonly OptionEntry[]): string {

@@ -33,8 +33,10 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
   for (const [variable, written] of Object.entries(env)) {
     if (!variable.startsWith('SYNCLINE_') || written === undefined || written === '') continue;
     const entry = known.get(variable);
-    if (entry !== undefined) settings.push({ place: entry.path.map((part) => (part === '[]' ? 0 : part)), value: parse(entry, written), variable });
-    else if (!OTHERS.includes(variable) && !KUBERNETES.test(variable)) problems.push({ place: [], variable, message: unknownVariable(variable, known) });
+    if (entry !== undefined)
+      settings.push({ place: entry.path.map((part) => (part === '[]' ? 0 : part)), value: parse(entry, written), variable });
+    else if (!OTHERS.includes(variable) && !KUBERNETES.test(variable))
+      problems.push({ place: [], variable, message: unknownVariable(variable, known) });
   }
   return { settings, problems };
 }
@@ -48,7 +50,10 @@ function parse(entry: OptionEntry, written: string): unknown {
 }
 
 function unknownVariable(variable: string, known: ReadonlyMap<string, OptionEntry>): string {
-  const near = nearest(variable.slice('SYNCLINE_'.length), [...known.keys()].map((name) => name.slice('SYNCLINE_'.length)));
+  const near = nearest(
+    variable.slice('SYNCLINE_'.length),
+    [...known.keys()].map((name) => name.slice('SYNCLINE_'.length)),
+  );
   const meant = near === undefined ? undefined : known.get(`SYNCLINE_${near}`);
   if (meant === undefined) return 'unknown variable; docs/configuration.md lists them all';
   return `unknown variable; did you mean ${meant.env} (${placeName(meant.path)})?`;

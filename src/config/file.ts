@@ -32,7 +32,14 @@ export function readText(path: string): string {
     return readFileSync(path, 'utf8');
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'does not exist' : code === 'EACCES' ? 'may not be read by this user' : code === 'EISDIR' ? 'is a folder' : messageOf(error);
+    const reason =
+      code === 'ENOENT'
+        ? 'does not exist'
+        : code === 'EACCES'
+          ? 'may not be read by this user'
+          : code === 'EISDIR'
+            ? 'is a folder'
+            : messageOf(error);
     throw new SyncError('bad_config', `file ${path} ${reason}`, { cause: error });
   }
 }
@@ -43,7 +50,10 @@ export function parseConfigFile(path: string, text: string): ConfigFile {
   const [error] = document.errors;
   if (error !== undefined) {
     const { line, col } = lines.linePos(error.pos[0]);
-    throw new SyncError('bad_config', `${path} line ${line}, column ${col}: not valid YAML: ${lowerFirst(error.message)}${colonHint(text, line)}`);
+    throw new SyncError(
+      'bad_config',
+      `${path} line ${line}, column ${col}: not valid YAML: ${lowerFirst(error.message)}${colonHint(text, line)}`,
+    );
   }
   const content: unknown = withoutNulls(toPlain(document, path));
   const isSection = typeof content === 'object' && content !== null && !Array.isArray(content);

@@ -55,11 +55,16 @@ describe('without anything', () => {
   });
 
   test('four variables are enough for the real thing', () => {
-    const config = load({ SYNCLINE_QUEUE: 'redis://r:6379', SYNCLINE_SINK: 'mysql://u:p@db/shop', SYNCLINE_DATA: 'd', SYNCLINE_TOKEN: 'default.s3cret' });
+    const config = load({
+      SYNCLINE_QUEUE: 'redis://r:6379',
+      SYNCLINE_SINK: 'mysql://u:p@db/shop',
+      SYNCLINE_DATA: 'd',
+      SYNCLINE_TOKEN: 'default.s3cret',
+    });
     expect(config.queue.url).toBe('redis://r:6379');
     expect(config.sinks).toEqual([{ name: 'main', url: 'mysql://u:p@db/shop', schema: 'strict' }]);
     expect(config.data).toBe(join(cwd, 'd'));
-    expect(config).toMatchObject({ token: 'default.s3cret', producers: [] });
+    expect(config).toMatchObject({ token: 'default.s3cret', producers: [{ name: 'default', tokens: [tokenDigest('default.s3cret')] }] });
     expect(config.listen.tcp.host).toBe('0.0.0.0');
     expect(config.warnings).toEqual([]);
   });
@@ -119,7 +124,9 @@ describe('the file', () => {
 
 describe('a mistake', () => {
   test('in a name is answered with the nearest right one, its path and its line', () => {
-    expect(faultOf('node: a\nqueue:\n  partitons: 8\n')).toBe('syncline.yaml line 3: queue.partitons: unknown option; did you mean queue.partitions?');
+    expect(faultOf('node: a\nqueue:\n  partitons: 8\n')).toBe(
+      'syncline.yaml line 3: queue.partitons: unknown option; did you mean queue.partitions?',
+    );
     expect(faultOf('queue:\n  max-bytes: 8\n')).toContain('did you mean queue.maxBytes?');
     expect(faultOf('listne: {}\n')).toContain('line 1: listne: unknown option; did you mean listen?');
   });
@@ -133,11 +140,15 @@ describe('a mistake', () => {
   });
 
   test('in a list is named with its index', () => {
-    expect(faultOf('sinks:\n  - name: main\n    shcema: strict\n')).toBe('syncline.yaml line 3: sinks[0].shcema: unknown option; did you mean sinks[0].schema?');
+    expect(faultOf('sinks:\n  - name: main\n    shcema: strict\n')).toBe(
+      'syncline.yaml line 3: sinks[0].shcema: unknown option; did you mean sinks[0].schema?',
+    );
   });
 
   test('in a variable is answered with the nearest right one', () => {
-    expect(messageOf(() => load({ SYNCLINE_QUEU: 'redis://x' }))).toBe('SYNCLINE_QUEU: unknown variable; did you mean SYNCLINE_QUEUE (queue.url)?');
+    expect(messageOf(() => load({ SYNCLINE_QUEU: 'redis://x' }))).toBe(
+      'SYNCLINE_QUEU: unknown variable; did you mean SYNCLINE_QUEUE (queue.url)?',
+    );
   });
 
   test('in a type says what is expected and what was seen', () => {
@@ -147,15 +158,21 @@ describe('a mistake', () => {
     expect(faultOf('queue: redis\n')).toContain('queue: must be a section with options of its own, not "redis"');
     expect(faultOf('sinks:\n  url: x\n')).toContain('sinks: must be a list, not a section');
     expect(faultOf('queue:\n  tls:\n    rejectUnauthorized: "no"\n')).toContain('must be true or false, not "no"');
-    expect(faultOf('log:\n  level: inof\n')).toContain('log.level: must be debug, info, warn, error or silent, not "inof"; did you mean info?');
+    expect(faultOf('log:\n  level: inof\n')).toContain(
+      'log.level: must be debug, info, warn, error or silent, not "inof"; did you mean info?',
+    );
     expect(faultOf('ingest:\n  creditBytes: 8 parsecs\n')).toContain('must be a size such as 8 MiB, not "8 parsecs"');
   });
 
   test('in a range says the range', () => {
     expect(faultOf('queue:\n  partitions: 257\n')).toContain('queue.partitions: must be from 1 to 256, not 257');
     expect(faultOf('ingest:\n  maxFrameBytes: 1 GiB\n')).toContain('must be from 64 KiB to 64 MiB, not "1 GiB"');
-    expect(messageOf(() => load({ SYNCLINE_QUEUE_PARTITIONS: '0' }))).toContain('SYNCLINE_QUEUE_PARTITIONS (queue.partitions): must be from 1 to 256, not 0');
-    expect(messageOf(() => load({ SYNCLINE_TCP_PORT: 'http' }))).toContain('SYNCLINE_TCP_PORT (listen.tcp.port): must be a whole number, not "http"');
+    expect(messageOf(() => load({ SYNCLINE_QUEUE_PARTITIONS: '0' }))).toContain(
+      'SYNCLINE_QUEUE_PARTITIONS (queue.partitions): must be from 1 to 256, not 0',
+    );
+    expect(messageOf(() => load({ SYNCLINE_TCP_PORT: 'http' }))).toContain(
+      'SYNCLINE_TCP_PORT (listen.tcp.port): must be a whole number, not "http"',
+    );
   });
 
   test('of several is reported with the others', () => {
@@ -165,7 +182,12 @@ describe('a mistake', () => {
   });
 
   test('in a secret does not show it', () => {
-    for (const yaml of ['token: 123456789\n', 'queue:\n  url: "http://u:123456789@x"\n', 'sinks:\n  - url: "mysql://u:1234#56789@x/y"\n', 'producers:\n  - name: a\n    tokens: ["123456789"]\n']) {
+    for (const yaml of [
+      'token: 123456789\n',
+      'queue:\n  url: "http://u:123456789@x"\n',
+      'sinks:\n  - url: "mysql://u:1234#56789@x/y"\n',
+      'producers:\n  - name: a\n    tokens: ["123456789"]\n',
+    ]) {
       expect(faultOf(yaml)).not.toMatch(/1234|56789/);
     }
   });
@@ -200,13 +222,17 @@ describe('what no single option tells', () => {
   const open = 'token: a.b\n';
 
   test('nobody may listen beyond loopback without asking for a token', () => {
-    expect(faultOf('listen:\n  tcp:\n    host: 0.0.0.0\n')).toContain('line 3: listen.tcp.host: is 0.0.0.0, which others can reach, but nobody is asked for a token');
+    expect(faultOf('listen:\n  tcp:\n    host: 0.0.0.0\n')).toContain(
+      'line 3: listen.tcp.host: is 0.0.0.0, which others can reach, but nobody is asked for a token',
+    );
     write('syncline.yaml', 'listen:\n  tcp:\n    host: "::1"\n');
     expect(load().listen.tcp.host).toBe('::1');
   });
 
   test('exactly one sink is supported', () => {
-    expect(faultOf('sinks:\n  - name: a\n  - name: b\n')).toBe('syncline.yaml line 3: sinks[1]: is one too many: this version applies changes to one sink, and 2 are listed');
+    expect(faultOf('sinks:\n  - name: a\n  - name: b\n')).toBe(
+      'syncline.yaml line 3: sinks[1]: is one too many: this version applies changes to one sink, and 2 are listed',
+    );
     expect(faultOf('sinks: []\n')).toContain('sinks: must not be empty');
   });
 
@@ -216,17 +242,27 @@ describe('what no single option tells', () => {
 
   test('producers have names and tokens of their own', () => {
     const digest = tokenDigest('x');
-    expect(faultOf(`producers:\n  - { name: a, tokens: ["${digest}"] }\n  - { name: a, tokens: ["${tokenDigest('y')}"] }\n`)).toContain('line 3: producers[1].name: a is listed twice');
-    expect(faultOf(`producers:\n  - { name: a, tokens: ["${digest}"] }\n  - { name: b, tokens: ["${digest}"] }\n`)).toContain('producers[1].tokens[0]: is a token of a already');
+    expect(faultOf(`producers:\n  - { name: a, tokens: ["${digest}"] }\n  - { name: a, tokens: ["${tokenDigest('y')}"] }\n`)).toContain(
+      'line 3: producers[1].name: a is listed twice',
+    );
+    expect(faultOf(`producers:\n  - { name: a, tokens: ["${digest}"] }\n  - { name: b, tokens: ["${digest}"] }\n`)).toContain(
+      'producers[1].tokens[0]: is a token of a already',
+    );
     expect(faultOf(`producers:\n  - { name: "a b", tokens: ["${digest}"] }\n`)).toContain('must be letters, digits');
-    expect(faultOf(`${open}producers:\n  - { name: default, tokens: ["${digest}"] }\n`)).toContain('default is the name of whoever uses token');
+    expect(faultOf(`${open}producers:\n  - { name: default, tokens: ["${digest}"] }\n`)).toContain(
+      'default is the name of whoever uses token',
+    );
   });
 
   test('URLs have a known scheme, a host and a database', () => {
-    expect(faultOf('queue:\n  url: kafka://x\n')).toContain('queue.url: must be sqlite:, redis://host:6379 or rediss://host:6379; kafka: is not known');
+    expect(faultOf('queue:\n  url: kafka://x\n')).toContain(
+      'queue.url: must be sqlite:, redis://host:6379 or rediss://host:6379; kafka: is not known',
+    );
     expect(faultOf('queue:\n  url: redis://x/shop\n')).toContain('must end in the number of a Redis database');
     expect(faultOf('sinks:\n  - url: mysql://u@x\n')).toContain('sinks[0].url: must end in the name of the database');
-    expect(faultOf('sinks:\n  - url: "mysql://u:p#x@h/d"\n')).toContain('is not a valid URL; write special characters of a password as %40');
+    expect(faultOf('sinks:\n  - url: "mysql://u:p#x@h/d"\n')).toContain(
+      'is not a valid URL; write special characters of a password as %40',
+    );
   });
 
   test('paths of sqlite files are absolute and differ', () => {
@@ -254,12 +290,17 @@ describe('what no single option tells', () => {
   });
 
   test('what Kubernetes sets for a service called syncline is no mistake', () => {
-    expect(load({ SYNCLINE_SERVICE_HOST: '10.0.0.1', SYNCLINE_PORT_9501_TCP: 'tcp://10.0.0.1:9501', SYNCLINE_PORT: 'tcp://10.0.0.1:9500' }).node).toBe(hostname());
+    expect(
+      load({ SYNCLINE_SERVICE_HOST: '10.0.0.1', SYNCLINE_PORT_9501_TCP: 'tcp://10.0.0.1:9501', SYNCLINE_PORT: 'tcp://10.0.0.1:9500' }).node,
+    ).toBe(hostname());
   });
 });
 
 test('tables keep their partitionBy, and the digest of it does not depend on their order', () => {
-  write('syncline.yaml', 'tables:\n  a: { partitionBy: { group: g, columns: [x] } }\n  b: { partitionBy: { group: g, columns: [] } }\n  c: {}\n');
+  write(
+    'syncline.yaml',
+    'tables:\n  a: { partitionBy: { group: g, columns: [x] } }\n  b: { partitionBy: { group: g, columns: [] } }\n  c: {}\n',
+  );
   const first = load();
   write('syncline.yaml', 'tables:\n  b: { partitionBy: { group: g, columns: [] } }\n  a: { partitionBy: { group: g, columns: [x] } }\n');
   expect(first.tables.get('a')).toEqual({ partitionBy: { group: 'g', columns: ['x'] } });

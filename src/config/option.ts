@@ -17,23 +17,44 @@ export interface OptionMeta {
 }
 
 export function optionalText(meta: OptionMeta) {
-  return z.string().min(1).optional().meta({ ...meta });
+  return z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ ...meta });
 }
 
 export function text(fallback: string, meta: OptionMeta, pattern: RegExp = /./) {
-  return z.string().regex(pattern).default(fallback).meta({ ...meta });
+  return z
+    .string()
+    .regex(pattern)
+    .default(fallback)
+    .meta({ ...meta });
 }
 
 export function requiredText(meta: OptionMeta, pattern: RegExp = /./) {
-  return z.string().regex(pattern).meta({ ...meta });
+  return z
+    .string()
+    .regex(pattern)
+    .meta({ ...meta });
 }
 
 export function integer(range: readonly [min: number, max: number], fallback: number, meta: OptionMeta) {
-  return z.int().min(range[0]).max(range[1]).default(fallback).meta({ ...meta });
+  return z
+    .int()
+    .min(range[0])
+    .max(range[1])
+    .default(fallback)
+    .meta({ ...meta });
 }
 
 export function optionalInteger(range: readonly [min: number, max: number], meta: OptionMeta) {
-  return z.int().min(range[0]).max(range[1]).optional().meta({ ...meta });
+  return z
+    .int()
+    .min(range[0])
+    .max(range[1])
+    .optional()
+    .meta({ ...meta });
 }
 
 export function bytes(range: readonly [min: number, max: number], fallback: number, meta: OptionMeta) {
@@ -42,12 +63,18 @@ export function bytes(range: readonly [min: number, max: number], fallback: numb
 }
 
 export function flag(fallback: boolean, meta: OptionMeta) {
-  return z.boolean().default(fallback).meta({ ...meta });
+  return z
+    .boolean()
+    .default(fallback)
+    .meta({ ...meta });
 }
 
 /** A part of the configuration that may be left out; its options then have their defaults. */
 export function section<Shape extends z.core.$ZodLooseShape>(description: string, shape: Shape) {
-  return z.strictObject(shape).prefault({} as never).meta({ description });
+  return z
+    .strictObject(shape)
+    .prefault({} as never)
+    .meta({ description });
 }
 
 const UNITS: Readonly<Record<string, number>> = {
@@ -76,7 +103,11 @@ export function parseBytes(written: string): number | string {
 
 /** The shortest exact form: 8388608 is `8 MiB`. */
 export function formatBytes(count: number): string {
-  for (const [unit, factor] of [['GiB', 1024 ** 3], ['MiB', 1024 ** 2], ['KiB', 1024]] as const) {
+  for (const [unit, factor] of [
+    ['GiB', 1024 ** 3],
+    ['MiB', 1024 ** 2],
+    ['KiB', 1024],
+  ] as const) {
     if (count >= factor && count % factor === 0) return `${count / factor} ${unit}`;
   }
   return String(count);

@@ -10,12 +10,19 @@ test('every variable sets one option, and every option that is not in a list of 
   const variables = optionEntries().flatMap(({ env }) => (env === undefined ? [] : [env]));
   expect(new Set(variables).size).toBe(variables.length);
   for (const variable of variables) expect(variable).toMatch(/^SYNCLINE_[A-Z_]+$/);
-  const without = optionEntries().filter(({ env, kind, path }) => env === undefined && kind !== 'section' && kind !== 'names' && kind !== 'list' && path[0] !== 'tables' && path[0] !== 'producers');
+  const without = optionEntries().filter(
+    ({ env, kind, path }) =>
+      env === undefined && kind !== 'section' && kind !== 'names' && kind !== 'list' && path[0] !== 'tables' && path[0] !== 'producers',
+  );
   expect(without.map(({ path }) => placeName(path))).toEqual(['sinks[].name']);
 });
 
 test('what may hold a secret is marked', () => {
-  expect(optionEntries().filter(({ secret }) => secret).map(({ path }) => placeName(path))).toEqual(['token', 'producers[].tokens', 'queue.url', 'sinks[].url']);
+  expect(
+    optionEntries()
+      .filter(({ secret }) => secret)
+      .map(({ path }) => placeName(path)),
+  ).toEqual(['token', 'producers[].tokens', 'queue.url', 'sinks[].url']);
 });
 
 describe('sizes', () => {

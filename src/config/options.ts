@@ -18,10 +18,16 @@ const PORTS = [0, 65_535] as const;
 function tls(of: string, env: string) {
   return z
     .strictObject({
-      ca: optionalText({ description: `PEM file with the certificates that sign the certificate of the ${of}; without it the system's are used.`, env: `${env}_CA` }),
+      ca: optionalText({
+        description: `PEM file with the certificates that sign the certificate of the ${of}; without it the system's are used.`,
+        env: `${env}_CA`,
+      }),
       cert: optionalText({ description: 'PEM file with the certificate that this server shows.', env: `${env}_CERT` }),
       key: optionalText({ description: 'PEM file with the private key of `cert`.', env: `${env}_KEY` }),
-      rejectUnauthorized: flag(true, { description: `Whether the certificate of the ${of} must be valid for its name. Turn off only to find a fault.`, env: `${env}_REJECT_UNAUTHORIZED` }),
+      rejectUnauthorized: flag(true, {
+        description: `Whether the certificate of the ${of} must be valid for its name. Turn off only to find a fault.`,
+        env: `${env}_REJECT_UNAUTHORIZED`,
+      }),
     })
     .optional()
     .meta({ description: `TLS for the connection to the ${of}. Paths are relative to the configuration file.` });
@@ -34,7 +40,8 @@ const producer = z.strictObject({
     .min(1)
     .max(16)
     .meta({
-      description: 'Digests of its tokens, `sha256:` and 64 hex digits. `syncline token create NAME` makes a token and its digest; two at a time let a token be replaced without a gap.',
+      description:
+        'Digests of its tokens, `sha256:` and 64 hex digits. `syncline token create NAME` makes a token and its digest; two at a time let a token be replaced without a gap.',
       secret: true,
       form: '`sha256:` and 64 lower-case hex digits; `syncline token create NAME` makes one',
     }),
@@ -43,20 +50,19 @@ const producer = z.strictObject({
 const sink = z.strictObject({
   name: text('main', { description: 'Name of the sink; recorded in the queue, so it stays as it is.', form: NAME_FORM }, NAME),
   url: optionalText({
-    description: 'Where changes are applied: `sqlite:` (a file in `data`), `sqlite:PATH`, or `mysql://user:password@host:3306/database` for MySQL and MariaDB.',
+    description:
+      'Where changes are applied: `sqlite:` (a file in `data`), `sqlite:PATH`, or `mysql://user:password@host:3306/database` for MySQL and MariaDB.',
     env: 'SYNCLINE_SINK',
     secret: true,
     fallback: '`sqlite:`',
   }),
   urlFile: optionalText({ description: 'File that holds the URL, instead of `url`.', env: 'SYNCLINE_SINK_FILE' }),
-  schema: z
-    .enum(['strict', 'evolve'])
-    .optional()
-    .meta({
-      description: '`strict`: changes of unknown tables and columns become dead letters. `evolve`: tables are created and columns added as changes need them.',
-      env: 'SYNCLINE_SINK_SCHEMA',
-      fallback: '`evolve` with `sqlite:`, else `strict`',
-    }),
+  schema: z.enum(['strict', 'evolve']).optional().meta({
+    description:
+      '`strict`: changes of unknown tables and columns become dead letters. `evolve`: tables are created and columns added as changes need them.',
+    env: 'SYNCLINE_SINK_SCHEMA',
+    fallback: '`evolve` with `sqlite:`, else `strict`',
+  }),
   tls: tls('sink', 'SYNCLINE_SINK_TLS'),
 });
 
@@ -64,7 +70,10 @@ const table = z.strictObject({
   partitionBy: z
     .strictObject({
       group: requiredText({ description: 'Tables with the same group and equal values share a partition.' }),
-      columns: z.array(z.string().min(1)).max(16).meta({ description: 'Columns whose values are hashed, in order; `[]` puts the whole group in one partition.' }),
+      columns: z
+        .array(z.string().min(1))
+        .max(16)
+        .meta({ description: 'Columns whose values are hashed, in order; `[]` puts the whole group in one partition.' }),
     })
     .optional()
     .meta({
@@ -78,13 +87,19 @@ const table = z.strictObject({
  * `docs/configuration.md` and the file that `syncline init` writes all come from here.
  */
 export const optionsSchema = z.strictObject({
-  node: optionalText({ description: 'Name of this node, in logs and in leases.', env: 'SYNCLINE_NODE', fallback: "the machine's host name" }),
+  node: optionalText({
+    description: 'Name of this node, in logs and in leases.',
+    env: 'SYNCLINE_NODE',
+    fallback: "the machine's host name",
+  }),
   data: text('./syncline-data', {
-    description: 'Folder of the embedded queue and the embedded sink. Relative to the configuration file when it is set there, else to the current folder.',
+    description:
+      'Folder of the embedded queue and the embedded sink. Relative to the configuration file when it is set there, else to the current folder.',
     env: 'SYNCLINE_DATA',
   }),
   token: optionalText({
-    description: 'One token for a single producer named `default`. Without a token and without `producers` nobody is asked for one, and the server listens on loopback only.',
+    description:
+      'One token for a single producer named `default`. Without a token and without `producers` nobody is asked for one, and the server listens on loopback only.',
     env: 'SYNCLINE_TOKEN',
     secret: true,
     fallback: 'none',
@@ -94,7 +109,8 @@ export const optionsSchema = z.strictObject({
 
   queue: section('Where changes wait until they are applied.', {
     url: optionalText({
-      description: '`sqlite:` (embedded, a file in `data`), `sqlite:PATH`, `redis://user:password@host:6379/0`, or `rediss://…` for Redis over TLS.',
+      description:
+        '`sqlite:` (embedded, a file in `data`), `sqlite:PATH`, `redis://user:password@host:6379/0`, or `rediss://…` for Redis over TLS.',
       env: 'SYNCLINE_QUEUE',
       secret: true,
       fallback: '`sqlite:`',
@@ -104,9 +120,20 @@ export const optionsSchema = z.strictObject({
       description: 'Number of ordered sub-queues. Fixed when the queue is created; recorded in queue and sink.',
       env: 'SYNCLINE_QUEUE_PARTITIONS',
     }),
-    prefix: text('syncline:', { description: 'Begin of every Redis key, so that several installations can share one server.', env: 'SYNCLINE_QUEUE_PREFIX', form: 'up to 64 characters without blanks and braces' }, /^[^\s{}]{1,64}$/),
+    prefix: text(
+      'syncline:',
+      {
+        description: 'Begin of every Redis key, so that several installations can share one server.',
+        env: 'SYNCLINE_QUEUE_PREFIX',
+        form: 'up to 64 characters without blanks and braces',
+      },
+      /^[^\s{}]{1,64}$/,
+    ),
     tls: tls('queue', 'SYNCLINE_QUEUE_TLS'),
-    maxBytes: bytes([16 * MIB, 16 * TIB], 8 * GIB, { description: 'How large the embedded queue may grow before producers are held back.', env: 'SYNCLINE_QUEUE_MAX_BYTES' }),
+    maxBytes: bytes([16 * MIB, 16 * TIB], 8 * GIB, {
+      description: 'How large the embedded queue may grow before producers are held back.',
+      env: 'SYNCLINE_QUEUE_MAX_BYTES',
+    }),
     pressurePercent: integer([10, 95], 70, {
       description: "Share of Redis' maxmemory, or of `maxBytes`, from which producers are held back.",
       env: 'SYNCLINE_QUEUE_PRESSURE_PERCENT',
@@ -114,7 +141,11 @@ export const optionsSchema = z.strictObject({
     }),
   }),
 
-  sinks: z.array(sink).min(1).default([{ name: 'main' }]).meta({ description: 'Where changes are applied: exactly one for now.' }),
+  sinks: z
+    .array(sink)
+    .min(1)
+    .default([{ name: 'main' }])
+    .meta({ description: 'Where changes are applied: exactly one for now.' }),
 
   tables: z.record(z.string().min(1), table).default({}).meta({ description: 'What is special about single tables, by name.' }),
 
@@ -128,21 +159,34 @@ export const optionsSchema = z.strictObject({
       port: integer(PORTS, 9501, { description: 'Port; 0 takes any free one.', env: 'SYNCLINE_TCP_PORT' }),
     }),
     admin: section('Health, metrics and status over HTTP.', {
-      host: text('127.0.0.1', { description: 'Address to listen on. It asks nobody for a token: keep it on loopback or in a private network.', env: 'SYNCLINE_ADMIN_HOST' }),
+      host: text('127.0.0.1', {
+        description: 'Address to listen on. It asks nobody for a token: keep it on loopback or in a private network.',
+        env: 'SYNCLINE_ADMIN_HOST',
+      }),
       port: integer(PORTS, 9500, { description: 'Port; 0 takes any free one.', env: 'SYNCLINE_ADMIN_PORT' }),
       healthHost: optionalText({
         description: 'Address of a second listener that serves `/health/*` only, for a balancer on another machine. Needs `healthPort`.',
         env: 'SYNCLINE_HEALTH_HOST',
         fallback: '`0.0.0.0` when `healthPort` is set',
       }),
-      healthPort: optionalInteger(PORTS, { description: 'Port of that second listener.', env: 'SYNCLINE_HEALTH_PORT', fallback: 'no second listener' }),
+      healthPort: optionalInteger(PORTS, {
+        description: 'Port of that second listener.',
+        env: 'SYNCLINE_HEALTH_PORT',
+        fallback: 'no second listener',
+      }),
     }),
   }),
 
   ingest: section('Limits of the doors.', {
     maxConnections: integer([1, 100_000], 1000, { description: 'Connections at a time.', env: 'SYNCLINE_INGEST_MAX_CONNECTIONS' }),
-    maxConnectionsPerAddress: integer([1, 100_000], 200, { description: 'Connections at a time from one address.', env: 'SYNCLINE_INGEST_MAX_CONNECTIONS_PER_ADDRESS' }),
-    maxFrameBytes: bytes([64 * KIB, 64 * MIB], 4 * MIB, { description: 'Largest frame, also after expansion.', env: 'SYNCLINE_INGEST_MAX_FRAME_BYTES' }),
+    maxConnectionsPerAddress: integer([1, 100_000], 200, {
+      description: 'Connections at a time from one address.',
+      env: 'SYNCLINE_INGEST_MAX_CONNECTIONS_PER_ADDRESS',
+    }),
+    maxFrameBytes: bytes([64 * KIB, 64 * MIB], 4 * MIB, {
+      description: 'Largest frame, also after expansion.',
+      env: 'SYNCLINE_INGEST_MAX_FRAME_BYTES',
+    }),
     creditBytes: bytes([64 * KIB, GIB], 8 * MIB, {
       description: 'How much one connection may have sent and not yet stored. At least `maxFrameBytes`.',
       env: 'SYNCLINE_INGEST_CREDIT_BYTES',
@@ -151,7 +195,11 @@ export const optionsSchema = z.strictObject({
       description: 'How much all connections together may have sent and not yet stored. At least `creditBytes`.',
       env: 'SYNCLINE_INGEST_MAX_IN_FLIGHT_BYTES',
     }),
-    authTimeoutMs: integer([100, 60_000], 5000, { description: 'Time for a new connection to say who it is.', env: 'SYNCLINE_INGEST_AUTH_TIMEOUT_MS', unit: 'ms' }),
+    authTimeoutMs: integer([100, 60_000], 5000, {
+      description: 'Time for a new connection to say who it is.',
+      env: 'SYNCLINE_INGEST_AUTH_TIMEOUT_MS',
+      unit: 'ms',
+    }),
     heartbeatMs: integer([100, 600_000], 10_000, {
       description: 'Silence after which a peer is asked whether it is there; after 2.5 times that the connection closes.',
       env: 'SYNCLINE_INGEST_HEARTBEAT_MS',
@@ -160,14 +208,27 @@ export const optionsSchema = z.strictObject({
   }),
 
   apply: section('How changes are applied.', {
-    threads: integer([1, 64], 1, { description: 'Worker threads. One keeps a database busy on most machines.', env: 'SYNCLINE_APPLY_THREADS' }),
+    threads: integer([1, 64], 1, {
+      description: 'Worker threads. One keeps a database busy on most machines.',
+      env: 'SYNCLINE_APPLY_THREADS',
+    }),
     slicesPerThread: integer([1, 64], 4, {
       description: 'Slices that one thread works on at a time, each with a database connection of its own.',
       env: 'SYNCLINE_APPLY_SLICES_PER_THREAD',
     }),
-    sliceElements: integer([1, 10_000], 256, { description: 'Most batches in one slice, which is one transaction.', env: 'SYNCLINE_APPLY_SLICE_ELEMENTS' }),
-    sliceBytes: bytes([64 * KIB, GIB], 8 * MIB, { description: 'Bytes after which a slice takes no more batches.', env: 'SYNCLINE_APPLY_SLICE_BYTES' }),
-    leaseMs: integer([500, 60_000], 3000, { description: 'How long a node that went silent keeps the right to apply.', env: 'SYNCLINE_APPLY_LEASE_MS', unit: 'ms' }),
+    sliceElements: integer([1, 10_000], 256, {
+      description: 'Most batches in one slice, which is one transaction.',
+      env: 'SYNCLINE_APPLY_SLICE_ELEMENTS',
+    }),
+    sliceBytes: bytes([64 * KIB, GIB], 8 * MIB, {
+      description: 'Bytes after which a slice takes no more batches.',
+      env: 'SYNCLINE_APPLY_SLICE_BYTES',
+    }),
+    leaseMs: integer([500, 60_000], 3000, {
+      description: 'How long a node that went silent keeps the right to apply.',
+      env: 'SYNCLINE_APPLY_LEASE_MS',
+      unit: 'ms',
+    }),
   }),
 
   retention: section('How long things are kept.', {

@@ -16,7 +16,8 @@ export interface Problem {
 /** What the schema complained about in `input`, in our words. */
 export function schemaProblems(issues: readonly z.core.$ZodIssue[], input: unknown): Problem[] {
   return issues.flatMap((issue): Problem[] => {
-    if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => ({ place: [...issue.path, key], message: unknownOption(issue.path, key) }));
+    if (issue.code === 'unrecognized_keys')
+      return issue.keys.map((key) => ({ place: [...issue.path, key], message: unknownOption(issue.path, key) }));
     return [{ place: issue.path, message: describeIssue(issue, valueAt(input, issue.path)) }];
   });
 }
@@ -49,7 +50,9 @@ function describeIssue(issue: z.core.$ZodIssue, value: unknown): string {
   const seen = entry?.secret === true ? '' : `, not ${describeValue(value)}`;
   switch (issue.code) {
     case 'invalid_type':
-      return value === undefined ? 'is missing' : `must be ${entry?.unit === 'bytes' ? 'a size such as 8 MiB' : (EXPECTED[issue.expected] ?? issue.expected)}${seen}${quoteHint(issue.expected, value)}`;
+      return value === undefined
+        ? 'is missing'
+        : `must be ${entry?.unit === 'bytes' ? 'a size such as 8 MiB' : (EXPECTED[issue.expected] ?? issue.expected)}${seen}${quoteHint(issue.expected, value)}`;
     case 'too_small':
     case 'too_big':
       if (issue.origin === 'array') return issue.code === 'too_small' ? 'must not be empty' : `must have at most ${issue.maximum} entries`;

@@ -41,7 +41,7 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
     node: options.node ?? hostname(),
     data: origin.resolvePath(['data'], options.data),
     token,
-    producers: options.producers,
+    producers: [...(token === undefined ? [] : [{ name: DEFAULT_PRODUCER, tokens: [tokenDigest(token)] }]), ...options.producers],
     queue,
     sinks,
     tables,
@@ -56,7 +56,13 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
   return { config, problems };
 }
 
-function readSecret(place: readonly PropertyKey[], direct: string | undefined, file: string | undefined, origin: Origin, report: Report): string | undefined {
+function readSecret(
+  place: readonly PropertyKey[],
+  direct: string | undefined,
+  file: string | undefined,
+  origin: Origin,
+  report: Report,
+): string | undefined {
   if (file === undefined) return direct;
   const name = String(place.at(-1));
   const filePlace = [...place.slice(0, -1), `${name}File`];
@@ -82,11 +88,18 @@ function checkProducers({ producers }: Options, token: string | undefined, repor
   const names = new Set(token === undefined ? [] : [DEFAULT_PRODUCER]);
   const owners = new Map(token === undefined ? [] : [[tokenDigest(token), DEFAULT_PRODUCER]]);
   producers.forEach(({ name, tokens }, i) => {
-    if (names.has(name)) report(['producers', i, 'name'], token !== undefined && name === DEFAULT_PRODUCER ? `${name} is the name of whoever uses token; choose another` : `${name} is listed twice; put its tokens in one entry`);
+    if (names.has(name))
+      report(
+        ['producers', i, 'name'],
+        token !== undefined && name === DEFAULT_PRODUCER
+          ? `${name} is the name of whoever uses token; choose another`
+          : `${name} is listed twice; put its tokens in one entry`,
+      );
     names.add(name);
     tokens.forEach((digest, j) => {
       const owner = owners.get(digest);
-      if (owner !== undefined) report(['producers', i, 'tokens', j], `is a token of ${owner} already; make one with: syncline token create ${name}`);
+      if (owner !== undefined)
+        report(['producers', i, 'tokens', j], `is a token of ${owner} already; make one with: syncline token create ${name}`);
       owners.set(digest, name);
     });
   });
@@ -102,7 +115,8 @@ function resolveTables(options: Options): Map<string, TableConfig> {
 }
 
 function checkSizes({ ingest }: Options, report: Report): void {
-  if (ingest.creditBytes < ingest.maxFrameBytes) report(['ingest', 'creditBytes'], 'must be at least ingest.maxFrameBytes, or such a frame could never be sent');
+  if (ingest.creditBytes < ingest.maxFrameBytes)
+    report(['ingest', 'creditBytes'], 'must be at least ingest.maxFrameBytes, or such a frame could never be sent');
   if (ingest.maxInFlightBytes < ingest.creditBytes) report(['ingest', 'maxInFlightBytes'], 'must be at least ingest.creditBytes');
 }
 
@@ -111,7 +125,8 @@ function resolveQueue({ queue }: Options, origin: Origin, report: Report): Queue
   const url = absolute(readSecret(place, queue.url, queue.urlFile, origin, report) ?? 'sqlite:', place, origin);
   const fault = checkQueueUrl(url);
   if (fault !== undefined) report(place, fault);
-  if (queue.tls !== undefined && !url.startsWith('rediss:')) report(['queue', 'tls'], 'is for rediss:// only; change queue.url or remove it');
+  if (queue.tls !== undefined && !url.startsWith('rediss:'))
+    report(['queue', 'tls'], 'is for rediss:// only; change queue.url or remove it');
   const { partitions, prefix, maxBytes, pressurePercent } = queue;
   return { url, partitions, prefix, maxBytes, pressurePercent, ...resolveTls(['queue', 'tls'], queue.tls, origin, report) };
 }
@@ -125,7 +140,14 @@ function resolveSinks({ sinks }: Options, origin: Origin, report: Report): reado
   if (fault !== undefined) report(place, fault);
   const embedded = url.startsWith('sqlite:');
   if (sink.tls !== undefined && embedded) report(['sinks', 0, 'tls'], 'is for a database server; a file has no use for it');
-  return [{ name: sink.name, url, schema: sink.schema ?? (embedded ? 'evolve' : 'strict'), ...resolveTls(['sinks', 0, 'tls'], sink.tls, origin, report) }];
+  return [
+    {
+      name: sink.name,
+      url,
+      schema: sink.schema ?? (embedded ? 'evolve' : 'strict'),
+      ...resolveTls(['sinks', 0, 'tls'], sink.tls, origin, report),
+    },
+  ];
 }
 
 /** `sqlite:PATH` with an absolute path; other URLs as they are. */
@@ -141,7 +163,8 @@ function resolveTls(place: readonly PropertyKey[], tls: Options['queue']['tls'],
   const read = (name: 'ca' | 'cert' | 'key') => {
     const path = tls[name];
     const pem = path === undefined ? undefined : readFile([...place, name], path, origin, report);
-    if (pem !== undefined && !pem.includes('-----BEGIN ')) report([...place, name], 'must name a PEM file, which has lines such as -----BEGIN CERTIFICATE-----');
+    if (pem !== undefined && !pem.includes('-----BEGIN '))
+      report([...place, name], 'must name a PEM file, which has lines such as -----BEGIN CERTIFICATE-----');
     return pem === undefined ? {} : { [name]: pem };
   };
   return { tls: { ...read('ca'), ...read('cert'), ...read('key'), rejectUnauthorized: tls.rejectUnauthorized } };
@@ -150,12 +173,20 @@ function resolveTls(place: readonly PropertyKey[], tls: Options['queue']['tls'],
 function resolveListen({ listen }: Options, open: boolean, report: Report): Config['listen'] {
   const tcp = { host: listen.tcp.host ?? (open ? '127.0.0.1' : '0.0.0.0'), port: listen.tcp.port };
   const { host, port, healthHost, healthPort } = listen.admin;
-  if (open && !isLoopback(tcp.host)) report(['listen', 'tcp', 'host'], `is ${tcp.host}, which others can reach, but nobody is asked for a token; set token or producers, or listen on 127.0.0.1`);
+  if (open && !isLoopback(tcp.host))
+    report(
+      ['listen', 'tcp', 'host'],
+      `is ${tcp.host}, which others can reach, but nobody is asked for a token; set token or producers, or listen on 127.0.0.1`,
+    );
   if (healthHost !== undefined && healthPort === undefined) report(['listen', 'admin', 'healthHost'], 'needs healthPort beside it');
   const health = healthPort === undefined ? undefined : { host: healthHost ?? '0.0.0.0', port: healthPort };
 
   const taken = new Map<number, string>();
-  for (const [name, at] of [['tcp.port', tcp.port], ['admin.port', port], ['admin.healthPort', healthPort ?? 0]] as const) {
+  for (const [name, at] of [
+    ['tcp.port', tcp.port],
+    ['admin.port', port],
+    ['admin.healthPort', healthPort ?? 0],
+  ] as const) {
     const other = taken.get(at);
     if (other !== undefined && at !== 0) report(['listen', ...name.split('.')], `is ${at}, which listen.${other} uses; choose another`);
     taken.set(at, name);
@@ -169,8 +200,11 @@ function isLoopback(host: string): boolean {
 
 function warningsOf({ listen, queue, sinks }: Options): string[] {
   const warnings: string[] = [];
-  if (!isLoopback(listen.admin.host)) warnings.push(`metrics and status on ${listen.admin.host}:${listen.admin.port} ask nobody for a token`);
-  if (queue.tls?.rejectUnauthorized === false) warnings.push('queue.tls.rejectUnauthorized is off: whoever is in between can read and change everything');
-  if (sinks[0]?.tls?.rejectUnauthorized === false) warnings.push('sinks[0].tls.rejectUnauthorized is off: whoever is in between can read and change everything');
+  if (!isLoopback(listen.admin.host))
+    warnings.push(`metrics and status on ${listen.admin.host}:${listen.admin.port} ask nobody for a token`);
+  if (queue.tls?.rejectUnauthorized === false)
+    warnings.push('queue.tls.rejectUnauthorized is off: whoever is in between can read and change everything');
+  if (sinks[0]?.tls?.rejectUnauthorized === false)
+    warnings.push('sinks[0].tls.rejectUnauthorized is off: whoever is in between can read and change everything');
   return warnings;
 }

@@ -10,7 +10,9 @@ test('the file that init writes sets nothing', () => {
 });
 
 test('with every line uncommented it sets every option, to values that are allowed', () => {
-  const uncommented = configTemplate().replaceAll(/^#(?! \S)/gm, '').replace('sha256:paste-the-64-hex-digits-here', tokenDigest('x'));
+  const uncommented = configTemplate()
+    .replaceAll(/^#(?! \S)/gm, '')
+    .replace('sha256:paste-the-64-hex-digits-here', tokenDigest('x'));
   const content: unknown = parse(uncommented);
   expect(optionsSchema.safeParse(content).error?.issues).toBeUndefined();
   for (const { path } of optionEntries()) {
@@ -24,6 +26,16 @@ test('where it shows a default it is the one that holds', () => {
   const uncommented = configTemplate().replaceAll(/^#(?! \S)/gm, '');
   const shown = parse(uncommented) as { ingest: unknown; apply: unknown; retention: unknown; log: unknown };
   const defaults = optionsSchema.parse({});
-  const { ingest, apply, retention, log } = optionsSchema.parse({ ingest: shown.ingest, apply: shown.apply, retention: shown.retention, log: shown.log });
-  expect({ ingest, apply, retention, log }).toEqual({ ingest: defaults.ingest, apply: defaults.apply, retention: defaults.retention, log: defaults.log });
+  const { ingest, apply, retention, log } = optionsSchema.parse({
+    ingest: shown.ingest,
+    apply: shown.apply,
+    retention: shown.retention,
+    log: shown.log,
+  });
+  expect({ ingest, apply, retention, log }).toEqual({
+    ingest: defaults.ingest,
+    apply: defaults.apply,
+    retention: defaults.retention,
+    log: defaults.log,
+  });
 });

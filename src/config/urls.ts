@@ -18,7 +18,8 @@ export function checkSinkUrl(url: string): string | undefined {
 
 function parse(url: string, protocols: readonly string[], forms: string): URL | string {
   const written = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0].toLowerCase();
-  if (written === undefined || !protocols.includes(written)) return `must be ${forms}${written === undefined ? '' : `; ${written} is not known`}`;
+  if (written === undefined || !protocols.includes(written))
+    return `must be ${forms}${written === undefined ? '' : `; ${written} is not known`}`;
   let parsed: URL;
   try {
     parsed = new URL(url);

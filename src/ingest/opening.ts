@@ -49,11 +49,10 @@ export async function surveyForOpening(
 }
 
 /** WELCOME as it answers HELLO. */
-export function welcomeFrame({ node, queue, settings, tables }: IngestContext, producer: string, { stored }: Survey): Buffer {
-  const { maxFrameBytes, creditBytes, heartbeatMs } = settings;
-  const payload = encodeWelcome({
-    v: PROTOCOL_VERSION, node, producer, partitions: queue.partitionCount, maxFrameBytes, creditBytes, heartbeatMs, stored, tables: tables(),
-  });
+export function welcomeFrame(context: IngestContext, producer: string, { stored }: Survey): Buffer {
+  const { maxFrameBytes, creditBytes, heartbeatMs } = context.settings;
+  const limits = { partitions: context.queue.partitionCount, maxFrameBytes, creditBytes, heartbeatMs };
+  const payload = encodeWelcome({ v: PROTOCOL_VERSION, node: context.node, producer, ...limits, stored, tables: context.tables() });
   return encodeFrame({ type: FRAME.welcome, payload });
 }
 

@@ -162,7 +162,7 @@ export function encodeRewind(rewind: Rewind): Buffer {
   const out = new MsgpackWriter(64);
   out.mapHeader(1);
   out.str('reason');
-  out.str(rewind.reason);
+  out.str(shortened(rewind.reason));
   return out.take();
 }
 
@@ -179,7 +179,7 @@ export function encodeRejected(rejected: Rejected): Buffer {
   out.str('code');
   out.str(rejected.code);
   out.str('message');
-  out.str(rejected.message.slice(0, MAX_TEXT_CHARS).toWellFormed());
+  out.str(shortened(rejected.message));
   out.str('changes');
   out.arrayHeader(rejected.changes.length);
   for (const index of rejected.changes) out.int(index);
@@ -204,7 +204,7 @@ export function encodeCredit(credit: Credit): Buffer {
   out.int(credit.bytes);
   if (credit.reason !== undefined) {
     out.str('reason');
-    out.str(credit.reason.slice(0, MAX_TEXT_CHARS).toWellFormed());
+    out.str(shortened(credit.reason));
   }
   return out.take();
 }
@@ -220,7 +220,7 @@ export function encodeGoaway(goaway: Goaway): Buffer {
   const out = new MsgpackWriter(64);
   out.mapHeader(2);
   out.str('reason');
-  out.str(goaway.reason);
+  out.str(shortened(goaway.reason));
   out.str('retryAfterMs');
   out.int(goaway.retryAfterMs);
   return out.take();
@@ -238,7 +238,7 @@ export function encodeError(notice: ErrorNotice): Buffer {
   out.str('code');
   out.str(notice.code);
   out.str('message');
-  out.str(notice.message.slice(0, MAX_TEXT_CHARS).toWellFormed());
+  out.str(shortened(notice.message));
   return out.take();
 }
 
@@ -257,6 +257,11 @@ export function decodeRefusal(payload: Uint8Array): ErrorNotice {
 
 function readNotice(fields: Fields): ErrorNotice {
   return { code: fields.text('code', MAX_TEXT_CHARS), message: fields.text('message', MAX_TEXT_CHARS) };
+}
+
+/** What people read may come from anywhere: it is cut and made sendable rather than refused. */
+function shortened(text: string): string {
+  return text.slice(0, MAX_TEXT_CHARS).toWellFormed();
 }
 
 function writeTable(out: MsgpackWriter, table: TableInfo): void {

@@ -15,6 +15,14 @@ describe('a name set', () => {
     }
   });
 
+  test('gives names as they are, also those that begin with a byte order mark', () => {
+    const set = new NameSet(4);
+    const { bytes, ranges } = joined(['\ufefftable', 'städte']);
+    set.begin(bytes);
+    for (const [start, length] of ranges) set.add(start, length);
+    expect(set.names()).toEqual(['\ufefftable', 'städte']);
+  });
+
   test('is full at its limit', () => {
     const set = new NameSet(2);
     const { bytes, ranges } = joined(['a', 'b', 'c', 'a']);

@@ -41,11 +41,12 @@ export class NameSet {
 
   /** The names, in the order in which they were added. */
   names(): string[] {
+    const { buffer, byteOffset, length } = this.#bytes;
+    const bytes = Buffer.from(buffer, byteOffset, length);
     const names: string[] = [];
-    const decoder = new TextDecoder();
     for (let i = 0; i < this.#count; i++) {
       const start = this.#starts[i]!;
-      names.push(decoder.decode(this.#bytes.subarray(start, start + this.#lengths[i]!)));
+      names.push(bytes.toString('utf8', start, start + this.#lengths[i]!));
     }
     return names;
   }

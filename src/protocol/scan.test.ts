@@ -96,7 +96,7 @@ describe('the scan of a value', () => {
     expect(scanValue(bytes)).toMatch(reason);
     const after = process.memoryUsage();
     expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(1 << 20);
-    expect(after.heapTotal - before.heapTotal).toBeLessThan(32 << 20);
+    expect(after.heapTotal - before.heapTotal).toBeLessThan(64 << 20);
   });
 
   test.each(BOMBS)('refuses a batch with %s in a row', (_, bytes, reason) => {

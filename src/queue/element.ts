@@ -18,7 +18,7 @@ import type { Element, ElementKind } from './queue.ts';
  *
  * Bytes 2 to 25 are the identity.
  */
-export const ELEMENT_FORMAT = 1;
+const ELEMENT_FORMAT = 1;
 export const ELEMENT_KINDS: readonly ElementKind[] = ['frame', 'refusal'];
 export const IDENTITY_START = 2;
 export const IDENTITY_END = 26;

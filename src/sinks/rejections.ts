@@ -4,13 +4,13 @@ import type { DeadLetter, Rejection } from './sink.ts';
 export type RejectedChange = Pick<DeadLetter, 'partition' | 'seq' | 'index' | 'code' | 'message'>;
 
 /**
- * One rejection per batch and code, from dead letters in order of partition and seq. The message is that of the first
- * change; a letter of a whole batch (index −1) covers every change of it.
+ * One rejection per batch, code and message, from dead letters in order of partition and seq. A letter of a whole batch
+ * (index −1) covers every change of it.
  */
 export function groupRejections(letters: readonly RejectedChange[]): Rejection[] {
   const groups = new Map<string, { first: RejectedChange; changes: Set<number> }>();
   for (const letter of letters) {
-    const id = `${letter.partition} ${letter.seq} ${letter.code}`;
+    const id = `${letter.partition} ${letter.seq} ${letter.code} ${letter.message}`;
     const group = groups.get(id) ?? { first: letter, changes: new Set() };
     group.changes.add(letter.index);
     groups.set(id, group);

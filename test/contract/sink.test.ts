@@ -21,14 +21,14 @@ describe('the SQLite sink', () => {
 // `mariadbAvailable` throws when CI lacks it.
 describe.skipIf(!mariadbAvailable())('the MySQL sink on MariaDB (skipped where mariadbd is not installed)', () => {
   let server: MariadbServer;
-  let databaseCount = 0;
+  const databases = new MysqlDatabases(() => server);
   beforeAll(async () => {
     server = await startMariadb();
   });
   afterAll(async () => {
     await server.close();
   });
-  describeSink({ name: 'mysql', create: () => createMysqlHarness(server, `contract_${++databaseCount}`), concurrent: true, histories: 40 });
+  describeSink({ name: 'mysql', create: () => databases.createHarness(), concurrent: true, histories: 40 });
 });
 
 async function createMemoryHarness(): Promise<SinkHarness> {
@@ -48,7 +48,7 @@ async function createSqliteHarness(): Promise<SinkHarness> {
   const db = new DatabaseSync(file);
   return {
     open: (schema) => openSink({ name: 'main', url: `sqlite:${file}`, schema, clock: systemClock }),
-    define: async (tables) => tables.forEach((table) => db.exec(createTable(table, { int: 'INTEGER', text: 'TEXT', bytes: 'BLOB' }, ''))),
+    define: async (tables) => db.exec(`BEGIN; ${tables.map((table) => createTable(table, { int: 'INTEGER', text: 'TEXT', bytes: 'BLOB' }, '')).join('; ')}; COMMIT`),
     addColumn: async (table, column, type) => db.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type === 'int' ? 'INTEGER' : 'TEXT'}`),
     rows: async (table) => db.prepare(`SELECT * FROM ${table}`).all() as Awaited<ReturnType<SinkHarness['rows']>>,
     close: async () => {
@@ -58,26 +58,60 @@ async function createSqliteHarness(): Promise<SinkHarness> {
   };
 }
 
-async function createMysqlHarness(server: MariadbServer, database: string): Promise<SinkHarness> {
-  await server.query(`CREATE DATABASE ${database} CHARACTER SET utf8mb4`);
-  const defined: ContractTable[] = [];
-  const types = { int: 'BIGINT', text: 'VARCHAR(100) COLLATE utf8mb4_bin', bytes: 'VARBINARY(100)' };
-  return {
-    open: (schema) => openSink({ name: 'main', url: server.url(database), schema, clock: systemClock }),
-    async define(tables) {
-      defined.push(...tables);
-      await server.query(tables.map((table) => createTable(table, types, ' ENGINE=InnoDB')), database);
-    },
-    addColumn: async (table, column, type) => void (await server.query(`ALTER TABLE ${table} ADD COLUMN ${column} ${types[type]}`, database)),
-    async rows(table) {
-      const rows = await server.query(`SELECT * FROM ${table}`, database);
-      const columns = defined.find((each) => each.name === table)?.columns ?? {};
-      // The driver gives BIGINT as text, so that no digit is lost.
-      const plain = (name: string, value: unknown) => (columns[name]?.type !== 'text' && typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value);
-      return rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(name, value)]))) as Awaited<ReturnType<SinkHarness['rows']>>;
-    },
-    close: async () => void (await server.query(`DROP DATABASE ${database}`)),
-  };
+const MYSQL_TYPES = { int: 'BIGINT', text: 'VARCHAR(100) COLLATE utf8mb4_bin', bytes: 'VARBINARY(100)' };
+
+/** A database is emptied and used again, because creating tables is what takes time, unless a test altered it. */
+class MysqlDatabases {
+  readonly #server: () => MariadbServer;
+  readonly #tables = new Map<string, ContractTable>();
+  #name = '';
+  #count = 0;
+
+  constructor(server: () => MariadbServer) {
+    this.#server = server;
+  }
+
+  async createHarness(): Promise<SinkHarness> {
+    const server = this.#server();
+    if (this.#name === '') {
+      this.#name = `contract_${++this.#count}`;
+      this.#tables.clear();
+      await server.query(`CREATE DATABASE ${this.#name} CHARACTER SET utf8mb4`);
+    }
+    const database = this.#name;
+    let altered = false;
+    return {
+      open(schema) {
+        altered ||= schema === 'evolve';
+        return openSink({ name: 'main', url: server.url(database), schema, clock: systemClock });
+      },
+      define: async (tables) => {
+        const missing = tables.filter(({ name }) => !this.#tables.has(name));
+        for (const table of missing) this.#tables.set(table.name, table);
+        await server.query(missing.map((table) => createTable(table, MYSQL_TYPES, ' ENGINE=InnoDB')), database);
+      },
+      async addColumn(table, column, type) {
+        altered = true;
+        await server.query(`ALTER TABLE ${table} ADD COLUMN ${column} ${MYSQL_TYPES[type]}`, database);
+      },
+      rows: async (table) => {
+        const rows = await server.query(`SELECT * FROM ${table}`, database);
+        const columns = this.#tables.get(table)?.columns ?? {};
+        // The driver gives BIGINT as text, so that no digit is lost.
+        const plain = (name: string, value: unknown) => (columns[name]?.type !== 'text' && typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value);
+        return rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(name, value)]))) as Awaited<ReturnType<SinkHarness['rows']>>;
+      },
+      close: async () => {
+        if (altered) this.#name = '';
+        else await this.#empty(database);
+      },
+    };
+  }
+
+  async #empty(database: string): Promise<void> {
+    const found = await this.#server().query(`SELECT table_name AS name FROM information_schema.tables WHERE table_schema = '${database}'`);
+    await this.#server().query(['SET foreign_key_checks = 0', ...found.map(({ name }) => `DELETE FROM ${String(name)}`)], database);
+  }
 }
 
 function createTable(table: ContractTable, types: Readonly<Record<'int' | 'text' | 'bytes', string>>, suffix: string): string {

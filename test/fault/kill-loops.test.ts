@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { auditFaults, type AuditRow, type ItemRow } from '../support/audit.ts';
+import { auditFaults, type AuditRow } from '../support/audit.ts';
 import { eventually } from '../support/eventually.ts';
 import { mariadbAvailable, startMariadb } from '../support/mariadb-server.ts';
 import { KEYS, ProducerProcess } from '../support/producer-process.ts';
@@ -30,6 +30,7 @@ describe.skipIf(!available)('a client with a spool streams through Redis into Ma
     await server.start();
     producer = new ProducerProcess(server.url);
     producer.start();
+    await producer.sending();
     await advance();
   });
 
@@ -40,10 +41,16 @@ describe.skipIf(!available)('a client with a spool streams through Redis into Ma
     await mariadb?.close();
   });
 
+  /** Rows of numbers; the connection gives 64-bit columns as text. */
+  async function numbers(sql: string): Promise<(AuditRow & { pad: number })[]> {
+    const rows = await mariadb.query(sql);
+    return rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)])) as never);
+  }
+
   /** How many changes of `item` took effect. */
   async function effects(): Promise<number> {
-    const rows = (await mariadb.query('SELECT COUNT(*) AS n FROM shop.audit')) as { n: number | string }[];
-    return Number(rows[0]?.n);
+    const [row] = await numbers('SELECT COUNT(*) AS n FROM shop.audit');
+    return row?.n ?? 0;
   }
 
   /** Waits until rows are applied again: no fault is injected into a system that stands still. */
@@ -68,6 +75,7 @@ describe.skipIf(!available)('a client with a spool streams through Redis into Ma
     for (let i = 0; i < LOOPS.client; i++) {
       await producer.stop('SIGKILL');
       producer.start();
+      await producer.sending();
       await advance();
     }
   });
@@ -97,14 +105,16 @@ describe.skipIf(!available)('a client with a spool streams through Redis into Ma
 
   test('afterwards every row is there exactly once and in order', { timeout: 120_000 }, async () => {
     expect(await producer.stop('SIGTERM'), producer.output).toBe(0);
-    const audit = (await mariadb.query('SELECT gen, n, id FROM shop.audit ORDER BY at')) as unknown as AuditRow[];
-    const items = (await mariadb.query('SELECT gen, n, id FROM shop.item ORDER BY id')) as unknown as ItemRow[];
-    const plain = (await mariadb.query('SELECT gen, n, id, LENGTH(pad) AS pad FROM shop.plain ORDER BY id')) as unknown as (ItemRow & { pad: number })[];
-    expect(auditFaults(producer.history(), audit, items, KEYS)).toEqual([]);
+    const audit = await numbers('SELECT gen, n, id FROM shop.audit ORDER BY at');
+    const items = await numbers('SELECT gen, n, id FROM shop.item ORDER BY id');
+    const plain = await numbers('SELECT gen, n, id, LENGTH(pad) AS pad FROM shop.plain ORDER BY id');
+    const faults = auditFaults(producer.history(), audit, items, KEYS);
+    // All of a large number would hide the first.
+    expect(faults.slice(0, 20), `${faults.length} faults`).toEqual([]);
     expect(producer.history().spooled.size).toBeGreaterThan(LOOPS.client);
     // The table without triggers went the folded way; its last rows must be the same.
     expect(plain.map(({ gen, n, id }) => ({ gen, n, id }))).toEqual(items.map(({ gen, n, id }) => ({ gen, n, id })));
-    expect(plain.every(({ n, pad }) => Number(pad) === Number(n) % 200)).toBe(true);
+    expect(plain.every(({ n, pad }) => pad === n % 200)).toBe(true);
     expect(await mariadb.query('SELECT * FROM shop.syncline_dead_letter')).toEqual([]);
   });
 });

@@ -263,8 +263,8 @@ describe('bad input gets a clear error and harms nobody else', () => {
     ['100,000 arrays within each other', '91'.repeat(60_000)],
     ['an extension type', '81a163c70173e0'],
     ['a record definition', 'd57200019161'],
-    ['__proto__ as a key', '82a163908' + 'a95f5f70726f746f5f5f80'.slice(1)],
-    ['trailing bytes', '81a163' + '90' + '00'],
+    ['__proto__ as a key', '82a16390a95f5f70726f746f5f5f80'],
+    ['trailing bytes', '81a1639000'],
     ['nothing', ''],
   ])('%s as a payload becomes a refusal, and the stream goes on', async (_, hex) => {
     const door = await startDoor();

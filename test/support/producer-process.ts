@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { eventually } from './eventually.ts';
 
 const PRODUCER = fileURLToPath(new URL('../fault/producer.ts', import.meta.url));
 
@@ -39,6 +40,14 @@ export class ProducerProcess {
     child.stdout.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
     this.#child = child;
+  }
+
+  /** Waits until the running generation has made sure of its first rows. */
+  async sending(): Promise<void> {
+    await eventually(() => {
+      if (!this.running) throw new Error(`the producer ended: ${this.output}`);
+      if (!this.history().spooled.has(this.#generation)) throw new Error(`generation ${this.#generation} has not made sure of any rows`);
+    });
   }
 
   /** Sends a signal and resolves with the exit code once it has ended. */

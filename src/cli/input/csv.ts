@@ -80,7 +80,8 @@ export class CsvParser {
 
   #take(text: string, from: number, to: number): void {
     if (to > from) this.#field += text.slice(from, to);
-    if (this.#field.length > MAX_RECORD_CHARS) throw new UnreadableInputError(this.#recordLine, `a field is longer than ${MAX_RECORD_CHARS} characters; is a quote missing?`);
+    if (this.#field.length > MAX_RECORD_CHARS)
+      throw new UnreadableInputError(this.#recordLine, `a field is longer than ${MAX_RECORD_CHARS} characters; is a quote missing?`);
   }
 
   #endField(): void {

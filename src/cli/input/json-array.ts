@@ -51,19 +51,22 @@ export class JsonArraySplitter {
       }
     }
     if (this.#state === 'element') this.#element += text.slice(from);
-    if (this.#element.length > MAX_RECORD_CHARS) throw new UnreadableInputError(this.#elementLine, `an element is longer than ${MAX_RECORD_CHARS} characters`);
+    if (this.#element.length > MAX_RECORD_CHARS)
+      throw new UnreadableInputError(this.#elementLine, `an element is longer than ${MAX_RECORD_CHARS} characters`);
     return records;
   }
 
   /** @throws {UnreadableInputError} when the array is not complete */
   end(): TextRecord[] {
-    if (this.#state === 'element' || this.#state === 'between') throw new UnreadableInputError(this.#line, 'the JSON ends before its array does');
+    if (this.#state === 'element' || this.#state === 'between')
+      throw new UnreadableInputError(this.#line, 'the JSON ends before its array does');
     return [];
   }
 
   /** Whether an element begins with this character, which lies before the array, between elements or after the array. */
   #begins(code: number): boolean {
-    if (this.#state === 'after') throw new UnreadableInputError(this.#line, 'something follows the JSON array; for one object per line use --format ndjson');
+    if (this.#state === 'after')
+      throw new UnreadableInputError(this.#line, 'something follows the JSON array; for one object per line use --format ndjson');
     if (this.#state === 'between') {
       if (code === CLOSE_BRACKET) this.#state = 'after';
       else this.#beginElement(false);

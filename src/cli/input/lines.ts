@@ -17,7 +17,8 @@ export class LineSplitter {
       from = at + 1;
     }
     this.#rest += text.slice(from);
-    if (this.#rest.length > MAX_RECORD_CHARS) throw new UnreadableInputError(this.#line, `is longer than ${MAX_RECORD_CHARS} characters; is it NDJSON?`);
+    if (this.#rest.length > MAX_RECORD_CHARS)
+      throw new UnreadableInputError(this.#line, `is longer than ${MAX_RECORD_CHARS} characters; is it NDJSON?`);
     return records;
   }
 

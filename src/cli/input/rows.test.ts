@@ -25,9 +25,30 @@ async function rowsOf(text: string | Uint8Array, options: Partial<InputFormat>):
 
 describe('CSV', () => {
   test.each([
-    ['plain fields', 'a,b\n1,2\n', [['a', 'b'], ['1', '2']]],
-    ['CRLF, and no line break at the end', 'a,b\r\n1,2', [['a', 'b'], ['1', '2']]],
-    ['CR alone', 'a,b\r1,2\r', [['a', 'b'], ['1', '2']]],
+    [
+      'plain fields',
+      'a,b\n1,2\n',
+      [
+        ['a', 'b'],
+        ['1', '2'],
+      ],
+    ],
+    [
+      'CRLF, and no line break at the end',
+      'a,b\r\n1,2',
+      [
+        ['a', 'b'],
+        ['1', '2'],
+      ],
+    ],
+    [
+      'CR alone',
+      'a,b\r1,2\r',
+      [
+        ['a', 'b'],
+        ['1', '2'],
+      ],
+    ],
     ['delimiters, line breaks and quotes in quotes', '"a,b","c\r\nd","e""f"\n', [['a,b', 'c\r\nd', 'e"f']]],
     ['a field of one quote', '""""\n', [['"']]],
     ['nothing is null, and empty in quotes is empty', ',"",x\n', [[null, '', 'x']]],
@@ -97,23 +118,37 @@ describe('rows of CSV', () => {
   });
 
   test('in another encoding are refused with what to do', async () => {
-    await expect(rowsOf(Buffer.from('id\nZ\xfcrich\n', 'latin1'), { format: 'csv', table: 't' })).rejects.toThrow('not UTF-8; convert it first');
+    await expect(rowsOf(Buffer.from('id\nZ\xfcrich\n', 'latin1'), { format: 'csv', table: 't' })).rejects.toThrow(
+      'not UTF-8; convert it first',
+    );
   });
 });
 
 describe('NDJSON', () => {
   test('is cut at line breaks, wherever the pieces end', () => {
     for (const size of [1, 3, 100]) {
-      expect(feed(new LineSplitter(), '{"a":1}\r\n\n {"b":2}', size).map(({ line, text }) => [line, text.trim()])).toEqual([[1, '{"a":1}'], [3, '{"b":2}']]);
+      expect(feed(new LineSplitter(), '{"a":1}\r\n\n {"b":2}', size).map(({ line, text }) => [line, text.trim()])).toEqual([
+        [1, '{"a":1}'],
+        [3, '{"b":2}'],
+      ]);
     }
   });
 
   test('with a table every line is a row', async () => {
-    expect(await rowsOf('{"id":1,"table":"x"}\n', { table: 't', op: 'insert' })).toEqual([{ line: 1, table: 't', op: 'insert', key: undefined, row: { id: 1, table: 'x' } }]);
+    expect(await rowsOf('{"id":1,"table":"x"}\n', { table: 't', op: 'insert' })).toEqual([
+      { line: 1, table: 't', op: 'insert', key: undefined, row: { id: 1, table: 'x' } },
+    ]);
   });
 
   test('without a table every line names its own', async () => {
-    const text = ['{"table":"t","op":"delete","key":["id"],"row":{"id":1}}', '{"id":1}', '{"table":"t","op":"merge","row":{}}', '{"table":"t","row":[]}', '{"table":"t","row":{},"x":1}', '{"table":"t","key":"id","row":{}}'];
+    const text = [
+      '{"table":"t","op":"delete","key":["id"],"row":{"id":1}}',
+      '{"id":1}',
+      '{"table":"t","op":"merge","row":{}}',
+      '{"table":"t","row":[]}',
+      '{"table":"t","row":{},"x":1}',
+      '{"table":"t","key":"id","row":{}}',
+    ];
     expect(await rowsOf(text.join('\n'), {})).toEqual([
       { line: 1, table: 't', op: 'delete', key: ['id'], row: { id: 1 } },
       { line: 2, fault: expect.stringContaining('names no table') },
@@ -136,10 +171,15 @@ describe('NDJSON', () => {
 describe('a JSON array', () => {
   test('is cut into its elements, however it comes', () => {
     fc.assert(
-      fc.property(fc.array(fc.jsonValue({ maxDepth: 3 })), fc.integer({ min: 1, max: 9 }), fc.constantFrom(0, 2), (values, size, indent) => {
-        const records = feed(new JsonArraySplitter(), `\n${JSON.stringify(values, null, indent)}\n`, size);
-        expect(records.map(({ text }) => JSON.parse(text) as unknown)).toEqual(JSON.parse(JSON.stringify(values)));
-      }),
+      fc.property(
+        fc.array(fc.jsonValue({ maxDepth: 3 })),
+        fc.integer({ min: 1, max: 9 }),
+        fc.constantFrom(0, 2),
+        (values, size, indent) => {
+          const records = feed(new JsonArraySplitter(), `\n${JSON.stringify(values, null, indent)}\n`, size);
+          expect(records.map(({ text }) => JSON.parse(text) as unknown)).toEqual(JSON.parse(JSON.stringify(values)));
+        },
+      ),
       { numRuns: 300 },
     );
   });

@@ -23,7 +23,13 @@ export type ColumnType = (typeof COLUMN_TYPES)[number];
 
 /** A row to send, or why there is none in these lines. */
 export type InputRow =
-  | { readonly line: number; readonly table: string; readonly op: Op; readonly key: readonly string[] | undefined; readonly row: Readonly<Record<string, Value>> }
+  | {
+      readonly line: number;
+      readonly table: string;
+      readonly op: Op;
+      readonly key: readonly string[] | undefined;
+      readonly row: Readonly<Record<string, Value>>;
+    }
   | { readonly line: number; readonly fault: string };
 
 /**
@@ -73,11 +79,13 @@ function jsonRow({ line, text }: TextRecord, format: InputFormat): InputRow {
 function envelopeRow(line: number, envelope: Readonly<Record<string, Value>>, format: InputFormat): InputRow {
   const { table, op = format.op, key, row, ...others } = envelope;
   const [other] = Object.keys(others);
-  if (typeof table !== 'string' || table === '') return { line, fault: 'names no table; give --table, or objects such as {"table": "t", "row": {…}}' };
+  if (typeof table !== 'string' || table === '')
+    return { line, fault: 'names no table; give --table, or objects such as {"table": "t", "row": {…}}' };
   if (other !== undefined) return { line, fault: `has ${JSON.stringify(other)} beside table, op, key and row` };
   if (!isObject(row)) return { line, fault: 'has no row, which must be an object' };
   if (!OPS.includes(op as Op)) return { line, fault: `has an op that is none of ${OPS.join(', ')}` };
-  if (key !== undefined && !(Array.isArray(key) && key.every((column) => typeof column === 'string'))) return { line, fault: 'has a key that is no list of column names' };
+  if (key !== undefined && !(Array.isArray(key) && key.every((column) => typeof column === 'string')))
+    return { line, fault: 'has a key that is no list of column names' };
   return { line, table, op: op as Op, key: key as readonly string[] | undefined, row };
 }
 
@@ -153,7 +161,8 @@ export function parseTypes(written: string): Map<string, ColumnType> {
   for (const part of written.split(',')) {
     const at = part.lastIndexOf(':');
     const type = COLUMN_TYPES.find((one) => one === part.slice(at + 1));
-    if (at < 1 || type === undefined) throw new Error(`--types is a list such as id:int,price:float with ${COLUMN_TYPES.join(', ')}; ${part} is none of it`);
+    if (at < 1 || type === undefined)
+      throw new Error(`--types is a list such as id:int,price:float with ${COLUMN_TYPES.join(', ')}; ${part} is none of it`);
     types.set(part.slice(0, at), type);
   }
   return types;

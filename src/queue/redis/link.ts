@@ -144,7 +144,8 @@ export class RedisLink {
 
   /** 1 makes the driver connect anew; 2 would send the command again. */
   #judgeReply(error: Error): 1 | false {
-    if (!RECONNECT_CODES.has(replyCode(error) ?? '')) return false;
+    // Once for all commands in flight: each time, the driver adds a listener to the socket.
+    if (!this.#up || !RECONNECT_CODES.has(replyCode(error) ?? '')) return false;
     this.#up = false;
     this.#problem = redisError(error, this.#secret);
     return 1;

@@ -1,7 +1,6 @@
-import { MAX_PRODUCER_BYTES } from '../element.ts';
-import { ELEMENT_KINDS } from '../element.ts';
 import type { Random } from '../../core/random.ts';
 import type { Place, StreamId } from '../../core/stream.ts';
+import { ELEMENT_KINDS, MAX_PRODUCER_BYTES } from '../element.ts';
 import type { AppendEntry, AppendResult, Floor } from '../queue.ts';
 
 /** What travels between this node and the scripts, as their first comment lays it out: few large arguments, because each costs a microsecond. */

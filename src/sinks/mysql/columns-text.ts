@@ -1,7 +1,7 @@
 // Hot path
 import { isIPv4, isIPv6 } from 'node:net';
 import { Timestamp, type Value } from '../../core/change.ts';
-import { isoNanoseconds } from '../../core/partition.ts';
+import { jsonText } from '../json.ts';
 import type { ColumnCodec, NonNull, Refusal } from './columns.ts';
 import { bytesLiteral, textLiteral } from './sql.ts';
 
@@ -114,14 +114,14 @@ export function binaryCodec(maxBytes: number, length: 'fixed' | 'variable'): Col
 }
 
 const NOT_JSON: Refusal = { code: 'wrong_type', reason: 'text for a JSON column must be JSON itself; a plain string needs quotes' };
-const JSON_BYTES: Refusal = { code: 'wrong_type', reason: 'JSON has no bytes; send them as text, in base64 for example' };
+const JSON_TIME: Refusal = { code: 'out_of_range', reason: 'a timestamp in the JSON lies outside the years 0 to 9999' };
 const JSON_KEY: Refusal = { code: 'key_not_canonical', reason: 'a JSON column cannot be part of a key' };
 
-/** Arrays, maps, numbers and booleans are written as JSON; text is taken for JSON already. */
+/** Arrays, maps and other values are written as JSON; text is taken for JSON already. */
 export const jsonCodec: ColumnCodec = {
   check(value) {
     if (typeof value === 'string') return isJson(value) ? undefined : NOT_JSON;
-    return hasBytes(value) ? JSON_BYTES : undefined;
+    return hasUnwritableTime(value) ? JSON_TIME : undefined;
   },
   literal: (value) => textLiteral(typeof value === 'string' ? value : jsonText(value)),
   checkKey: () => JSON_KEY,
@@ -137,20 +137,16 @@ function isJson(text: string): boolean {
   }
 }
 
-function hasBytes(value: Value): boolean {
-  if (value instanceof Uint8Array) return true;
-  if (value === null || typeof value !== 'object' || value instanceof Timestamp) return false;
-  return Object.values(value).some(hasBytes);
+/** Whether a timestamp in it lies in a year that ISO 8601 cannot write. */
+function hasUnwritableTime(value: Value): boolean {
+  if (value instanceof Timestamp) return value.seconds < FIRST_ISO_SECOND || value.seconds > LAST_ISO_SECOND;
+  if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return false;
+  return Object.values(value).some(hasUnwritableTime);
 }
 
-/** JSON with integers of any size written in full, and timestamps in ISO 8601. */
-export function jsonText(value: Value): string {
-  if (typeof value === 'bigint') return String(value);
-  if (value instanceof Timestamp) return JSON.stringify(isoNanoseconds(value));
-  if (value === null || typeof value !== 'object') return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(jsonText).join(',')}]`;
-  return `{${Object.entries(value).map(([key, inner]) => `${JSON.stringify(key)}:${jsonText(inner as Value)}`).join(',')}}`;
-}
+/** The years 0 to 9999. */
+const FIRST_ISO_SECOND = -62_167_219_200;
+const LAST_ISO_SECOND = 253_402_300_799;
 
 export function enumCodec(members: readonly string[]): ColumnCodec {
   const known = new Set(members);

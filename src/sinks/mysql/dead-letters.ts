@@ -2,7 +2,8 @@ import type { Batch, Op } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
 import { messageOf, SyncError, type ChangeFault, type ErrorCode } from '../../core/errors.ts';
 import type { StreamId } from '../../core/stream.ts';
-import { decodeBatch } from '../../protocol/batch.ts';
+import { groupRejections } from '../rejections.ts';
+import { changesOf, notOpen } from '../retry.ts';
 import { isFault, type DeadLetter, type DeadLetterState, type DeadLetterStore, type Rejection, type StoredDeadLetter } from '../sink.ts';
 import type { ConnectionSet } from './connection-set.ts';
 import type { Connection, SqlRow } from './connection.ts';
@@ -70,7 +71,7 @@ function text(value: string, maxCharacters: number): string {
   return textLiteral((value.length > maxCharacters ? `${value.slice(0, maxCharacters - 1)}…` : value).toWellFormed());
 }
 
-/** Dead letters of a stream for its REJECTED frames: those of one batch with one reason together. */
+/** Dead letters of a stream for its REJECTED frames. */
 export async function readRejections(
   connection: Connection,
   stream: StreamId,
@@ -84,14 +85,15 @@ export async function readRejections(
   const rows = await connection.rows(
     `SELECT part,seq,code,message,change_index FROM syncline_dead_letter WHERE stream=${streamLiteral(stream)} AND (${ranges.join(' OR ')}) ORDER BY part,seq,id`,
   );
-  const rejections = new Map<string, Rejection & { changes: number[] }>();
-  for (const [part, seq, code, message, index] of rows) {
-    const id = `${part}/${seq}/${code}/${message}`;
-    const rejection = rejections.get(id) ?? { partition: Number(part), seq: Number(seq), code: String(code) as ErrorCode, message: String(message), changes: [] };
-    rejections.set(id, rejection);
-    if (Number(index) >= 0) rejection.changes.push(Number(index));
-  }
-  return [...rejections.values()];
+  return groupRejections(
+    rows.map(([part, seq, code, message, index]) => ({
+      partition: Number(part),
+      seq: Number(seq),
+      code: String(code) as ErrorCode,
+      message: String(message),
+      index: Number(index),
+    })),
+  );
 }
 
 /** What the store needs of its sink. */
@@ -128,8 +130,8 @@ export class MysqlDeadLetters implements DeadLetterStore {
 
   async retry(id: number): Promise<ChangeFault | undefined> {
     const letter = await this.get(id);
-    if (letter === undefined) return { code: 'value_refused', message: `there is no dead letter ${id}` };
-    const batch = decoded(letter.payload);
+    if (letter?.state !== 'open') return notOpen(id, letter);
+    const batch = changesOf(letter);
     if ('code' in batch) return batch;
     const { connections } = this.#context;
     await this.#context.refreshSchema(batch.groups.map((group) => group.table));
@@ -154,7 +156,7 @@ export class MysqlDeadLetters implements DeadLetterStore {
   async #retryOn(connection: Connection, id: number, batch: Batch): Promise<ChangeFault | undefined> {
     await connection.run('START TRANSACTION');
     const [row] = await connection.rows(`SELECT state FROM syncline_dead_letter WHERE id=${intLiteral(id)} FOR UPDATE`);
-    if (row?.[0] !== 'open') return { code: 'value_refused', message: `dead letter ${id} is ${row?.[0] ?? 'gone'}, not open` };
+    if (row?.[0] !== 'open') return { code: 'value_refused', message: `dead letter ${id} is no longer open` };
     const writer = new Writer(connection);
     for (const group of batch.groups) {
       const shape = this.#context.table(group.table)?.shape(group.op, group.keyCount, group.columns);
@@ -179,15 +181,6 @@ export class MysqlDeadLetters implements DeadLetterStore {
       connection.rows(`SELECT id,${COLUMNS.replace('created_at', "TIMESTAMPDIFF(MICROSECOND,'1970-01-01',created_at) DIV 1000")} FROM syncline_dead_letter ${condition}`),
     );
     return rows.map(letterOf);
-  }
-}
-
-function decoded(payload: Uint8Array): Batch | ChangeFault {
-  try {
-    return decodeBatch(payload);
-  } catch (error) {
-    if (!(error instanceof SyncError)) throw error;
-    return { code: error.code, message: error.message };
   }
 }
 

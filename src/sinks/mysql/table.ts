@@ -52,20 +52,18 @@ export class MysqlTable implements Table {
     if (engine.toLowerCase() !== 'innodb') {
       return { code: 'value_refused', message: `table ${this.name} uses the engine ${engine}, which has no transactions; convert it: ALTER TABLE … ENGINE=InnoDB` };
     }
-    if (this.key.length === 0 && !uniqueIndexes.some((index) => index.identifies)) {
-      return { code: 'no_primary_key', message: `table ${this.name} has neither a primary key nor a unique key without nulls` };
-    }
+    if (this.key.length === 0) return { code: 'no_primary_key', message: `table ${this.name} has no primary key` };
     const columns: Column[] = [];
     for (const name of names) {
       const column = this.#columns.get(name);
       if (column === undefined) return { code: 'unknown_column', message: `table ${this.name} has no column ${printable(name)}` };
-      if (columns.includes(column)) return { code: 'unknown_column', message: `column ${name} of table ${this.name} is named twice` };
+      if (columns.includes(column)) return { code: 'malformed_payload', message: `column ${name} of table ${this.name} is named twice` };
       columns.push(column);
     }
     const keyNames = names.slice(0, keyCount);
     const index = uniqueIndexes.find((candidate) => candidate.identifies && sameNames(candidate.columns, keyNames));
     if (index === undefined || (op === 'delete' && names.length !== keyCount)) {
-      return { code: 'wrong_key', message: `the key of table ${this.name} is ${this.#keysInWords()}, not (${keyNames.map(printable).join(', ')})` };
+      return { code: 'wrong_key', message: `the key of table ${this.name} is ${this.#keysInWords()}, in this order, not (${keyNames.map(printable).join(', ')})` };
     }
     const generated = columns.find((column) => column.definition.generated);
     if (generated !== undefined) return { code: 'column_generated', message: `${this.name}.${generated.definition.name} is computed by the database` };
@@ -99,8 +97,6 @@ export class MysqlShape implements Shape {
   readonly codecs: readonly ColumnCodec[];
   readonly subject: Subject;
   readonly #definitions: readonly ColumnDefinition[];
-  /** Places in a row of the key's columns, in the order of the index; the same for every shape with that key. */
-  readonly #keyPlaces: readonly number[];
   /** Tells the keys of a table's several unique indexes apart. */
   readonly #keyPrefix: string;
 
@@ -114,7 +110,6 @@ export class MysqlShape implements Shape {
     this.codecs = columns.map((column) => column.codec);
     this.subject = { table: table.name, keyIndex: keyIndex.name, columns: table.columns };
     this.#definitions = columns.map((column) => column.definition);
-    this.#keyPlaces = keyIndex.columns.map((name) => this.columns.indexOf(name));
     this.#keyPrefix = table.definition.uniqueIndexes.length === 1 ? '' : `${keyIndex.name}\0`;
   }
 
@@ -135,11 +130,10 @@ export class MysqlShape implements Shape {
   }
 
   keyOf(row: Row): string {
-    const places = this.#keyPlaces;
-    if (places.length === 1) return this.#keyPrefix + this.#keyText(row, places[0] as number);
+    if (this.keyCount === 1) return this.#keyPrefix + this.#keyText(row, 0);
     let key = this.#keyPrefix;
-    for (const place of places) {
-      const text = this.#keyText(row, place);
+    for (let i = 0; i < this.keyCount; i++) {
+      const text = this.#keyText(row, i);
       // The length before each value keeps ('a', 'b,c') apart from ('a,b', 'c').
       key += `${text.length}:${text}`;
     }
@@ -151,8 +145,9 @@ export class MysqlShape implements Shape {
   }
 }
 
+/** In the same order too: the partition of a row depends on it. */
 function sameNames(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((name) => b.includes(name));
+  return a.length === b.length && a.every((name, i) => name === b[i]);
 }
 
 /** A name from the wire for a message: bounded, and without control characters. */

@@ -1,6 +1,7 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { sleep, type Clock } from '../../core/clock.ts';
 import { SyncError } from '../../core/errors.ts';
 import { databaseError, isFileTrouble } from './errors.ts';
@@ -170,7 +171,10 @@ export class SqliteFile {
   }
 
   #connect(more: string): DatabaseSync {
-    const db = new DatabaseSync(this.path, { timeout: BUSY_TIMEOUT_MS });
+    // `mode=rw`: a file that vanished is not made anew, empty of every watermark.
+    const url = pathToFileURL(this.path);
+    url.searchParams.set('mode', 'rw');
+    const db = new DatabaseSync(url, { timeout: BUSY_TIMEOUT_MS });
     try {
       db.enableDefensive(true);
       db.exec(SETTINGS + more);

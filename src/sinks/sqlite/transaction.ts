@@ -1,4 +1,4 @@
-// Hot path: `runRows` runs once per row. 200,000 upserts of 5 columns: see bench figures in docs/sinks.md.
+// Hot path: `runRows` and what it calls. 200,000 upserts of 5 columns in one transaction: 700,000 rows/s by rowid, 510,000 by text key.
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import type { Row, Value } from '../../core/change.ts';
 import { ERRORS, messageOf, SyncError, type ChangeFault, type ErrorCode } from '../../core/errors.ts';
@@ -100,22 +100,17 @@ export class SqliteTransaction implements SinkTransaction {
     this.#assertOpen();
     const { books, db } = this.#writer;
     const nowMs = this.#file.clock.wallMs();
-    this.#run('record watermarks', () => {
-      for (const letter of deadLetters) books.bury(letter, nowMs);
-      for (const [stream, place] of moves) {
-        const producer = this.#producers.get(stream);
-        if (producer === undefined) throw new Error(`stream ${stream} has no part in this transaction`);
-        books.move(stream, producer, this.#partition, place, nowMs);
-      }
-      this.#file.assertInPlace();
-    });
     try {
-      db.exec('COMMIT');
-    } catch (error) {
-      this.#file.suspect(error);
-      // After a failed write the log may hold the commit or not: what the next transaction reads is the truth.
-      if (isFileTrouble(error)) throw new SyncError('commit_unknown', `sqlite: commit: ${messageOf(error)}`, { cause: error });
-      throw databaseError(error, 'commit');
+      this.#run('record watermarks', () => {
+        for (const letter of deadLetters) books.bury(letter, nowMs);
+        for (const [stream, place] of moves) {
+          const producer = this.#producers.get(stream);
+          if (producer === undefined) throw new Error(`stream ${stream} has no part in this transaction`);
+          books.move(stream, producer, this.#partition, place, nowMs);
+        }
+        this.#file.assertInPlace();
+      });
+      this.#commit(db);
     } finally {
       this.#end();
     }
@@ -129,6 +124,17 @@ export class SqliteTransaction implements SinkTransaction {
 
   async rollback(): Promise<void> {
     if (!this.#ended) this.#end();
+  }
+
+  #commit(db: DatabaseSync): void {
+    try {
+      db.exec('COMMIT');
+    } catch (error) {
+      this.#file.suspect(error);
+      // After a failed write the log may hold the commit or not: what the next transaction reads is the truth.
+      if (isFileTrouble(error)) throw new SyncError('commit_unknown', `sqlite: commit: ${messageOf(error)}`, { cause: error });
+      throw databaseError(error, 'commit');
+    }
   }
 
   /** Rolls back what was not committed. */

@@ -1,37 +1,28 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-/** One check of the sources: a command of `node_modules/.bin`. */
-export interface Step {
-  readonly name: string;
-  readonly command: readonly [program: string, ...args: string[]];
-}
-
-/** What `npm run check` runs, in this order; the tests run on their own. */
-export const CHECKS: readonly Step[] = [
-  { name: 'types', command: ['tsc', '-p', '.'] },
-  { name: 'lint', command: ['oxlint', '--type-aware', '--deny-warnings'] },
-  { name: 'format', command: ['oxfmt', '--check', '.'] },
-  { name: 'dead code', command: ['knip'] },
-  { name: 'build', command: ['node', 'scripts/build.ts'] },
-  { name: 'package', command: ['publint', '--strict'] },
-];
+/** What `npm run check` runs, in this order: scripts of package.json, each of which may be run alone. */
+export const CHECKS: readonly string[] = ['types', 'lint', 'format:check', 'unused', 'build', 'package'];
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** Runs a step and prints its output only when it fails. Returns whether it passed. */
-export function runStep({ name, command }: Step): boolean {
+/** Runs a script of package.json and prints its output only when it fails. Returns whether it passed. */
+export function runStep(name: string): boolean {
+  const { scripts } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8')) as { scripts: Readonly<Record<string, string>> };
   const startedMs = performance.now();
-  const [program, ...args] = command;
-  const { status, stdout, stderr, error } = spawnSync(program, args, {
+  // An unknown name becomes a command that fails and says so. Without npm in between each step is half a second faster.
+  const command = scripts[name] ?? `echo "package.json has no script ${name}"; false`;
+  const { status, stdout, stderr } = spawnSync(command, {
     cwd: ROOT,
     env: toolEnv(),
+    shell: true,
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,
   });
   const passed = status === 0;
-  console.log(`${passed ? 'ok  ' : 'FAIL'} ${name} (${command.join(' ')}, ${((performance.now() - startedMs) / 1000).toFixed(1)} s)`);
-  if (!passed) console.log(`${stdout ?? ''}${stderr ?? ''}${error?.message ?? ''}`.trimEnd());
+  console.log(`${passed ? 'ok  ' : 'FAIL'} ${name} (${((performance.now() - startedMs) / 1000).toFixed(1)} s)`);
+  if (!passed) console.log(`${stdout}${stderr}`.trimEnd());
   return passed;
 }
 

@@ -252,17 +252,18 @@ describe('damage', () => {
     const whole = readFileSync(path);
     for (let bytes = 0; bytes <= whole.length; bytes++) {
       writeFileSync(path, whole.subarray(0, bytes));
+      const spool = await openFileSpool(folder);
+      await spool.close();
+      expect(heldOf(spool), `cut at byte ${bytes}`).toEqual(wholeFrames(whole.subarray(0, bytes)));
+      if (bytes % 20 > 0) continue;
       const copy = newFolder();
       cpSync(folder, copy, { recursive: true });
-      const spool = await openFileSpool(copy);
-      expect(heldOf(spool), `cut at byte ${bytes}`).toEqual(wholeFrames(whole.subarray(0, bytes)));
-      if (bytes % 10 === 0) {
-        const chain = new Chain(0);
-        chain.next(spool.restored.assigned.get(0)?.seq ?? 0);
-        await spool.append(chain.next(1));
-      }
-      await spool.close();
-      if (bytes % 10 === 0) expect(heldOf(await open(copy)).filter((one) => one.startsWith('0:')).at(-1)).toBe(`0:${(spool.restored.assigned.get(0)?.seq ?? 0) + 1}`);
+      const chain = new Chain(0);
+      chain.next(spool.restored.assigned.get(0)?.seq ?? 0);
+      const longer = await open(copy);
+      await longer.append(chain.next(1));
+      await longer.close();
+      expect(heldOf(await open(copy))).toContain(`0:${chain.frames.length}`);
     }
   });
 

@@ -29,8 +29,10 @@ describe('a gap', () => {
     const { world, chain, peer } = await streaming(2, 0);
     peer.sendBytes(chain.bytes(5, 7));
     expect(await told(world, peer)).toEqual(['REWIND 0:3']);
+    const reads = world.progress.readCount;
     peer.sendBytes(chain.bytes(8, 9));
     expect(await told(world, peer)).toEqual([]);
+    expect(world.progress.readCount).toBe(reads);
     peer.sendBytes(chain.bytes(3, 9));
     expect(await told(world, peer)).toEqual(['STORED 0:9']);
     expect((await world.queue.backlog('main'))[0]?.count).toBe(9);

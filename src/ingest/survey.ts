@@ -1,3 +1,4 @@
+import { strict as assert } from 'node:assert';
 import { SyncError } from '../core/errors.ts';
 import { type Place, START, type StreamId } from '../core/stream.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -41,7 +42,13 @@ export async function raiseRecords(queue: Queue, { stream, producer, above }: Su
   const partitions = [...new Set([...above.keys(), ...floors.keys()])];
   if (partitions.length === 0) return new Map();
   const places = await queue.raise(partitions.map((partition) => ({ partition, stream, producer, place: floors.get(partition) ?? START })));
-  return new Map(partitions.map((partition, index) => [partition, places[index] ?? START]));
+  return new Map(
+    partitions.map((partition, index) => {
+      const place = places[index];
+      assert(place !== undefined && place.seq >= (floors.get(partition)?.seq ?? 0), 'what the queue records is at least the floor it was given');
+      return [partition, place];
+    }),
+  );
 }
 
 function requireWatermark(stream: StreamId, partition: number, watermark: Place, forgotten: number): void {

@@ -36,19 +36,25 @@ export async function openEmbeddedQueue(settings: QueueSettings, options: Embedd
   const unlock = lockFolder(options.folder);
   try {
     const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
-    const worker = startWriter({ folder: options.folder, settings, maxBytes });
-    const usedBytes = await opening(worker);
+    const writer = startWriter({ folder: options.folder, settings, maxBytes });
+    const usedBytes = await opening(writer);
     const reader = await openEmbeddedReader(options);
-    return new EmbeddedQueue(settings, { ...options, maxBytes }, worker, usedBytes, reader, unlock);
+    return new EmbeddedQueue(settings, { ...options, maxBytes }, writer, usedBytes, reader, unlock);
   } catch (error) {
     unlock();
     throw error;
   }
 }
 
+interface Writer {
+  readonly worker: Worker;
+  /** Resolves when the thread has ended. */
+  readonly ended: Promise<void>;
+}
+
 interface Waiting {
-  resolve(value: unknown): void;
-  reject(error: SyncError): void;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: SyncError) => void;
 }
 
 class EmbeddedQueue implements Queue {
@@ -56,7 +62,7 @@ class EmbeddedQueue implements Queue {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #maxBytes: number;
-  readonly #worker: Worker;
+  readonly #writer: Writer;
   readonly #reader: QueueReader;
   readonly #unlock: () => void;
   readonly #leases: LeaseTable;
@@ -71,18 +77,18 @@ class EmbeddedQueue implements Queue {
   #probe: Timer | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(settings: QueueSettings, options: EmbeddedQueueOptions & { maxBytes: number }, worker: Worker, usedBytes: number, reader: QueueReader, unlock: () => void) {
+  constructor(settings: QueueSettings, options: EmbeddedQueueOptions & { maxBytes: number }, writer: Writer, usedBytes: number, reader: QueueReader, unlock: () => void) {
     this.partitionCount = settings.partitions;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
     this.#maxBytes = options.maxBytes;
-    this.#worker = worker;
+    this.#writer = writer;
     this.#reader = reader;
     this.#unlock = unlock;
     this.#leases = new LeaseTable(this.#clock);
     this.#usedBytes = usedBytes;
-    worker.on('message', (replies: Replies) => this.#receive(replies));
-    worker.on('error', (error) => this.#fail(error));
+    writer.worker.on('message', (replies: Replies) => this.#receive(replies));
+    writer.worker.on('error', (error) => this.#fail(error));
     this.#decide();
   }
 
@@ -172,9 +178,8 @@ class EmbeddedQueue implements Queue {
     this.#flush();
     // The writer closes last, so that it empties the log into the file.
     await this.#reader.close();
-    const ended = new Promise((resolve) => this.#worker.once('exit', resolve));
-    this.#worker.postMessage('close');
-    await ended;
+    this.#writer.worker.postMessage('close');
+    await this.#writer.ended;
     for (const { reject } of this.#waiting.values()) reject(closedError());
     this.#waiting.clear();
     this.#unlock();
@@ -185,12 +190,12 @@ class EmbeddedQueue implements Queue {
     const id = ++this.#lastId;
     if (this.#outbox.length === 0) queueMicrotask(() => this.#flush());
     this.#outbox.push({ id, request });
-    return new Promise<T>((resolve, reject) => this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject }));
+    return new Promise<T>((resolve, reject) => this.#waiting.set(id, { resolve: (value) => resolve(value as T), reject }));
   }
 
   #flush(): void {
     if (this.#outbox.length === 0) return;
-    this.#worker.postMessage(this.#outbox, this.#transfers);
+    this.#writer.worker.postMessage(this.#outbox, this.#transfers);
     this.#outbox = [];
     this.#transfers = [];
   }
@@ -236,21 +241,24 @@ class EmbeddedQueue implements Queue {
   }
 }
 
-function startWriter(data: WriterData): Worker {
+function startWriter(data: WriterData): Writer {
   // Compiled files end in .js; only import specifiers are rewritten by the compiler.
   const file = import.meta.url.endsWith('.ts') ? './embedded/writer.ts' : './embedded/writer.js';
-  return new Worker(new URL(file, import.meta.url), { workerData: data, name: 'syncline-queue' });
+  const worker = new Worker(new URL(file, import.meta.url), { workerData: data, name: 'syncline-queue' });
+  return { worker, ended: new Promise((resolve) => worker.once('exit', () => resolve())) };
 }
 
-async function opening(worker: Worker): Promise<number> {
-  const opening = await new Promise<Opening>((resolve, reject) => {
+/** Bytes in use, once the file is open. */
+async function opening({ worker, ended }: Writer): Promise<number> {
+  const opened = await new Promise<Opening>((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);
+    void ended.then(() => reject(new SyncError('queue_unavailable', 'the thread that writes the queue ended at its start')));
   });
   worker.removeAllListeners('error');
-  if (opening.opened) return opening.usedBytes;
-  await new Promise((resolve) => worker.once('exit', resolve));
-  throw new SyncError(opening.error.code, opening.error.message);
+  if (opened.opened) return opened.usedBytes;
+  await ended;
+  throw new SyncError(opened.error.code, opened.error.message);
 }
 
 function closedError(): SyncError {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { auditFaults, type AuditRow } from './audit.ts';
+import { auditFaults, staleKeys, type AuditRow } from './audit.ts';
 
 const history = { spooled: new Map([[1, 4]]), complaints: [] };
 const [n1, n2, n3, n4] = [
@@ -48,5 +48,20 @@ describe('the audit', () => {
 
   test('passes on what the client complained about', () => {
     expect(auditFaults({ ...history, complaints: ['rejected {}'] }, audit, [n3, n4], 2)).toEqual(['rejected {}']);
+  });
+});
+
+describe('the search for stale keys', () => {
+  const sure = { spooled: new Map([[1, 5]]), complaints: [] };
+
+  test('accepts newer rows than the client had made sure of', () => {
+    expect(staleKeys(sure, [{ gen: 1, n: 6, id: 2 }, { gen: 1, n: 5, id: 3 }], 2)).toEqual([]);
+  });
+
+  test('finds an older row and a missing one', () => {
+    expect(staleKeys(sure, [{ gen: 1, n: 3, id: 3 }], 2)).toEqual([
+      'key 2: holds n nothing, the client had made sure of 4',
+      'key 3: holds n 3, the client had made sure of 5',
+    ]);
   });
 });

@@ -39,3 +39,19 @@ export function auditFaults(history: ProducerHistory, audit: readonly AuditRow[]
   if (items.length !== lastOfKey.size) faults.push(`${items.length} rows remain of ${lastOfKey.size} keys`);
   return faults;
 }
+
+/**
+ * For a table that keeps the last row of each key only: the keys whose row is older than the client had made sure of, or
+ * missing. The key of n is `gen * step + n % step`.
+ */
+export function staleKeys(history: ProducerHistory, items: readonly ItemRow[], step: number): string[] {
+  const last = new Map(items.map(({ id, n }) => [id, n]));
+  const stale: string[] = [];
+  for (const [gen, sure] of history.spooled) {
+    for (let n = Math.max(1, sure - step + 1); n <= sure; n++) {
+      const id = gen * step + (n % step);
+      if ((last.get(id) ?? 0) < n) stale.push(`key ${id}: holds n ${last.get(id) ?? 'nothing'}, the client had made sure of ${n}`);
+    }
+  }
+  return stale;
+}

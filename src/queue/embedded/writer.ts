@@ -56,7 +56,8 @@ function serve(opened: EmbeddedStore): void {
 }
 
 function receive(): readonly Envelope[] | 'close' | undefined {
-  return (receiveMessageOnPort(port) as { message: readonly Envelope[] | 'close' } | undefined)?.message;
+  const received: { message: readonly Envelope[] | 'close' } | undefined = receiveMessageOnPort(port);
+  return received?.message;
 }
 
 function isFull(group: readonly Envelope[]): boolean {

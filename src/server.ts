@@ -103,7 +103,15 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     state.watchScheduler(scheduler);
     open.push(() => scheduler.close());
 
-    const prepared = await startSink({ sink, settings, clock, random, logger, onPrepared: () => scheduler.start() });
+    const prepared = await startSink({
+      sink,
+      settings,
+      clock,
+      random,
+      logger,
+      onPrepared: () => scheduler.start(),
+      onAway: async () => state.backlogRead(await queue.backlog(sink.name)),
+    });
     open.push(() => prepared.close());
     open.push(startRetention({ queue, sink, clock, days: config.retention.streamDays, logger }));
 

@@ -46,6 +46,7 @@ export const ERRORS = {
   stream_expired: entry('connection', 'the stream was idle beyond its retention and its watermark is gone', 'compare source and target, then start a new stream'),
   too_many_connections: entry('connection', 'the limit of connections is reached', 'close idle connections or raise ingest.maxConnections'),
   slow_reader: entry('connection', 'the peer does not read its acknowledgements', 'read from the socket while sending'),
+  frame_unfinished: entry('connection', 'the rest of a frame did not come while the server held too many unfinished frames', 'send smaller batches, or raise ingest.maxInFlightBytes'),
   heartbeat_lost: entry('connection', 'nothing was heard for 2.5 heartbeats', 'answer PING with PONG'),
   shutting_down: entry('connection', 'the server is stopping', 'connect again after the given time'),
   internal: entry('connection', 'the server failed to handle the frame', 'see the server log'),

@@ -68,6 +68,10 @@ export class Appender {
     return this.#inFlightBytes;
   }
 
+  get maxInFlightBytes(): number {
+    return this.#options.maxInFlightBytes;
+  }
+
   get isFull(): boolean {
     return this.#inFlightBytes >= this.#options.maxInFlightBytes;
   }

@@ -1,4 +1,5 @@
 // Hot path
+import type { Clock } from '../core/clock.ts';
 import type { Connection } from '../core/network.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
 import type { Frame } from '../protocol/frame.ts';
@@ -10,6 +11,8 @@ export interface IntakeEvents {
   /** Reading stopped, or goes on: while it stands still, silence of the peer means nothing. */
   paused(): void;
   resumed(): void;
+  /** Here are `deltaBytes` more, or less, of what is in no frame yet. */
+  unfinished(deltaBytes: number): void;
 }
 
 /** Why a session does not read; it reads when there is no reason left. */
@@ -21,14 +24,19 @@ export type Hold = 'auth' | 'opening' | 'window' | 'room';
  */
 export class Intake {
   readonly #connection: Connection;
+  readonly #clock: Clock;
   readonly #events: IntakeEvents;
   readonly #decoder: FrameDecoder;
   readonly #holds = new Set<Hold>();
   #putBack: Frame | undefined;
-  #stopped = false;
+  #unfinishedBytes = 0;
+  /** When the frame that is not complete began to come, or when we began to read again. */
+  #unfinishedSinceMs = 0;
+  #isStopped = false;
 
-  constructor(connection: Connection, maxFrameBytes: number, events: IntakeEvents) {
+  constructor(connection: Connection, clock: Clock, maxFrameBytes: number, events: IntakeEvents) {
     this.#connection = connection;
+    this.#clock = clock;
     this.#events = events;
     this.#decoder = new FrameDecoder(maxFrameBytes);
   }
@@ -37,9 +45,9 @@ export class Intake {
     this.#decoder.maxFrameBytes = bytes;
   }
 
-  /** Received, and in no frame yet. */
-  get bufferedBytes(): number {
-    return this.#decoder.bufferedBytes;
+  /** Since when the peer owes the rest of a frame; undefined when it does not, or when it is we who do not read. */
+  get owesSinceMs(): number | undefined {
+    return this.#unfinishedBytes === 0 || this.#holds.size > 0 ? undefined : this.#unfinishedSinceMs;
   }
 
   isHeld(hold: Hold): boolean {
@@ -47,13 +55,13 @@ export class Intake {
   }
 
   received(chunk: Uint8Array): void {
-    if (this.#stopped) return;
+    if (this.#isStopped) return;
     this.#decoder.push(chunk);
     this.#pump();
   }
 
   hold(hold: Hold): void {
-    if (this.#stopped) return;
+    if (this.#isStopped) return;
     if (this.#holds.size === 0) {
       this.#connection.pause();
       this.#events.paused();
@@ -63,9 +71,10 @@ export class Intake {
 
   /** Handles what waits here; goes on reading unless that was held again. */
   release(hold: Hold): void {
-    if (!this.#holds.delete(hold) || this.#stopped || this.#holds.size > 0) return;
+    if (!this.#holds.delete(hold) || this.#isStopped || this.#holds.size > 0) return;
+    this.#unfinishedSinceMs = this.#clock.monotonicMs();
     this.#pump();
-    if (this.#stopped || this.#holds.size > 0) return;
+    if (this.#isStopped || this.#holds.size > 0) return;
     this.#events.resumed();
     this.#connection.resume();
   }
@@ -78,22 +87,35 @@ export class Intake {
 
   /** From now on what comes is read and thrown away. */
   stop(): void {
-    if (this.#stopped) return;
-    this.#stopped = true;
+    if (this.#isStopped) return;
+    this.#isStopped = true;
     this.#putBack = undefined;
+    this.#countUnfinished(0);
     if (this.#holds.size > 0) this.#connection.resume();
   }
 
   #pump(): void {
+    let isNew = this.#unfinishedBytes === 0;
     try {
-      while (this.#holds.size === 0 && !this.#stopped) {
+      while (this.#holds.size === 0 && !this.#isStopped) {
         const frame = this.#putBack ?? this.#decoder.next();
-        if (frame === undefined) return;
+        if (frame === undefined) break;
         this.#putBack = undefined;
+        isNew = true;
         this.#events.frame(frame);
       }
     } catch (error) {
-      this.#events.failed(error);
+      return this.#events.failed(error);
     }
+    if (this.#isStopped) return;
+    if (isNew) this.#unfinishedSinceMs = this.#clock.monotonicMs();
+    this.#countUnfinished(this.#decoder.bufferedBytes);
+  }
+
+  #countUnfinished(bytes: number): void {
+    const deltaBytes = bytes - this.#unfinishedBytes;
+    if (deltaBytes === 0) return;
+    this.#unfinishedBytes = bytes;
+    this.#events.unfinished(deltaBytes);
   }
 }

@@ -70,6 +70,39 @@ describe('credit', () => {
   });
 });
 
+describe('unfinished frames', () => {
+  test('of many peers are bounded: the one that has owed the rest longest is cut off, and nobody else', async () => {
+    const world = createWorld({ maxInFlightBytes: 100_000 });
+    const streams = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(32));
+    const peers = await Promise.all(streams.map((stream) => world.open({ stream })));
+    const frame = new FrameChain(0, 0).add(padding(60_000));
+    for (const peer of peers.slice(0, 2)) {
+      peer.sendBytes(frame.subarray(0, 30_000));
+      await world.clock.advance(10);
+    }
+    peers[0]!.sendBytes(frame.subarray(30_000, 45_000));
+    peers[2]!.sendBytes(frame.subarray(0, 20_000));
+    expect(peers.map(({ isClosed }) => isClosed)).toEqual([false, false, false, false]);
+    peers[3]!.sendBytes(frame.subarray(0, 20_000));
+    expect(peers.map(({ isClosed }) => isClosed)).toEqual([true, false, false, false]);
+    expect(peers[0]!.take()).toEqual(['WELCOME', 'ERROR frame_unfinished']);
+    peers[1]!.sendBytes(frame.subarray(30_000));
+    await world.clock.settle();
+    expect(peers[1]!.take()).toEqual(['WELCOME', 'STORED 0:1']);
+  });
+
+  test('of peers that went away do not count', async () => {
+    const world = createWorld({ maxInFlightBytes: 100_000 });
+    const frame = new FrameChain(0, 0).add(padding(60_000));
+    for (let i = 0; i < 10; i++) {
+      const peer = await world.open({ stream: String(i).repeat(32) });
+      peer.sendBytes(frame.subarray(0, 50_000));
+      peer.vanish();
+    }
+    expect(world.sessions.counters.errors.get('frame_unfinished')).toBeUndefined();
+  });
+});
+
 describe('a peer that does not read', () => {
   test('has at most the newest acknowledgement of each partition waiting for it', async () => {
     const world = createWorld();

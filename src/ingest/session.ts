@@ -1,5 +1,5 @@
 import type { Timer } from '../core/clock.ts';
-import { type ErrorCode, messageOf, SyncError } from '../core/errors.ts';
+import { type ErrorCode, SyncError } from '../core/errors.ts';
 import type { Connection } from '../core/network.ts';
 import type { StreamId } from '../core/stream.ts';
 import { encodeFrame, FRAME, type Frame, frameName, PRE_AUTH_FRAME_BYTES } from '../protocol/frame.ts';
@@ -9,6 +9,7 @@ import { Acknowledgements } from './acknowledgements.ts';
 import type { Submitter } from './appender.ts';
 import type { IngestContext } from './context.ts';
 import { Credit } from './credit.ts';
+import { logEnd, refusedFrame, toldError } from './endings.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Intake } from './intake.ts';
 import { forgottenOf, surveyForOpening, takeSurvey, welcomeFrame } from './opening.ts';
@@ -16,31 +17,7 @@ import { Outbox } from './outbox.ts';
 import type { PayloadCheck } from './payload-check.ts';
 import type { Advance } from './progress.ts';
 import { Recheck } from './recheck.ts';
-
-export type SessionState = 'greeting' | 'authenticating' | 'opening' | 'open' | 'draining' | 'leaving' | 'closing' | 'closed';
-
-/** Who keeps the sessions of a node. */
-export interface SessionKeeper {
-  /** The client is known; makes this session the one of its stream. @throws {SyncError} when the stream is another producer's. */
-  opening(session: Session): void;
-  /** Nothing of the stream happens in this session any more. */
-  closing(session: Session, code: ErrorCode | undefined): void;
-  closed(session: Session): void;
-}
-
-export interface SessionStatus {
-  readonly producer: string | undefined;
-  readonly stream: StreamId | undefined;
-  readonly agent: string;
-  readonly address: string;
-  readonly state: SessionState;
-  readonly sinceMs: number;
-  readonly lastHeardMs: number;
-  /** Received and not yet judged by the queue. */
-  readonly inFlightBytes: number;
-  readonly frameCount: number;
-  readonly rewindCount: number;
-}
+import type { SessionKeeper, SessionState, SessionStatus } from './session-keeper.ts';
 
 /** After an ERROR or the last acknowledgement: how long the peer may take to read it. */
 const CLOSE_DEADLINE_MS = 2_000;
@@ -96,11 +73,12 @@ export class Session implements Submitter {
     this.#keeper = keeper;
     this.#payloads = payloads;
     this.#sinceMs = clock.wallMs();
-    this.#intake = new Intake(connection, PRE_AUTH_FRAME_BYTES, {
+    this.#intake = new Intake(connection, clock, PRE_AUTH_FRAME_BYTES, {
       frame: (frame) => this.#handle(frame),
       failed: (error) => this.fail(error),
       paused: () => this.#heartbeat.stopListening(),
       resumed: () => this.#heartbeat.listen(),
+      unfinished: (deltaBytes) => keeper.unfinished(deltaBytes),
     });
     this.#outbox = new Outbox(connection, clock, () => this.#abort('slow_reader'));
     this.#acknowledgements = new Acknowledgements(this.#outbox, clock);
@@ -144,15 +122,17 @@ export class Session implements Submitter {
     };
   }
 
+  /** Since when the peer owes us the rest of a frame; undefined when it does not, or when it is we who do not read. */
+  get owesSinceMs(): number | undefined {
+    return this.#intake.owesSinceMs;
+  }
+
   /** Begins to listen to the connection. */
   start(): void {
     const { authTimeoutMs } = this.#context.settings;
     this.#setDeadline(authTimeoutMs, () => this.fail(new SyncError('auth_timeout', `no complete HELLO arrived within ${authTimeoutMs} ms`)));
     this.#connection.open({
-      data: (chunk) => {
-        this.#heartbeat.heard();
-        this.#intake.received(chunk);
-      },
+      data: (chunk) => this.#received(chunk),
       drain: () => {
         this.#outbox.drained();
         this.#acknowledgements.flush();
@@ -196,8 +176,8 @@ export class Session implements Submitter {
   /** Sends ERROR and closes. */
   fail(cause: unknown): void {
     if (this.gone) return;
-    const error = cause instanceof SyncError ? cause : new SyncError('internal', 'the server failed to handle this; see its log', { cause });
-    this.#logEnd(error);
+    const error = toldError(cause);
+    this.#log(error);
     if (this.#state === 'open' || this.#state === 'draining' || this.#state === 'leaving') this.#acknowledgements.flush();
     this.#outbox.send(encodeFrame({ type: FRAME.error, payload: encodeError({ code: error.code, message: error.message }) }));
     this.#close(error.code);
@@ -216,13 +196,26 @@ export class Session implements Submitter {
     if (consequence === 'none') this.#recheck?.watchWaiting();
     else if (consequence === 'rewind') this.#recheck?.requestRewind();
     else if (consequence === 'recheck') this.#recheck?.request();
-    else return this.fail(this.#refusedError(partition, seq, result));
+    else return this.fail(refusedFrame(this.stream ?? '', partition, seq, result));
     if (this.#state === 'leaving' && this.#inFlightFrames === 0) this.#finish();
     else if (this.#inFlightBytes <= this.#context.settings.creditBytes) this.#intake.release('window');
   }
 
   roomFound(): void {
     this.#intake.release('room');
+  }
+
+  #received(chunk: Uint8Array): void {
+    this.#heartbeat.heard();
+    // What is on the way while we are full waits here by the chunk, and at the peer after that.
+    if (this.#context.appender.isFull && this.#state === 'open') this.#waitForRoom();
+    this.#intake.received(chunk);
+  }
+
+  #waitForRoom(): void {
+    if (this.#intake.isHeld('room')) return;
+    this.#intake.hold('room');
+    this.#context.appender.waitForRoom(this);
   }
 
   #handle(frame: Frame): void {
@@ -310,10 +303,7 @@ export class Session implements Submitter {
     const kind = refusal === undefined ? 'frame' : 'refusal';
     appender.submit(partition, { stream: this.#hello!.stream, producer: this.#producer!, seq, prev, crc, frame: bytes, kind }, this);
     if (this.#inFlightBytes > settings.creditBytes + settings.maxFrameBytes) this.#intake.hold('window');
-    if (appender.isFull && !this.#intake.isHeld('room')) {
-      this.#intake.hold('room');
-      appender.waitForRoom(this);
-    }
+    if (appender.isFull) this.#waitForRoom();
   }
 
   /** A peer may be alive and yet read nothing of what waits for it. */
@@ -332,7 +322,7 @@ export class Session implements Submitter {
   /** Everything is answered: sends what is due, and closes. */
   #finish(): void {
     this.#acknowledgements.flush();
-    this.#logEnd(undefined);
+    this.#log(undefined);
     this.#close(undefined);
   }
 
@@ -345,7 +335,7 @@ export class Session implements Submitter {
   /** Closes without a word: the peer would not read it. */
   #abort(code: ErrorCode): void {
     if (this.gone) return;
-    this.#logEnd(new SyncError(code, 'the peer does not read what it is sent'));
+    this.#log(new SyncError(code, 'the peer does not read what it is sent'));
     this.#stop('closing', code);
     this.#connection.destroy();
   }
@@ -353,7 +343,7 @@ export class Session implements Submitter {
   #closed(): void {
     if (this.#state === 'closed') return;
     if (!this.gone) {
-      this.#logEnd(undefined);
+      this.#log(undefined);
       this.#stop('closing', undefined);
     }
     this.#state = 'closed';
@@ -372,29 +362,13 @@ export class Session implements Submitter {
     this.#keeper.closing(this, code);
   }
 
+  #log(error: SyncError | undefined): void {
+    const { stream, producer, address } = this;
+    logEnd(this.#context.log, { stream, producer, address, frameCount: this.#frameCount }, error);
+  }
+
   #setDeadline(delayMs: number, run: () => void): void {
     this.#deadline?.cancel();
     this.#deadline = this.#context.clock.setTimer(delayMs, run);
-  }
-
-  #refusedError(partition: number, seq: number, { verdict, stored }: AppendResult): SyncError {
-    if (verdict === 'owned_by_other') {
-      return new SyncError('stream_owned_by_other', `stream ${this.stream} belongs to another producer than ${this.#producer}; start a new stream`);
-    }
-    return new SyncError(
-      'seq_content_mismatch',
-      `partition ${partition}: BATCH ${seq} does not name the crc of ${stored.seq} as it was stored; keep what is not applied and start a new stream with it`,
-    );
-  }
-
-  #logEnd(error: SyncError | undefined): void {
-    const fields = { stream: this.stream, producer: this.#producer, address: this.address, frameCount: this.#frameCount };
-    const { log } = this.#context;
-    if (error === undefined) {
-      if (this.stream !== undefined) log.info(fields, 'stream closed');
-    } else if (error.code === 'internal') log.error({ ...fields, code: error.code, err: error.cause }, `connection closed: ${messageOf(error.cause)}`);
-    // Changes are missing in the sink, and no retry brings them back: somebody has to look.
-    else if (error.code === 'sink_regressed' || error.code === 'stream_expired') log.error({ ...fields, code: error.code }, error.message);
-    else log.warn({ ...fields, code: error.code }, `connection closed: ${error.message}`);
   }
 }

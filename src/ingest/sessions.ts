@@ -7,7 +7,8 @@ import { encodeError } from '../protocol/messages.ts';
 import type { QueueEvent } from '../queue/queue.ts';
 import type { IngestContext } from './context.ts';
 import { PayloadCheck } from './payload-check.ts';
-import { Session, type SessionKeeper, type SessionStatus } from './session.ts';
+import { Session } from './session.ts';
+import type { SessionKeeper, SessionStatus } from './session-keeper.ts';
 
 /** What happened since the start, for metrics. */
 export interface SessionCounters {
@@ -35,6 +36,7 @@ export class Sessions implements SessionKeeper {
   readonly #byAddress = new Map<string, AddressCount>();
   readonly #refusals = new Set<Connection>();
   readonly #unwatch: (() => void)[];
+  #unfinishedBytes = 0;
   #isDraining = false;
   #emptied: (() => void) | undefined;
 
@@ -105,6 +107,17 @@ export class Sessions implements SessionKeeper {
     }
     this.#byStream.set(stream, session);
     other?.fail(new SyncError('stream_taken_over', `a newer connection, from ${session.address}, uses stream ${stream}`));
+  }
+
+  /** Many peers that each owe us the rest of a large frame would fill our memory: the one that has owed it longest goes. */
+  unfinished(deltaBytes: number): void {
+    this.#unfinishedBytes += deltaBytes;
+    if (deltaBytes < 0 || this.#unfinishedBytes <= this.#context.appender.maxInFlightBytes) return;
+    let slowest: Session | undefined;
+    for (const session of this.#all) {
+      if ((session.owesSinceMs ?? Infinity) < (slowest?.owesSinceMs ?? Infinity)) slowest = session;
+    }
+    slowest?.fail(new SyncError('frame_unfinished', `this server holds ${this.#unfinishedBytes} bytes of unfinished frames, of which yours is the oldest`));
   }
 
   closing(session: Session, code: ErrorCode | undefined): void {

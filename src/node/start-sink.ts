@@ -15,6 +15,8 @@ export interface StartSinkOptions {
   readonly logger: Logger;
   /** Called once, when slices may run. */
   readonly onPrepared: () => void;
+  /** Called at every try while the sink is away: nothing else looks at what waits meanwhile. */
+  readonly onAway: () => Promise<void>;
 }
 
 /**
@@ -39,6 +41,7 @@ export async function startSink(options: StartSinkOptions): Promise<{ close(): P
       await sleep(clock, backoffMs(random, failures, RETRY_BASE_MS, RETRY_CAP_MS), stop.signal);
       if (stop.signal.aborted) return;
       try {
+        await options.onAway();
         await prepare(options);
         logger.info({ sink: sink.name }, 'sink is there');
         return;

@@ -15,7 +15,17 @@ describe('an element', () => {
     const bytes = encode(DRAFT);
     stampElement(bytes, 1_800_000_000_123_456, 258);
     expect(bytes.toString('hex')).toBe(
-      ['01', '01', '00066517289a6240', '0000000000000102', '0102030405060708', '00112233445566778899aabbccddeeff', '05', '62c3bc726f', Buffer.from('frame').toString('hex')].join(''),
+      [
+        '01',
+        '01',
+        '00066517289a6240',
+        '0000000000000102',
+        '0102030405060708',
+        '00112233445566778899aabbccddeeff',
+        '05',
+        '62c3bc726f',
+        Buffer.from('frame').toString('hex'),
+      ].join(''),
     );
   });
 
@@ -23,7 +33,13 @@ describe('an element', () => {
     const bytes = encode(DRAFT);
     stampElement(bytes, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER - 1);
     const element = decodeElement(bytes);
-    expect(element).toMatchObject({ kind: 'refusal', stream: DRAFT.stream, producer: 'büro', storedAtUs: Number.MAX_SAFE_INTEGER, ordinal: Number.MAX_SAFE_INTEGER - 1 });
+    expect(element).toMatchObject({
+      kind: 'refusal',
+      stream: DRAFT.stream,
+      producer: 'büro',
+      storedAtUs: Number.MAX_SAFE_INTEGER,
+      ordinal: Number.MAX_SAFE_INTEGER - 1,
+    });
     expect(String(element.frame)).toBe('frame');
     expect(element.identity).toEqual(new Uint8Array(bytes.subarray(2, 26)));
   });

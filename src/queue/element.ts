@@ -46,7 +46,8 @@ export function elementLength(draft: ElementDraft): number {
  */
 export function writeElement(target: Buffer, offset: number, draft: ElementDraft, random: Uint8Array): number {
   const producerBytes = Buffer.byteLength(draft.producer);
-  if (producerBytes > MAX_PRODUCER_BYTES) throw new RangeError(`producer name takes ${producerBytes} bytes, more than ${MAX_PRODUCER_BYTES}`);
+  if (producerBytes > MAX_PRODUCER_BYTES)
+    throw new RangeError(`producer name takes ${producerBytes} bytes, more than ${MAX_PRODUCER_BYTES}`);
   if (draft.stream.length !== 32) throw new RangeError(`stream id has ${draft.stream.length} hex digits, not 32`);
   target[offset] = ELEMENT_FORMAT;
   target[offset + 1] = ELEMENT_KINDS.indexOf(draft.kind);
@@ -72,10 +73,15 @@ export function stampElement(element: Uint8Array, storedAtUs: number, ordinal: n
 export function decodeElement(bytes: Uint8Array): Element {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const format = buffer[0];
-  if (format !== ELEMENT_FORMAT) throw new SyncError('corrupt_element', `a queue element has format ${format}, this version knows ${ELEMENT_FORMAT}; run the version that stored it`);
+  if (format !== ELEMENT_FORMAT)
+    throw new SyncError(
+      'corrupt_element',
+      `a queue element has format ${format}, this version knows ${ELEMENT_FORMAT}; run the version that stored it`,
+    );
   const kind = ELEMENT_KINDS[buffer[1] ?? -1];
   const frameStart = FIXED_BYTES + (buffer[42] ?? 0);
-  if (kind === undefined || buffer.length < frameStart) throw new SyncError('corrupt_element', `a queue element of ${buffer.length} bytes is not one that Syncline wrote`);
+  if (kind === undefined || buffer.length < frameStart)
+    throw new SyncError('corrupt_element', `a queue element of ${buffer.length} bytes is not one that Syncline wrote`);
   return {
     identity: new Uint8Array(buffer.subarray(IDENTITY_START, IDENTITY_END)),
     storedAtUs: readSafeInteger(buffer, 2),

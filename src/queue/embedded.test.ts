@@ -14,7 +14,15 @@ const STREAM = 'a'.repeat(32);
 const LEASE = { sink: 'main', partition: 1, token: '1'.repeat(32) };
 
 function frames(from: number, to: number, bytes = 10): AppendEntry[] {
-  return Array.from({ length: to - from + 1 }, (_, i) => ({ stream: STREAM, producer: 'shop', seq: from + i, prev: from + i - 1, crc: from + i, frame: Buffer.alloc(bytes, i), kind: 'frame' as const }));
+  return Array.from({ length: to - from + 1 }, (_, i) => ({
+    stream: STREAM,
+    producer: 'shop',
+    seq: from + i,
+    prev: from + i - 1,
+    crc: from + i,
+    frame: Buffer.alloc(bytes, i),
+    kind: 'frame' as const,
+  }));
 }
 
 async function drain(queue: Queue): Promise<void> {

@@ -10,7 +10,20 @@ import { openEmbeddedReader } from './embedded/reader.ts';
 import type { Envelope, Failure, Opening, Replies, Request, StoredEntry, WriterData } from './embedded/requests.ts';
 import { LeaseTable } from './leases.ts';
 import { QueueEvents } from './queue-events.ts';
-import type { Admission, AppendEntry, AppendResult, Backlog, Element, FetchLimits, Floor, Queue, QueueEvent, QueueReader, QueueSettings, Reset } from './queue.ts';
+import type {
+  Admission,
+  AppendEntry,
+  AppendResult,
+  Backlog,
+  Element,
+  FetchLimits,
+  Floor,
+  Queue,
+  QueueEvent,
+  QueueReader,
+  QueueSettings,
+  Reset,
+} from './queue.ts';
 
 export interface EmbeddedQueueOptions {
   /** Where `queue.sqlite` lies; created when it is missing. One process at a time. */
@@ -77,7 +90,14 @@ class EmbeddedQueue implements Queue {
   #probe: Timer | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(settings: QueueSettings, options: EmbeddedQueueOptions & { maxBytes: number }, writer: Writer, usedBytes: number, reader: QueueReader, unlock: () => void) {
+  constructor(
+    settings: QueueSettings,
+    options: EmbeddedQueueOptions & { maxBytes: number },
+    writer: Writer,
+    usedBytes: number,
+    reader: QueueReader,
+    unlock: () => void,
+  ) {
     this.partitionCount = settings.partitions;
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? systemRandom;
@@ -224,12 +244,17 @@ class EmbeddedQueue implements Queue {
     }
     const share = this.#events.admission.state === 'open' ? HOLD_SHARE : OPEN_SHARE;
     const isFull = this.#usedBytes >= share * this.#maxBytes;
-    this.#events.admit(isFull ? `queue_full: the embedded queue uses more than ${100 * HOLD_SHARE} % of its ${this.#maxBytes} bytes; producers wait until it drains` : undefined);
+    this.#events.admit(
+      isFull
+        ? `queue_full: the embedded queue uses more than ${100 * HOLD_SHARE} % of its ${this.#maxBytes} bytes; producers wait until it drains`
+        : undefined,
+    );
   }
 
   /** A bug in the thread: nothing can be stored any more, so the process ends as for a bug of its own. */
   #fail(error: unknown): void {
-    for (const { reject } of this.#waiting.values()) reject(new SyncError('queue_unavailable', 'the thread that writes the queue has failed'));
+    for (const { reject } of this.#waiting.values())
+      reject(new SyncError('queue_unavailable', 'the thread that writes the queue has failed'));
     this.#waiting.clear();
     setImmediate(() => {
       throw error;
@@ -237,7 +262,8 @@ class EmbeddedQueue implements Queue {
   }
 
   #check(partition: number): void {
-    if (!(partition >= 0 && partition < this.partitionCount)) throw new RangeError(`partition ${partition} does not exist: there are ${this.partitionCount}`);
+    if (!(partition >= 0 && partition < this.partitionCount))
+      throw new RangeError(`partition ${partition} does not exist: there are ${this.partitionCount}`);
   }
 }
 

@@ -21,7 +21,8 @@ export class LeaseTable {
   acquire(lease: Lease, holder: string, ttlMs: number, steal: 'steal' | 'wait'): string | undefined {
     const key = keyOf(lease);
     const held = this.#held.get(key);
-    if (held !== undefined && steal === 'wait' && held.token !== lease.token && held.expiresAtMs > this.#clock.monotonicMs()) return held.holder;
+    if (held !== undefined && steal === 'wait' && held.token !== lease.token && held.expiresAtMs > this.#clock.monotonicMs())
+      return held.holder;
     this.#held.set(key, { token: lease.token, holder, expiresAtMs: this.#clock.monotonicMs() + ttlMs });
     return undefined;
   }

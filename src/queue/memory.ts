@@ -6,7 +6,19 @@ import { START, type Place, type StreamId } from '../core/stream.ts';
 import { decodeElement, elementLength, IDENTITY_END, IDENTITY_START, stampElement, writeElement } from './element.ts';
 import { LeaseTable } from './leases.ts';
 import { QueueEvents } from './queue-events.ts';
-import type { Admission, AppendEntry, AppendResult, Backlog, Element, FetchLimits, Floor, Queue, QueueEvent, QueueSettings, Reset } from './queue.ts';
+import type {
+  Admission,
+  AppendEntry,
+  AppendResult,
+  Backlog,
+  Element,
+  FetchLimits,
+  Floor,
+  Queue,
+  QueueEvent,
+  QueueSettings,
+  Reset,
+} from './queue.ts';
 import { foreignFloor, healRecord, judgeEntry, raiseRecord, resetRecord, type StreamRecord } from './record.ts';
 
 export interface MemoryQueueOptions {

@@ -10,7 +10,10 @@ test('an unknown scheme is refused with those that are known', async () => {
   const wanted = { code: 'bad_config', message: 'queue.url has the unknown scheme kafka:; known are sqlite: redis: rediss:' };
   await expect(openQueue({ url: 'kafka://host' }, SETTINGS, { folder: tmpdir() })).rejects.toMatchObject(wanted);
   await expect(openQueueReader({ url: 'kafka://host' }, { folder: tmpdir() })).rejects.toMatchObject(wanted);
-  await expect(openQueue({ url: 'localhost' }, SETTINGS, { folder: tmpdir() })).rejects.toMatchObject({ code: 'bad_config', message: expect.stringContaining('no scheme') });
+  await expect(openQueue({ url: 'localhost' }, SETTINGS, { folder: tmpdir() })).rejects.toMatchObject({
+    code: 'bad_config',
+    message: expect.stringContaining('no scheme'),
+  });
 });
 
 test('sqlite: lies in the data folder, sqlite:<folder> in that folder', async () => {

@@ -70,7 +70,11 @@ export async function openQueueReader(location: QueueLocation, options: OpenRead
 function kindOf({ url }: QueueLocation): QueueKind {
   const scheme = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0].toLowerCase();
   const kind = KINDS.get(scheme ?? '');
-  if (kind === undefined) throw new SyncError('bad_config', `queue.url has ${scheme === undefined ? 'no scheme' : `the unknown scheme ${scheme}`}; known are ${[...KINDS.keys()].join(' ')}`);
+  if (kind === undefined)
+    throw new SyncError(
+      'bad_config',
+      `queue.url has ${scheme === undefined ? 'no scheme' : `the unknown scheme ${scheme}`}; known are ${[...KINDS.keys()].join(' ')}`,
+    );
   return kind;
 }
 
@@ -81,5 +85,7 @@ function folderOf({ url }: QueueLocation, folder: string): string {
 
 /** Without the fields that are undefined: options left out, so that their defaults hold. */
 function defined<T extends object>(options: T): { [key in keyof T]?: Exclude<T[key], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as { [key in keyof T]?: Exclude<T[key], undefined> };
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [key in keyof T]?: Exclude<T[key], undefined>;
+  };
 }

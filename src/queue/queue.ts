@@ -153,6 +153,4 @@ export interface Backlog {
 /** `open`, or held back with a reason for people: full, away, read-only, evicting. */
 export type Admission = { readonly state: 'open' } | { readonly state: 'held'; readonly reason: string };
 
-export type QueueEvent =
-  | { readonly type: 'connected' }
-  | { readonly type: 'admission'; readonly admission: Admission };
+export type QueueEvent = { readonly type: 'connected' } | { readonly type: 'admission'; readonly admission: Admission };

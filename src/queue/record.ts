@@ -13,7 +13,10 @@ export interface StreamRecord {
 }
 
 /** Contiguity and ownership: what becomes of `entry`. */
-export function judgeEntry(record: StreamRecord | undefined, entry: Pick<AppendEntry, 'producer' | 'seq' | 'prev'>): AppendResult['verdict'] {
+export function judgeEntry(
+  record: StreamRecord | undefined,
+  entry: Pick<AppendEntry, 'producer' | 'seq' | 'prev'>,
+): AppendResult['verdict'] {
   if (record === undefined) return judge({ seq: 0, crc: 0 }, entry.seq, entry.prev);
   if (record.producer !== entry.producer) return 'owned_by_other';
   return judge(record.place, entry.seq, entry.prev);

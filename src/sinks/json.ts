@@ -12,7 +12,9 @@ export function jsonText(value: Value): string {
   if (value instanceof Uint8Array) return `"${Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')}"`;
   if (value instanceof Timestamp) return `"${isoNanoseconds(value)}"`;
   if (isArray(value)) return `[${value.map(jsonText).join(',')}]`;
-  return `{${Object.entries(value).map(([key, member]) => `${JSON.stringify(key)}:${jsonText(member)}`).join(',')}}`;
+  return `{${Object.entries(value)
+    .map(([key, member]) => `${JSON.stringify(key)}:${jsonText(member)}`)
+    .join(',')}}`;
 }
 
 function isArray(value: Value): value is readonly Value[] {

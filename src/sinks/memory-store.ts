@@ -23,7 +23,8 @@ export class MemoryStore {
     for (const each of all) {
       const known = this.tables.get(each.name);
       // A new object, as after any change of a schema, only where something changed.
-      if (known?.definition !== each || (referenced.has(each.name) && known.independent)) this.tables.set(each.name, new MemoryTable(each, referenced.has(each.name)));
+      if (known?.definition !== each || (referenced.has(each.name) && known.independent))
+        this.tables.set(each.name, new MemoryTable(each, referenced.has(each.name)));
     }
     if (!this.rows.has(definition.name)) this.rows.set(definition.name, new Map());
   }

@@ -42,7 +42,8 @@ export class MemoryTable implements Table {
     this.name = definition.name;
     this.key = definition.key;
     this.columns = Object.keys(definition.columns);
-    this.independent = !referenced && definition.unique === undefined && definition.references === undefined && definition.check === undefined;
+    this.independent =
+      !referenced && definition.unique === undefined && definition.references === undefined && definition.check === undefined;
   }
 
   shape(op: Op, keyCount: number, columns: readonly string[]): MemoryShape | ChangeFault {
@@ -50,7 +51,8 @@ export class MemoryTable implements Table {
     const known = this.#shapes.get(id);
     if (known !== undefined) return known;
     const rules = Object.entries(this.definition.columns).map(
-      ([name, column]) => [name, { required: isRequired(this.key, name, column) && column.default === undefined, generated: false }] as const,
+      ([name, column]) =>
+        [name, { required: isRequired(this.key, name, column) && column.default === undefined, generated: false }] as const,
     );
     const judged = judgeShape({ name: this.name, key: this.key, uniqueKeys: [], columns: new Map(rules) }, op, keyCount, columns);
     if ('code' in judged) return judged;
@@ -92,7 +94,8 @@ export class MemoryShape implements Shape {
     if (value === undefined) return 'malformed_payload';
     if (value === null) return isRequired(this.table.key, name, column) ? 'null_not_allowed' : undefined;
     const isInteger = typeof value === 'bigint' || Number.isSafeInteger(value);
-    if (index < this.keyCount && !isInteger && typeof value !== 'string' && !(value instanceof Uint8Array) && !(value instanceof Timestamp)) return 'wrong_type';
+    if (index < this.keyCount && !isInteger && typeof value !== 'string' && !(value instanceof Uint8Array) && !(value instanceof Timestamp))
+      return 'wrong_type';
     const fits = { int: isInteger, text: typeof value === 'string', bytes: value instanceof Uint8Array };
     return column.type === undefined || fits[column.type] ? undefined : 'wrong_type';
   }

@@ -175,7 +175,8 @@ export class MemoryTransaction implements SinkTransaction, LockOwner {
     for (const columns of unique ?? []) {
       const text = indexText(columns, row);
       if (text === undefined) continue;
-      for (const [other, otherRow] of this.#all(table.name)) if (other !== key && indexText(columns, otherRow) === text) return 'duplicate_unique';
+      for (const [other, otherRow] of this.#all(table.name))
+        if (other !== key && indexText(columns, otherRow) === text) return 'duplicate_unique';
     }
     for (const { columns, table: parent } of references ?? []) {
       const text = indexText(columns, row);

@@ -35,7 +35,11 @@ describe('the memory sink', () => {
 
   test('gives up waiting for a watermark', async () => {
     let nowMs = 0;
-    const clock: Clock = { ...systemClock, monotonicMs: () => nowMs, setTimer: (delayMs, run) => systemClock.setTimer(0, () => void ((nowMs += delayMs), run())) };
+    const clock: Clock = {
+      ...systemClock,
+      monotonicMs: () => nowMs,
+      setTimer: (delayMs, run) => systemClock.setTimer(0, () => void ((nowMs += delayMs), run())),
+    };
     const [first, second] = await openTwo(clock);
     const holder = await first.begin(1, CLAIM);
     await expect(second.begin(1, CLAIM)).rejects.toMatchObject({ code: 'sink_busy' });

@@ -42,7 +42,10 @@ class MemorySink implements Sink {
     const { letters } = this.#store;
     this.deadLetters = {
       list: async ({ state, table, limit }) =>
-        [...letters.values()].reverse().filter((letter) => (state ?? letter.state) === letter.state && (table ?? letter.table) === letter.table).slice(0, limit),
+        [...letters.values()]
+          .reverse()
+          .filter((letter) => (state ?? letter.state) === letter.state && (table ?? letter.table) === letter.table)
+          .slice(0, limit),
       get: async (id) => letters.get(id),
       count: async () => [...letters.values()].filter((letter) => letter.state === 'open').length,
       retry: (id) => this.#retry(id),
@@ -53,7 +56,10 @@ class MemorySink implements Sink {
   async prepare(settings: SinkSettings): Promise<readonly string[]> {
     const recorded = (this.#store.settings ??= settings);
     if (recorded.partitions !== settings.partitions || recorded.mapping !== settings.mapping) {
-      throw new SyncError('sink_mismatch', `memory: set up with ${recorded.partitions} partitions and mapping ${recorded.mapping || '(none)'}`);
+      throw new SyncError(
+        'sink_mismatch',
+        `memory: set up with ${recorded.partitions} partitions and mapping ${recorded.mapping || '(none)'}`,
+      );
     }
     await this.refreshSchema();
     return [];
@@ -75,8 +81,14 @@ class MemorySink implements Sink {
     if (!this.#evolves) return;
     for (const { table, keyCount, columns } of batches.flatMap((batch) => batch.groups)) {
       if (table.startsWith('syncline_')) continue;
-      if (!this.#store.tables.has(table)) this.#store.define({ name: table, key: columns.slice(0, keyCount), columns: Object.fromEntries(columns.map((column) => [column, {}])) });
-      for (const column of columns) if (this.#store.tables.get(table)?.columns.includes(column) === false) this.#store.addColumn(table, column, {});
+      if (!this.#store.tables.has(table))
+        this.#store.define({
+          name: table,
+          key: columns.slice(0, keyCount),
+          columns: Object.fromEntries(columns.map((column) => [column, {}])),
+        });
+      for (const column of columns)
+        if (this.#store.tables.get(table)?.columns.includes(column) === false) this.#store.addColumn(table, column, {});
     }
     await this.refreshSchema();
   }
@@ -112,7 +124,8 @@ class MemorySink implements Sink {
 
   async readRejections(stream: StreamId, above: ReadonlyMap<number, number>, upTo: ReadonlyMap<number, number>): Promise<Rejection[]> {
     const letters = [...this.#store.letters.values()].filter(
-      (letter) => letter.stream === stream && letter.seq > (above.get(letter.partition) ?? 0) && letter.seq <= (upTo.get(letter.partition) ?? 0),
+      (letter) =>
+        letter.stream === stream && letter.seq > (above.get(letter.partition) ?? 0) && letter.seq <= (upTo.get(letter.partition) ?? 0),
     );
     return groupRejections(letters.sort((a, b) => a.partition - b.partition || a.seq - b.seq || a.id - b.id));
   }

@@ -10,9 +10,13 @@ const options = { name: 'main', schema: 'evolve', clock: systemClock } as const;
 describe('a sink', () => {
   test('of an unknown scheme is refused by naming the known ones, never the URL', async () => {
     const opened = openSink({ ...options, url: 'oracle://user:secret@host/db' });
-    await expect(opened).rejects.toMatchObject({ code: 'sink_unsuitable', message: expect.stringMatching(/oracle: .*sqlite:, mysql:, mariadb:/) });
+    await expect(opened).rejects.toMatchObject({
+      code: 'sink_unsuitable',
+      message: expect.stringMatching(/oracle: .*sqlite:, mysql:, mariadb:/),
+    });
     await expect(opened).rejects.not.toMatchObject({ message: expect.stringContaining('secret') });
-    for (const url of ['', 'data.db', 'constructor:x']) await expect(openSink({ ...options, url })).rejects.toMatchObject({ code: 'sink_unsuitable' });
+    for (const url of ['', 'data.db', 'constructor:x'])
+      await expect(openSink({ ...options, url })).rejects.toMatchObject({ code: 'sink_unsuitable' });
   });
 
   test('sqlite: is a file in the data folder, or the path that follows', async () => {

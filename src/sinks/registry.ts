@@ -31,16 +31,19 @@ const SINKS: Readonly<Record<string, (options: SinkOptions) => Promise<Sink>>> =
   memory: async (options) => (await import('./memory.ts')).createMemorySink({ ...options, tables: [] }),
 };
 
-export const sinkSchemes: readonly string[] = Object.keys(SINKS);
-
 /** Opens the sink that `options.url` names. Whether its database can be used is found out by {@link Sink.prepare}. */
 export async function openSink(options: SinkOptions): Promise<Sink> {
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(options.url)?.[1]?.toLowerCase() ?? '';
   const open = Object.hasOwn(SINKS, scheme) ? SINKS[scheme] : undefined;
   if (open === undefined) {
-    const known = sinkSchemes.filter((name) => name !== 'memory').map((name) => `${name}:`);
+    const known = Object.keys(SINKS)
+      .filter((name) => name !== 'memory')
+      .map((name) => `${name}:`);
     // The URL itself may hold a password.
-    throw new SyncError('sink_unsuitable', `sink ${options.name}: ${scheme === '' ? 'a URL without scheme' : `scheme ${scheme}:`} is not known; known are ${known.join(', ')}`);
+    throw new SyncError(
+      'sink_unsuitable',
+      `sink ${options.name}: ${scheme === '' ? 'a URL without scheme' : `scheme ${scheme}:`} is not known; known are ${known.join(', ')}`,
+    );
   }
   return open(options);
 }

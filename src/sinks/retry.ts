@@ -30,5 +30,8 @@ export async function applyEach(sink: Sink, transaction: SinkTransaction, batch:
 
 /** What `retry` of a dead letter store answers for a letter that is not there, or no longer open. */
 export function notOpen(id: number, letter: StoredDeadLetter | undefined): ChangeFault {
-  return { code: 'value_refused', message: letter === undefined ? `there is no dead letter ${id}` : `dead letter ${id} is not open but ${letter.state}` };
+  return {
+    code: 'value_refused',
+    message: letter === undefined ? `there is no dead letter ${id}` : `dead letter ${id} is not open but ${letter.state}`,
+  };
 }

@@ -17,7 +17,12 @@ export interface ColumnRules {
 }
 
 /** Whether changes with this operation, key and these columns fit the table, and whether such a row can be inserted. */
-export function judgeShape(table: TableRules, op: Op, keyCount: number, names: readonly string[]): { readonly suffices: boolean } | ChangeFault {
+export function judgeShape(
+  table: TableRules,
+  op: Op,
+  keyCount: number,
+  names: readonly string[],
+): { readonly suffices: boolean } | ChangeFault {
   const fault = (code: ErrorCode, message: string): ChangeFault => ({ code, message: `table ${table.name}: ${message}` });
   if (table.key.length === 0) return fault('no_primary_key', 'has no primary key');
   if (new Set(names).size < names.length) return fault('malformed_payload', 'a column is named twice');

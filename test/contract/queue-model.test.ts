@@ -33,11 +33,38 @@ const producer = fc.constantFrom('shop', 'shop', 'shop', 'shop', 'other');
 const token = fc.constantFrom('1', '1', '1', '2');
 const placed: fc.Arbitrary<Placed> = fc.record({ stream, seq: fc.nat(6), salt: fc.constantFrom(0, 1) });
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ type: fc.constant('append'), partition, entries: fc.array(fc.record({ stream, step: fc.constantFrom(1, 1, 1, 0, 2, -1), salt, producer }), { maxLength: 6 }) }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant('raise'), partition, floors: fc.array(fc.record({ stream, step: fc.integer({ min: -2, max: 3 }), salt, producer }), { maxLength: 3 }) }) },
-  { weight: 3, arbitrary: fc.record({ type: fc.constant('trim'), partition, token, count: fc.integer({ min: 1, max: 5 }), lastOf: fc.constantFrom(0, 0, 0, 0, 1), resets: fc.array(placed, { maxLength: 2 }) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      type: fc.constant('append'),
+      partition,
+      entries: fc.array(fc.record({ stream, step: fc.constantFrom(1, 1, 1, 0, 2, -1), salt, producer }), { maxLength: 6 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      type: fc.constant('raise'),
+      partition,
+      floors: fc.array(fc.record({ stream, step: fc.integer({ min: -2, max: 3 }), salt, producer }), { maxLength: 3 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant('trim'),
+      partition,
+      token,
+      count: fc.integer({ min: 1, max: 5 }),
+      lastOf: fc.constantFrom(0, 0, 0, 0, 1),
+      resets: fc.array(placed, { maxLength: 2 }),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('heal'), partition, token, watermarks: fc.array(placed, { maxLength: 3 }) }) },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant('acquire'), partition, token, steal: fc.constantFrom('steal' as const, 'wait' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ type: fc.constant('acquire'), partition, token, steal: fc.constantFrom('steal' as const, 'wait' as const) }),
+  },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('release'), partition, token }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('forget'), partition, stream }) },
 );
@@ -97,14 +124,27 @@ async function run(queue: Queue, reader: QueueReader, one: Step): Promise<unknow
     case 'trim': {
       const elements = await reader.fetch('main', one.partition, ALL);
       const last = elements[one.count - 1 + one.lastOf]?.identity ?? new Uint8Array(24);
-      return queue.trim(lease(one.partition, one.token), one.count, last, one.resets.map((reset) => ({ stream: reset.stream, place: placeOf(reset) })));
+      return queue.trim(
+        lease(one.partition, one.token),
+        one.count,
+        last,
+        one.resets.map((reset) => ({ stream: reset.stream, place: placeOf(reset) })),
+      );
     }
     case 'heal':
-      return (await queue.heal(lease(one.partition, one.token), new Map(one.watermarks.map((watermark) => [watermark.stream, placeOf(watermark)])))).sort();
+      return (
+        await queue.heal(
+          lease(one.partition, one.token),
+          new Map(one.watermarks.map((watermark) => [watermark.stream, placeOf(watermark)])),
+        )
+      ).sort();
     case 'acquire':
       return queue.acquire(lease(one.partition, one.token), `node ${one.token}`, 600_000, one.steal);
     case 'release':
-      return [await queue.release([lease(one.partition, one.token)]), await queue.renew([lease(0), lease(1), lease(0, '2'), lease(1, '2')], 600_000)];
+      return [
+        await queue.release([lease(one.partition, one.token)]),
+        await queue.renew([lease(0), lease(1), lease(0, '2'), lease(1, '2')], 600_000),
+      ];
     case 'forget':
       return queue.forget(one.partition, [one.stream]);
   }

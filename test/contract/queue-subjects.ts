@@ -23,7 +23,12 @@ function memorySubject(): QueueSubject {
     stop: async () => {},
     open: async (settings) => {
       const queue = createMemoryQueue(settings, { clock: systemClock, random: systemRandom });
-      return { queue, reader: queue, reopen: () => Promise.reject(new Error('the memory queue keeps nothing')), close: () => queue.close() };
+      return {
+        queue,
+        reader: queue,
+        reopen: () => Promise.reject(new Error('the memory queue keeps nothing')),
+        close: () => queue.close(),
+      };
     },
   };
 }
@@ -37,7 +42,13 @@ function embeddedSubject(): QueueSubject {
     stop: async () => {},
     open: async (settings) => {
       const folder = mkdtempSync(join(tmpdir(), 'syncline-queue-'));
-      return open({ url: 'sqlite:' }, folder, settings, async () => {}, () => rmSync(folder, { recursive: true, force: true }));
+      return open(
+        { url: 'sqlite:' },
+        folder,
+        settings,
+        async () => {},
+        () => rmSync(folder, { recursive: true, force: true }),
+      );
     },
   };
 }
@@ -55,12 +66,24 @@ function redisSubject(): QueueSubject {
     stop: () => server?.close(),
     open: async (settings) => {
       await server.command('FLUSHALL');
-      return open({ url: server.url }, tmpdir(), settings, () => server.restart(), () => {});
+      return open(
+        { url: server.url },
+        tmpdir(),
+        settings,
+        () => server.restart(),
+        () => {},
+      );
     },
   };
 }
 
-async function open(location: QueueLocation, folder: string, first: QueueSettings, restart: () => Promise<void>, clean: () => void): Promise<OpenedQueue> {
+async function open(
+  location: QueueLocation,
+  folder: string,
+  first: QueueSettings,
+  restart: () => Promise<void>,
+  clean: () => void,
+): Promise<OpenedQueue> {
   let queue = await openQueue(location, first, { folder });
   const reader = await openQueueReader(location, { folder });
   return {

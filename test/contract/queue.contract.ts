@@ -44,7 +44,16 @@ export function placeAt(seq: number): Place {
 }
 
 export function entry(stream: string, seq: number, options: Partial<AppendEntry> = {}): AppendEntry {
-  return { stream, producer: 'shop', seq, prev: crcAt(seq - 1), crc: crcAt(seq), frame: Buffer.from(`${stream[0]}${seq}`), kind: 'frame', ...options };
+  return {
+    stream,
+    producer: 'shop',
+    seq,
+    prev: crcAt(seq - 1),
+    crc: crcAt(seq),
+    frame: Buffer.from(`${stream[0]}${seq}`),
+    kind: 'frame',
+    ...options,
+  };
 }
 
 export function entries(stream: string, from: number, to: number): AppendEntry[] {
@@ -81,7 +90,8 @@ export function queueContract(subject: QueueSubject): void {
     });
     afterEach(() => opened.close());
 
-    const verdicts = async (partition: number, ...list: AppendEntry[]) => (await queue.append(partition, list)).map((result) => result.verdict);
+    const verdicts = async (partition: number, ...list: AppendEntry[]) =>
+      (await queue.append(partition, list)).map((result) => result.verdict);
     const list = (partition: number) => opened.reader.fetch('main', partition, ALL);
     const hold = async (partition: number, token = '1') => {
       expect(await queue.acquire(lease(partition, token), 'node', 60_000, 'steal')).toBeUndefined();
@@ -140,22 +150,38 @@ export function queueContract(subject: QueueSubject): void {
       });
 
       test('refuses a stream that belongs to another producer', async () => {
-        expect(await verdicts(1, entry(A, 1), entry(A, 2, { producer: 'thief' }), entry(A, 2))).toEqual(['append', 'owned_by_other', 'append']);
+        expect(await verdicts(1, entry(A, 1), entry(A, 2, { producer: 'thief' }), entry(A, 2))).toEqual([
+          'append',
+          'owned_by_other',
+          'append',
+        ]);
         expect(await queue.append(1, [entry(A, 3, { producer: 'thief' })])).toEqual([{ verdict: 'owned_by_other', stored: placeAt(2) }]);
         expect(texts(await list(1))).toEqual(['a1', 'a2']);
       });
 
       test('keeps several streams and partitions apart', async () => {
-        expect(await verdicts(1, entry(A, 1), entry(B, 1), entry(A, 2), entry(C, 2), entry(B, 2))).toEqual(['append', 'append', 'append', 'gap', 'append']);
+        expect(await verdicts(1, entry(A, 1), entry(B, 1), entry(A, 2), entry(C, 2), entry(B, 2))).toEqual([
+          'append',
+          'append',
+          'append',
+          'gap',
+          'append',
+        ]);
         expect(await verdicts(2, entry(B, 1))).toEqual(['append']);
         expect(texts(await list(1))).toEqual(['a1', 'b1', 'a2', 'b2']);
-        expect(await seqs(1)).toEqual(new Map([[A, 2], [B, 2]]));
+        expect(await seqs(1)).toEqual(
+          new Map([
+            [A, 2],
+            [B, 2],
+          ]),
+        );
         expect(await seqs(2)).toEqual(new Map([[B, 1]]));
       });
 
       test('calls that are made together take effect in order', async () => {
         const calls = Array.from({ length: 20 }, (_, i) => queue.append(1, entries(A, i * 5 + 1, i * 5 + 5)));
-        for (const results of await Promise.all(calls)) expect(new Set(results.map((result) => result.verdict))).toEqual(new Set(['append']));
+        for (const results of await Promise.all(calls))
+          expect(new Set(results.map((result) => result.verdict))).toEqual(new Set(['append']));
         expect(await list(1)).toHaveLength(100);
       });
 
@@ -186,7 +212,11 @@ export function queueContract(subject: QueueSubject): void {
       test('counts exactly up to 2^53 − 1', async () => {
         const top = Number.MAX_SAFE_INTEGER;
         await queue.raise([{ partition: 1, stream: A, producer: 'shop', place: { seq: top - 2, crc: 4294967295 } }]);
-        const results = await queue.append(1, [entry(A, top - 1, { prev: 4294967295, crc: 4294967294 }), entry(A, top - 1), entry(A, top, { prev: 4294967294, crc: 1 })]);
+        const results = await queue.append(1, [
+          entry(A, top - 1, { prev: 4294967295, crc: 4294967294 }),
+          entry(A, top - 1),
+          entry(A, top, { prev: 4294967294, crc: 1 }),
+        ]);
         expect(results.map((result) => result.verdict)).toEqual(['append', 'duplicate', 'append']);
         expect(await queue.streams(1)).toEqual(new Map([[A, { seq: top, crc: 1 }]]));
       });
@@ -241,7 +271,10 @@ export function queueContract(subject: QueueSubject): void {
 
     describe('fetch', () => {
       beforeEach(async () => {
-        await queue.append(1, Array.from({ length: 50 }, (_, i) => entry(A, i + 1, { frame: Buffer.alloc(1000, i) })));
+        await queue.append(
+          1,
+          Array.from({ length: 50 }, (_, i) => entry(A, i + 1, { frame: Buffer.alloc(1000, i) })),
+        );
       });
 
       test('gives at most as many elements as asked for', async () => {
@@ -261,13 +294,18 @@ export function queueContract(subject: QueueSubject): void {
 
       test('mixes small and large elements within the limits', async () => {
         const sizes = [10, 100_000, 20, 20, 300_000, 5, 5, 5];
-        await queue.append(2, sizes.map((size, i) => entry(A, i + 1, { frame: Buffer.alloc(size) })));
+        await queue.append(
+          2,
+          sizes.map((size, i) => entry(A, i + 1, { frame: Buffer.alloc(size) })),
+        );
         const lengths = (await opened.reader.fetch('main', 2, { elements: 100, bytes: 200_000 })).map((element) => element.frame.length);
         expect(lengths).toEqual([10, 100_000, 20, 20, 300_000]);
       });
 
       test('the queue itself reads the same', async () => {
-        expect((await queue.fetch('main', 1, ALL)).map((element) => element.ordinal)).toEqual((await list(1)).map((element) => element.ordinal));
+        expect((await queue.fetch('main', 1, ALL)).map((element) => element.ordinal)).toEqual(
+          (await list(1)).map((element) => element.ordinal),
+        );
       });
     });
 
@@ -285,7 +323,12 @@ export function queueContract(subject: QueueSubject): void {
         expect(texts(await list(1))).toEqual(['a3', 'b1', 'b2']);
         expect(await queue.trim(held, 3, identity(4), [])).toBe(true);
         expect(await list(1)).toEqual([]);
-        expect(await seqs(1)).toEqual(new Map([[A, 3], [B, 2]]));
+        expect(await seqs(1)).toEqual(
+          new Map([
+            [A, 3],
+            [B, 2],
+          ]),
+        );
       });
 
       test('does nothing without the lease', async () => {
@@ -322,7 +365,13 @@ export function queueContract(subject: QueueSubject): void {
           { stream: 'd'.repeat(32), place: placeAt(1) },
         ];
         expect(await queue.trim(held, 1, identity(0), resets)).toBe(true);
-        expect(await queue.streams(1)).toEqual(new Map([[A, { seq: 1, crc: 77 }], [B, { seq: 2, crc: 88 }], [C, placeAt(1)]]));
+        expect(await queue.streams(1)).toEqual(
+          new Map([
+            [A, { seq: 1, crc: 77 }],
+            [B, { seq: 2, crc: 88 }],
+            [C, placeAt(1)],
+          ]),
+        );
         expect(await verdicts(1, entry(A, 3), entry(A, 2, { prev: 77 }))).toEqual(['gap', 'append']);
         expect(await verdicts(1, entry(A, 3, { producer: 'thief' }))).toEqual(['owned_by_other']);
       });
@@ -341,8 +390,22 @@ export function queueContract(subject: QueueSubject): void {
         const elements = await list(1);
         const held = await hold(1);
         await queue.trim(held, 5, (elements[4] as Element).identity, []);
-        expect(await queue.heal(held, new Map([[A, placeAt(2)], [B, placeAt(2)], [C, START]]))).toEqual([A]);
-        expect(await queue.streams(1)).toEqual(new Map([[A, placeAt(2)], [B, placeAt(2)]]));
+        expect(
+          await queue.heal(
+            held,
+            new Map([
+              [A, placeAt(2)],
+              [B, placeAt(2)],
+              [C, START],
+            ]),
+          ),
+        ).toEqual([A]);
+        expect(await queue.streams(1)).toEqual(
+          new Map([
+            [A, placeAt(2)],
+            [B, placeAt(2)],
+          ]),
+        );
         expect(await verdicts(1, entry(A, 3))).toEqual(['append']);
       });
 
@@ -352,18 +415,36 @@ export function queueContract(subject: QueueSubject): void {
         const held = await hold(1);
         // The head is now b1: A was pushed after it.
         await queue.trim(held, 2, (elements[1] as Element).identity, []);
-        const watermarks = new Map([[A, START], [B, START], [C, START]]);
+        const watermarks = new Map([
+          [A, START],
+          [B, START],
+          [C, START],
+        ]);
         expect(await queue.heal(held, watermarks)).toEqual([]);
         // The head is now c1: what A and B had is gone.
         await queue.trim(held, 2, (elements[3] as Element).identity, []);
         expect((await queue.heal(held, watermarks)).sort()).toEqual([A, B]);
-        expect(await queue.streams(1)).toEqual(new Map([[A, START], [B, START], [C, placeAt(1)]]));
+        expect(await queue.streams(1)).toEqual(
+          new Map([
+            [A, START],
+            [B, START],
+            [C, placeAt(1)],
+          ]),
+        );
       });
 
       test('a stream that was only raised has no elements', async () => {
         await queue.append(1, [entry(B, 1)]);
         await queue.raise([{ partition: 1, stream: A, producer: 'shop', place: placeAt(5) }]);
-        expect(await queue.heal(await hold(1), new Map([[A, placeAt(3)], [B, START]]))).toEqual([A]);
+        expect(
+          await queue.heal(
+            await hold(1),
+            new Map([
+              [A, placeAt(3)],
+              [B, START],
+            ]),
+          ),
+        ).toEqual([A]);
         expect((await queue.streams(1)).get(A)).toEqual(placeAt(3));
       });
 
@@ -429,11 +510,20 @@ export function queueContract(subject: QueueSubject): void {
         const backlog = await queue.backlog('main');
         expect(backlog.map(({ count }) => count)).toEqual([0, 4, 0, 1]);
         expect(backlog.map(({ bytes }) => bytes)).toEqual([0, 4 * (43 + 4 + 2), 0, 43 + 4 + 2]);
-        expect(backlog.map(({ headStoredAtUs }) => headStoredAtUs)).toEqual([undefined, elements[0]?.storedAtUs, undefined, (await list(3))[0]?.storedAtUs]);
+        expect(backlog.map(({ headStoredAtUs }) => headStoredAtUs)).toEqual([
+          undefined,
+          elements[0]?.storedAtUs,
+          undefined,
+          (await list(3))[0]?.storedAtUs,
+        ]);
       });
 
       test('shrinks with trimming, to zero', async () => {
-        await queue.append(1, [entry(A, 1, { frame: Buffer.alloc(953) }), entry(A, 2, { frame: Buffer.alloc(1953) }), entry(A, 3, { frame: Buffer.alloc(953) })]);
+        await queue.append(1, [
+          entry(A, 1, { frame: Buffer.alloc(953) }),
+          entry(A, 2, { frame: Buffer.alloc(1953) }),
+          entry(A, 3, { frame: Buffer.alloc(953) }),
+        ]);
         const elements = await list(1);
         const held = await hold(1);
         await queue.trim(held, 1, (elements[0] as Element).identity, []);
@@ -458,7 +548,13 @@ export function queueContract(subject: QueueSubject): void {
     describe('two sinks', () => {
       test('each has a list of its own', async () => {
         await opened.close();
-        opened = await subject.open({ ...SETTINGS, sinks: [{ name: 'main', required: true }, { name: 'audit', required: false }] });
+        opened = await subject.open({
+          ...SETTINGS,
+          sinks: [
+            { name: 'main', required: true },
+            { name: 'audit', required: false },
+          ],
+        });
         ({ queue } = opened);
         await queue.append(1, entries(A, 1, 3));
         const elements = await list(1);
@@ -481,7 +577,12 @@ export function queueContract(subject: QueueSubject): void {
           elements.slice(2).map(({ identity, frame }) => [Buffer.from(identity).toString('hex'), String(frame)]),
         );
         expect(await queue.backlog('main')).toEqual(backlog);
-        expect(await seqs(1)).toEqual(new Map([[A, 5], [B, 1]]));
+        expect(await seqs(1)).toEqual(
+          new Map([
+            [A, 5],
+            [B, 1],
+          ]),
+        );
         expect(await verdicts(1, entry(A, 5), entry(A, 6))).toEqual(['duplicate', 'append']);
         expect((await list(1)).at(-1)?.ordinal).toBe(7);
       });

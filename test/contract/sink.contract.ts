@@ -33,7 +33,16 @@ export type ContractTable = MemoryTableDefinition & { readonly checkSql?: string
 const SETTINGS = { partitions: 16, mapping: '' };
 
 const TABLES: readonly ContractTable[] = [
-  { name: 'item', key: ['id'], columns: { id: { type: 'int' }, name: { type: 'text' }, amount: { type: 'int' }, note: { type: 'text', notNull: true, default: 'none' } } },
+  {
+    name: 'item',
+    key: ['id'],
+    columns: {
+      id: { type: 'int' },
+      name: { type: 'text' },
+      amount: { type: 'int' },
+      note: { type: 'text', notNull: true, default: 'none' },
+    },
+  },
   { name: 'needy', key: ['id'], columns: { id: { type: 'int' }, name: { type: 'text' }, label: { type: 'text', notNull: true } } },
   { name: 'pair', key: ['a', 'b'], columns: { a: { type: 'text' }, b: { type: 'int' }, v: { type: 'int' }, w: { type: 'text' } } },
   { name: 'link', key: ['a', 'b'], columns: { a: { type: 'int' }, b: { type: 'int' } } },
@@ -41,8 +50,19 @@ const TABLES: readonly ContractTable[] = [
   { name: 'keyless', key: [], columns: { id: { type: 'int' } } },
   { name: 'person', key: ['id'], columns: { id: { type: 'int' }, email: { type: 'text' }, name: { type: 'text' } }, unique: [['email']] },
   { name: 'parent', key: ['id'], columns: { id: { type: 'int' }, name: { type: 'text' } } },
-  { name: 'child', key: ['id'], columns: { id: { type: 'int' }, parent_id: { type: 'int' } }, references: [{ columns: ['parent_id'], table: 'parent' }] },
-  { name: 'checked', key: ['id'], columns: { id: { type: 'int' }, v: { type: 'int' } }, check: (row) => row['v'] === null || Number(row['v']) >= 0, checkSql: 'v >= 0' },
+  {
+    name: 'child',
+    key: ['id'],
+    columns: { id: { type: 'int' }, parent_id: { type: 'int' } },
+    references: [{ columns: ['parent_id'], table: 'parent' }],
+  },
+  {
+    name: 'checked',
+    key: ['id'],
+    columns: { id: { type: 'int' }, v: { type: 'int' } },
+    check: (row) => row['v'] === null || Number(row['v']) >= 0,
+    checkSql: 'v >= 0',
+  },
 ];
 
 /** What every sink with transactions does. */
@@ -87,7 +107,12 @@ export function describeSink(kind: SinkKind): void {
 
     test('does not show its own tables', async () => {
       const sink = await open();
-      expect(sink.tables().map((table) => table.name).sort()).toEqual(TABLES.map((table) => table.name).sort());
+      expect(
+        sink
+          .tables()
+          .map((table) => table.name)
+          .sort(),
+      ).toEqual(TABLES.map((table) => table.name).sort());
       expect(sink.table('syncline_watermark')).toBeUndefined();
     });
   });
@@ -210,7 +235,9 @@ export function describeSink(kind: SinkKind): void {
       const sink = await open();
       const stream = newStream();
       const transaction = await sink.begin(0, claim(stream));
-      await expect(transaction.write([group(sink, 'item', 'update', 1, ['id', 'name'], [[1, 'x']])])).rejects.toMatchObject({ code: 'row_missing' });
+      await expect(transaction.write([group(sink, 'item', 'update', 1, ['id', 'name'], [[1, 'x']])])).rejects.toMatchObject({
+        code: 'row_missing',
+      });
       await transaction.rollback();
       await commit(await sink.begin(0, claim(stream)), stream, { seq: 1, crc: 1 });
     });
@@ -232,8 +259,32 @@ export function describeSink(kind: SinkKind): void {
 
     test('upsert makes a row, and later changes only the columns it names', async () => {
       const sink = await open();
-      await writeAll(sink, [group(sink, 'item', 'upsert', 1, ['id', 'name', 'amount'], [[1, 'one', 10], [2, 'two', 20]])]);
-      await writeAll(sink, [group(sink, 'item', 'upsert', 1, ['id', 'amount'], [[2, 21], [3, 30]])]);
+      await writeAll(sink, [
+        group(
+          sink,
+          'item',
+          'upsert',
+          1,
+          ['id', 'name', 'amount'],
+          [
+            [1, 'one', 10],
+            [2, 'two', 20],
+          ],
+        ),
+      ]);
+      await writeAll(sink, [
+        group(
+          sink,
+          'item',
+          'upsert',
+          1,
+          ['id', 'amount'],
+          [
+            [2, 21],
+            [3, 30],
+          ],
+        ),
+      ]);
       expect(await rowsOf('item')).toEqual([
         { id: 1, name: 'one', amount: 10, note: 'none' },
         { id: 2, name: 'two', amount: 21, note: 'none' },
@@ -254,27 +305,72 @@ export function describeSink(kind: SinkKind): void {
       await writeAll(sink, [group(sink, 'needy', 'insert', 1, ['id', 'label'], [[1, 'must']])]);
       await writeAll(sink, [{ shape, rows: [[1, 'one']] }]);
       expect(await rowsOf('needy')).toEqual([{ id: 1, name: 'one', label: 'must' }]);
-      await expect(writeAll(sink, [{ shape, rows: [[1, 'again'], [2, 'two']] }])).rejects.toMatchObject({ code: 'null_not_allowed' });
+      await expect(
+        writeAll(sink, [
+          {
+            shape,
+            rows: [
+              [1, 'again'],
+              [2, 'two'],
+            ],
+          },
+        ]),
+      ).rejects.toMatchObject({ code: 'null_not_allowed' });
       expect(await rowsOf('needy')).toEqual([{ id: 1, name: 'one', label: 'must' }]);
     });
 
     test('an upsert of equal values is no update of nothing', async () => {
       const sink = await open();
-      for (const op of ['upsert', 'upsert', 'update'] as const) await writeAll(sink, [group(sink, 'item', op, 1, ['id', 'name'], [[1, 'same']])]);
+      for (const op of ['upsert', 'upsert', 'update'] as const)
+        await writeAll(sink, [group(sink, 'item', op, 1, ['id', 'name'], [[1, 'same']])]);
       expect(await rowsOf('item')).toHaveLength(1);
     });
 
     test('composite keys, and tables of key columns only', async () => {
       const sink = await open();
       await writeAll(sink, [
-        group(sink, 'pair', 'insert', 2, ['a', 'b', 'v'], [['x', 1, 1], ['x', 2, 2], ['y', 1, 3]]),
+        group(
+          sink,
+          'pair',
+          'insert',
+          2,
+          ['a', 'b', 'v'],
+          [
+            ['x', 1, 1],
+            ['x', 2, 2],
+            ['y', 1, 3],
+          ],
+        ),
         group(sink, 'pair', 'update', 2, ['a', 'b', 'v'], [['x', 2, 22]]),
-        group(sink, 'pair', 'delete', 2, ['a', 'b'], [['x', 1], ['z', 9]]),
-        group(sink, 'link', 'upsert', 2, ['a', 'b'], [[1, 1], [1, 2]]),
+        group(
+          sink,
+          'pair',
+          'delete',
+          2,
+          ['a', 'b'],
+          [
+            ['x', 1],
+            ['z', 9],
+          ],
+        ),
+        group(
+          sink,
+          'link',
+          'upsert',
+          2,
+          ['a', 'b'],
+          [
+            [1, 1],
+            [1, 2],
+          ],
+        ),
         group(sink, 'link', 'upsert', 2, ['a', 'b'], [[1, 2]]),
         group(sink, 'link', 'delete', 2, ['a', 'b'], [[1, 1]]),
       ]);
-      expect(await rowsOf('pair')).toEqual([{ a: 'x', b: 2, v: 22, w: null }, { a: 'y', b: 1, v: 3, w: null }]);
+      expect(await rowsOf('pair')).toEqual([
+        { a: 'x', b: 2, v: 22, w: null },
+        { a: 'y', b: 1, v: 3, w: null },
+      ]);
       expect(await rowsOf('link')).toEqual([{ a: 1, b: 2 }]);
     });
 
@@ -282,7 +378,17 @@ export function describeSink(kind: SinkKind): void {
       const sink = await open();
       const text = `quote ' double " back \\ percent % emoji 🎉 line\nend`;
       await writeAll(sink, [
-        group(sink, 'raw', 'upsert', 1, ['id', 'data'], [[bytes(0, 255), bytes(39, 92, 0)], [bytes(1), bytes()]]),
+        group(
+          sink,
+          'raw',
+          'upsert',
+          1,
+          ['id', 'data'],
+          [
+            [bytes(0, 255), bytes(39, 92, 0)],
+            [bytes(1), bytes()],
+          ],
+        ),
         group(sink, 'raw', 'delete', 1, ['id'], [[bytes(1)]]),
         group(sink, 'item', 'insert', 1, ['id', 'name'], [[1, text]]),
       ]);
@@ -305,10 +411,33 @@ export function describeSink(kind: SinkKind): void {
     test('many rows at once', async () => {
       const sink = await open();
       const ids = Array.from({ length: 3000 }, (_, id) => id);
-      await writeAll(sink, [group(sink, 'item', 'upsert', 1, ['id', 'name', 'amount'], ids.map((id) => [id, `name ${id}`, -id]))]);
       await writeAll(sink, [
-        group(sink, 'item', 'update', 1, ['id', 'amount'], ids.filter((id) => id % 3 === 0).map((id) => [id, id])),
-        group(sink, 'item', 'delete', 1, ['id'], ids.filter((id) => id % 3 === 1).map((id) => [id])),
+        group(
+          sink,
+          'item',
+          'upsert',
+          1,
+          ['id', 'name', 'amount'],
+          ids.map((id) => [id, `name ${id}`, -id]),
+        ),
+      ]);
+      await writeAll(sink, [
+        group(
+          sink,
+          'item',
+          'update',
+          1,
+          ['id', 'amount'],
+          ids.filter((id) => id % 3 === 0).map((id) => [id, id]),
+        ),
+        group(
+          sink,
+          'item',
+          'delete',
+          1,
+          ['id'],
+          ids.filter((id) => id % 3 === 1).map((id) => [id]),
+        ),
       ]);
       const rows = await rowsOf('item');
       expect(rows).toHaveLength(2000);
@@ -342,18 +471,59 @@ export function describeSink(kind: SinkKind): void {
     test('an upsert never changes the row of another unique value', async () => {
       const sink = await open();
       expect(sink.table('person')?.independent).toBe(false);
-      await writeAll(sink, [group(sink, 'person', 'upsert', 1, ['id', 'email', 'name'], [[1, 'a@x', 'A'], [2, 'b@x', 'B']])]);
-      await expect(writeAll(sink, [group(sink, 'person', 'upsert', 1, ['id', 'email', 'name'], [[3, 'a@x', 'C']])])).rejects.toMatchObject({ code: 'duplicate_unique' });
-      await expect(writeAll(sink, [group(sink, 'person', 'upsert', 1, ['id', 'email', 'name'], [[2, 'a@x', 'C']])])).rejects.toMatchObject({ code: 'duplicate_unique' });
-      await writeAll(sink, [group(sink, 'person', 'upsert', 1, ['id', 'email', 'name'], [[2, 'b@x', 'B2'], [3, null, 'C'], [4, null, 'D']])]);
-      expect((await rowsOf('person')).map((row) => [row['id'], row['email'], row['name']])).toEqual([[1, 'a@x', 'A'], [2, 'b@x', 'B2'], [3, null, 'C'], [4, null, 'D']]);
+      await writeAll(sink, [
+        group(
+          sink,
+          'person',
+          'upsert',
+          1,
+          ['id', 'email', 'name'],
+          [
+            [1, 'a@x', 'A'],
+            [2, 'b@x', 'B'],
+          ],
+        ),
+      ]);
+      await expect(writeAll(sink, [group(sink, 'person', 'upsert', 1, ['id', 'email', 'name'], [[3, 'a@x', 'C']])])).rejects.toMatchObject({
+        code: 'duplicate_unique',
+      });
+      await expect(writeAll(sink, [group(sink, 'person', 'upsert', 1, ['id', 'email', 'name'], [[2, 'a@x', 'C']])])).rejects.toMatchObject({
+        code: 'duplicate_unique',
+      });
+      await writeAll(sink, [
+        group(
+          sink,
+          'person',
+          'upsert',
+          1,
+          ['id', 'email', 'name'],
+          [
+            [2, 'b@x', 'B2'],
+            [3, null, 'C'],
+            [4, null, 'D'],
+          ],
+        ),
+      ]);
+      expect((await rowsOf('person')).map((row) => [row['id'], row['email'], row['name']])).toEqual([
+        [1, 'a@x', 'A'],
+        [2, 'b@x', 'B2'],
+        [3, null, 'C'],
+        [4, null, 'D'],
+      ]);
     });
 
     test('any sequence of groups does what a plain map does, or fails as a whole where the map says so', async () => {
       const sink = await open();
       const change = fc.record({
         op: fc.constantFrom<Op>('upsert', 'insert', 'update', 'delete'),
-        rows: fc.uniqueArray(fc.tuple(fc.integer({ min: 0, max: 4 }), fc.option(fc.integer({ min: -5, max: 5 })), fc.string({ maxLength: 3, unit: 'grapheme' })), { selector: ([b]) => b, minLength: 1, maxLength: 4 }),
+        rows: fc.uniqueArray(
+          fc.tuple(
+            fc.integer({ min: 0, max: 4 }),
+            fc.option(fc.integer({ min: -5, max: 5 })),
+            fc.string({ maxLength: 3, unit: 'grapheme' }),
+          ),
+          { selector: ([b]) => b, minLength: 1, maxLength: 4 },
+        ),
         columns: fc.constantFrom(['v'], ['w'], ['v', 'w'], ['w', 'v']),
       });
       let run = 0;
@@ -366,11 +536,24 @@ export function describeSink(kind: SinkKind): void {
           let fails = false;
           for (const { op, rows, columns } of changes) {
             const names = op === 'delete' ? [] : columns;
-            groups.push(group(sink, 'pair', op, 2, ['a', 'b', ...names], rows.map(([b, v, w]) => [a, b, ...names.map((name) => (name === 'v' ? v : w))])));
+            groups.push(
+              group(
+                sink,
+                'pair',
+                op,
+                2,
+                ['a', 'b', ...names],
+                rows.map(([b, v, w]) => [a, b, ...names.map((name) => (name === 'v' ? v : w))]),
+              ),
+            );
             for (const [b, v, w] of rows) {
               fails ||= (op === 'insert' && model.has(b)) || (op === 'update' && !model.has(b));
               if (op === 'delete') model.delete(b);
-              else model.set(b, { ...(model.get(b) ?? { a, b, v: null, w: null }), ...Object.fromEntries(names.map((name) => [name, name === 'v' ? v : w])) });
+              else
+                model.set(b, {
+                  ...(model.get(b) ?? { a, b, v: null, w: null }),
+                  ...Object.fromEntries(names.map((name) => [name, name === 'v' ? v : w])),
+                });
             }
           }
           if (fails) await expect(writeAll(sink, groups)).rejects.toBeInstanceOf(SyncError);
@@ -388,7 +571,8 @@ export function describeSink(kind: SinkKind): void {
       const sink = await open();
       const stream = newStream();
       const transaction = await sink.begin(0, claim(stream));
-      const apply = async (table: string, op: Op, keyCount: number, columns: readonly string[], row: Row) => applyOne(sink, transaction, table, op, keyCount, columns, row);
+      const apply = async (table: string, op: Op, keyCount: number, columns: readonly string[], row: Row) =>
+        applyOne(sink, transaction, table, op, keyCount, columns, row);
       const expected: [ErrorCode | undefined, Awaited<ReturnType<typeof apply>>][] = [
         [undefined, await apply('item', 'insert', 1, ['id', 'name'], [1, 'one'])],
         ['duplicate_key', await apply('item', 'insert', 1, ['id', 'name'], [1, 'twice'])],
@@ -430,14 +614,23 @@ export function describeSink(kind: SinkKind): void {
 
     test('tables tell whether their rows are independent of each other', async () => {
       const sink = await open();
-      const independent = TABLES.filter((table) => table.key.length > 0 && sink.table(table.name)?.independent === true).map((table) => table.name);
+      const independent = TABLES.filter((table) => table.key.length > 0 && sink.table(table.name)?.independent === true).map(
+        (table) => table.name,
+      );
       expect(independent.sort()).toEqual(['item', 'link', 'needy', 'pair', 'raw']);
     });
 
     test('keys of rows are equal exactly where the rows are the same', async () => {
       const sink = await open();
       const shape = shapeOf(sink, 'pair', 'upsert', 2, ['a', 'b']);
-      const rows: Row[] = [['a', 1], ['a1', 1], ['a', 11], ['', 1], ['a\u0000', 1], ['A', 1]];
+      const rows: Row[] = [
+        ['a', 1],
+        ['a1', 1],
+        ['a', 11],
+        ['', 1],
+        ['a\u0000', 1],
+        ['A', 1],
+      ];
       expect(new Set(rows.map((row) => shape.keyOf(row))).size).toBe(rows.length);
       expect(shape.keyOf(['a', 1])).toBe(shape.keyOf(['a', 1]));
       expect(shape.keyOf(['a', 1])).toBe(shapeOf(sink, 'pair', 'delete', 2, ['a', 'b']).keyOf(['a', 1]));
@@ -456,7 +649,9 @@ export function describeSink(kind: SinkKind): void {
       key: `[${index}]`,
       code: 'duplicate_key',
       message: 'item: a row with this key exists',
-      payload: encodeBatch({ groups: [{ table: 'item', op: 'insert', keyCount: 1, columns: ['id', 'name'], rows: [[seq, 'from a letter']] }] }),
+      payload: encodeBatch({
+        groups: [{ table: 'item', op: 'insert', keyCount: 1, columns: ['id', 'name'], rows: [[seq, 'from a letter']] }],
+      }),
       storedAtUs: 1_700_000_000_123_456,
       ...more,
     });
@@ -483,10 +678,30 @@ export function describeSink(kind: SinkKind): void {
     test('become one rejection per batch and reason, with the indexes of their changes', async () => {
       const sink = await open();
       const stream = newStream();
-      const whole = letter(stream, 4, -1, { table: '', op: '', key: '', code: 'malformed_payload', message: 'no batch', payload: bytes(1, 2, 3) });
-      await bury(sink, stream, 4, [letter(stream, 2, 7), letter(stream, 2, 3), letter(stream, 2, 5, { code: 'too_long', message: 'item.name: too long' }), letter(stream, 3, 0), whole]);
+      const whole = letter(stream, 4, -1, {
+        table: '',
+        op: '',
+        key: '',
+        code: 'malformed_payload',
+        message: 'no batch',
+        payload: bytes(1, 2, 3),
+      });
+      await bury(sink, stream, 4, [
+        letter(stream, 2, 7),
+        letter(stream, 2, 3),
+        letter(stream, 2, 5, { code: 'too_long', message: 'item.name: too long' }),
+        letter(stream, 3, 0),
+        whole,
+      ]);
       await bury(sink, stream, 9, [letter(stream, 9, 1, { partition: 6 })], 6);
-      const rejections = await sink.readRejections(stream, new Map(), new Map([[6, 9], [2, 4]]));
+      const rejections = await sink.readRejections(
+        stream,
+        new Map(),
+        new Map([
+          [6, 9],
+          [2, 4],
+        ]),
+      );
       expect(rejections.map(({ partition, seq, code, changes }) => [partition, seq, code, changes.toSorted()])).toEqual([
         [2, 2, 'duplicate_key', [3, 7]],
         [2, 2, 'too_long', [5]],
@@ -500,9 +715,15 @@ export function describeSink(kind: SinkKind): void {
     test('are read above one place and up to another', async () => {
       const sink = await open();
       const [stream, other] = [newStream(), newStream()];
-      await bury(sink, stream, 5, [1, 2, 3, 4, 5].map((seq) => letter(stream, seq, 0)));
+      await bury(
+        sink,
+        stream,
+        5,
+        [1, 2, 3, 4, 5].map((seq) => letter(stream, seq, 0)),
+      );
       await bury(sink, other, 3, [letter(other, 3, 0)]);
-      const seqs = async (above: [number, number][], upTo: [number, number][]) => (await sink.readRejections(stream, new Map(above), new Map(upTo))).map(({ seq }) => seq);
+      const seqs = async (above: [number, number][], upTo: [number, number][]) =>
+        (await sink.readRejections(stream, new Map(above), new Map(upTo))).map(({ seq }) => seq);
       expect(await seqs([[2, 2]], [[2, 4]])).toEqual([3, 4]);
       expect(await seqs([], [[2, 1]])).toEqual([1]);
       expect(await seqs([[2, 5]], [[2, 9]])).toEqual([]);
@@ -514,7 +735,8 @@ export function describeSink(kind: SinkKind): void {
       const sink = await open();
       const stream = newStream();
       await bury(sink, stream, 3, [letter(stream, 1, 0), letter(stream, 2, 0, { table: 'pair' }), letter(stream, 3, 0)]);
-      const seqs = async (filter: { table?: string; state?: 'open' | 'dropped' }, limit = 10) => (await sink.deadLetters.list({ ...filter, limit })).map(({ seq }) => seq);
+      const seqs = async (filter: { table?: string; state?: 'open' | 'dropped' }, limit = 10) =>
+        (await sink.deadLetters.list({ ...filter, limit })).map(({ seq }) => seq);
       expect(await seqs({})).toEqual([3, 2, 1]);
       expect(await seqs({}, 2)).toEqual([3, 2]);
       expect(await seqs({ table: 'pair' })).toEqual([2]);
@@ -571,7 +793,20 @@ export function describeSink(kind: SinkKind): void {
       expect(await rowsOf('item')).toEqual([{ id: 1, name: null, amount: null, note: 'none', colour: 'red' }]);
     });
 
-    const batch = { groups: [{ table: 'fresh', op: 'upsert' as const, keyCount: 2, columns: ['a', 'b', 'v'], rows: [['x', 1, 'text'], ['x', 2, null]] }] };
+    const batch = {
+      groups: [
+        {
+          table: 'fresh',
+          op: 'upsert' as const,
+          keyCount: 2,
+          columns: ['a', 'b', 'v'],
+          rows: [
+            ['x', 1, 'text'],
+            ['x', 2, null],
+          ],
+        },
+      ],
+    };
 
     test('is left alone when it is strict', async () => {
       const sink = await open('strict');
@@ -587,13 +822,18 @@ export function describeSink(kind: SinkKind): void {
       await other.evolve([batch, wider]);
       const stream = newStream();
       const transaction = await other.begin(0, claim(stream));
-      await transaction.write([...batch.groups, ...wider.groups].map((each) => group(other, each.table, each.op, each.keyCount, each.columns, each.rows)));
+      await transaction.write(
+        [...batch.groups, ...wider.groups].map((each) => group(other, each.table, each.op, each.keyCount, each.columns, each.rows)),
+      );
       await commit(transaction, stream, { seq: 1, crc: 1 });
-      expect(await rowsOf('fresh')).toEqual([{ a: 'x', b: 1, v: 'text', n: 5 }, { a: 'x', b: 2, v: null, n: null }]);
+      expect(await rowsOf('fresh')).toEqual([
+        { a: 'x', b: 1, v: 'text', n: 5 },
+        { a: 'x', b: 2, v: null, n: null },
+      ]);
       expect(sink.table('fresh')?.key).toEqual(['a', 'b']);
     });
 
-    test('never grows into the sink\'s own tables', async () => {
+    test("never grows into the sink's own tables", async () => {
       const sink = await open('evolve');
       await sink.evolve([{ groups: [{ ...batch.groups[0]!, table: 'syncline_extra' }] }]);
       expect(sink.table('syncline_extra')).toBeUndefined();
@@ -662,7 +902,15 @@ function group(sink: Sink, table: string, op: Op, keyCount: number, columns: rea
 }
 
 /** One change as a slice takes it: a fault of the table, of the shape, of the values or of the database. */
-async function applyOne(sink: Sink, transaction: SinkTransaction, name: string, op: Op, keyCount: number, columns: readonly string[], row: Row) {
+async function applyOne(
+  sink: Sink,
+  transaction: SinkTransaction,
+  name: string,
+  op: Op,
+  keyCount: number,
+  columns: readonly string[],
+  row: Row,
+) {
   const table = sink.table(name);
   if (table === undefined) return { code: 'unknown_table' as const, message: name };
   const shape = table.shape(op, keyCount, columns);
@@ -674,6 +922,8 @@ function bytes(...values: number[]): Uint8Array {
 }
 
 function sorted(rows: readonly Record<string, Value>[]): Record<string, Value>[] {
-  const plain = rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value instanceof Uint8Array ? new Uint8Array(value) : value])));
+  const plain = rows.map((row) =>
+    Object.fromEntries(Object.entries(row).map(([name, value]) => [name, value instanceof Uint8Array ? new Uint8Array(value) : value])),
+  );
   return plain.sort((a, b) => (JSON.stringify(Object.values(a)) < JSON.stringify(Object.values(b)) ? -1 : 1));
 }

@@ -48,7 +48,10 @@ async function createSqliteHarness(): Promise<SinkHarness> {
   const db = new DatabaseSync(file);
   return {
     open: (schema) => openSink({ name: 'main', url: `sqlite:${file}`, schema, clock: systemClock }),
-    define: async (tables) => db.exec(`BEGIN; ${tables.map((table) => createTable(table, { int: 'INTEGER', text: 'TEXT', bytes: 'BLOB' }, '')).join('; ')}; COMMIT`),
+    define: async (tables) =>
+      db.exec(
+        `BEGIN; ${tables.map((table) => createTable(table, { int: 'INTEGER', text: 'TEXT', bytes: 'BLOB' }, '')).join('; ')}; COMMIT`,
+      ),
     addColumn: async (table, column, type) => db.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type === 'int' ? 'INTEGER' : 'TEXT'}`),
     rows: async (table) => db.prepare(`SELECT * FROM ${table}`).all() as Awaited<ReturnType<SinkHarness['rows']>>,
     close: async () => {
@@ -88,7 +91,10 @@ class MysqlDatabases {
       define: async (tables) => {
         const missing = tables.filter(({ name }) => !this.#tables.has(name));
         for (const table of missing) this.#tables.set(table.name, table);
-        await server.query(missing.map((table) => createTable(table, MYSQL_TYPES, ' ENGINE=InnoDB')), database);
+        await server.query(
+          missing.map((table) => createTable(table, MYSQL_TYPES, ' ENGINE=InnoDB')),
+          database,
+        );
       },
       async addColumn(table, column, type) {
         altered = true;
@@ -98,8 +104,11 @@ class MysqlDatabases {
         const rows = await server.query(`SELECT * FROM ${table}`, database);
         const columns = this.#tables.get(table)?.columns ?? {};
         // The driver gives BIGINT as text, so that no digit is lost.
-        const plain = (name: string, value: unknown) => (columns[name]?.type !== 'text' && typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value);
-        return rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(name, value)]))) as Awaited<ReturnType<SinkHarness['rows']>>;
+        const plain = (name: string, value: unknown) =>
+          columns[name]?.type !== 'text' && typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value;
+        return rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(name, value)]))) as Awaited<
+          ReturnType<SinkHarness['rows']>
+        >;
       },
       close: async () => {
         if (altered) this.#name = '';

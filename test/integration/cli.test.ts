@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runSyncline } from '../support/cli-process.ts';
+import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { ServerProcess } from '../support/server-process.ts';
 
@@ -164,6 +165,25 @@ describe('with a running server', () => {
 });
 
 describe('without a server', () => {
+  test('send gives up, when it was told to, and says how many rows are not confirmed', async () => {
+    const server = await ServerProcess.create();
+    try {
+      await server.start();
+      const { code, out, err } = await runSyncline(['send', '-', '-t', 't', '-k', 'id', '--give-up', '1', '--url', server.url], {
+        running: (child) => {
+          void eventually(async () => expect(await server.status()).toMatchObject({ sessions: { open: 1 } }))
+            .then(() => server.stop('SIGKILL'))
+            .then(() => child.stdin?.end('{"id":1}\n{"id":2}\n'));
+        },
+      });
+      expect(code).toBe(1);
+      expect(out).toMatch(/^2 rows in .*: 0 applied, 0 rejected, 2 not confirmed\n$/);
+      expect(err).toContain('nothing was applied for 1 s; connecting again: ');
+    } finally {
+      await server.close();
+    }
+  });
+
   test('send says that it found none', async () => {
     const { code, err } = await runSyncline(['send', '-', '-t', 't', '-k', 'id', '--url', 'tcp://127.0.0.1:1'], { input: '{"id":1}' });
     expect(code).toBe(3);

@@ -54,7 +54,7 @@ const TYPES: readonly TypeCase[] = [
   { type: 'TIME', kept: [['09:30:00'], ['-838:59:59'], ['838:59:59'], ['120:00:00'], ['-00:00:01']], refused: [['839:00:00', 'out_of_range'], ['09:60:00', 'wrong_type'], ['9:30', 'wrong_type'], ['09:30:00.5', 'loses_precision']] },
   { type: 'TIME(6)', kept: [['09:30:00.123456'], ['-100:00:00.000001'], ['09:30:00.5', '09:30:00.500000']], random: fc.tuple(clockTime, micros).map(([t, f]) => `${t}.${f}`) },
   { type: 'CHAR(5)', kept: [['abc'], ['🎉🎉🎉🎉🎉'], ['']], refused: [['abcdef', 'too_long'], ['\ud83c', 'wrong_type'], [true, 'wrong_type'], [1.5, 'wrong_type'], [bytes(1), 'wrong_type']] },
-  { type: 'VARCHAR(20)', kept: [["it's \\ \"q\" \0 \n %_`;--"], [' spaces '], ['žluťoučký kůň'], ['👩‍👩‍👧‍👦'], [42, '42'], [big('9007199254740993'), '9007199254740993']], refused: [['x'.repeat(21), 'too_long'], ['🎉'.repeat(21), 'too_long']], random: unicode(20) },
+  { type: 'VARCHAR(20)', kept: [["it's \\ \"q\" \0 \n %`;"], [' spaces '], ['žluťoučký kůň'], ['👩‍👩‍👧‍👦'], [42, '42'], [big('9007199254740993'), '9007199254740993']], refused: [['x'.repeat(21), 'too_long'], ['🎉'.repeat(21), 'too_long']], random: unicode(20) },
   { type: 'VARCHAR(20) CHARACTER SET latin1', kept: [['caf\u00e9 \u20ac \u0152 \u0081']], refused: [['ł', 'wrong_type'], ['🎉', 'wrong_type'], ['\u0080', 'wrong_type']] },
   { type: 'VARCHAR(20) CHARACTER SET ascii', kept: [['plain']], refused: [['é', 'wrong_type']] },
   { type: 'VARCHAR(20) CHARACTER SET utf8mb3', kept: [['ł ž €']], refused: [['🎉', 'wrong_type']] },
@@ -97,8 +97,7 @@ describe.skipIf(!mariadbAvailable())('types on MariaDB (skipped where mariadbd i
 
   const roundTrip = async (index: number, cases: readonly Case[]) => {
     const columns = ['id', 'v'];
-    await server.query(`TRUNCATE t${index}`, 'types');
-    await sink.refreshSchema([`t${index}`]);
+    await reader.query(`DELETE FROM t${index}`);
     // Half of the rows go through each way of writing: an insert, and an update that says the values in a CASE.
     const rows = cases.map(([sent], i): Value[] => [i, sent]);
     await writeAll(sink, [group(sink, `t${index}`, 'insert', 1, columns, rows.map(([id, sent], i) => [id as Value, i % 2 === 0 ? (sent as Value) : null]))]);

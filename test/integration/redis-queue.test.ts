@@ -198,12 +198,16 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
     });
 
     test('loads its files for a while: held until it is done', async () => {
-      const server = await start({ args: ['--appendonly', 'yes', '--key-load-delay', '1000', '--loading-process-events-interval-bytes', '1024'] });
+      const server = await start({
+        args: ['--appendonly', 'yes', '--key-load-delay', '1000', '--loading-process-events-interval-bytes', '1024'],
+      });
       const queue = await open(server.url);
       await queue.append(1, entries(A, 1, 3));
       await server.command('EVAL', 'for i = 1, 1500 do redis.call("SET", "filler:" .. i, string.rep("x", 100)) end', '0');
       await server.command('BGREWRITEAOF');
-      await eventually(async () => expect(await server.command('INFO', 'persistence')).toMatch(/aof_rewrite_in_progress:0[^]*aof_last_bgrewrite_status:ok/));
+      await eventually(async () =>
+        expect(await server.command('INFO', 'persistence')).toMatch(/aof_rewrite_in_progress:0[^]*aof_last_bgrewrite_status:ok/),
+      );
       const restarted = server.restart();
       await becomes(queue, /^queue_unavailable: .*LOADING/);
       await restarted;
@@ -220,14 +224,19 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
       await becomes(queue, /^queue_unavailable: /);
       await server.kill('SIGCONT');
       await becomes(queue, /^open$/);
-      await eventually(async () => expect((await queue.append(1, entries(A, 2, 3))).map((result) => result.verdict)).toEqual(['duplicate', 'duplicate']));
+      await eventually(async () =>
+        expect((await queue.append(1, entries(A, 2, 3))).map((result) => result.verdict)).toEqual(['duplicate', 'duplicate']),
+      );
       expect(texts(await queue.fetch('main', 1, ALL))).toEqual(['a1', 'a2', 'a3']);
     });
 
     test('after closing, every call ends and nothing keeps trying', async () => {
       const server = await start();
       const queue = await open(server.url);
-      const late = queue.append(1, entries(A, 1, 1)).then(() => 'stored', (error: { code: string }) => error.code);
+      const late = queue.append(1, entries(A, 1, 1)).then(
+        () => 'stored',
+        (error: { code: string }) => error.code,
+      );
       await queue.close();
       await queue.close();
       expect(['stored', 'queue_unavailable']).toContain(await late);
@@ -255,7 +264,16 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
     expect(await one.fetch('main', 1, ALL)).toHaveLength(3);
     expect(await two.fetch('main', 1, ALL)).toHaveLength(1);
     const keys = (await server.command('KEYS', '*')).match(/(one|two):[^\r]*/g)?.sort();
-    expect(keys).toEqual(['one:meta', 'one:{1}:list:main', 'one:{1}:meta', 'one:{1}:streams', 'two:meta', 'two:{1}:list:main', 'two:{1}:meta', 'two:{1}:streams']);
+    expect(keys).toEqual([
+      'one:meta',
+      'one:{1}:list:main',
+      'one:{1}:meta',
+      'one:{1}:streams',
+      'two:meta',
+      'two:{1}:list:main',
+      'two:{1}:meta',
+      'two:{1}:streams',
+    ]);
   });
 
   test('an unwise server is told about, once', async () => {
@@ -272,7 +290,9 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
     const secretUrl = (port: number, user: string) => `redis://${user}:${encodeURIComponent(password)}@127.0.0.1:${port}/0`;
 
     test('works with the permissions that docs/queue.md lists, and no others', async () => {
-      const documented = /```\n(user syncline [^`]*)```/.exec(readFileSync(new URL('../../docs/queue.md', import.meta.url), 'utf8'))?.[1] as string;
+      const documented = /```\n(user syncline [^`]*)```/.exec(
+        readFileSync(new URL('../../docs/queue.md', import.meta.url), 'utf8'),
+      )?.[1] as string;
       const rules = documented.trim().replace('>PASSWORD', `>${password}`).split(/\s+/).slice(2);
       const server = await start();
       await server.command('ACL', 'SETUSER', 'syncline', ...rules);
@@ -315,7 +335,13 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
       await server.kill('SIGKILL');
       await eventually(() => expect(reason(queue)).toMatch(/ECONNREFUSED/));
       problems.push(reason(queue), await queue.streams(1).catch(inFull));
-      for (const url of [`redis://u:${password}@@/x`, `redis://u:${encodeURIComponent(password)}@host:1/x`, `redis://u:%zz${password}@host:1/0`, `mysql://u:${password}@host`, `redis://u:${password}`]) {
+      for (const url of [
+        `redis://u:${password}@@/x`,
+        `redis://u:${encodeURIComponent(password)}@host:1/x`,
+        `redis://u:%zz${password}@host:1/0`,
+        `mysql://u:${password}@host`,
+        `redis://u:${password}`,
+      ]) {
         problems.push(await openRedisQueue(SETTINGS, { url }).catch(inFull));
       }
       expect(problems[0]).toMatch(/^queue_unavailable: .*WRONGPASS/);
@@ -331,7 +357,29 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
     const folder = mkdtempSync(join(tmpdir(), 'syncline-tls-'));
     cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'], { stdio: 'pipe' });
+    execFileSync(
+      'openssl',
+      [
+        'req',
+        '-x509',
+        '-newkey',
+        'ec',
+        '-pkeyopt',
+        'ec_paramgen_curve:prime256v1',
+        '-nodes',
+        '-keyout',
+        key,
+        '-out',
+        cert,
+        '-days',
+        '2',
+        '-subj',
+        '/CN=localhost',
+        '-addext',
+        'subjectAltName=DNS:localhost,IP:127.0.0.1',
+      ],
+      { stdio: 'pipe' },
+    );
     const server = await start({ tls: { cert, key, ca: cert } });
     const queue = await open(server.url, { tls: { ca: readFileSync(cert, 'utf8') } });
     expect(reason(queue)).toBe('open');

@@ -59,7 +59,9 @@ describe.skipIf(!mounted)('a disk that is full (skipped where tmpfs cannot be mo
   test('loses nothing, is transient, and goes on by itself when there is room', async () => {
     let seq = 0;
     let failure: unknown;
-    while (failure === undefined && seq < 100) failure = await apply(seq + 1).then(() => void seq++, (error: unknown) => error);
+    for (; seq < 100 && failure === undefined; seq++) failure = await apply(seq + 1).catch((error: unknown) => error);
+    // The last one failed.
+    seq--;
     expect(seq).toBeGreaterThan(2);
     expect(failure).toBeInstanceOf(SyncError);
     expect((failure as SyncError).kind).toBe('transient');

@@ -11,7 +11,25 @@ import { jsonText } from '../../src/sinks/json.ts';
 import { openSqliteSink } from '../../src/sinks/sqlite/sqlite.ts';
 import { isFault, type Shape, type Sink } from '../../src/sinks/sink.ts';
 
-const TYPES = ['INTEGER', 'BIGINT', 'REAL', 'TEXT', 'VARCHAR(3)', 'BLOB', '', 'NUMERIC', 'DECIMAL(10,2)', 'BOOLEAN', 'DATE', 'DATETIME', 'TIMESTAMP TEXT', 'JSON', 'JSON TEXT', 'STRING', 'UUID'];
+const TYPES = [
+  'INTEGER',
+  'BIGINT',
+  'REAL',
+  'TEXT',
+  'VARCHAR(3)',
+  'BLOB',
+  '',
+  'NUMERIC',
+  'DECIMAL(10,2)',
+  'BOOLEAN',
+  'DATE',
+  'DATETIME',
+  'TIMESTAMP TEXT',
+  'JSON',
+  'JSON TEXT',
+  'STRING',
+  'UUID',
+];
 const STRICT_TYPES = ['INT', 'INTEGER', 'REAL', 'TEXT', 'BLOB', 'ANY'];
 const EVERY_TYPE = [...TYPES.map((type) => ({ type, strict: false })), ...STRICT_TYPES.map((type) => ({ type, strict: true }))];
 
@@ -87,19 +105,28 @@ describe('every value', () => {
     ['', null, null],
     ['VARCHAR(3)', 'longer than that', 'longer than that'],
   ])('in a column of type %s comes back as it was: %o', async ([type, value, stored]) => {
-    expect(await roundTrip(EVERY_TYPE.findIndex((each) => each.type === type && !each.strict), [value])).toEqual([{ value, stored }]);
+    expect(
+      await roundTrip(
+        EVERY_TYPE.findIndex((each) => each.type === type && !each.strict),
+        [value],
+      ),
+    ).toEqual([{ value, stored }]);
   });
 
   test('comes back with every digit, or is refused', async () => {
     let accepted = 0;
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 0, max: EVERY_TYPE.length - 1 }), fc.array(anyValue(), { minLength: 1, maxLength: 10 }), async (index, values) => {
-        const { type, strict } = EVERY_TYPE[index]!;
-        for (const { value, stored: found } of await roundTrip(index, values)) {
-          accepted++;
-          expect(means(found, value, type), `${type}${strict ? ' STRICT' : ''}: ${jsonText(value)} became ${String(found)}`).toBe(true);
-        }
-      }),
+      fc.asyncProperty(
+        fc.integer({ min: 0, max: EVERY_TYPE.length - 1 }),
+        fc.array(anyValue(), { minLength: 1, maxLength: 10 }),
+        async (index, values) => {
+          const { type, strict } = EVERY_TYPE[index]!;
+          for (const { value, stored: found } of await roundTrip(index, values)) {
+            accepted++;
+            expect(means(found, value, type), `${type}${strict ? ' STRICT' : ''}: ${jsonText(value)} became ${String(found)}`).toBe(true);
+          }
+        },
+      ),
       { numRuns: 600 },
     );
     expect(accepted).toBeGreaterThan(1000);
@@ -136,7 +163,10 @@ describe('a schema that evolves', () => {
         await sink.evolve([{ groups: [{ table, op: 'upsert', keyCount: 1, columns: ['id', 'v'], rows }] }]);
         const shape = shapeOf(table, ['id', 'v']);
         const accepted = rows.filter((row) => shape.check(row) === undefined);
-        const outside = values.filter((value) => jsonTextOrUndefined(value) === undefined || (typeof value === 'bigint' && (value >= 2n ** 63n || value < -(2n ** 63n))));
+        const outside = values.filter(
+          (value) =>
+            jsonTextOrUndefined(value) === undefined || (typeof value === 'bigint' && (value >= 2n ** 63n || value < -(2n ** 63n))),
+        );
         expect(rows.length - accepted.length).toBeLessThanOrEqual(outside.length);
         const transaction = await sink.begin(0, []);
         await transaction.write([{ shape, rows: accepted }]);
@@ -151,13 +181,41 @@ describe('a schema that evolves', () => {
 
   test('names the types by what they hold', async () => {
     const row: Record<string, Value> = {
-      id: 'k', int: 1, float: 1.5, text: 'x', flag: true, bytes: new Uint8Array(1), at: new Timestamp(0, 0), json: { a: 1 }, nothing: null, huge: 2n ** 63n,
+      id: 'k',
+      int: 1,
+      float: 1.5,
+      text: 'x',
+      flag: true,
+      bytes: new Uint8Array(1),
+      at: new Timestamp(0, 0),
+      json: { a: 1 },
+      nothing: null,
+      huge: 2n ** 63n,
     };
     const second = { ...row, id: 'l', int: 2.5, text: 5 };
-    await sink.evolve([{ groups: [{ table: 'evolved', op: 'upsert', keyCount: 1, columns: Object.keys(row), rows: [Object.values(row), Object.values(second)] }] }]);
-    const columns = db.prepare("SELECT name, type, pk FROM pragma_table_info('evolved')").all() as { name: string; type: string; pk: number }[];
+    await sink.evolve([
+      {
+        groups: [
+          { table: 'evolved', op: 'upsert', keyCount: 1, columns: Object.keys(row), rows: [Object.values(row), Object.values(second)] },
+        ],
+      },
+    ]);
+    const columns = db.prepare("SELECT name, type, pk FROM pragma_table_info('evolved')").all() as {
+      name: string;
+      type: string;
+      pk: number;
+    }[];
     expect(Object.fromEntries(columns.map(({ name, type }) => [name, type]))).toEqual({
-      id: 'TEXT', int: 'NUMERIC', float: 'REAL', text: '', flag: 'BOOLEAN', bytes: 'BLOB', at: 'TIMESTAMP TEXT', json: 'JSON TEXT', nothing: '', huge: 'TEXT',
+      id: 'TEXT',
+      int: 'NUMERIC',
+      float: 'REAL',
+      text: '',
+      flag: 'BOOLEAN',
+      bytes: 'BLOB',
+      at: 'TIMESTAMP TEXT',
+      json: 'JSON TEXT',
+      nothing: '',
+      huge: 'TEXT',
     });
     expect(columns.filter(({ pk }) => pk > 0).map(({ name }) => name)).toEqual(['id']);
   });
@@ -174,9 +232,25 @@ describe('a schema that evolves', () => {
     const before = sink.tables().map(({ name }) => name);
     const evil = 'x"; DROP TABLE v0; --';
     const odd = "we'ird `name` [1]; --";
-    const groupOf = (table: string, column: string) => ({ groups: [{ table, op: 'upsert' as const, keyCount: 1, columns: ['id', column], rows: [[1, 'v']] }] });
-    await sink.evolve([groupOf(evil, 'v'), groupOf('sqlite_x', 'v'), groupOf('', 'v'), groupOf('a\nb', 'v'), groupOf('x'.repeat(65), 'v'), groupOf('V0', 'v'), groupOf('half', evil), groupOf(odd, odd)]);
-    expect(sink.tables().map(({ name }) => name).filter((name) => !before.includes(name))).toEqual([odd]);
+    const groupOf = (table: string, column: string) => ({
+      groups: [{ table, op: 'upsert' as const, keyCount: 1, columns: ['id', column], rows: [[1, 'v']] }],
+    });
+    await sink.evolve([
+      groupOf(evil, 'v'),
+      groupOf('sqlite_x', 'v'),
+      groupOf('', 'v'),
+      groupOf('a\nb', 'v'),
+      groupOf('x'.repeat(65), 'v'),
+      groupOf('V0', 'v'),
+      groupOf('half', evil),
+      groupOf(odd, odd),
+    ]);
+    expect(
+      sink
+        .tables()
+        .map(({ name }) => name)
+        .filter((name) => !before.includes(name)),
+    ).toEqual([odd]);
     const shape = shapeOf(odd, ['id', odd]);
     const transaction = await sink.begin(0, []);
     await transaction.write([{ shape, rows: [[1, 'v']] }]);
@@ -212,7 +286,10 @@ function means(found: unknown, value: Value, type: string): boolean {
   if (value === null) return found === null;
   if (typeof value === 'boolean') return Number(found) === Number(value);
   if (typeof value === 'bigint') return BigInt(found as bigint | number | string) === value;
-  if (typeof value === 'number') return typeof found === 'string' ? found === String(value) : Number(found) === value && (typeof found === 'number' || BigInt(value) === found);
+  if (typeof value === 'number')
+    return typeof found === 'string'
+      ? found === String(value)
+      : Number(found) === value && (typeof found === 'number' || BigInt(value) === found);
   if (typeof value === 'string') {
     if (typeof found === 'string') return found === value;
     // Text became a number: the same decimal, and in a column that does not say it holds numbers the same spelling.
@@ -249,17 +326,38 @@ function jsonTextOrUndefined(value: Value): string | undefined {
 }
 
 function anyTimestamp(): fc.Arbitrary<Timestamp> {
-  return fc.tuple(fc.integer({ min: -70_000_000_000, max: 260_000_000_000 }), fc.integer({ min: 0, max: 999_999_999 })).map(([seconds, nanoseconds]) => new Timestamp(seconds, nanoseconds));
+  return fc
+    .tuple(fc.integer({ min: -70_000_000_000, max: 260_000_000_000 }), fc.integer({ min: 0, max: 999_999_999 }))
+    .map(([seconds, nanoseconds]) => new Timestamp(seconds, nanoseconds));
 }
 
 function anyText(): fc.Arbitrary<string> {
-  const numeric = fc.tuple(fc.constantFrom('', '-', '+', ' ', '0', '00'), fc.bigInt({ min: 0n, max: 10n ** 20n }), fc.constantFrom('', '.', '.0', '.5', '.50', '.000000000001', 'e5', ' ', '\0', '\0x', 'x')).map((parts) => parts.join(''));
-  const short = fc.tuple(fc.constantFrom('', '-'), fc.integer({ min: 0, max: 999 }), fc.constantFrom('', '.25', '.10')).map((parts) => parts.join(''));
-  return fc.oneof(fc.string({ unit: 'grapheme' }), fc.string(), numeric, short, fc.constantFrom('', '-0', '0.0', '2026-11-21', '1e999', 'NaN', 'Infinity', '0x1F', '9007199254740993', '9223372036854775808'));
+  const numeric = fc
+    .tuple(
+      fc.constantFrom('', '-', '+', ' ', '0', '00'),
+      fc.bigInt({ min: 0n, max: 10n ** 20n }),
+      fc.constantFrom('', '.', '.0', '.5', '.50', '.000000000001', 'e5', ' ', '\0', '\0x', 'x'),
+    )
+    .map((parts) => parts.join(''));
+  const short = fc
+    .tuple(fc.constantFrom('', '-'), fc.integer({ min: 0, max: 999 }), fc.constantFrom('', '.25', '.10'))
+    .map((parts) => parts.join(''));
+  return fc.oneof(
+    fc.string({ unit: 'grapheme' }),
+    fc.string(),
+    numeric,
+    short,
+    fc.constantFrom('', '-0', '0.0', '2026-11-21', '1e999', 'NaN', 'Infinity', '0x1F', '9007199254740993', '9223372036854775808'),
+  );
 }
 
 function anyNumber(): fc.Arbitrary<number> {
-  return fc.oneof(fc.integer(), fc.maxSafeInteger(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.constantFrom(2 ** 53, 2 ** 60, 2 ** 63, -(2 ** 63), 1e21, -0));
+  return fc.oneof(
+    fc.integer(),
+    fc.maxSafeInteger(),
+    fc.double({ noNaN: true, noDefaultInfinity: true }),
+    fc.constantFrom(2 ** 53, 2 ** 60, 2 ** 63, -(2 ** 63), 1e21, -0),
+  );
 }
 
 function anyScalar(): fc.Arbitrary<Value> {

@@ -83,9 +83,24 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
 async function launch(port: number, dir: string, options: RedisServerOptions): Promise<ChildProcess> {
   const { tls } = options;
   const listen = tls
-    ? ['--port', '0', '--tls-port', String(port), '--tls-cert-file', tls.cert, '--tls-key-file', tls.key, '--tls-ca-cert-file', tls.ca, '--tls-auth-clients', 'no']
+    ? [
+        '--port',
+        '0',
+        '--tls-port',
+        String(port),
+        '--tls-cert-file',
+        tls.cert,
+        '--tls-key-file',
+        tls.key,
+        '--tls-ca-cert-file',
+        tls.ca,
+        '--tls-auth-clients',
+        'no',
+      ]
     : ['--port', String(port)];
-  const child = spawn('redis-server', [...listen, '--bind', '127.0.0.1', '--dir', dir, '--save', '', ...(options.args ?? [])], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn('redis-server', [...listen, '--bind', '127.0.0.1', '--dir', dir, '--save', '', ...(options.args ?? [])], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   child.stdout?.on('data', (chunk: Buffer) => (output = (output + String(chunk)).slice(-4000)));
   child.stderr?.on('data', (chunk: Buffer) => (output = (output + String(chunk)).slice(-4000)));

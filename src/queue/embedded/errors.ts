@@ -13,7 +13,9 @@ const SQLITE_BUSY = 5;
 export function sqliteError(error: unknown): SyncError | undefined {
   if (error instanceof SyncError) return error;
   const code = resultCode(error);
-  return code === undefined ? undefined : new SyncError(CODES[code] ?? 'queue_unavailable', `the queue file: ${(error as Error).message}`, { cause: error });
+  return code === undefined
+    ? undefined
+    : new SyncError(CODES[code] ?? 'queue_unavailable', `the queue file: ${(error as Error).message}`, { cause: error });
 }
 
 export function isBusy(error: unknown): boolean {

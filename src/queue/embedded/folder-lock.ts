@@ -17,7 +17,8 @@ export function lockFolder(folder: string): () => void {
     database.exec('BEGIN EXCLUSIVE');
   } catch (error) {
     database?.close();
-    if (isBusy(error)) throw new SyncError('queue_locked', `the queue in ${folder} is used by another process; stop it or use another data folder`);
+    if (isBusy(error))
+      throw new SyncError('queue_locked', `the queue in ${folder} is used by another process; stop it or use another data folder`);
     throw new SyncError('queue_unavailable', `the folder of the queue cannot be used: ${messageOf(error)}`, { cause: error });
   }
   const held = database;

@@ -57,7 +57,11 @@ export function listTable(database: DatabaseSync, sink: string): string | undefi
 
 function createSchema(database: DatabaseSync, settings: QueueSettings): void {
   const format = Number(database.prepare('PRAGMA user_version').get()?.['user_version']);
-  if (format > FORMAT) throw new SyncError('queue_mismatch', `the queue file has format ${format}, this version knows ${FORMAT}; run the version that created it`);
+  if (format > FORMAT)
+    throw new SyncError(
+      'queue_mismatch',
+      `the queue file has format ${format}, this version knows ${FORMAT}; run the version that created it`,
+    );
   database.exec('BEGIN IMMEDIATE');
   try {
     if (format === 0) createTables(database, settings);

@@ -63,15 +63,23 @@ export class EmbeddedStore {
   /** Gives space back and bounds the log. Returns whether there is more to do. */
   tidy(): boolean {
     try {
-      if (this.#spareBytes > SPARE_BYTES) this.#database.exec(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`);
-      if ((statSync(`${queueFile(this.#folder)}-wal`, { throwIfNoEntry: false })?.size ?? 0) > LOG_ALARM_BYTES) this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+      this.#shrink();
+      const logBytes = statSync(`${queueFile(this.#folder)}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+      if (logBytes > LOG_ALARM_BYTES) this.#database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
     } catch (error) {
       // A full disk: the next request reports it.
       if (sqliteError(error) === undefined) throw error;
       return false;
     }
-    this.#measure();
     return this.#spareBytes > SPARE_BYTES;
+  }
+
+  #shrink(): void {
+    if (this.#spareBytes <= SPARE_BYTES) return;
+    this.#database.exec(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`);
+    this.#measure();
+    // The file itself gets shorter when the log is copied into it.
+    if (this.#spareBytes <= SPARE_BYTES) this.#database.exec('PRAGMA wal_checkpoint(PASSIVE)');
   }
 
   close(): void {
@@ -139,7 +147,11 @@ export class EmbeddedStore {
   }
 
   #append({ partition, nowUs, entries, bytes }: Request & { type: 'append' }): AppendResult[] {
-    if (this.#usedBytes >= this.#maxBytes) throw new SyncError('queue_full', `the embedded queue uses its limit of ${this.#maxBytes} bytes; raise queue.maxBytes or wait until it drains`);
+    if (this.#usedBytes >= this.#maxBytes)
+      throw new SyncError(
+        'queue_full',
+        `the embedded queue uses its limit of ${this.#maxBytes} bytes; raise queue.maxBytes or wait until it drains`,
+      );
     const state = this.#sql.getPartition.get(partition) as { ordinal: number; stored_at_us: number };
     const storedAtUs = Math.max(nowUs, state.stored_at_us);
     const records = new Map<StreamId, StreamRecord | undefined>();
@@ -185,7 +197,8 @@ export class EmbeddedStore {
 
   #streams(partition: number): Map<StreamId, Place> {
     const places = new Map<StreamId, Place>();
-    for (const row of this.#sql.allRecords.iterate(partition)) places.set(String(row['stream']), { seq: Number(row['seq']), crc: Number(row['crc']) });
+    for (const row of this.#sql.allRecords.iterate(partition))
+      places.set(String(row['stream']), { seq: Number(row['seq']), crc: Number(row['crc']) });
     return places;
   }
 
@@ -255,7 +268,9 @@ function prepareStatements(database: DatabaseSync) {
     getPartition: database.prepare('SELECT ordinal, stored_at_us FROM partitions WHERE partition = ?'),
     setPartition: database.prepare('UPDATE partitions SET ordinal = ?, stored_at_us = ? WHERE partition = ?'),
     getRecord: database.prepare('SELECT seq, crc, ordinal, producer FROM streams WHERE partition = ? AND stream = ?'),
-    setRecord: database.prepare('INSERT OR REPLACE INTO streams (partition, stream, seq, crc, ordinal, producer) VALUES (?, ?, ?, ?, ?, ?)'),
+    setRecord: database.prepare(
+      'INSERT OR REPLACE INTO streams (partition, stream, seq, crc, ordinal, producer) VALUES (?, ?, ?, ?, ?, ?)',
+    ),
     deleteRecord: database.prepare('DELETE FROM streams WHERE partition = ? AND stream = ?'),
     allRecords: database.prepare('SELECT stream, seq, crc FROM streams WHERE partition = ?'),
     getList: database.prepare('SELECT count, bytes FROM lists WHERE sink = ? AND partition = ?'),

@@ -37,7 +37,11 @@ function serve(opened: EmbeddedStore): void {
   port.on('message', (first: readonly Envelope[] | 'close') => {
     const group: Envelope[] = [];
     let closing = false;
-    for (let message: readonly Envelope[] | 'close' | undefined = first; message !== undefined; message = isFull(group) ? undefined : receive()) {
+    for (
+      let message: readonly Envelope[] | 'close' | undefined = first;
+      message !== undefined;
+      message = isFull(group) ? undefined : receive()
+    ) {
       if (message === 'close') {
         closing = true;
         break;

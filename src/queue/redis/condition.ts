@@ -47,7 +47,15 @@ export class RedisCondition {
   #infoDenied = false;
   readonly #firstContact = Promise.withResolvers<void>();
 
-  constructor(link: RedisLink, scripts: Scripts, keys: QueueKeys, settings: QueueSettings, options: RedisConditionOptions, clock: Clock, events: QueueEvents) {
+  constructor(
+    link: RedisLink,
+    scripts: Scripts,
+    keys: QueueKeys,
+    settings: QueueSettings,
+    options: RedisConditionOptions,
+    clock: Clock,
+    events: QueueEvents,
+  ) {
     this.#link = link;
     this.#scripts = scripts;
     this.#keys = keys;
@@ -122,7 +130,11 @@ export class RedisCondition {
   }
 
   async #look(epoch: number): Promise<void> {
-    const [found, memory, probed] = await Promise.all([this.#link.command('HGET', this.#keys.installation, 'settings'), this.#info('memory'), this.#probe()]);
+    const [found, memory, probed] = await Promise.all([
+      this.#link.command('HGET', this.#keys.installation, 'settings'),
+      this.#info('memory'),
+      this.#probe(),
+    ]);
     if (epoch !== this.#epoch) return;
     const refusal = probed instanceof SyncError ? probed : undefined;
     // The link leaves a server that is no master; others may not be let in, or not understood.
@@ -145,7 +157,9 @@ export class RedisCondition {
 
   /** Tries a write: gives the settings that are recorded, or why Redis refuses writes now. */
   #probe(): Promise<unknown> {
-    return this.#link.run(this.#scripts.probe, [this.#keys.installation], [recordOfSettings(this.#settings)]).catch((error: unknown) => error);
+    return this.#link
+      .run(this.#scripts.probe, [this.#keys.installation], [recordOfSettings(this.#settings)])
+      .catch((error: unknown) => error);
   }
 
   #judgeSettings(found: unknown): void {
@@ -158,7 +172,9 @@ export class RedisCondition {
     const policy = info.get('maxmemory_policy');
     const limit = Number(info.get('maxmemory') ?? 0);
     const evicts = policy !== undefined && policy !== 'noeviction';
-    this.#evicting = evicts ? `queue_evicting: redis has maxmemory-policy ${policy} and may evict queued changes; set it to noeviction` : undefined;
+    this.#evicting = evicts
+      ? `queue_evicting: redis has maxmemory-policy ${policy} and may evict queued changes; set it to noeviction`
+      : undefined;
     if (limit === 0) {
       this.#pressed = undefined;
       this.#warn('redis has no maxmemory: a backlog may take all memory of its machine; set maxmemory');
@@ -166,7 +182,10 @@ export class RedisCondition {
     }
     const percent = (100 * Number(info.get('used_memory') ?? 0)) / limit;
     const threshold = this.#options.pressurePercent - (this.#pressed === undefined ? 0 : PRESSURE_HYSTERESIS);
-    this.#pressed = percent >= threshold ? `queue_full: redis uses more than ${this.#options.pressurePercent} % of its maxmemory; producers wait until the backlog shrinks` : undefined;
+    this.#pressed =
+      percent >= threshold
+        ? `queue_full: redis uses more than ${this.#options.pressurePercent} % of its maxmemory; producers wait until the backlog shrinks`
+        : undefined;
   }
 
   async #judgeServer(): Promise<void> {
@@ -174,7 +193,9 @@ export class RedisCondition {
     if (!info) return;
     const version = info.get('redis_version') ?? '';
     const tooOld = Number.parseInt(version, 10) < OLDEST_MAJOR_VERSION;
-    this.#unfit = tooOld ? new SyncError('queue_unsuitable', `redis has version ${version}; ${OLDEST_MAJOR_VERSION}.0 or newer is needed`) : undefined;
+    this.#unfit = tooOld
+      ? new SyncError('queue_unsuitable', `redis has version ${version}; ${OLDEST_MAJOR_VERSION}.0 or newer is needed`)
+      : undefined;
     if (info.get('aof_enabled') === '0') {
       this.#warn('redis has appendonly no: a restart loses what is stored and not applied, and clients send it again; set appendonly yes');
     }
@@ -188,7 +209,9 @@ export class RedisCondition {
       const reply = error instanceof SyncError ? error.cause : undefined;
       if (reply !== 'NOPERM' && reply !== 'ERR') throw error;
       this.#infoDenied = true;
-      this.#warn(`redis does not let this user run INFO, so eviction policy and memory cannot be checked; grant +info (${messageOf(error)})`);
+      this.#warn(
+        `redis does not let this user run INFO, so eviction policy and memory cannot be checked; grant +info (${messageOf(error)})`,
+      );
       return undefined;
     }
   }

@@ -4,7 +4,19 @@ import type { Lease } from '../../core/lease.ts';
 import { systemRandom, type Random } from '../../core/random.ts';
 import type { Place, StreamId } from '../../core/stream.ts';
 import { QueueEvents } from '../queue-events.ts';
-import type { Admission, AppendEntry, AppendResult, Backlog, Element, FetchLimits, Floor, Queue, QueueEvent, QueueSettings, Reset } from '../queue.ts';
+import type {
+  Admission,
+  AppendEntry,
+  AppendResult,
+  Backlog,
+  Element,
+  FetchLimits,
+  Floor,
+  Queue,
+  QueueEvent,
+  QueueSettings,
+  Reset,
+} from '../queue.ts';
 import { recordOfSettings, settingsMismatch } from '../settings.ts';
 import { RedisCondition } from './condition.ts';
 import { QueueKeys } from './keys.ts';
@@ -62,8 +74,20 @@ class RedisQueue implements Queue {
     this.#recorded = recordOfSettings(settings);
     this.#random = random;
     this.#keys = new QueueKeys(options.prefix ?? DEFAULT_PREFIX);
-    this.#link = new RedisLink(options, { up: () => this.#condition.connected(), down: (problem) => this.#condition.disconnected(problem) }, random);
-    this.#condition = new RedisCondition(this.#link, this.#scripts, this.#keys, settings, { pressurePercent, pollMs, warn }, clock, this.#events);
+    this.#link = new RedisLink(
+      options,
+      { up: () => this.#condition.connected(), down: (problem) => this.#condition.disconnected(problem) },
+      random,
+    );
+    this.#condition = new RedisCondition(
+      this.#link,
+      this.#scripts,
+      this.#keys,
+      settings,
+      { pressurePercent, pollMs, warn },
+      clock,
+      this.#events,
+    );
   }
 
   firstContact(): Promise<void> {
@@ -73,12 +97,21 @@ class RedisQueue implements Queue {
   async append(partition: number, entries: readonly AppendEntry[]): Promise<AppendResult[]> {
     this.#check(partition);
     if (this.#condition.unfit) throw this.#condition.unfit;
-    const keys = [this.#keys.streams(partition), this.#keys.meta(partition), ...this.#settings.sinks.map((sink) => this.#keys.list(sink.name, partition))];
+    const keys = [
+      this.#keys.streams(partition),
+      this.#keys.meta(partition),
+      ...this.#settings.sinks.map((sink) => this.#keys.list(sink.name, partition)),
+    ];
     const results: AppendResult[] = [];
     // One after the other: a later part must not overtake one that did not arrive.
     for (const part of cutEntries(entries)) {
       const packed = packEntries(part, this.#random);
-      const reply = (await this.#run(this.#scripts.append, keys, [this.#recorded, packed.streams, packed.entries, ...packed.frames])) as Buffer;
+      const reply = (await this.#run(this.#scripts.append, keys, [
+        this.#recorded,
+        packed.streams,
+        packed.entries,
+        ...packed.frames,
+      ])) as Buffer;
       results.push(...unpackResults(reply));
     }
     return results;
@@ -105,7 +138,10 @@ class RedisQueue implements Queue {
     const places = new Map<StreamId, Place>();
     let cursor = '0';
     do {
-      const [next, fields] = (await this.#link.command('HSCAN', this.#keys.streams(partition), cursor, 'COUNT', SCAN_COUNT)) as [Buffer, Buffer[]];
+      const [next, fields] = (await this.#link.command('HSCAN', this.#keys.streams(partition), cursor, 'COUNT', SCAN_COUNT)) as [
+        Buffer,
+        Buffer[],
+      ];
       for (let i = 0; i < fields.length; i += 2) places.set(String(fields[i]), parseStreamRecord(String(fields[i + 1])));
       cursor = String(next);
     } while (cursor !== '0');
@@ -119,7 +155,12 @@ class RedisQueue implements Queue {
 
   async trim(lease: Lease, count: number, last: Uint8Array, resets: readonly Reset[]): Promise<boolean> {
     const { sink, partition } = lease;
-    const keys = [this.#keys.list(sink, partition), this.#keys.lease(sink, partition), this.#keys.streams(partition), this.#keys.meta(partition)];
+    const keys = [
+      this.#keys.list(sink, partition),
+      this.#keys.lease(sink, partition),
+      this.#keys.streams(partition),
+      this.#keys.meta(partition),
+    ];
     const packed = Buffer.concat(resets.map((reset) => packStreamAt(reset.stream, reset.place)));
     return (await this.#run(this.#scripts.trim, keys, [lease.token, count, Buffer.from(last), packed])) === 1;
   }
@@ -153,7 +194,11 @@ class RedisQueue implements Queue {
 
   async acquire(lease: Lease, holder: string, ttlMs: number, steal: 'steal' | 'wait'): Promise<string | undefined> {
     this.#check(lease.partition);
-    const reply = await this.#run(this.#scripts.acquire, [this.#keys.lease(lease.sink, lease.partition)], [lease.token, holder, ttlMs, steal]);
+    const reply = await this.#run(
+      this.#scripts.acquire,
+      [this.#keys.lease(lease.sink, lease.partition)],
+      [lease.token, holder, ttlMs, steal],
+    );
     return reply === null ? undefined : String(reply);
   }
 
@@ -161,7 +206,10 @@ class RedisQueue implements Queue {
     const held: boolean[] = Array.from({ length: leases.length }, () => false);
     await Promise.all(
       [...groupBy(leases, (lease) => lease.partition).values()].map(async (indexes) => {
-        const reply = (await this.#run(this.#scripts.renew, this.#leaseKeys(leases, indexes), [ttlMs, ...tokens(leases, indexes)])) as number[];
+        const reply = (await this.#run(this.#scripts.renew, this.#leaseKeys(leases, indexes), [
+          ttlMs,
+          ...tokens(leases, indexes),
+        ])) as number[];
         indexes.forEach((index, i) => (held[index] = reply[i] === 1));
       }),
     );
@@ -170,7 +218,9 @@ class RedisQueue implements Queue {
 
   async release(leases: readonly Lease[]): Promise<void> {
     const byPartition = [...groupBy(leases, (lease) => lease.partition).values()];
-    await Promise.all(byPartition.map((indexes) => this.#run(this.#scripts.release, this.#leaseKeys(leases, indexes), tokens(leases, indexes))));
+    await Promise.all(
+      byPartition.map((indexes) => this.#run(this.#scripts.release, this.#leaseKeys(leases, indexes), tokens(leases, indexes))),
+    );
   }
 
   get admission(): Admission {
@@ -199,7 +249,8 @@ class RedisQueue implements Queue {
   #explain(error: SyncError): SyncError {
     const data = error.message.slice(error.message.indexOf(`${String(error.cause)} `) + String(error.cause).length + 1);
     if (error.code === 'queue_mismatch') return settingsMismatch(data, this.#settings);
-    if (error.code === 'stream_owned_by_other') return new SyncError('stream_owned_by_other', `stream ${data} belongs to another producer; start a new stream`);
+    if (error.code === 'stream_owned_by_other')
+      return new SyncError('stream_owned_by_other', `stream ${data} belongs to another producer; start a new stream`);
     return error;
   }
 
@@ -208,7 +259,8 @@ class RedisQueue implements Queue {
   }
 
   #check(partition: number): void {
-    if (!(partition >= 0 && partition < this.partitionCount)) throw new RangeError(`partition ${partition} does not exist: there are ${this.partitionCount}`);
+    if (!(partition >= 0 && partition < this.partitionCount))
+      throw new RangeError(`partition ${partition} does not exist: there are ${this.partitionCount}`);
   }
 }
 

@@ -16,6 +16,8 @@ export interface Plan {
   /** One UPDATE may set many rows: none of its columns lets one row decide about another. */
   readonly groupsUpdates: boolean;
   readonly groupsDeletes: boolean;
+  /** Rows can be counted and locked by an UPDATE that changes nothing: no trigger would run for it. */
+  readonly countable: boolean;
 }
 
 /**
@@ -47,10 +49,10 @@ export class Statements {
     this.#keyNames = names.slice(0, shape.keyCount);
     this.#setNames = names.slice(shape.keyCount);
     this.#keyList = shape.keyCount === 1 ? (names[0] as string) : `(${this.#keyNames.join(',')})`;
-    // Without the hint the server may read the whole of a small table and wait for rows that other partitions hold.
+    // Without the hint the server may read the whole of a small table, and wait for rows that other partitions hold.
     this.#target = `${table} FORCE INDEX (${quoteName(shape.keyIndex.name)})`;
     this.#insertHead = `INSERT INTO ${table} (${quoteNames(shape.columns)}) VALUES `;
-    this.#deleteHead = `DELETE ${table} FROM ${this.#target} WHERE `;
+    this.#deleteHead = `DELETE FROM ${table} WHERE `;
     // With nothing to set, the first key column is set to itself: an UPDATE that only finds the row.
     const sets = this.#setNames.map((name) => `${name}=${mariadb ? `VALUES(${name})` : `${NEW_ROW}.${name}`}`);
     const nothing = `${table}.${names[0]}=${table}.${names[0]}`;
@@ -86,9 +88,12 @@ export class Statements {
     return this.#insertHead + tuples + this.#replaceTail;
   }
 
-  /** Counts the rows that exist, and locks them. */
+  /**
+   * Locks the rows that exist and changes nothing; it matches as many as there are. (A SELECT that counts them would be
+   * answered from the index alone, for which the server likes to read, and lock, all of a small table.)
+   */
   lockExisting(keys: string): string {
-    return `SELECT COUNT(*) FROM ${this.#target} WHERE ${this.#keyList} IN (${keys}) FOR UPDATE`;
+    return `UPDATE ${this.#target} SET ${this.#keyNames[0] as string}=${this.#keyNames[0] as string} WHERE ${this.#keyList} IN (${keys})`;
   }
 
   delete(keys: string): string {
@@ -136,6 +141,7 @@ function planOf(shape: MysqlShape): Plan {
     soleUnique: others.length === 0,
     // An index on an expression, or on a column that is computed from others, may depend on any column.
     groupsUpdates: !triggers && !shape.columns.slice(shape.keyCount).some((name) => sensitive.has(name)) && !others.some((index) => obscure(index.columns, columns)),
+    countable: !triggers,
     groupsDeletes: !triggers && referencedColumns.length === 0,
   };
 }

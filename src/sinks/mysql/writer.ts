@@ -161,6 +161,7 @@ export class Writer {
    * does, and it takes the rows in their order.
    */
   async #upsertGuarded(shape: MysqlShape, rows: readonly Row[], statements: Statements): Promise<void> {
+    if (!statements.plan.countable) return this.#singly(shape, rows);
     const existing = await this.#countExisting(shape, rows, statements);
     if (existing === 0) return this.#chunks(shape, rows, statements, (tuples) => statements.insert(tuples));
     if (existing === rows.length) return this.#updateExisting(shape, rows, statements);
@@ -176,9 +177,7 @@ export class Writer {
       const end = Math.min(rows.length, at + maxKeys(shape));
       let keys = statements.keyTuple(rows[at++] as Row);
       while (at < end && keys.length < this.#maxCharacters) keys += `,${statements.keyTuple(rows[at++] as Row)}`;
-      await this.settle();
-      const [row] = await this.#connection.rows(this.#measured(statements.lockExisting(keys)), shape.subject);
-      total += Number(row?.[0]);
+      total += (await this.#run(statements.lockExisting(keys), shape.subject)).affectedRows;
     }
     return total;
   }

@@ -58,7 +58,10 @@ export function setUp(db: DatabaseSync, path: string, settings: SinkSettings): v
     record.run(name, value);
     const row = recorded.get(name) as { value: string };
     if (row.value === value) continue;
-    throw new SyncError('sink_mismatch', `sqlite: ${path} was set up with ${name} ${row.value || '(none)'}, configured is ${value || '(none)'}: configure what is recorded, or use another file`);
+    throw new SyncError(
+      'sink_mismatch',
+      `sqlite: ${path} was set up with ${name} ${row.value || '(none)'}, configured is ${value || '(none)'}: configure what is recorded, or use another file`,
+    );
   }
 }
 

@@ -28,7 +28,14 @@ describe('the kind of a column', () => {
   });
 
   test('in a STRICT table is what the table allows', () => {
-    expect(['INT', 'INTEGER', 'REAL', 'TEXT', 'BLOB', 'ANY'].map((type) => columnKind(type, true))).toEqual(['integerOnly', 'integerOnly', 'real', 'text', 'bytes', 'any']);
+    expect(['INT', 'INTEGER', 'REAL', 'TEXT', 'BLOB', 'ANY'].map((type) => columnKind(type, true))).toEqual([
+      'integerOnly',
+      'integerOnly',
+      'real',
+      'text',
+      'bytes',
+      'any',
+    ]);
   });
 });
 
@@ -118,7 +125,14 @@ describe('a key value', () => {
   });
 
   test('is taken in its one canonical spelling', () => {
-    for (const [type, value] of [['INTEGER', 12], ['INTEGER', '12'], ['DECIMAL', '12.5'], ['TEXT', '012'], ['TIMESTAMP TEXT', new Timestamp(0, 0)], ['BLOB', new Uint8Array(1)]] as const) {
+    for (const [type, value] of [
+      ['INTEGER', 12],
+      ['INTEGER', '12'],
+      ['DECIMAL', '12.5'],
+      ['TEXT', '012'],
+      ['TIMESTAMP TEXT', new Timestamp(0, 0)],
+      ['BLOB', new Uint8Array(1)],
+    ] as const) {
       expect(column(type).problem(value)).toBeUndefined();
       expect(column(type).keyProblem(value)).toBeUndefined();
     }
@@ -127,7 +141,11 @@ describe('a key value', () => {
   test('that a collation takes for others is refused', () => {
     const noCase = column('TEXT', { keyCollation: 'NOCASE' });
     const trimmed = column('TEXT', { keyCollation: 'RTRIM' });
-    expect([noCase.keyProblem('Abc')?.code, noCase.keyProblem('a\0b')?.code, noCase.keyProblem('abc Ä')]).toEqual(['key_not_canonical', 'key_not_canonical', undefined]);
+    expect([noCase.keyProblem('Abc')?.code, noCase.keyProblem('a\0b')?.code, noCase.keyProblem('abc Ä')]).toEqual([
+      'key_not_canonical',
+      'key_not_canonical',
+      undefined,
+    ]);
     expect([trimmed.keyProblem('a ')?.code, trimmed.keyProblem(' A')]).toEqual(['key_not_canonical', undefined]);
   });
 

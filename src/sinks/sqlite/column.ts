@@ -71,7 +71,8 @@ export class Column {
   keyProblem(value: Value): ValueProblem | undefined {
     if (typeof value === 'string') return this.#keyTextProblem(value);
     if (typeof value === 'bigint') return undefined;
-    if (typeof value === 'number') return Number.isSafeInteger(value) ? undefined : { code: 'wrong_type', reason: 'a fraction cannot be a key' };
+    if (typeof value === 'number')
+      return Number.isSafeInteger(value) ? undefined : { code: 'wrong_type', reason: 'a fraction cannot be a key' };
     if (typeof value === 'boolean') return notCanonical('a boolean is stored as a number: send 0 or 1');
     if (value instanceof Uint8Array) return undefined;
     if (!(value instanceof Timestamp)) return { code: 'wrong_type', reason: 'an array or an object cannot be a key' };
@@ -102,7 +103,12 @@ export class Column {
   keyPart(value: Value): string {
     if (this.kind === 'text' || this.kind === 'bytes') return plainKey(value);
     if (this.kind !== 'any' && this.kind !== 'free') return String(value === 0 ? 0 : value);
-    if (typeof value !== 'string') return value instanceof Uint8Array ? `b${latin1(value)}` : value instanceof Timestamp ? `t${timestampText(value)}` : `n${String(value === 0 ? 0 : value)}`;
+    if (typeof value !== 'string')
+      return value instanceof Uint8Array
+        ? `b${latin1(value)}`
+        : value instanceof Timestamp
+          ? `t${timestampText(value)}`
+          : `n${String(value === 0 ? 0 : value)}`;
     return this.kind === 'free' && numberText(value) !== 'text' ? `n${value}` : `t${value}`;
   }
 
@@ -111,7 +117,10 @@ export class Column {
     const found = numberText(text);
     if (this.kind === 'free') {
       if (found === 'text' || found === 'same') return undefined;
-      return { code: 'wrong_type', reason: `text that looks like a number would become one in a column of type ${this.info.type}: declare it as TEXT` };
+      return {
+        code: 'wrong_type',
+        reason: `text that looks like a number would become one in a column of type ${this.info.type}: declare it as TEXT`,
+      };
     }
     if (found === 'text' || found === 'odd') return this.#wrongType('text that is not a plain decimal number');
     if (this.kind === 'integerOnly' && !isWhole(text)) return this.#wrongType('a fraction');
@@ -131,14 +140,17 @@ export class Column {
   #bigintProblem(value: bigint): ValueProblem | undefined {
     if (this.kind === 'text') return undefined;
     if (this.kind === 'bytes') return this.#wrongType('a number');
-    if (this.kind === 'real') return fitsDouble(value) ? undefined : { code: 'loses_precision', reason: 'an integer that a double does not hold' };
+    if (this.kind === 'real')
+      return fitsDouble(value) ? undefined : { code: 'loses_precision', reason: 'an integer that a double does not hold' };
     return fitsInt64(value) ? undefined : { code: 'out_of_range', reason: 'an integer beyond 64 bits signed: declare the column as TEXT' };
   }
 
   #objectProblem(value: Exclude<Value, string | number | bigint | boolean>): ValueProblem | undefined {
     if (value === null) return this.info.notNull ? { code: 'null_not_allowed', reason: 'must have a value' } : undefined;
-    if (value instanceof Uint8Array) return this.kind === 'any' || this.kind === 'free' || this.kind === 'bytes' ? undefined : this.#wrongType('bytes');
-    if (this.kind !== 'text' && this.kind !== 'any' && this.kind !== 'free') return this.#wrongType(value instanceof Timestamp ? 'a timestamp' : 'an array or an object');
+    if (value instanceof Uint8Array)
+      return this.kind === 'any' || this.kind === 'free' || this.kind === 'bytes' ? undefined : this.#wrongType('bytes');
+    if (this.kind !== 'text' && this.kind !== 'any' && this.kind !== 'free')
+      return this.#wrongType(value instanceof Timestamp ? 'a timestamp' : 'an array or an object');
     return hasOddYear(value) ? { code: 'out_of_range', reason: 'a timestamp outside the years 0 to 9999' } : undefined;
   }
 

@@ -26,7 +26,10 @@ interface LetterRow {
   readonly createdAtMs: number;
 }
 
-export function listLetters(db: DatabaseSync, filter: { readonly state?: DeadLetterState; readonly table?: string; readonly limit: number }): StoredDeadLetter[] {
+export function listLetters(
+  db: DatabaseSync,
+  filter: { readonly state?: DeadLetterState; readonly table?: string; readonly limit: number },
+): StoredDeadLetter[] {
   const where = [...(filter.state === undefined ? [] : ['state = ?']), ...(filter.table === undefined ? [] : ['table_name = ?'])];
   const values = [filter.state, filter.table].filter((value) => value !== undefined);
   const sql = `SELECT ${COLUMNS} FROM syncline_dead_letter ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''} ORDER BY id DESC LIMIT ?`;
@@ -49,7 +52,12 @@ export function markLetter(db: DatabaseSync, id: number, state: DeadLetterState)
   return db.prepare("UPDATE syncline_dead_letter SET state = ? WHERE id = ? AND state = 'open'").run(state, id).changes === 1;
 }
 
-export function readRejections(db: DatabaseSync, stream: StreamId, above: ReadonlyMap<number, number>, upTo: ReadonlyMap<number, number>): Rejection[] {
+export function readRejections(
+  db: DatabaseSync,
+  stream: StreamId,
+  above: ReadonlyMap<number, number>,
+  upTo: ReadonlyMap<number, number>,
+): Rejection[] {
   const statement = db.prepare(`
     SELECT partition, seq, change_index AS "index", code, message FROM syncline_dead_letter
     WHERE stream = ? AND partition = ? AND seq > ? AND seq <= ? ORDER BY seq, id`);

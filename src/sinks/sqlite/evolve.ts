@@ -111,7 +111,8 @@ function typeOf(group: ChangeGroup, index: number, before: ColumnType | undefine
     const value = row[index];
     if (value === undefined || value === null || mixed) continue;
     const own = typeOfValue(value);
-    const joined: ColumnType | undefined = type === '' || type === own ? own : NUMBERS.has(type) && NUMBERS.has(own) ? 'NUMERIC' : undefined;
+    const joined: ColumnType | undefined =
+      type === '' || type === own ? own : NUMBERS.has(type) && NUMBERS.has(own) ? 'NUMERIC' : undefined;
     mixed = joined === undefined;
     type = joined ?? '';
   }

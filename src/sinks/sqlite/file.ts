@@ -49,7 +49,11 @@ export class SqliteFile {
       try {
         db.exec(SETTINGS);
         const { journal_mode: mode } = db.prepare('PRAGMA journal_mode = WAL').get() as { journal_mode: string };
-        if (mode !== 'wal') throw new SyncError('sink_unsuitable', `sqlite: ${this.path} cannot use a write-ahead log (journal_mode is ${mode}): put it on a local disk`);
+        if (mode !== 'wal')
+          throw new SyncError(
+            'sink_unsuitable',
+            `sqlite: ${this.path} cannot use a write-ahead log (journal_mode is ${mode}): put it on a local disk`,
+          );
       } finally {
         db.close();
       }
@@ -80,7 +84,8 @@ export class SqliteFile {
     for (let attempt = 0; ; attempt++) {
       const db = this.#tryLock();
       if (db !== undefined) return db;
-      if (this.clock.monotonicMs() >= deadline) throw new SyncError('sink_busy', `sqlite: ${this.path} was locked by another writer for ${LOCK_WAIT_MS} ms`);
+      if (this.clock.monotonicMs() >= deadline)
+        throw new SyncError('sink_busy', `sqlite: ${this.path} was locked by another writer for ${LOCK_WAIT_MS} ms`);
       await sleep(this.clock, LOCK_POLL_MS[Math.min(attempt, LOCK_POLL_MS.length - 1)] as number);
     }
   }
@@ -162,7 +167,8 @@ export class SqliteFile {
   #lookAtFile(): void {
     if (this.#closed) throw new SyncError('sink_unavailable', 'sqlite: the sink is closed');
     const identity = fileIdentity(this.path);
-    if (identity === '') throw new SyncError('sink_unavailable', `sqlite: ${this.path} is missing: put it back, or start the server anew to create it`);
+    if (identity === '')
+      throw new SyncError('sink_unavailable', `sqlite: ${this.path} is missing: put it back, or start the server anew to create it`);
     if (identity === this.#identity) return;
     if (this.#locked) this.assertInPlace();
     this.#dropWriter();

@@ -78,11 +78,15 @@ const GENERATED_HIDDEN = [2, 3];
 
 function readTables(db: DatabaseSync): TableInfo[] {
   const rows = db
-    .prepare("SELECT l.name, l.strict, l.wr, s.sql FROM pragma_table_list l JOIN main.sqlite_schema s ON s.type = 'table' AND s.name = l.name WHERE l.schema = 'main' AND l.type = 'table' ORDER BY l.name")
+    .prepare(
+      "SELECT l.name, l.strict, l.wr, s.sql FROM pragma_table_list l JOIN main.sqlite_schema s ON s.type = 'table' AND s.name = l.name WHERE l.schema = 'main' AND l.type = 'table' ORDER BY l.name",
+    )
     .all() as unknown as TableRow[];
   const names = rows.filter((row) => !isReserved(row.name));
   const foreignKeys = rows.flatMap((row) => foreignKeysOf(db, row.name));
-  const triggers = db.prepare("SELECT name, tbl_name AS tbl, sql FROM main.sqlite_schema WHERE type = 'trigger'").all() as unknown as TriggerRow[];
+  const triggers = db
+    .prepare("SELECT name, tbl_name AS tbl, sql FROM main.sqlite_schema WHERE type = 'trigger'")
+    .all() as unknown as TriggerRow[];
   const deferred = new Set(rows.filter((row) => DEFERRED.test(row.sql)).map((row) => row.name));
   return names.map((row) => {
     const own = triggers.filter((trigger) => same(trigger.tbl, row.name));
@@ -97,12 +101,24 @@ export function isReserved(name: string): boolean {
 }
 
 function foreignKeysOf(db: DatabaseSync, table: string): ForeignKeyRow[] {
-  return db.prepare('SELECT DISTINCT ? AS child, "table" AS parent FROM pragma_foreign_key_list(?)').all(table, table) as unknown as ForeignKeyRow[];
+  return db
+    .prepare('SELECT DISTINCT ? AS child, "table" AS parent FROM pragma_foreign_key_list(?)')
+    .all(table, table) as unknown as ForeignKeyRow[];
 }
 
-function tableInfo(db: DatabaseSync, row: TableRow, triggers: readonly TriggerRow[], foreignKeys: readonly ForeignKeyRow[], deferred: ReadonlySet<string>): TableInfo {
-  const columnRows = db.prepare('SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)').all(row.name) as unknown as ColumnRow[];
-  const indexes = db.prepare('SELECT name, origin, partial FROM pragma_index_list(?) WHERE "unique"').all(row.name) as unknown as IndexRow[];
+function tableInfo(
+  db: DatabaseSync,
+  row: TableRow,
+  triggers: readonly TriggerRow[],
+  foreignKeys: readonly ForeignKeyRow[],
+  deferred: ReadonlySet<string>,
+): TableInfo {
+  const columnRows = db
+    .prepare('SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)')
+    .all(row.name) as unknown as ColumnRow[];
+  const indexes = db
+    .prepare('SELECT name, origin, partial FROM pragma_index_list(?) WHERE "unique"')
+    .all(row.name) as unknown as IndexRow[];
   const keyIndex = indexes.find((index) => index.origin === 'pk');
   const collations = keyIndex === undefined ? new Map<string, string>() : indexCollations(db, keyIndex.name);
   const keyRows = columnRows.filter((column) => column.pk > 0).sort((a, b) => a.pk - b.pk);
@@ -136,7 +152,10 @@ function tableInfo(db: DatabaseSync, row: TableRow, triggers: readonly TriggerRo
 }
 
 function indexCollations(db: DatabaseSync, index: string): Map<string, string> {
-  const rows = db.prepare('SELECT name, upper(coll) AS coll FROM pragma_index_xinfo(?) WHERE key = 1').all(index) as unknown as { name: string | null; coll: string }[];
+  const rows = db.prepare('SELECT name, upper(coll) AS coll FROM pragma_index_xinfo(?) WHERE key = 1').all(index) as unknown as {
+    name: string | null;
+    coll: string;
+  }[];
   return new Map(rows.flatMap((row) => (row.name === null ? [] : [[row.name, row.coll]])));
 }
 
@@ -146,21 +165,36 @@ function uniqueKey(db: DatabaseSync, index: IndexRow, columns: readonly ColumnRo
   const collations = indexCollations(db, index.name);
   const names = [...collations.keys()];
   const { count } = db.prepare('SELECT count(*) AS count FROM pragma_index_xinfo(?) WHERE key = 1').get(index.name) as { count: number };
-  const usable = names.length === count && names.every((name) => collations.get(name) === 'BINARY' && columns.some((column) => column.name === name && column.notnull === 1));
+  const usable =
+    names.length === count &&
+    names.every((name) => collations.get(name) === 'BINARY' && columns.some((column) => column.name === name && column.notnull === 1));
   return usable ? [names] : [];
 }
 
-function unsuitable(table: string, columns: readonly Column[], collations: ReadonlyMap<string, string>, triggers: readonly TriggerRow[]): ChangeFault | undefined {
+function unsuitable(
+  table: string,
+  columns: readonly Column[],
+  collations: ReadonlyMap<string, string>,
+  triggers: readonly TriggerRow[],
+): ChangeFault | undefined {
   for (const [name, collation] of collations) {
     if (KNOWN_COLLATIONS.includes(collation)) continue;
-    return { code: 'key_not_canonical', message: `table ${table}: key column ${name} has the collation ${collation}, which only its application knows` };
+    return {
+      code: 'key_not_canonical',
+      message: `table ${table}: key column ${name} has the collation ${collation}, which only its application knows`,
+    };
   }
   const drastic = triggers.find((trigger) => ROLLBACK.test(trigger.sql));
   if (drastic !== undefined) {
-    return { code: 'value_refused', message: `table ${table}: trigger ${drastic.name} rolls back the whole transaction: use RAISE(ABORT, …)` };
+    return {
+      code: 'value_refused',
+      message: `table ${table}: trigger ${drastic.name} rolls back the whole transaction: use RAISE(ABORT, …)`,
+    };
   }
   const generated = columns.find((column) => column.generated && column.info.keyCollation !== '');
-  return generated === undefined ? undefined : { code: 'column_generated', message: `table ${table}: key column ${generated.name} is computed by the database` };
+  return generated === undefined
+    ? undefined
+    : { code: 'column_generated', message: `table ${table}: key column ${generated.name} is computed by the database` };
 }
 
 const KNOWN_COLLATIONS = ['BINARY', 'NOCASE', 'RTRIM'];

@@ -52,47 +52,60 @@ const codeOf = (sink: Sink, table: string, op: Op, keyCount: number, columns: re
 async function applyAll(sink: Sink, changes: readonly [table: string, op: Op, keyCount: number, columns: readonly string[], row: Row][]) {
   const transaction = await sink.begin(0, []);
   const codes = [];
-  for (const [table, op, keyCount, columns, row] of changes) codes.push((await transaction.writeOne(shapeOf(sink, table, op, keyCount, columns), row))?.code);
+  for (const [table, op, keyCount, columns, row] of changes)
+    codes.push((await transaction.writeOne(shapeOf(sink, table, op, keyCount, columns), row))?.code);
   await transaction.commit(new Map(), []);
   return codes;
 }
 
-const rows = (sql: string) => db.prepare(sql).all().map((row) => Object.values(row));
+const rows = (sql: string) =>
+  db
+    .prepare(sql)
+    .all()
+    .map((row) => Object.values(row));
 
 describe('tables of every make', () => {
   test('conflict clauses in the definition neither replace nor swallow rows', async () => {
-    const sink = await open('CREATE TABLE t (id INTEGER PRIMARY KEY ON CONFLICT REPLACE, u TEXT UNIQUE ON CONFLICT IGNORE, n TEXT NOT NULL ON CONFLICT IGNORE)');
+    const sink = await open(
+      'CREATE TABLE t (id INTEGER PRIMARY KEY ON CONFLICT REPLACE, u TEXT UNIQUE ON CONFLICT IGNORE, n TEXT NOT NULL ON CONFLICT IGNORE)',
+    );
     const columns = ['id', 'u', 'n'];
-    expect(await applyAll(sink, [
-      ['t', 'insert', 1, columns, [1, 'a', 'x']],
-      ['t', 'insert', 1, columns, [1, 'b', 'x']],
-      ['t', 'insert', 1, columns, [2, 'a', 'x']],
-      ['t', 'upsert', 1, columns, [3, 'a', 'x']],
-      ['t', 'upsert', 1, columns, [1, 'c', 'y']],
-      ['t', 'insert', 1, columns, [4, 'd', null]],
-    ])).toEqual([undefined, 'duplicate_key', 'duplicate_unique', 'duplicate_unique', undefined, 'null_not_allowed']);
+    expect(
+      await applyAll(sink, [
+        ['t', 'insert', 1, columns, [1, 'a', 'x']],
+        ['t', 'insert', 1, columns, [1, 'b', 'x']],
+        ['t', 'insert', 1, columns, [2, 'a', 'x']],
+        ['t', 'upsert', 1, columns, [3, 'a', 'x']],
+        ['t', 'upsert', 1, columns, [1, 'c', 'y']],
+        ['t', 'insert', 1, columns, [4, 'd', null]],
+      ]),
+    ).toEqual([undefined, 'duplicate_key', 'duplicate_unique', 'duplicate_unique', undefined, 'null_not_allowed']);
     expect(rows('SELECT * FROM t')).toEqual([[1, 'c', 'y']]);
   });
 
   test('another unique index over the key with another collation is never taken for the key', async () => {
     const sink = await open('CREATE TABLE t (k TEXT NOT NULL, v INT, PRIMARY KEY (k)); CREATE UNIQUE INDEX i ON t (k COLLATE NOCASE)');
-    expect(await applyAll(sink, [
-      ['t', 'upsert', 1, ['k', 'v'], ['abc', 1]],
-      ['t', 'upsert', 1, ['k', 'v'], ['ABC', 2]],
-      ['t', 'update', 1, ['k', 'v'], ['ABC', 3]],
-      ['t', 'delete', 1, ['k'], ['ABC']],
-    ])).toEqual([undefined, 'duplicate_unique', 'row_missing', undefined]);
+    expect(
+      await applyAll(sink, [
+        ['t', 'upsert', 1, ['k', 'v'], ['abc', 1]],
+        ['t', 'upsert', 1, ['k', 'v'], ['ABC', 2]],
+        ['t', 'update', 1, ['k', 'v'], ['ABC', 3]],
+        ['t', 'delete', 1, ['k'], ['ABC']],
+      ]),
+    ).toEqual([undefined, 'duplicate_unique', 'row_missing', undefined]);
     expect(rows('SELECT * FROM t')).toEqual([['abc', 1]]);
   });
 
   test('a key column that ignores case, with a key that does not, changes one row only', async () => {
     const sink = await open('CREATE TABLE t (k TEXT COLLATE NOCASE NOT NULL, v INT, PRIMARY KEY (k COLLATE BINARY))');
-    expect(await applyAll(sink, [
-      ['t', 'upsert', 1, ['k', 'v'], ['abc', 1]],
-      ['t', 'upsert', 1, ['k', 'v'], ['ABC', 2]],
-      ['t', 'update', 1, ['k', 'v'], ['ABC', 3]],
-      ['t', 'delete', 1, ['k'], ['abc']],
-    ])).toEqual([undefined, undefined, undefined, undefined]);
+    expect(
+      await applyAll(sink, [
+        ['t', 'upsert', 1, ['k', 'v'], ['abc', 1]],
+        ['t', 'upsert', 1, ['k', 'v'], ['ABC', 2]],
+        ['t', 'update', 1, ['k', 'v'], ['ABC', 3]],
+        ['t', 'delete', 1, ['k'], ['abc']],
+      ]),
+    ).toEqual([undefined, undefined, undefined, undefined]);
     expect(rows('SELECT * FROM t')).toEqual([['ABC', 3]]);
   });
 
@@ -106,26 +119,66 @@ describe('tables of every make', () => {
   test('without rowid, STRICT, with quotes and words of SQL in their names', async () => {
     const sink = await open('CREATE TABLE "or""der" ("select" TEXT, "a b" ANY, PRIMARY KEY ("select", "a b")) STRICT, WITHOUT ROWID');
     const columns = ['select', 'a b'];
-    expect(await applyAll(sink, [
-      ['or"der', 'insert', 2, columns, ['x', 1]],
-      ['or"der', 'upsert', 2, columns, ['x', 1]],
-      ['or"der', 'upsert', 2, columns, ['x', '1']],
-      ['or"der', 'update', 2, columns, ['x', 2]],
-    ])).toEqual([undefined, undefined, undefined, 'row_missing']);
-    expect(rows('SELECT * FROM "or""der"')).toEqual([['x', 1], ['x', '1']]);
+    expect(
+      await applyAll(sink, [
+        ['or"der', 'insert', 2, columns, ['x', 1]],
+        ['or"der', 'upsert', 2, columns, ['x', 1]],
+        ['or"der', 'upsert', 2, columns, ['x', '1']],
+        ['or"der', 'update', 2, columns, ['x', 2]],
+      ]),
+    ).toEqual([undefined, undefined, undefined, 'row_missing']);
+    expect(rows('SELECT * FROM "or""der"')).toEqual([
+      ['x', 1],
+      ['x', '1'],
+    ]);
   });
 
   test('a unique key without nulls serves as key beside the rowid', async () => {
     const sink = await open('CREATE TABLE t (id INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE, loose TEXT UNIQUE, v INT)');
-    expect([codeOf(sink, 't', 'upsert', 1, ['code', 'v']), codeOf(sink, 't', 'upsert', 1, ['loose', 'code'])]).toEqual([undefined, 'wrong_key']);
-    expect(await applyAll(sink, [
-      ['t', 'upsert', 1, ['code', 'v'], ['a', 1]],
-      ['t', 'upsert', 1, ['code', 'v'], ['a', 2]],
-      ['t', 'insert', 1, ['code', 'v'], ['a', 3]],
-      ['t', 'insert', 1, ['code', 'id'], ['b', 1]],
-      ['t', 'delete', 1, ['code'], ['c']],
-    ])).toEqual([undefined, undefined, 'duplicate_key', 'duplicate_unique', undefined]);
+    expect([codeOf(sink, 't', 'upsert', 1, ['code', 'v']), codeOf(sink, 't', 'upsert', 1, ['loose', 'code'])]).toEqual([
+      undefined,
+      'wrong_key',
+    ]);
+    expect(
+      await applyAll(sink, [
+        ['t', 'upsert', 1, ['code', 'v'], ['a', 1]],
+        ['t', 'upsert', 1, ['code', 'v'], ['a', 2]],
+        ['t', 'insert', 1, ['code', 'v'], ['a', 3]],
+        ['t', 'insert', 1, ['code', 'id'], ['b', 1]],
+        ['t', 'delete', 1, ['code'], ['c']],
+      ]),
+    ).toEqual([undefined, undefined, 'duplicate_key', 'duplicate_unique', undefined]);
     expect(rows('SELECT * FROM t')).toEqual([[1, 'a', null, 2]]);
+  });
+
+  test('a unique key compared byte by byte serves as key, whatever its column compares by', async () => {
+    const sink = await open(`
+      CREATE TABLE t (id INTEGER PRIMARY KEY, code TEXT NOT NULL COLLATE NOCASE, v INT);
+      CREATE UNIQUE INDEX t_code ON t (code COLLATE BINARY);
+      CREATE TABLE u (id INTEGER PRIMARY KEY, code TEXT NOT NULL COLLATE NOCASE UNIQUE);`);
+    expect(codeOf(sink, 'u', 'upsert', 1, ['code'])).toBe('wrong_key');
+    expect(
+      await applyAll(sink, [
+        ['t', 'upsert', 1, ['code', 'v'], ['abc', 1]],
+        ['t', 'upsert', 1, ['code', 'v'], ['ABC', 2]],
+        ['t', 'update', 1, ['code', 'v'], ['ABC', 3]],
+        ['t', 'delete', 1, ['code'], ['abc']],
+      ]),
+    ).toEqual([undefined, undefined, undefined, undefined]);
+    expect(rows('SELECT code, v FROM t')).toEqual([['ABC', 3]]);
+  });
+
+  test('keys of several texts are told apart, whatever the texts hold', async () => {
+    const sink = await open('CREATE TABLE t (a TEXT, b TEXT, PRIMARY KEY (a, b))');
+    const shape = shapeOf(sink, 't', 'upsert', 2, ['a', 'b']);
+    const keys = [
+      ['', 'b1:c'],
+      ['4:b', 'c'],
+      ['a', 'bc'],
+      ['ab', 'c'],
+      ['1:a', 'b'],
+    ].map((row) => shape.keyOf(row));
+    expect(new Set(keys).size).toBe(keys.length);
   });
 
   test('computed columns are refused, and views and virtual tables are no tables', async () => {
@@ -147,11 +200,13 @@ describe('tables of every make', () => {
       CREATE TABLE u (id INTEGER PRIMARY KEY);
       CREATE TRIGGER u_no BEFORE INSERT ON u BEGIN SELECT RAISE(ROLLBACK, 'all of it'); END;`);
     expect(sink.table('t')?.independent).toBe(false);
-    expect(await applyAll(sink, [
-      ['t', 'insert', 1, ['id', 'v'], [1, 1]],
-      ['t', 'insert', 1, ['id', 'v'], [2, 2]],
-      ['t', 'insert', 1, ['id', 'v'], [3, 3]],
-    ])).toEqual(['check_failed', 'value_refused', undefined]);
+    expect(
+      await applyAll(sink, [
+        ['t', 'insert', 1, ['id', 'v'], [1, 1]],
+        ['t', 'insert', 1, ['id', 'v'], [2, 2]],
+        ['t', 'insert', 1, ['id', 'v'], [3, 3]],
+      ]),
+    ).toEqual(['check_failed', 'value_refused', undefined]);
     expect(codeOf(sink, 'u', 'insert', 1, ['id'])).toBe('value_refused');
   });
 
@@ -159,12 +214,14 @@ describe('tables of every make', () => {
     const sink = await open(`
       CREATE TABLE p (id INTEGER PRIMARY KEY);
       CREATE TABLE c (id INTEGER PRIMARY KEY, p INT REFERENCES p (id) DEFERRABLE INITIALLY DEFERRED);`);
-    expect(await applyAll(sink, [
-      ['c', 'insert', 1, ['id', 'p'], [1, 7]],
-      ['p', 'insert', 1, ['id'], [7]],
-      ['c', 'insert', 1, ['id', 'p'], [1, 7]],
-      ['p', 'delete', 1, ['id'], [7]],
-    ])).toEqual(['foreign_key', undefined, undefined, 'foreign_key']);
+    expect(
+      await applyAll(sink, [
+        ['c', 'insert', 1, ['id', 'p'], [1, 7]],
+        ['p', 'insert', 1, ['id'], [7]],
+        ['c', 'insert', 1, ['id', 'p'], [1, 7]],
+        ['p', 'delete', 1, ['id'], [7]],
+      ]),
+    ).toEqual(['foreign_key', undefined, undefined, 'foreign_key']);
     const transaction = await sink.begin(0, []);
     const child = { shape: shapeOf(sink, 'c', 'insert', 1, ['id', 'p']), rows: [[2, 8]] };
     await expect(transaction.write([child])).rejects.toMatchObject({ code: 'foreign_key' });
@@ -172,7 +229,10 @@ describe('tables of every make', () => {
     const ordered = await sink.begin(0, []);
     await ordered.write([child, { shape: shapeOf(sink, 'p', 'insert', 1, ['id']), rows: [[8]] }]);
     await ordered.commit(new Map(), []);
-    expect(rows('SELECT * FROM c')).toEqual([[1, 7], [2, 8]]);
+    expect(rows('SELECT * FROM c')).toEqual([
+      [1, 7],
+      [2, 8],
+    ]);
   });
 
   test('warn about tables that take no changes', async () => {
@@ -223,7 +283,12 @@ describe('trouble', () => {
   test('a lock that is never released is transient', async () => {
     const sink = await open();
     let nowMs = 0;
-    const impatient = openSqliteSink({ name: 'main', file, schema: 'strict', clock: { ...systemClock, monotonicMs: () => (nowMs += 2000) } });
+    const impatient = openSqliteSink({
+      name: 'main',
+      file,
+      schema: 'strict',
+      clock: { ...systemClock, monotonicMs: () => (nowMs += 2000) },
+    });
     sinks.push(impatient);
     db.exec('BEGIN IMMEDIATE');
     await expect(impatient.begin(0, [])).rejects.toMatchObject({ code: 'sink_busy' });

@@ -60,7 +60,11 @@ class SqliteSink implements Sink {
       await this.refreshSchema();
     } catch (error) {
       if (!(error instanceof SyncError) || !isDamage(error.cause)) throw error;
-      throw new SyncError('sink_unsuitable', `sqlite: ${this.#options.file} is not a sound SQLite database: restore it, or use another file`, { cause: error });
+      throw new SyncError(
+        'sink_unsuitable',
+        `sqlite: ${this.#options.file} is not a sound SQLite database: restore it, or use another file`,
+        { cause: error },
+      );
     }
     const keyless = this.tables().filter((table) => table.key.length === 0);
     if (keyless.length === 0) return [];

@@ -88,7 +88,8 @@ export class SqliteShape implements Shape {
     for (let i = 0; i < this.targets.length; i++) {
       const column = this.targets[i] as Column;
       const value = row[i];
-      if (value === undefined) return { code: 'malformed_payload', message: `table ${this.table.name}: a row has fewer values than columns` };
+      if (value === undefined)
+        return { code: 'malformed_payload', message: `table ${this.table.name}: a row has fewer values than columns` };
       let problem = column.problem(value);
       if (problem === undefined && i < this.keyCount) {
         problem = value === null ? { code: 'null_not_allowed', reason: 'a key must have a value' } : column.keyProblem(value);

@@ -72,7 +72,8 @@ export class SqliteTransaction implements SinkTransaction {
       }
       for (const child of own.table.info.deferredChildren) deferred.add(child);
     }
-    if (this.#violations(deferred) > 0) throw new SyncError('foreign_key', `a deferred foreign key of ${[...deferred].join(', ')} does not hold`);
+    if (this.#violations(deferred) > 0)
+      throw new SyncError('foreign_key', `a deferred foreign key of ${[...deferred].join(', ')} does not hold`);
   }
 
   async writeOne(shape: Shape, row: Row): Promise<ChangeFault | undefined> {
@@ -84,7 +85,8 @@ export class SqliteTransaction implements SinkTransaction {
     try {
       db.exec('SAVEPOINT syncline_change');
       runRows(this.#writer.statements(own), own, [row]);
-      if (this.#violations(deferred) > before) throw new SyncError('foreign_key', `${own.table.name}: a deferred foreign key does not hold`);
+      if (this.#violations(deferred) > before)
+        throw new SyncError('foreign_key', `${own.table.name}: a deferred foreign key does not hold`);
       db.exec('RELEASE syncline_change');
       return undefined;
     } catch (error) {
@@ -145,7 +147,8 @@ export class SqliteTransaction implements SinkTransaction {
 
   #assertOpen(): void {
     if (this.#ended) throw new Error('the transaction has ended');
-    if (!this.#writer.db.isOpen || !this.#writer.db.isTransaction) throw new SyncError('sink_unavailable', 'sqlite: the transaction was lost');
+    if (!this.#writer.db.isOpen || !this.#writer.db.isTransaction)
+      throw new SyncError('sink_unavailable', 'sqlite: the transaction was lost');
   }
 
   /** Statements never run for a shape of another schema than the one that is locked now. */
@@ -158,7 +161,10 @@ export class SqliteTransaction implements SinkTransaction {
   #violations(children: Iterable<string>): number {
     let count = 0;
     for (const child of children) {
-      count += this.#run('check foreign keys', () => (this.#writer.db.prepare('SELECT count(*) AS n FROM pragma_foreign_key_check(?)').get(child) as { n: number }).n);
+      count += this.#run(
+        'check foreign keys',
+        () => (this.#writer.db.prepare('SELECT count(*) AS n FROM pragma_foreign_key_check(?)').get(child) as { n: number }).n,
+      );
     }
     return count;
   }

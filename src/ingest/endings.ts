@@ -1,0 +1,37 @@
+import { messageOf, SyncError } from '../core/errors.ts';
+import type { AppendResult } from '../queue/queue.ts';
+import type { Log } from './context.ts';
+
+/** The error for a frame that the queue will never take. */
+export function refusedFrame(stream: string, partition: number, seq: number, { verdict, stored }: AppendResult): SyncError {
+  if (verdict === 'owned_by_other') return new SyncError('stream_owned_by_other', `stream ${stream} belongs to another producer; start a new stream`);
+  return new SyncError(
+    'seq_content_mismatch',
+    `partition ${partition}: BATCH ${seq} does not name the crc of ${stored.seq} as it was stored; keep what is not applied and start a new stream with it`,
+  );
+}
+
+/** What a peer is told about something that was thrown: of a bug, only that there was one. */
+export function toldError(cause: unknown): SyncError {
+  return cause instanceof SyncError ? cause : new SyncError('internal', 'the server failed to handle this; see its log', { cause });
+}
+
+export interface EndedSession {
+  readonly stream: string | undefined;
+  readonly producer: string | undefined;
+  readonly address: string;
+  readonly frameCount: number;
+}
+
+/** One line for the end of a session; none for one that ended well before it had a stream. */
+export function logEnd(log: Log, fields: EndedSession, error: SyncError | undefined): void {
+  if (error === undefined) {
+    if (fields.stream !== undefined) log.info(fields, 'stream closed');
+    return;
+  }
+  const { code, message, cause } = error;
+  if (code === 'internal') log.error({ ...fields, code, err: cause }, `connection closed: ${messageOf(cause)}`);
+  // Changes are missing in the sink, and no retry brings them back: somebody has to look.
+  else if (code === 'sink_regressed' || code === 'stream_expired') log.error({ ...fields, code }, message);
+  else log.warn({ ...fields, code }, `connection closed: ${message}`);
+}

@@ -1,0 +1,33 @@
+import type { ErrorCode } from '../core/errors.ts';
+import type { StreamId } from '../core/stream.ts';
+import type { Session } from './session.ts';
+
+/** Who keeps the sessions of a node, as a session sees it. */
+export interface SessionKeeper {
+  /** The client is known; makes this session the one of its stream. @throws {SyncError} when the stream is another producer's. */
+  opening(session: Session): void;
+  /** The session holds `deltaBytes` more, or less, of a frame that is not complete. */
+  unfinished(deltaBytes: number): void;
+  /** Nothing of the stream happens in this session any more. */
+  closing(session: Session, code: ErrorCode | undefined): void;
+  closed(session: Session): void;
+}
+
+/** The states and their transitions stand with {@link Session}. */
+export type SessionState = 'greeting' | 'authenticating' | 'opening' | 'open' | 'draining' | 'leaving' | 'closing' | 'closed';
+
+/** One session as people see it. */
+export interface SessionStatus {
+  /** Undefined until the token was accepted. */
+  readonly producer: string | undefined;
+  readonly stream: StreamId | undefined;
+  readonly agent: string;
+  readonly address: string;
+  readonly state: SessionState;
+  readonly sinceMs: number;
+  readonly lastHeardMs: number;
+  /** Received and not yet judged by the queue. */
+  readonly inFlightBytes: number;
+  readonly frameCount: number;
+  readonly rewindCount: number;
+}

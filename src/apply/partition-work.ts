@@ -17,6 +17,8 @@ export class PartitionWork {
   /** The next slice takes one element only. */
   small = false;
   settledAtUs = 0;
+  /** Since when a change waits for other partitions, and up to which store time elements had been seen then. */
+  blocked: { readonly sinceMs: number; readonly upToUs: number } | undefined;
   delay: Timer | undefined;
   state: PartitionState = 'waiting-for-lease';
   detail = '';

@@ -190,6 +190,17 @@ describe('a change that depends on another partition', () => {
     expect(await world.sink.deadLetters.list({ limit: 5 })).toEqual([expect.objectContaining({ code: 'foreign_key', key: '[10]' })]);
   });
 
+  test('waits for a parent that was stored a little later, in another partition', async () => {
+    await new StreamWriter(world.queue, 0).append(children('insert', [10, 77]));
+    start();
+    await world.clock.advance(700);
+    await new StreamWriter(world.queue, 1).append(parents('insert', [77]));
+    scheduler.wake(1);
+    await world.clock.advance(1000);
+    expect(ids('child')).toEqual([10]);
+    expect(await world.sink.deadLetters.count()).toBe(0);
+  });
+
   test('two partitions that wait for one another both end', async () => {
     await new StreamWriter(world.queue, 0).append(children('insert', [10, 77]));
     await new StreamWriter(world.queue, 1).append(children('insert', [11, 78]));
@@ -201,23 +212,26 @@ describe('a change that depends on another partition', () => {
 });
 
 describe('how far others have passed', () => {
-  const head = (headStoredAtUs: number | undefined) => ({ count: headStoredAtUs === undefined ? 0 : 1, bytes: 0, headStoredAtUs });
+  const moving = (partition: number, storedAtUs?: number) => ({ partition, storedAtUs, mayStand: false });
+  const standing = (partition: number, storedAtUs: number) => ({ partition, storedAtUs, mayStand: true });
 
   test('is all that was fetched where nobody else has anything', () => {
-    expect(settledUpTo(1, [head(undefined), head(50), head(undefined)], 50, 90)).toBe(90);
+    expect(settledUpTo(1, [moving(0), standing(1, 50), moving(2)], 50, 90)).toBe(90);
   });
 
-  test('is nothing while an older element waits elsewhere', () => {
-    expect(settledUpTo(1, [head(49), head(50), head(undefined)], 50, 90)).toBe(0);
+  test('is nothing while something waits elsewhere that was stored less than a second later', () => {
+    expect(settledUpTo(1, [moving(0, 1_000_049), standing(1, 50)], 50, 90)).toBe(0);
+    expect(settledUpTo(1, [moving(0, 1_000_060), standing(1, 50)], 50, 90)).toBe(59);
   });
 
-  test('ends before the oldest element elsewhere', () => {
-    expect(settledUpTo(1, [head(60), head(50), head(undefined)], 50, 90)).toBe(59);
+  test('counts one that stands still as passed when it was stored later', () => {
+    expect(settledUpTo(1, [standing(0, 60), standing(1, 50)], 50, 90)).toBe(59);
+    expect(settledUpTo(0, [standing(0, 60), standing(1, 50)], 60, 90)).toBe(0);
   });
 
   test('orders equal times by partition, so that one of two goes first', () => {
-    expect(settledUpTo(0, [head(50), head(50)], 50, 50)).toBe(50);
-    expect(settledUpTo(1, [head(50), head(50)], 50, 50)).toBe(0);
+    expect(settledUpTo(0, [standing(0, 50), standing(1, 50)], 50, 50)).toBe(50);
+    expect(settledUpTo(1, [standing(0, 50), standing(1, 50)], 50, 50)).toBe(0);
   });
 });
 

@@ -45,6 +45,11 @@ const RETRY_BASE_MS = 50;
 const RETRY_CAP_MS = 1_000;
 const BLOCKED_BASE_MS = 10;
 const BLOCKED_CAP_MS = 500;
+/**
+ * What two partitions store at the same time, they may store in either order, even if one producer sent it in another.
+ * So a change that depends on another partition waits for what was stored there up to this much later.
+ */
+const BLOCKED_GRACE_MS = 1_000;
 
 /**
  * Holds the leases of one sink and sees to it that every partition with elements has a slice running, at most one each
@@ -199,6 +204,7 @@ export class Scheduler {
     if (result.outcome === 'blocked') return this.#block(work, result);
     work.failureCount = 0;
     work.settledAtUs = 0;
+    work.blocked = undefined;
     work.small = false;
     this.#setState(work, 'applying', '');
     work.phase = 'idle';
@@ -218,15 +224,25 @@ export class Scheduler {
     this.#delay(work, backoffMs(this.#options.random, work.failureCount, RETRY_BASE_MS, RETRY_CAP_MS));
   }
 
-  /** Waits until the other partitions have passed the time at which the waiting change was stored. */
+  /** Waits until the other partitions have passed the time at which the waiting change was stored, and some more. */
   #block(work: PartitionWork, result: SliceResult): void {
+    const { clock, random, queue, sink } = this.#options;
     const blockedAtUs = result.blockedAtUs ?? 0;
+    if (work.blocked === undefined || blockedAtUs > work.blocked.upToUs) {
+      work.blocked = { sinceMs: clock.monotonicMs(), upToUs: result.fetchedAtUs };
+    }
+    const { sinceMs, upToUs } = work.blocked;
     work.failureCount = result.count > 0 ? 1 : work.failureCount + 1;
     this.#setState(work, 'blocked', 'a change waits for what other partitions have yet to apply');
-    const delayMs = backoffMs(this.#options.random, work.failureCount, BLOCKED_BASE_MS, BLOCKED_CAP_MS);
-    this.#delay(work, delayMs, async () => {
-      const backlog = await this.#options.queue.backlog(this.#options.sink.name);
-      work.settledAtUs = settledUpTo(work.partition, backlog, blockedAtUs, result.fetchedAtUs);
+    this.#delay(work, backoffMs(random, work.failureCount, BLOCKED_BASE_MS, BLOCKED_CAP_MS), async () => {
+      if (clock.monotonicMs() - sinceMs < BLOCKED_GRACE_MS) return;
+      const backlog = await queue.backlog(sink.name);
+      const others = this.#partitions.map(({ partition, state }) => ({
+        partition,
+        storedAtUs: backlog[partition]?.headStoredAtUs,
+        mayStand: state === 'blocked' || state === 'waiting-for-lease',
+      }));
+      work.settledAtUs = settledUpTo(work.partition, others, blockedAtUs, upToUs);
     });
   }
 
@@ -324,16 +340,29 @@ export class Scheduler {
   }
 }
 
+/** The head of another partition, as far as it matters for a change that waits. */
+export interface OtherHead {
+  readonly partition: number;
+  /** µs; undefined when nothing waits there. */
+  readonly storedAtUs: number | undefined;
+  /** It waits for other partitions too, or is another node's: then it may not move before we do. */
+  readonly mayStand: boolean;
+}
+
 /**
- * Up to which store time everything in the other partitions is applied, as far as it matters for an element stored at
- * `blockedAtUs`; 0 when an earlier one is still waiting somewhere. Equal times are ordered by partition, so that two
- * partitions never wait for one another.
+ * Up to which store time a failure that other partitions could have prevented is final, as far as it matters for an
+ * element of `partition` stored at `blockedAtUs`; 0 when something that matters is still waiting elsewhere.
+ *
+ * A partition that moves must have applied what it stored until {@link BLOCKED_GRACE_MS} later. One that may stand still
+ * until we have moved must have passed our element itself; equal times are ordered by partition, so that of several that
+ * wait for one another one goes first. At most `upToUs`, which must itself be that long ago.
  */
-export function settledUpTo(partition: number, backlog: readonly Backlog[], blockedAtUs: number, fetchedAtUs: number): number {
-  let settled = fetchedAtUs;
-  for (const [other, { headStoredAtUs }] of backlog.entries()) {
-    if (other === partition || headStoredAtUs === undefined) continue;
-    settled = Math.min(settled, other > partition ? headStoredAtUs : headStoredAtUs - 1);
+export function settledUpTo(partition: number, others: readonly OtherHead[], blockedAtUs: number, upToUs: number): number {
+  let settled = upToUs;
+  for (const { partition: other, storedAtUs, mayStand } of others) {
+    if (other === partition || storedAtUs === undefined) continue;
+    const graceUs = mayStand ? 0 : BLOCKED_GRACE_MS * 1000;
+    settled = Math.min(settled, storedAtUs - graceUs - (other > partition ? 0 : 1));
   }
   return settled >= blockedAtUs ? settled : 0;
 }

@@ -113,10 +113,12 @@ function firstWelcome(client: Client, clock: Clock, timeoutMs: number, url: stri
 
 function targetOf(text: string, tls: TlsOptions | undefined): { host: string; port: number; tls: TlsOptions | undefined } {
   const url = URL.canParse(text) ? new URL(text) : undefined;
+  // First, because the other message shows the url.
+  if (url !== undefined && (url.username !== '' || url.password !== ''))
+    throw new TypeError('the url must not carry a password; pass the token as { token }');
   if (url === undefined || (url.protocol !== 'tcp:' && url.protocol !== 'tcps:') || url.hostname === '') {
     throw new TypeError(`url "${text}" is not of the form tcp://host:port or tcps://host:port`);
   }
-  if (url.username !== '' || url.password !== '') throw new TypeError('the url must not carry a password; pass the token as { token }');
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
   return { host, port: url.port === '' ? DEFAULT_PORT : Number(url.port), tls: url.protocol === 'tcps:' ? (tls ?? {}) : undefined };
 }

@@ -30,7 +30,7 @@ export const nodeDisk: Disk = {
     }
     return {
       async write(bytes, position) {
-        for (let done = 0; done < bytes.length; ) {
+        for (let done = 0; done < bytes.length;) {
           const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done);
           done += bytesWritten;
         }

@@ -43,8 +43,15 @@ async function run(seed: number, withBackups: boolean): Promise<Run> {
     lastStart = written;
     alive = true;
     const client = await connect({
-      clock, spool, random: seededRandom(seed * 1000 + starts++), dialer: network.dialer, token: 'token',
-      offline: true, batchBytes: 150, bufferBytes: 2500, lingerMs: 3,
+      clock,
+      spool,
+      random: seededRandom(seed * 1000 + starts++),
+      dialer: network.dialer,
+      token: 'token',
+      offline: true,
+      batchBytes: 150,
+      bufferBytes: 2500,
+      lingerMs: 3,
     });
     client.on('diverged', () => (divergences += 1));
     client.on('rejected', ({ rows }) => {
@@ -129,8 +136,14 @@ describe('against a server that loses its queue, repeats itself, drops connectio
         expect(order, `seed ${seed}: rows in order`).toEqual(order.toSorted((a, b) => a - b));
       }
       const there = new Set(done.map(({ n }) => n));
-      expect([...sure].filter((n) => !there.has(n)), `seed ${seed}: no row is missing`).toEqual([]);
-      expect(server.rejected.filter(({ n }) => !reported.has(n)), `seed ${seed}: every refusal is reported`).toEqual([]);
+      expect(
+        [...sure].filter((n) => !there.has(n)),
+        `seed ${seed}: no row is missing`,
+      ).toEqual([]);
+      expect(
+        server.rejected.filter(({ n }) => !reported.has(n)),
+        `seed ${seed}: every refusal is reported`,
+      ).toEqual([]);
     }
     expect(rows).toBeGreaterThan(10_000);
   });
@@ -141,7 +154,10 @@ describe('against a server that loses its queue, repeats itself, drops connectio
       const result = await run(seed + 10_000, true);
       backups += result.backups;
       const there = new Set([...result.server.applied, ...result.server.rejected].map(({ n }) => n));
-      expect([...result.sure].filter((n) => !there.has(n)), `seed ${seed}: no row is missing`).toEqual([]);
+      expect(
+        [...result.sure].filter((n) => !there.has(n)),
+        `seed ${seed}: no row is missing`,
+      ).toEqual([]);
     }
     expect(backups).toBeGreaterThan(50);
   });

@@ -72,7 +72,9 @@ function heldOf(spool: Spool): string[] {
 }
 
 function segments(folder: string): string[] {
-  return readdirSync(folder).filter((name) => name.endsWith('.frames')).sort();
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.frames'))
+    .sort();
 }
 
 describe.each<[string, () => Promise<Spool>]>([
@@ -108,9 +110,16 @@ describe('a file spool that is opened again', () => {
     const again = await open(folder);
     expect(again.restored.stream).toBe(STREAM);
     expect(again.restored.note).toBe('{"a":"note"}');
-    expect(again.restored.assigned).toEqual(new Map([[1, one.place(3)], [250, two.place(1)]]));
+    expect(again.restored.assigned).toEqual(
+      new Map([
+        [1, one.place(3)],
+        [250, two.place(1)],
+      ]),
+    );
     expect(heldOf(again)).toEqual(['1:1', '1:2', '1:3', '250:1']);
-    expect(again.restored.held.map((frame) => Buffer.from(frame.bytes))).toEqual([...one.frames, ...two.frames].map((frame) => frame.bytes));
+    expect(again.restored.held.map((frame) => Buffer.from(frame.bytes))).toEqual(
+      [...one.frames, ...two.frames].map((frame) => frame.bytes),
+    );
   });
 
   test('has forgotten what was applied, but not what was assigned', async () => {
@@ -148,7 +157,10 @@ describe('a file spool that is opened again', () => {
   test('is refused while another client uses it, and says who', async () => {
     const folder = newFolder();
     await open(folder);
-    await expect(openFileSpool(folder)).rejects.toMatchObject({ code: 'spool_locked', message: expect.stringContaining(`process ${process.pid}`) as string });
+    await expect(openFileSpool(folder)).rejects.toMatchObject({
+      code: 'spool_locked',
+      message: expect.stringContaining(`process ${process.pid}`) as string,
+    });
   });
 
   test('is free when its owner was killed', async () => {
@@ -188,7 +200,12 @@ describe('segments', () => {
     await spool.close();
     const again = await open(folder);
     expect(heldOf(again)).toEqual(['0:7']);
-    expect(again.restored.assigned).toEqual(new Map([[1, idle.place(1)], [0, big.place(7)]]));
+    expect(again.restored.assigned).toEqual(
+      new Map([
+        [1, idle.place(1)],
+        [0, big.place(7)],
+      ]),
+    );
   });
 
   test('do not pile up behind one partition that is stuck', async () => {
@@ -282,7 +299,10 @@ describe('damage', () => {
       const damaged = Buffer.from(whole);
       damaged[at]! ^= 0x40;
       writeFileSync(path, damaged);
-      await expect(openFileSpool(folder), `byte ${at}`).rejects.toMatchObject({ code: 'spool_corrupt', message: expect.stringContaining('move it away') as string });
+      await expect(openFileSpool(folder), `byte ${at}`).rejects.toMatchObject({
+        code: 'spool_corrupt',
+        message: expect.stringContaining('move it away') as string,
+      });
     }
     writeFileSync(path, whole);
     await open(folder);
@@ -348,29 +368,38 @@ function failingDisk(fails: (operation: string) => boolean): Disk {
 }
 
 describe('a disk that fails', () => {
-  test.each([['create'], ['write'], ['sync'], ['write truncate'], ['sync truncate']])('at %s: nothing is kept, and the next attempt succeeds', async (operations) => {
-    const folder = newFolder();
-    let failing = false;
-    const spool = await open(folder, failingDisk((operation) => failing && operations.split(' ').includes(operation)));
-    const chain = new Chain(0, SEGMENT_BYTES / 2 + 1);
-    await spool.reset(STREAM, []);
-    await spool.append(chain.next(2));
-    failing = true;
-    const frames = chain.next(2);
-    await expect(spool.append(frames)).rejects.toMatchObject({ code: 'spool_unavailable' });
-    await expect(spool.append(frames)).rejects.toMatchObject({ code: 'spool_unavailable' });
-    failing = false;
-    await spool.append(frames);
-    await spool.append(chain.next(1));
-    await spool.close();
-    expect(heldOf(await open(folder))).toEqual(['0:1', '0:2', '0:3', '0:4', '0:5']);
-  });
+  test.each([['create'], ['write'], ['sync'], ['write truncate'], ['sync truncate']])(
+    'at %s: nothing is kept, and the next attempt succeeds',
+    async (operations) => {
+      const folder = newFolder();
+      let failing = false;
+      const spool = await open(
+        folder,
+        failingDisk((operation) => failing && operations.split(' ').includes(operation)),
+      );
+      const chain = new Chain(0, SEGMENT_BYTES / 2 + 1);
+      await spool.reset(STREAM, []);
+      await spool.append(chain.next(2));
+      failing = true;
+      const frames = chain.next(2);
+      await expect(spool.append(frames)).rejects.toMatchObject({ code: 'spool_unavailable' });
+      await expect(spool.append(frames)).rejects.toMatchObject({ code: 'spool_unavailable' });
+      failing = false;
+      await spool.append(frames);
+      await spool.append(chain.next(1));
+      await spool.close();
+      expect(heldOf(await open(folder))).toEqual(['0:1', '0:2', '0:3', '0:4', '0:5']);
+    },
+  );
 
   test('during a reset: the old stream stays until a reset succeeds', async () => {
     for (const failure of ['create', 'write', 'sync', 'replace']) {
       const folder = newFolder();
       let failing = false;
-      const spool = await open(folder, failingDisk((operation) => failing && operation === failure));
+      const spool = await open(
+        folder,
+        failingDisk((operation) => failing && operation === failure),
+      );
       await spool.reset(STREAM, []);
       await spool.append(new Chain(0).next(3));
       failing = true;

@@ -48,7 +48,10 @@ async function restore(folder: string, disk: Disk, lock: SpoolLock): Promise<Spo
   const head = await readHead(folder);
   const names = (await readdir(folder)).filter((name) => SEGMENT_NAME.test(name)).sort();
   if (head === undefined && names.length > 0) {
-    throw new SyncError('spool_corrupt', `spool ${folder} has frames and no head.json; restore the folder, or move it away: then the changes in it are not sent`);
+    throw new SyncError(
+      'spool_corrupt',
+      `spool ${folder} has frames and no head.json; restore the folder, or move it away: then the changes in it are not sent`,
+    );
   }
   const note = await readFile(join(folder, NOTE), 'utf8').catch(() => undefined);
   const places = { folder, disk, lock };
@@ -60,7 +63,10 @@ async function restore(folder: string, disk: Disk, lock: SpoolLock): Promise<Spo
   const indexes = current.map((name) => Number(SEGMENT_NAME.exec(name)![1]));
   const missing = indexes.findIndex((index, i) => index !== indexes[0]! + i);
   if (missing >= 0) {
-    throw new SyncError('spool_corrupt', `spool ${folder} lacks the file before ${current[missing]}; restore the folder, or move it away: then the changes in it are not sent`);
+    throw new SyncError(
+      'spool_corrupt',
+      `spool ${folder} lacks the file before ${current[missing]}; restore the folder, or move it away: then the changes in it are not sent`,
+    );
   }
   const replay = emptyReplay();
   const segments: Segment[] = [];
@@ -123,7 +129,12 @@ class FileSpool implements Spool {
     return this.#inOrder(async () => {
       const { folder, disk } = this.#places;
       this.#newestNumber += 1;
-      const next = new Generation(folder, disk, this.#newestNumber, { segments: [], nextIndex: 1, assigned: new Map(), applied: new Map() });
+      const next = new Generation(folder, disk, this.#newestNumber, {
+        segments: [],
+        nextIndex: 1,
+        assigned: new Map(),
+        applied: new Map(),
+      });
       if (frames.length > 0) {
         try {
           await next.append(frames);
@@ -198,11 +209,19 @@ async function readHead(folder: string): Promise<Head | undefined> {
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
   }
-  throw new SyncError('spool_corrupt', `spool file ${path} is damaged or of another version; restore the folder, or move it away: then the changes in it are not sent`);
+  throw new SyncError(
+    'spool_corrupt',
+    `spool file ${path} is damaged or of another version; restore the folder, or move it away: then the changes in it are not sent`,
+  );
 }
 
 function isDiskError(error: unknown): boolean {
-  return error instanceof Error && typeof (error as NodeJS.ErrnoException).code === 'string' && !(error instanceof SyncError) && error.name !== 'AssertionError';
+  return (
+    error instanceof Error &&
+    typeof (error as NodeJS.ErrnoException).code === 'string' &&
+    !(error instanceof SyncError) &&
+    error.name !== 'AssertionError'
+  );
 }
 
 function unavailable(folder: string, error: unknown): SyncError {

@@ -279,7 +279,10 @@ export class Intake {
   #wait(changes: () => readonly PreparedChange[]): Promise<void> {
     if (this.waitingCount >= MAX_WAITING_WRITES) {
       return Promise.reject(
-        new SyncError('buffer_full', `${MAX_WAITING_WRITES} writes wait for room in a buffer of ${this.#settings.bufferBytes} bytes; await each write before the next`),
+        new SyncError(
+          'buffer_full',
+          `${MAX_WAITING_WRITES} writes wait for room in a buffer of ${this.#settings.bufferBytes} bytes; await each write before the next`,
+        ),
       );
     }
     return new Promise((resolve, reject) => this.#waiting.push({ changes, resolve, reject }));

@@ -303,7 +303,8 @@ export class Outbox {
       });
       lane.durableSeq = seq;
     }
-    for (const lane of this.#lanes.values()) assert(lane.assigned.seq === assigned.get(lane.partition)?.seq, 'a spool holds the frames up to the highest that was assigned');
+    for (const lane of this.#lanes.values())
+      assert(lane.assigned.seq === assigned.get(lane.partition)?.seq, 'a spool holds the frames up to the highest that was assigned');
   }
 
   #frame(lane: Lane, payload: Uint8Array, changes: number, order: number, heldSinceMs: number): HeldFrame {

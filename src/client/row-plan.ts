@@ -161,7 +161,8 @@ export class RowPlan {
     if (typeof value !== 'object') throw new TypeError(`${typeof value}${where} cannot be sent; use null for no value`);
     if (depth > MAX_JSON_DEPTH) throw new TypeError(`arrays and objects nest too deep${where}`);
     if ('toJSON' in value && typeof value.toJSON === 'function') return this.#json(value.toJSON(), path, depth + 1);
-    if (ArrayBuffer.isView(value)) throw new TypeError(`bytes${where} cannot be part of a JSON value; give them a column of their own, or encode them as text`);
+    if (ArrayBuffer.isView(value))
+      throw new TypeError(`bytes${where} cannot be part of a JSON value; give them a column of their own, or encode them as text`);
     if (Array.isArray(value)) return value.map((item, index) => this.#json(item, `${path}[${index}]`, depth + 1));
     const prototype: unknown = Object.getPrototypeOf(value);
     if (prototype !== null && prototype !== Object.prototype) {

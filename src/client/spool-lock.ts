@@ -24,7 +24,10 @@ export function lockSpool(folder: string): SpoolLock {
     database?.close();
     const busy = (error as { errcode?: unknown }).errcode === SQLITE_BUSY;
     if (!busy) throw new SyncError('spool_unavailable', `spool ${folder} cannot be locked: ${messageOf(error)}`, { cause: error });
-    throw new SyncError('spool_locked', `spool ${folder} is used by another client${ownerOf(folder)}; give each client a folder of its own`);
+    throw new SyncError(
+      'spool_locked',
+      `spool ${folder} is used by another client${ownerOf(folder)}; give each client a folder of its own`,
+    );
   }
   try {
     writeFileSync(join(folder, 'owner'), `process ${process.pid} on ${hostname()}\n`);

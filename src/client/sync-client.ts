@@ -267,7 +267,10 @@ export class Client {
   #misfit(facts: ServerFacts): SyncError | undefined {
     const { producer } = this.#settings;
     if (producer !== undefined && producer !== facts.producer) {
-      return new SyncError('wrong_producer', `the token belongs to producer "${facts.producer}", and this client was made for "${producer}"; use that producer's token`);
+      return new SyncError(
+        'wrong_producer',
+        `the token belongs to producer "${facts.producer}", and this client was made for "${producer}"; use that producer's token`,
+      );
     }
     const known = this.#intake.facts;
     const pending = this.#outbox.heldFrames > 0 || this.#intake.openChanges > 0;

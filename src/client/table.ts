@@ -102,7 +102,9 @@ export class TableSource {
     const known = facts.tables.get(this.name);
     const key = this.#options.key ?? known?.key;
     if (key === undefined || key.length === 0) {
-      throw new TypeError(`table "${this.name}" is not known to the server; name its key, as in client.table("${this.name}", { key: ["id"] })`);
+      throw new TypeError(
+        `table "${this.name}" is not known to the server; name its key, as in client.table("${this.name}", { key: ["id"] })`,
+      );
     }
     const mine = this.#options.partitionBy;
     const theirs = known?.partitionBy;
@@ -121,7 +123,9 @@ export class TableSource {
       throw new TypeError(`${op} of table "${this.name}" needs a row: an object with a value for each column`);
     }
     if (this.#key.length !== 1) {
-      throw new TypeError(`the key of table "${this.name}" has ${this.#key.length} columns (${this.#key.join(', ')}): delete needs an object with all of them`);
+      throw new TypeError(
+        `the key of table "${this.name}" has ${this.#key.length} columns (${this.#key.join(', ')}): delete needs an object with all of them`,
+      );
     }
     return { [this.#key[0]!]: value };
   }
@@ -134,7 +138,12 @@ function isRow(row: unknown): row is InputRow {
 }
 
 function samePartitioning(a: PartitionBy, b: PartitionBy | undefined): boolean {
-  return b !== undefined && a.group === b.group && a.columns.length === b.columns.length && a.columns.every((column, i) => column === b.columns[i]);
+  return (
+    b !== undefined &&
+    a.group === b.group &&
+    a.columns.length === b.columns.length &&
+    a.columns.every((column, i) => column === b.columns[i])
+  );
 }
 
 function describe(by: PartitionBy | undefined): string {

@@ -34,7 +34,14 @@ export function createTcpDialer({ host, port, tls }: DialTarget): Dialer {
           socket.destroy();
           settle(() => reject(signal.reason as Error));
         };
-        const failed = (error: Error) => settle(() => reject(new Error(`${host}:${port} cannot be reached: ${error.message || String((error as NodeJS.ErrnoException).code)}`, { cause: error })));
+        const failed = (error: Error) =>
+          settle(() =>
+            reject(
+              new Error(`${host}:${port} cannot be reached: ${error.message || String((error as NodeJS.ErrnoException).code)}`, {
+                cause: error,
+              }),
+            ),
+          );
         signal.addEventListener('abort', aborted);
         socket.once('error', failed);
         socket.once(tls === undefined ? 'connect' : 'secureConnect', () => settle(() => resolve(connectionOver(socket))));

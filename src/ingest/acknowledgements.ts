@@ -16,6 +16,9 @@ import type { SinkRejection } from './progress.ts';
  */
 export type Consequence = 'none' | 'rewind' | 'recheck' | 'refused';
 
+/** REJECTED frames that wait for a peer that does not read, beyond what one look at the sinks brings. */
+const MAX_REJECTIONS = 1_024;
+
 /**
  * The acknowledgements of one session. They are cumulative: what becomes due within one turn, or while the peer does not
  * read, is told once per partition with its newest state.
@@ -36,11 +39,6 @@ export class Acknowledgements {
   constructor(outbox: Outbox, clock: Clock) {
     this.#outbox = outbox;
     this.#clock = clock;
-  }
-
-  /** REJECTED frames that wait for the peer to read. */
-  get rejectionBacklog(): number {
-    return this.#rejections.length;
   }
 
   get rewindCount(): number {
@@ -99,9 +97,12 @@ export class Acknowledgements {
     this.#list(lane);
   }
 
-  /** `place` is applied, with these dead letters up to it; only what is news is told. */
+  /**
+   * `place` is applied, with these dead letters up to it; only what is news is told. Does nothing while more than
+   * {@link MAX_REJECTIONS} wait for the peer to read: the next look at the sinks brings it again.
+   */
   applied(lane: Lane, place: Place, rejections: readonly SinkRejection[]): void {
-    if (place.seq <= lane.applied.seq) return;
+    if (place.seq <= lane.applied.seq || this.#rejections.length > MAX_REJECTIONS) return;
     for (const rejection of rejections) if (rejection.seq > lane.settledSeq) this.#rejections.push(rejection);
     lane.applied = place;
     // APPLIED counts as STORED.

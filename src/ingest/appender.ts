@@ -1,10 +1,10 @@
 // Hot path
 import { strict as assert } from 'node:assert';
 import type { Clock } from '../core/clock.ts';
-import { SyncError } from '../core/errors.ts';
 import { backoffMs, type Random } from '../core/random.ts';
 import type { AppendEntry, AppendResult, Queue } from '../queue/queue.ts';
 import type { Log } from './context.ts';
+import { mayPass } from './survey.ts';
 
 export interface AppenderOptions {
   readonly queue: Queue;
@@ -48,7 +48,16 @@ export interface AppendCounters {
  */
 export class Appender {
   readonly counters: AppendCounters = {
-    frames: 0, bytes: 0, stored: 0, storedBytes: 0, duplicates: 0, gaps: 0, mismatches: 0, refusals: 0, calls: 0, failures: 0,
+    frames: 0,
+    bytes: 0,
+    stored: 0,
+    storedBytes: 0,
+    duplicates: 0,
+    gaps: 0,
+    mismatches: 0,
+    refusals: 0,
+    calls: 0,
+    failures: 0,
   };
   readonly #options: AppenderOptions;
   readonly #lines: Line[] = [];
@@ -129,7 +138,7 @@ export class Appender {
   /** Makes the call until it succeeds. */
   async #append(line: Line): Promise<readonly AppendResult[]> {
     const { queue, log } = this.#options;
-    for (let failureCount = 0; !this.#closed && line.calling.length > 0; ) {
+    for (let failureCount = 0; !this.#closed && line.calling.length > 0;) {
       this.counters.calls++;
       try {
         const results = await queue.append(line.partition, line.calling);
@@ -137,9 +146,10 @@ export class Appender {
         return results;
       } catch (error) {
         // Anything else than the world being in the way is a bug, and ends the process.
-        if (!(error instanceof SyncError) || error.kind !== 'transient') throw error;
+        if (!mayPass(error)) throw error;
         failureCount++;
         this.counters.failures++;
+        line.hasFailed = true;
         if (failureCount === 1) log.warn({ partition: line.partition, code: error.code }, `frames cannot be stored now: ${error.message}`);
       }
       await this.#backOff(failureCount);
@@ -176,7 +186,9 @@ export class Appender {
     }
     counters.stored += storedCount;
     this.#release(bytes);
-    if (storedCount > 0) this.#options.onStored(line.partition);
+    // What an attempt of unknown outcome stored is a duplicate in the next.
+    if (storedCount > 0 || line.hasFailed) this.#options.onStored(line.partition);
+    line.hasFailed = false;
   }
 
   #release(bytes: number): void {
@@ -196,6 +208,8 @@ class Line {
   callers: readonly Submitter[] = NOBODY;
   /** A call is in flight, or about to be made again. */
   busy = false;
+  /** An attempt failed, and may have had its effect, since results were last delivered. */
+  hasFailed = false;
   /** Waits for the end of the turn. */
   fresh = false;
   #entries: AppendEntry[] = [];

@@ -35,7 +35,9 @@ class ModelClient {
 
   /** What a HELLO says about the partitions used. */
   get #oldest(): Map<number, number> {
-    return new Map(this.chains.flatMap(({ frames }, partition) => (frames.length === 0 ? [] : [[partition, this.applied[partition]! + 1] as const])));
+    return new Map(
+      this.chains.flatMap(({ frames }, partition) => (frames.length === 0 ? [] : [[partition, this.applied[partition]! + 1] as const])),
+    );
   }
 
   connect(): void {
@@ -62,11 +64,12 @@ class ModelClient {
 
   #fillWire(): void {
     for (const [partition, chain] of this.chains.entries()) {
-      while (this.#credit > 0 && this.#sent[partition]! < chain.frames.length && this.#sent[partition]! - this.#stored[partition]! < WINDOW_FRAMES) {
-        this.#sent[partition]! = Math.max(this.#sent[partition]!, this.applied[partition]!);
-        this.#sent[partition]!++;
-        this.#wire.push(chain.bytes(this.#sent[partition]!));
+      let sent = Math.max(this.#sent[partition]!, this.applied[partition]!);
+      while (this.#credit > 0 && sent < chain.frames.length && sent - this.#stored[partition]! < WINDOW_FRAMES) {
+        sent++;
+        this.#wire.push(chain.bytes(sent));
       }
+      this.#sent[partition] = sent;
     }
   }
 

@@ -4,7 +4,8 @@ import type { Log } from './context.ts';
 
 /** The error for a frame that the queue will never take. */
 export function refusedFrame(stream: string, partition: number, seq: number, { verdict, stored }: AppendResult): SyncError {
-  if (verdict === 'owned_by_other') return new SyncError('stream_owned_by_other', `stream ${stream} belongs to another producer; start a new stream`);
+  if (verdict === 'owned_by_other')
+    return new SyncError('stream_owned_by_other', `stream ${stream} belongs to another producer; start a new stream`);
   return new SyncError(
     'seq_content_mismatch',
     `partition ${partition}: BATCH ${seq} does not name the crc of ${stored.seq} as it was stored; keep what is not applied and start a new stream with it`,

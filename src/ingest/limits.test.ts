@@ -329,8 +329,16 @@ describe('limits of connections', () => {
     await world.clock.settle();
     expect(world.sessions.snapshot()).toEqual([
       {
-        producer: 'shop', stream: STREAM, agent: 'test', address: '10.0.0.1', state: 'open',
-        sinceMs: world.clock.wallMs(), lastHeardMs: world.clock.wallMs(), inFlightBytes: chain.frames[0]!.length, frameCount: 2, rewindCount: 0,
+        producer: 'shop',
+        stream: STREAM,
+        agent: 'test',
+        address: '10.0.0.1',
+        state: 'open',
+        sinceMs: world.clock.wallMs(),
+        lastHeardMs: world.clock.wallMs(),
+        inFlightBytes: chain.frames[0]!.length,
+        frameCount: 1,
+        rewindCount: 0,
       },
     ]);
     opened();

@@ -5,7 +5,7 @@ import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { encodeWelcome, type Hello, PROTOCOL_VERSION } from '../protocol/messages.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
 import type { IngestContext } from './context.ts';
-import { type Survey, survey } from './survey.ts';
+import { mayPass, type Survey, survey } from './survey.ts';
 
 const RETRY_BASE_MS = 100;
 const RETRY_CAP_MS = 2_000;
@@ -34,12 +34,12 @@ export async function surveyForOpening(
   forgotten: ReadonlyMap<number, number>,
   signal: AbortSignal,
 ): Promise<Survey | undefined> {
-  for (let failureCount = 0; !signal.aborted; ) {
+  for (let failureCount = 0; !signal.aborted;) {
     try {
       const result = await survey(progress, queue, { stream, producer, above: forgotten });
       return signal.aborted ? undefined : result;
     } catch (error) {
-      if (!(error instanceof SyncError) || error.kind !== 'transient') throw error;
+      if (!mayPass(error)) throw error;
       failureCount++;
       if (failureCount === 1) log.warn({ stream, producer, code: error.code }, `a stream cannot be opened yet: ${error.message}`);
     }
@@ -57,12 +57,20 @@ export function welcomeFrame(context: IngestContext, producer: string, { stored 
 }
 
 /** Makes REJECTED and APPLIED due as the survey found them, and notes what WELCOME says is stored. */
-export function takeSurvey(acknowledgements: Acknowledgements, { watermarks, rejections, stored }: Survey, forgotten: ReadonlyMap<number, number>): void {
+export function takeSurvey(
+  acknowledgements: Acknowledgements,
+  { watermarks, rejections, stored }: Survey,
+  forgotten: ReadonlyMap<number, number>,
+): void {
   for (const [partition, place] of stored) {
     const lane = acknowledgements.lane(partition, forgotten.get(partition) ?? 0);
     lane.stored = place;
     const watermark = watermarks.get(partition);
     if (watermark === undefined) continue;
-    acknowledgements.applied(lane, watermark, rejections.filter((rejection) => rejection.partition === partition));
+    acknowledgements.applied(
+      lane,
+      watermark,
+      rejections.filter((rejection) => rejection.partition === partition),
+    );
   }
 }

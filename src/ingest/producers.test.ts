@@ -14,7 +14,8 @@ describe('tokens', () => {
     expect(await named('shop.old-secret')).toBe('shop');
     expect(await named('shop.new-secret')).toBe('shop');
     expect(await named('bank.secret')).toBe('bank');
-    for (const wrong of ['', 'shop', 'shop.secret', 'shop.new-secret ', hashToken('shop.new-secret')]) expect(await named(wrong)).toBeUndefined();
+    for (const wrong of ['', 'shop', 'shop.secret', 'shop.new-secret ', hashToken('shop.new-secret')])
+      expect(await named(wrong)).toBeUndefined();
   });
 
   test('the single token is the producer default, beside others', async () => {

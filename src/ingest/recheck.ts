@@ -1,12 +1,12 @@
 import { type Clock, sleep, type Timer } from '../core/clock.ts';
-import { messageOf, SyncError } from '../core/errors.ts';
+import { messageOf } from '../core/errors.ts';
 import { backoffMs } from '../core/random.ts';
 import type { Place, StreamId } from '../core/stream.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
 import type { IngestContext } from './context.ts';
 import type { Credit } from './credit.ts';
 import type { Lane } from './lane.ts';
-import { raiseRecords, type Survey, survey, type Surveyed } from './survey.ts';
+import { mayPass, raiseRecords, type Survey, survey, type Surveyed } from './survey.ts';
 
 export interface RecheckOptions {
   readonly context: IngestContext;
@@ -86,14 +86,18 @@ export class Recheck {
   async #run(): Promise<void> {
     this.#running = true;
     try {
-      for (let failureCount = 0; !this.#stopped.signal.aborted; ) {
+      for (let failureCount = 0; !this.#stopped.signal.aborted;) {
         this.#again = false;
         if (await this.#look()) {
           failureCount = 0;
           if (!this.#again && !this.#options.acknowledgements.owesRewind) break;
         } else {
           failureCount++;
-          await sleep(this.#clock, backoffMs(this.#options.context.random, failureCount, RETRY_BASE_MS, RETRY_CAP_MS), this.#stopped.signal);
+          await sleep(
+            this.#clock,
+            backoffMs(this.#options.context.random, failureCount, RETRY_BASE_MS, RETRY_CAP_MS),
+            this.#stopped.signal,
+          );
         }
       }
     } catch (error) {
@@ -116,13 +120,14 @@ export class Recheck {
     try {
       result = await survey(context.progress, context.queue, surveyed);
     } catch (error) {
-      if (!isTransient(error)) throw error;
+      if (!mayPass(error)) throw error;
       await this.#holdBackBelowFloor(surveyed, error);
       return false;
     }
     if (this.#stopped.signal.aborted) return true;
     credit.release('floor');
-    for (const [partition, stored] of result.stored) this.#settle(acknowledgements.lane(partition), stored, before.get(partition) ?? 0, result);
+    for (const [partition, stored] of result.stored)
+      this.#settle(acknowledgements.lane(partition), stored, before.get(partition) ?? 0, result);
     if (acknowledgements.isWaiting) this.watchWaiting();
     return true;
   }
@@ -132,7 +137,11 @@ export class Recheck {
     const { acknowledgements } = this.#options;
     const watermark = watermarks.get(lane.partition);
     if (watermark !== undefined && watermark.seq > lane.applied.seq) {
-      acknowledgements.applied(lane, watermark, rejections.filter(({ partition }) => partition === lane.partition));
+      acknowledgements.applied(
+        lane,
+        watermark,
+        rejections.filter(({ partition }) => partition === lane.partition),
+      );
     }
     if (stored.seq < lane.applied.seq) {
       // A commit overtook the look, and the floor is above what was read: never ask for what the client may have forgotten.
@@ -157,15 +166,12 @@ export class Recheck {
     try {
       const stored = await raiseRecords(this.#options.context.queue, surveyed, new Map());
       for (const [partition, { seq }] of stored) {
-        if (seq < (surveyed.above.get(partition) ?? 0)) return this.#options.credit.hold('floor', `waiting for the sink: ${messageOf(cause)}`);
+        if (seq < (surveyed.above.get(partition) ?? 0))
+          return this.#options.credit.hold('floor', `waiting for the sink: ${messageOf(cause)}`);
       }
     } catch (error) {
       // The queue is away too, and says so through its admission.
-      if (!isTransient(error)) throw error;
+      if (!mayPass(error)) throw error;
     }
   }
-}
-
-function isTransient(error: unknown): boolean {
-  return error instanceof SyncError && error.kind === 'transient';
 }

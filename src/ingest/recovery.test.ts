@@ -1,8 +1,20 @@
 import { describe, expect, test } from 'vitest';
-import { createWorld, FrameChain, rejectionOf, STREAM, type TestPeer, type World, type WorldOptions } from '../../test/support/ingest-world.ts';
+import {
+  createWorld,
+  FrameChain,
+  rejectionOf,
+  STREAM,
+  type TestPeer,
+  type World,
+  type WorldOptions,
+} from '../../test/support/ingest-world.ts';
 
 /** A client that has `stored` frames of partition 0 in the queue, of which the sink has applied `applied`. */
-async function streaming(stored: number, applied: number, options?: WorldOptions): Promise<{ world: World; chain: FrameChain; peer: TestPeer }> {
+async function streaming(
+  stored: number,
+  applied: number,
+  options?: WorldOptions,
+): Promise<{ world: World; chain: FrameChain; peer: TestPeer }> {
   const world = createWorld(options);
   const chain = new FrameChain(0, 40);
   const peer = await world.open({ oldest: new Map([[0, 1]]) });

@@ -28,6 +28,7 @@ export interface SessionStatus {
   readonly lastHeardMs: number;
   /** Received and not yet judged by the queue. */
   readonly inFlightBytes: number;
+  /** BATCH frames received. */
   readonly frameCount: number;
   readonly rewindCount: number;
 }

@@ -8,7 +8,15 @@ describe('opening', () => {
     const world = createWorld();
     const peer = await world.open();
     const welcome = decodeWelcome(peer.frames[0]!.payload);
-    expect(welcome).toMatchObject({ v: 1, node: 'node-1', producer: 'shop', partitions: 4, maxFrameBytes: 65_536, creditBytes: 262_144, heartbeatMs: 10_000 });
+    expect(welcome).toMatchObject({
+      v: 1,
+      node: 'node-1',
+      producer: 'shop',
+      partitions: 4,
+      maxFrameBytes: 65_536,
+      creditBytes: 262_144,
+      heartbeatMs: 10_000,
+    });
     expect(welcome.tables.get('cities')).toEqual({ key: ['id'] });
     expect(peer.take()).toEqual(['WELCOME']);
   });
@@ -26,7 +34,10 @@ describe('opening', () => {
   test('half a HELLO does not stop the time to authenticate', async () => {
     const world = createWorld();
     const peer = world.connect();
-    const hello = encodeFrame({ type: FRAME.hello, payload: encodeHello({ v: 1, token: 'token-of-shop', stream: STREAM, oldest: new Map(), agent: '' }) });
+    const hello = encodeFrame({
+      type: FRAME.hello,
+      payload: encodeHello({ v: 1, token: 'token-of-shop', stream: STREAM, oldest: new Map(), agent: '' }),
+    });
     peer.sendBytes(hello.subarray(0, 40));
     await world.clock.advance(5_000);
     expect(peer.take()).toEqual(['ERROR auth_timeout']);
@@ -115,7 +126,12 @@ describe('opening', () => {
     const peer = await world.open({ oldest: new Map([[2, 8]]) });
     expect(decodeError(peer.frames[0]!.payload).message).toContain('no longer holds 4 to 7');
     expect(peer.take()).toEqual(['ERROR sink_regressed']);
-    expect(world.logged.filter(({ level }) => level === 'error').map(({ message }) => message).join()).toContain('4 to 7');
+    expect(
+      world.logged
+        .filter(({ level }) => level === 'error')
+        .map(({ message }) => message)
+        .join(),
+    ).toContain('4 to 7');
   });
 
   test('while the sink or the queue is away the client waits for WELCOME, is pinged, and gets it afterwards', async () => {
@@ -183,8 +199,17 @@ describe('storing', () => {
     peer.sendBytes(chain.bytes(1, 2));
     await world.clock.settle();
     const elements = await world.queue.fetch('main', 3, { elements: 10, bytes: 1e6 });
-    expect(elements.map(({ frame, producer, stream, kind }) => [Buffer.from(frame).equals(chain.frames[0]!) || Buffer.from(frame).equals(chain.frames[1]!), producer, stream, kind]))
-      .toEqual([[true, 'shop', STREAM, 'frame'], [true, 'shop', STREAM, 'frame']]);
+    expect(
+      elements.map(({ frame, producer, stream, kind }) => [
+        Buffer.from(frame).equals(chain.frames[0]!) || Buffer.from(frame).equals(chain.frames[1]!),
+        producer,
+        stream,
+        kind,
+      ]),
+    ).toEqual([
+      [true, 'shop', STREAM, 'frame'],
+      [true, 'shop', STREAM, 'frame'],
+    ]);
   });
 
   test('nothing is STORED before the queue has it', async () => {

@@ -24,8 +24,6 @@ const CLOSE_DEADLINE_MS = 2_000;
 /** After BYE, or after the peer has seen GOAWAY: how long what is in flight may take to be stored. */
 const LEAVE_DEADLINE_MS = 5_000;
 const AUTH_FAILURE_DELAY_MS = { least: 100, most: 500 };
-/** Dead letters that wait for a slow peer; beyond it they are read again from the sink later. */
-const MAX_REJECTION_BACKLOG = 1_024;
 /** The PONG to this PING shows that the peer has seen the GOAWAY before it. */
 const GOAWAY_MARK = Buffer.from('goaway');
 
@@ -54,13 +52,16 @@ export class Session implements Submitter {
   readonly #stopped = new AbortController();
   readonly #sinceMs: number;
   #state: SessionState = 'greeting';
-  #hello: Hello | undefined;
+  /** From HELLO; the token is not kept. */
+  #stream: StreamId | undefined;
+  #agent = '';
   #producer: string | undefined;
   #recheck: Recheck | undefined;
   /** News of a commit came before WELCOME: what was read for it may be older. */
   #missedAdvance = false;
   #inFlightBytes = 0;
   #inFlightFrames = 0;
+  /** BATCH frames. */
   #frameCount = 0;
   /** HELLO, leaving or closing must be done by then. */
   #deadline: Timer | undefined;
@@ -86,16 +87,13 @@ export class Session implements Submitter {
     this.#heartbeat = new Heartbeat(clock, settings.heartbeatMs, {
       beat: () => this.#watchReader(),
       ping: () => this.#outbox.send(encodeFrame({ type: FRAME.ping })),
-      lost: () => this.fail(new SyncError('heartbeat_lost', `nothing was heard for ${settings.heartbeatMs * 2.5} ms; answer PING with PONG`)),
+      lost: () =>
+        this.fail(new SyncError('heartbeat_lost', `nothing was heard for ${settings.heartbeatMs * 2.5} ms; answer PING with PONG`)),
     });
   }
 
-  get state(): SessionState {
-    return this.#state;
-  }
-
   get stream(): StreamId | undefined {
-    return this.#hello?.stream;
+    return this.#stream;
   }
 
   get producer(): string | undefined {
@@ -110,8 +108,8 @@ export class Session implements Submitter {
     const { clock } = this.#context;
     return {
       producer: this.#producer,
-      stream: this.stream,
-      agent: this.#hello?.agent ?? '',
+      stream: this.#stream,
+      agent: this.#agent,
       address: this.address,
       state: this.#state,
       sinceMs: this.#sinceMs,
@@ -130,7 +128,9 @@ export class Session implements Submitter {
   /** Begins to listen to the connection. */
   start(): void {
     const { authTimeoutMs } = this.#context.settings;
-    this.#setDeadline(authTimeoutMs, () => this.fail(new SyncError('auth_timeout', `no complete HELLO arrived within ${authTimeoutMs} ms`)));
+    this.#setDeadline(authTimeoutMs, () =>
+      this.fail(new SyncError('auth_timeout', `no complete HELLO arrived within ${authTimeoutMs} ms`)),
+    );
     this.#connection.open({
       data: (chunk) => this.#received(chunk),
       drain: () => {
@@ -148,7 +148,7 @@ export class Session implements Submitter {
     const lane = this.#acknowledgements.lane(partition);
     // Between what was told and what this commit began with, there may be dead letters that nobody reported.
     const hole = before.seq > lane.applied.seq && after.seq > lane.applied.seq;
-    if (hole || this.#acknowledgements.rejectionBacklog > MAX_REJECTION_BACKLOG) this.#recheck.request();
+    if (hole) this.#recheck.request();
     else this.#acknowledgements.applied(lane, after, rejections);
   }
 
@@ -196,7 +196,7 @@ export class Session implements Submitter {
     if (consequence === 'none') this.#recheck?.watchWaiting();
     else if (consequence === 'rewind') this.#recheck?.requestRewind();
     else if (consequence === 'recheck') this.#recheck?.request();
-    else return this.fail(refusedFrame(this.stream ?? '', partition, seq, result));
+    else return this.fail(refusedFrame(this.#stream!, partition, seq, result));
     if (this.#state === 'leaving' && this.#inFlightFrames === 0) this.#finish();
     else if (this.#inFlightBytes <= this.#context.settings.creditBytes) this.#intake.release('window');
   }
@@ -219,7 +219,6 @@ export class Session implements Submitter {
   }
 
   #handle(frame: Frame): void {
-    this.#frameCount++;
     if (frame.type === FRAME.hello) return this.#greeted(frame);
     if (this.#state === 'greeting') throw new SyncError('hello_expected', `the first frame is ${frameName(frame.type)}; send HELLO first`);
     switch (frame.type) {
@@ -241,7 +240,8 @@ export class Session implements Submitter {
     if (this.#state !== 'greeting') throw new SyncError('hello_repeated', 'a second HELLO arrived; open a new connection for it');
     const hello = decodeHello(frame.payload);
     const forgotten = forgottenOf(hello, this.#context.queue.partitionCount);
-    this.#hello = hello;
+    this.#stream = hello.stream;
+    this.#agent = hello.agent;
     this.#state = 'authenticating';
     this.#intake.hold('auth');
     this.#open(hello, forgotten).catch((error: unknown) => this.fail(error));
@@ -263,10 +263,10 @@ export class Session implements Submitter {
     if (survey === undefined || this.#state !== 'opening') return;
     this.#outbox.send(welcomeFrame(this.#context, producer, survey));
     takeSurvey(this.#acknowledgements, survey, forgotten);
-    this.#opened(hello, producer);
+    this.#opened(hello.stream, producer);
   }
 
-  #opened({ stream, agent }: Hello, producer: string): void {
+  #opened(stream: StreamId, producer: string): void {
     const context = this.#context;
     const acknowledgements = this.#acknowledgements;
     const credit = this.#credit;
@@ -276,7 +276,7 @@ export class Session implements Submitter {
     const { admission } = context.queue;
     if (admission.state === 'held') credit.hold('queue', admission.reason);
     credit.start();
-    context.log.info({ stream, producer, address: this.address, agent }, 'stream opened');
+    context.log.info({ stream, producer, address: this.address, agent: this.#agent }, 'stream opened');
     if (this.#missedAdvance) this.#recheck.request();
     this.#recheck.watchWaiting();
     this.#intake.release('opening');
@@ -286,7 +286,9 @@ export class Session implements Submitter {
   #refuseToken(): void {
     const { random } = this.#context;
     const delayMs = AUTH_FAILURE_DELAY_MS.least + random.fraction() * (AUTH_FAILURE_DELAY_MS.most - AUTH_FAILURE_DELAY_MS.least);
-    this.#setDeadline(delayMs, () => this.fail(new SyncError('auth_failed', 'the token in HELLO is not known here; check the token and the producers of this server')));
+    this.#setDeadline(delayMs, () =>
+      this.fail(new SyncError('auth_failed', 'the token in HELLO is not known here; check the token and the producers of this server')),
+    );
   }
 
   #batch(frame: Frame): void {
@@ -296,12 +298,13 @@ export class Session implements Submitter {
     if (partition >= queue.partitionCount) {
       throw new SyncError('unknown_partition', `BATCH is for partition ${partition}; there are ${queue.partitionCount}, numbered from 0`);
     }
+    this.#frameCount++;
     const refusal = this.#payloads.refusalOf(frame);
     const bytes = refusal ?? frame.bytes;
     this.#inFlightBytes += bytes.length;
     this.#inFlightFrames++;
     const kind = refusal === undefined ? 'frame' : 'refusal';
-    appender.submit(partition, { stream: this.#hello!.stream, producer: this.#producer!, seq, prev, crc, frame: bytes, kind }, this);
+    appender.submit(partition, { stream: this.#stream!, producer: this.#producer!, seq, prev, crc, frame: bytes, kind }, this);
     if (this.#inFlightBytes > settings.creditBytes + settings.maxFrameBytes) this.#intake.hold('window');
     if (appender.isFull) this.#waitForRoom();
   }
@@ -327,7 +330,7 @@ export class Session implements Submitter {
   }
 
   #close(code: ErrorCode | undefined): void {
-    this.#stop('closing', code);
+    this.#stop(code);
     this.#setDeadline(CLOSE_DEADLINE_MS, () => this.#connection.destroy());
     this.#connection.end();
   }
@@ -336,7 +339,7 @@ export class Session implements Submitter {
   #abort(code: ErrorCode): void {
     if (this.gone) return;
     this.#log(new SyncError(code, 'the peer does not read what it is sent'));
-    this.#stop('closing', code);
+    this.#stop(code);
     this.#connection.destroy();
   }
 
@@ -344,15 +347,16 @@ export class Session implements Submitter {
     if (this.#state === 'closed') return;
     if (!this.gone) {
       this.#log(undefined);
-      this.#stop('closing', undefined);
+      this.#stop(undefined);
     }
     this.#state = 'closed';
     this.#deadline?.cancel();
     this.#keeper.closed(this);
   }
 
-  #stop(state: SessionState, code: ErrorCode | undefined): void {
-    this.#state = state;
+  /** Nothing is sent or handled any more. */
+  #stop(code: ErrorCode | undefined): void {
+    this.#state = 'closing';
     this.#deadline?.cancel();
     this.#stopped.abort();
     this.#recheck?.stop();

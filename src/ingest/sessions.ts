@@ -117,7 +117,12 @@ export class Sessions implements SessionKeeper {
     for (const session of this.#all) {
       if ((session.owesSinceMs ?? Infinity) < (slowest?.owesSinceMs ?? Infinity)) slowest = session;
     }
-    slowest?.fail(new SyncError('frame_unfinished', `this server holds ${this.#unfinishedBytes} bytes of unfinished frames, of which yours is the oldest`));
+    slowest?.fail(
+      new SyncError(
+        'frame_unfinished',
+        `this server holds ${this.#unfinishedBytes} bytes of unfinished frames, of which yours is the oldest`,
+      ),
+    );
   }
 
   closing(session: Session, code: ErrorCode | undefined): void {
@@ -142,10 +147,16 @@ export class Sessions implements SessionKeeper {
     const count = this.#byAddress.get(address);
     if (count === undefined) return undefined;
     if (count.connections >= maxConnectionsPerAddress) {
-      return new SyncError('too_many_connections', `${address} has ${count.connections} connections; ingest.maxConnectionsPerAddress is ${maxConnectionsPerAddress}`);
+      return new SyncError(
+        'too_many_connections',
+        `${address} has ${count.connections} connections; ingest.maxConnectionsPerAddress is ${maxConnectionsPerAddress}`,
+      );
     }
     if (count.unauthenticated.size >= MAX_UNAUTHENTICATED_PER_ADDRESS) {
-      return new SyncError('too_many_connections', `${address} has ${count.unauthenticated.size} connections that have not said HELLO; finish those first`);
+      return new SyncError(
+        'too_many_connections',
+        `${address} has ${count.unauthenticated.size} connections that have not said HELLO; finish those first`,
+      );
     }
     return undefined;
   }

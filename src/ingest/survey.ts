@@ -31,21 +31,36 @@ export async function survey(progress: Progress, queue: Queue, surveyed: Surveye
     throw new SyncError('stream_owned_by_other', `stream ${stream} belongs to another producer than ${producer}; start a new stream`);
   }
   if (status === 'expired') {
-    throw new SyncError('stream_expired', `stream ${stream} was idle beyond its retention and its watermarks are gone; compare source and target, then start a new stream`);
+    throw new SyncError(
+      'stream_expired',
+      `stream ${stream} was idle beyond its retention and its watermarks are gone; compare source and target, then start a new stream`,
+    );
   }
   for (const [partition, seq] of above) requireWatermark(stream, partition, watermarks.get(partition) ?? START, seq);
   return { watermarks, rejections, stored: await raiseRecords(queue, surveyed, watermarks) };
 }
 
+/** Whether trying again may help: the sinks or the queue are away, or refuse this node; it is nothing about the peer. */
+export function mayPass(error: unknown): error is SyncError {
+  return error instanceof SyncError && error.kind !== 'connection';
+}
+
 /** What the queue records for the stream in every partition of `above` and `floors`, raised to `floors`. */
-export async function raiseRecords(queue: Queue, { stream, producer, above }: Surveyed, floors: ReadonlyMap<number, Place>): Promise<Map<number, Place>> {
+export async function raiseRecords(
+  queue: Queue,
+  { stream, producer, above }: Surveyed,
+  floors: ReadonlyMap<number, Place>,
+): Promise<Map<number, Place>> {
   const partitions = [...new Set([...above.keys(), ...floors.keys()])];
   if (partitions.length === 0) return new Map();
   const places = await queue.raise(partitions.map((partition) => ({ partition, stream, producer, place: floors.get(partition) ?? START })));
   return new Map(
     partitions.map((partition, index) => {
       const place = places[index];
-      assert(place !== undefined && place.seq >= (floors.get(partition)?.seq ?? 0), 'what the queue records is at least the floor it was given');
+      assert(
+        place !== undefined && place.seq >= (floors.get(partition)?.seq ?? 0),
+        'what the queue records is at least the floor it was given',
+      );
       return [partition, place];
     }),
   );

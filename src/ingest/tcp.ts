@@ -171,6 +171,6 @@ function listenError(error: NodeJS.ErrnoException, host: string, port: number): 
     EADDRNOTAVAIL: 'no interface of this machine has that address; correct listen.tcp.host',
     ENOTFOUND: 'the name does not resolve; correct listen.tcp.host',
   };
-  const hint = hints[error.code ?? ''] ?? 'see the system\'s message';
+  const hint = hints[error.code ?? ''] ?? "see the system's message";
   return new SyncError('listen_failed', `cannot listen on ${host}:${port} (${error.code ?? messageOf(error)}): ${hint}`, { cause: error });
 }

@@ -81,7 +81,7 @@ describe.skipIf(!mariadbAvailable())('types on MariaDB (skipped where mariadbd i
 
   beforeAll(async () => {
     server = await startMariadb();
-    const tables = TYPES.map(({ type }, i) => `CREATE TABLE t${i} (id INT PRIMARY KEY, v ${type})`);
+    const tables = TYPES.map(({ type }, i) => `CREATE TABLE t${i} (id INT PRIMARY KEY, must INT NOT NULL, v ${type})`);
     tables.push('CREATE TABLE place (id INT PRIMARY KEY, v POINT)');
     sink = await sinkOn(server, 'types', tables);
     reader = await server.connect('types');
@@ -96,12 +96,13 @@ describe.skipIf(!mariadbAvailable())('types on MariaDB (skipped where mariadbd i
   });
 
   const roundTrip = async (index: number, cases: readonly Case[]) => {
-    const columns = ['id', 'v'];
     await reader.query(`DELETE FROM t${index}`);
-    // Half of the rows go through each way of writing: an insert, and an update that says the values in a CASE.
-    const rows = cases.map(([sent], i): Value[] => [i, sent]);
-    await writeAll(sink, [group(sink, `t${index}`, 'insert', 1, columns, rows.map(([id, sent], i) => [id as Value, i % 2 === 0 ? (sent as Value) : null]))]);
-    await writeAll(sink, [group(sink, `t${index}`, 'update', 1, columns, rows)]);
+    // The values are written in each of three ways: inserted, set by an upsert, and set by an update, which lists them in a CASE.
+    const rows = (way: number) => cases.map(([sent], i): Value[] => [i, i % 3 >= way ? sent : null]);
+    const withMust = (way: number) => rows(way).map(([id, sent]) => [id as Value, 1, sent as Value]);
+    await writeAll(sink, [group(sink, `t${index}`, 'insert', 1, ['id', 'must', 'v'], withMust(2))]);
+    await writeAll(sink, [group(sink, `t${index}`, 'upsert', 1, ['id', 'must', 'v'], withMust(1))]);
+    await writeAll(sink, [group(sink, `t${index}`, 'update', 1, ['id', 'v'], rows(0))]);
     const [read] = await reader.query(`SELECT v FROM t${index} ORDER BY id`);
     return (read as { v: unknown }[]).map((row) => row.v);
   };
@@ -117,7 +118,7 @@ describe.skipIf(!mariadbAvailable())('types on MariaDB (skipped where mariadbd i
 
     if (refused !== undefined) {
       test('refuses what it cannot keep', () => {
-        const shape = shapeOf(sink, `t${index}`, 'insert', 1, ['id', 'v']);
+        const shape = shapeOf(sink, `t${index}`, 'update', 1, ['id', 'v']);
         expect(refused.map(([value]) => shape.check([1, value])?.code)).toEqual(refused.map(([, code]) => code));
       });
     }
@@ -138,7 +139,7 @@ describe.skipIf(!mariadbAvailable())('types on MariaDB (skipped where mariadbd i
   });
 
   test('what the sink takes for latin1 and what the server takes are the same', async () => {
-    const shape = shapeOf(sink, `t${TYPES.findIndex((each) => each.type.includes('latin1'))}`, 'insert', 1, ['id', 'v']);
+    const shape = shapeOf(sink, `t${TYPES.findIndex((each) => each.type.includes('latin1'))}`, 'update', 1, ['id', 'v']);
     const [rows] = await reader.query("SELECT seq, CONVERT(CONVERT(CHAR(seq USING ucs2) USING latin1) USING utf8mb4) COLLATE utf8mb4_bin = CONVERT(CHAR(seq USING ucs2) USING utf8mb4) AS same FROM seq_1_to_65535 WHERE seq < 55296 OR seq > 57343");
     const server = (rows as { seq: string; same: number }[]).filter((row) => Number(row.same) === 1).map((row) => Number(row.seq));
     const ours = Array.from({ length: 65_535 }, (_, i) => i + 1).filter((code) => (code < 0xd800 || code > 0xdfff) && shape.check([1, String.fromCharCode(code)]) === undefined);

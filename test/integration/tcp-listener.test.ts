@@ -36,19 +36,35 @@ afterEach(async () => {
 
 /** A TCP listener on a free port with everything behind it. */
 async function startDoor(settings: Partial<IngestSettings> = {}, maxInFlightBytes = 8_388_608): Promise<Door> {
-  const queue = createMemoryQueue({ partitions: 4, sinks: [{ name: 'main', required: true }], mapping: '' }, { clock: systemClock, random: systemRandom });
+  const queue = createMemoryQueue(
+    { partitions: 4, sinks: [{ name: 'main', required: true }], mapping: '' },
+    { clock: systemClock, random: systemRandom },
+  );
   const progress = new TestProgress();
   const log = { info: () => {}, warn: () => {}, error: () => {} };
   const appender = new Appender({ queue, clock: systemClock, random: systemRandom, log, maxInFlightBytes, onStored: () => {} });
   const merged = { ...SETTINGS, ...settings };
   const sessions = new Sessions({
-    node: 'node-1', clock: systemClock, random: systemRandom, queue, progress, appender, log,
+    node: 'node-1',
+    clock: systemClock,
+    random: systemRandom,
+    queue,
+    progress,
+    appender,
+    log,
     authenticator: createAuthenticator({ producers: [{ name: 'shop', tokens: [hashToken(TOKEN)] }] }),
-    settings: merged, tables: () => new Map(), onWaiting: () => {},
+    settings: merged,
+    tables: () => new Map(),
+    onWaiting: () => {},
   });
-  const listener = createTcpListener({ host: '127.0.0.1', port: 0, maxConnections: merged.maxConnections, log }, (connection) => sessions.accept(connection));
+  const listener = createTcpListener({ host: '127.0.0.1', port: 0, maxConnections: merged.maxConnections, log }, (connection) =>
+    sessions.accept(connection),
+  );
   await listener.start();
-  closers.push(() => sessions.close(), () => listener.close());
+  closers.push(
+    () => sessions.close(),
+    () => listener.close(),
+  );
   return { listener, sessions, queue, progress, appender };
 }
 
@@ -171,7 +187,12 @@ describe('a client over TCP', () => {
 });
 
 describe('bad input gets a clear error and harms nobody else', () => {
-  async function refused(act: (client: RawClient) => unknown, code: string, settings?: Partial<IngestSettings>, opened = false): Promise<void> {
+  async function refused(
+    act: (client: RawClient) => unknown,
+    code: string,
+    settings?: Partial<IngestSettings>,
+    opened = false,
+  ): Promise<void> {
     const door = await startDoor(settings);
     const neighbour = await open(door, OTHER);
     const chain = new FrameChain(3, 0);
@@ -189,13 +210,20 @@ describe('bad input gets a clear error and harms nobody else', () => {
   test('no HELLO in time', () => refused(() => {}, 'auth_timeout', { authTimeoutMs: 150 }));
 
   test('HELLO by the byte, too slowly', () =>
-    refused(async (client) => {
-      const hello = encodeFrame({ type: FRAME.hello, payload: encodeHello({ v: 1, token: TOKEN, stream: STREAM, oldest: new Map(), agent: '' }) });
-      for (let i = 0; i < 30 && !client.isClosed; i++) {
-        client.socket.write(hello.subarray(i, i + 1));
-        await wait(10);
-      }
-    }, 'auth_timeout', { authTimeoutMs: 150 }));
+    refused(
+      async (client) => {
+        const hello = encodeFrame({
+          type: FRAME.hello,
+          payload: encodeHello({ v: 1, token: TOKEN, stream: STREAM, oldest: new Map(), agent: '' }),
+        });
+        for (let i = 0; i < 30 && !client.isClosed; i++) {
+          client.socket.write(hello.subarray(i, i + 1));
+          await wait(10);
+        }
+      },
+      'auth_timeout',
+      { authTimeoutMs: 150 },
+    ));
 
   test('no HELLO at all', () => refused((client) => client.socket.write(new FrameChain(0, 1).bytes(1)), 'hello_expected'));
 
@@ -209,36 +237,57 @@ describe('bad input gets a clear error and harms nobody else', () => {
 
   test('a length that is too small', () => refused((client) => client.socket.write(Buffer.alloc(24)), 'frame_too_small', {}, true));
 
-  test('a length that is too large', () => refused((client) => client.socket.write(Buffer.from('7fffffff03000000', 'hex')), 'frame_too_large', {}, true));
+  test('a length that is too large', () =>
+    refused((client) => client.socket.write(Buffer.from('7fffffff03000000', 'hex')), 'frame_too_large', {}, true));
 
   test('more than 4 KiB before WELCOME', () =>
     refused((client) => client.send({ type: FRAME.hello, payload: Buffer.alloc(5_000) }), 'frame_too_large'));
 
   test('a wrong checksum', () =>
-    refused((client) => {
-      const frame = Buffer.from(new FrameChain(0, 1).bytes(1));
-      frame[frame.length - 1]! ^= 1;
-      client.socket.write(frame);
-    }, 'bad_crc', {}, true));
+    refused(
+      (client) => {
+        const frame = Buffer.from(new FrameChain(0, 1).bytes(1));
+        frame[frame.length - 1]! ^= 1;
+        client.socket.write(frame);
+      },
+      'bad_crc',
+      {},
+      true,
+    ));
 
-  test.each([0x00, 0x0e, 0x10, 0xff])('the unknown type %i', (type) => refused((client) => client.socket.write(encodeFrame({ type })), 'unknown_type', {}, true));
+  test.each([0x00, 0x0e, 0x10, 0xff])('the unknown type %i', (type) =>
+    refused((client) => client.socket.write(encodeFrame({ type })), 'unknown_type', {}, true),
+  );
 
-  test.each([FRAME.welcome, FRAME.credit, FRAME.goaway, FRAME.error])('the server\'s own frame %i', (type) =>
-    refused((client) => client.send({ type, payload: Buffer.from([0x80]) }), 'unknown_type', {}, true));
+  test.each([FRAME.welcome, FRAME.credit, FRAME.goaway, FRAME.error])("the server's own frame %i", (type) =>
+    refused((client) => client.send({ type, payload: Buffer.from([0x80]) }), 'unknown_type', {}, true),
+  );
 
   test('unknown flags', () =>
-    refused((client) => client.socket.write(encodeFrame({ type: FRAME.batch, flags: 2, seq: 1, payload: smallBatch('a') })), 'bad_flags', {}, true));
+    refused(
+      (client) => client.socket.write(encodeFrame({ type: FRAME.batch, flags: 2, seq: 1, payload: smallBatch('a') })),
+      'bad_flags',
+      {},
+      true,
+    ));
 
-  test('a partition that does not exist', () => refused((client) => client.socket.write(new FrameChain(77, 1).bytes(1)), 'unknown_partition', {}, true));
+  test('a partition that does not exist', () =>
+    refused((client) => client.socket.write(new FrameChain(77, 1).bytes(1)), 'unknown_partition', {}, true));
 
-  test('a PING of 65 bytes', () => refused((client) => client.send({ type: FRAME.ping, payload: Buffer.alloc(65) }), 'bad_frame', {}, true));
+  test('a PING of 65 bytes', () =>
+    refused((client) => client.send({ type: FRAME.ping, payload: Buffer.alloc(65) }), 'bad_frame', {}, true));
 
   test('the same seq with other bytes', () =>
-    refused(async (client) => {
-      client.socket.write(new FrameChain(0, 3).bytes(1, 3));
-      await client.got('STORED 0:3');
-      client.socket.write(new FrameChain(0, 4, 'other').bytes(4));
-    }, 'seq_content_mismatch', {}, true));
+    refused(
+      async (client) => {
+        client.socket.write(new FrameChain(0, 3).bytes(1, 3));
+        await client.got('STORED 0:3');
+        client.socket.write(new FrameChain(0, 4, 'other').bytes(4));
+      },
+      'seq_content_mismatch',
+      {},
+      true,
+    ));
 
   test('a gap is asked for, a repeat is acknowledged again', async () => {
     const door = await startDoor();
@@ -438,12 +487,18 @@ describe('an address that cannot be used', () => {
     closers.push(() => other.close());
     const { port } = other.address() as { port: number };
     const listener = createTcpListener({ host: '127.0.0.1', port }, () => {});
-    await expect(listener.start()).rejects.toMatchObject({ code: 'listen_failed', message: expect.stringContaining('listen.tcp.port') as string });
+    await expect(listener.start()).rejects.toMatchObject({
+      code: 'listen_failed',
+      message: expect.stringContaining('listen.tcp.port') as string,
+    });
   });
 
   test('an address of no interface names the option to correct', async () => {
     const listener = createTcpListener({ host: '192.0.2.1', port: 0 }, () => {});
-    await expect(listener.start()).rejects.toMatchObject({ code: 'listen_failed', message: expect.stringContaining('listen.tcp.host') as string });
+    await expect(listener.start()).rejects.toMatchObject({
+      code: 'listen_failed',
+      message: expect.stringContaining('listen.tcp.host') as string,
+    });
   });
 });
 

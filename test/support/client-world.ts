@@ -22,7 +22,18 @@ export interface ClientWorld {
   reconnected(afterMs?: number): Promise<FakeLink>;
 }
 
-const EVENTS = ['connected', 'disconnected', 'held', 'resumed', 'rejected', 'rewind', 'diverged', 'stream-started', 'regressed', 'error'] as const;
+const EVENTS = [
+  'connected',
+  'disconnected',
+  'held',
+  'resumed',
+  'rejected',
+  'rewind',
+  'diverged',
+  'stream-started',
+  'regressed',
+  'error',
+] as const;
 
 /** A client that waits for WELCOME. */
 export async function startClient(options: ConnectOptions = {}): Promise<ClientWorld> {

@@ -1,7 +1,18 @@
 import type { Connection, Dialer, Receiver } from '../../src/core/network.ts';
 import { FrameDecoder } from '../../src/protocol/frame-decoder.ts';
 import { encodeFrame, FRAME, type Frame, type FrameFields } from '../../src/protocol/frame.ts';
-import { decodeHello, encodeCredit, encodeError, encodeGoaway, encodeRejected, encodeRewind, encodeWelcome, type Hello, type Rejected, type Welcome } from '../../src/protocol/messages.ts';
+import {
+  decodeHello,
+  encodeCredit,
+  encodeError,
+  encodeGoaway,
+  encodeRejected,
+  encodeRewind,
+  encodeWelcome,
+  type Hello,
+  type Rejected,
+  type Welcome,
+} from '../../src/protocol/messages.ts';
 import type { Place } from '../../src/core/stream.ts';
 
 /** A network in which a client dials and the test answers. Bytes arrive at once, in both directions. */

@@ -48,7 +48,12 @@ export interface WorldOptions {
 }
 
 export const SETTINGS: IngestSettings = {
-  maxConnections: 100, maxConnectionsPerAddress: 80, maxFrameBytes: 65_536, creditBytes: 262_144, authTimeoutMs: 5_000, heartbeatMs: 10_000,
+  maxConnections: 100,
+  maxConnectionsPerAddress: 80,
+  maxFrameBytes: 65_536,
+  creditBytes: 262_144,
+  authTimeoutMs: 5_000,
+  heartbeatMs: 10_000,
 };
 
 /** Tokens are `token-of-NAME`. */
@@ -66,7 +71,11 @@ export function createWorld(options: WorldOptions = {}): World {
     fraction: () => seeded.fraction(),
   };
   const settings = { partitions: PARTITIONS, sinks: [{ name: 'main', required: true }], mapping: '' };
-  const memory = createMemoryQueue(settings, { clock, random, ...(options.queueBytes === undefined ? {} : { maxBytes: options.queueBytes }) });
+  const memory = createMemoryQueue(settings, {
+    clock,
+    random,
+    ...(options.queueBytes === undefined ? {} : { maxBytes: options.queueBytes }),
+  });
   const queue = new FaultyQueue(memory);
   const progress = new TestProgress();
   const waiting: number[] = [];
@@ -75,10 +84,21 @@ export function createWorld(options: WorldOptions = {}): World {
   const line = (level: string) => (fields: object, message: string) => void logged.push({ level, message, fields });
   const log: Log = { info: line('info'), warn: line('warn'), error: line('error') };
   const appender = new Appender({
-    queue, clock, random, log, maxInFlightBytes: options.maxInFlightBytes ?? 1_048_576, onStored: (partition) => void woken.push(partition),
+    queue,
+    clock,
+    random,
+    log,
+    maxInFlightBytes: options.maxInFlightBytes ?? 1_048_576,
+    onStored: (partition) => void woken.push(partition),
   });
   const sessions = new Sessions({
-    node: 'node-1', clock, random, queue, progress, appender, log,
+    node: 'node-1',
+    clock,
+    random,
+    queue,
+    progress,
+    appender,
+    log,
     authenticator: options.authenticator ?? tokenOfName,
     settings: { ...SETTINGS, ...options.settings },
     tables: () => new Map([['cities', { key: ['id'] }]]),
@@ -129,7 +149,10 @@ export class TestPeer {
 
   /** What came since the last call, as `STORED 0:3`, `CREDIT 0 (reason)`, `ERROR code`, …; PINGs are answered and left out. */
   take(): string[] {
-    return this.frames.splice(0).filter(({ type }) => type !== FRAME.ping).map(describeFrame);
+    return this.frames
+      .splice(0)
+      .filter(({ type }) => type !== FRAME.ping)
+      .map(describeFrame);
   }
 
   /** Goes away without a word. */
@@ -222,7 +245,8 @@ export class TestConnection implements Connection {
   }
 
   #drainUnsent(): void {
-    while (this.#receiver !== undefined && !this.isPaused && !this.isClosed && this.#unsent.length > 0) this.#receiver.data(this.#unsent.shift()!);
+    while (this.#receiver !== undefined && !this.isPaused && !this.isClosed && this.#unsent.length > 0)
+      this.#receiver.data(this.#unsent.shift()!);
   }
 }
 
@@ -277,7 +301,9 @@ export class TestProgress implements Progress {
     this.readCount++;
     if (this.isAway) throw new SyncError('sink_unavailable', 'the sink is away; the test said so');
     const watermarks = new Map(this.watermarks);
-    const rejections = this.rejections.filter(({ partition, seq }) => seq > (above.get(partition) ?? 0) && seq <= (watermarks.get(partition)?.seq ?? 0));
+    const rejections = this.rejections.filter(
+      ({ partition, seq }) => seq > (above.get(partition) ?? 0) && seq <= (watermarks.get(partition)?.seq ?? 0),
+    );
     await this.gate;
     return { status: this.status, producer: this.producer, watermarks, rejections };
   }

@@ -98,7 +98,8 @@ export class ModelServer {
     session.credit = this.#random.chance(0.2) ? 0 : MODEL_CREDIT;
     link.welcome({ partitions: PARTITIONS, stored, creditBytes: session.credit });
     for (const { stream, partition, seq, changes } of this.#deadLetters) {
-      if (stream === hello.stream && seq >= (hello.oldest.get(partition) ?? 1)) session.say(() => link.rejected(partition, seq, { changes }));
+      if (stream === hello.stream && seq >= (hello.oldest.get(partition) ?? 1))
+        session.say(() => link.rejected(partition, seq, { changes }));
     }
     for (let partition = 0; partition < PARTITIONS; partition++) {
       const watermark = this.#place(this.#watermarks, hello.stream, partition);

@@ -32,7 +32,7 @@ export class VirtualClock implements Clock {
 
   /** Runs what is ready now, and what that makes ready, without moving time. */
   async settle(): Promise<void> {
-    for (let quiet = 0; quiet < 3; ) {
+    for (let quiet = 0; quiet < 3;) {
       // Lets promises that are settled already call back.
       await new Promise((resolve) => void setImmediate(resolve));
       const deferred = this.#deferred;

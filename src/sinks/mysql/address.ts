@@ -80,7 +80,7 @@ export async function driverOptions(address: Address, tls: MysqlTls | undefined)
     disableEval: true,
     compress: false,
     multipleStatements: false,
-    flags: ['-LOCAL_FILES', '-ODBC', '-IGNORE_SPACE', '-SESSION_TRACK'],
+    flags: ['-LOCAL_FILES', '-ODBC', '-IGNORE_SPACE'],
     connectTimeout: CONNECT_TIMEOUT_MS,
     maxPreparedStatements: 1,
     connectAttributes: { program_name: 'syncline' },

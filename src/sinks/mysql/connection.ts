@@ -140,12 +140,13 @@ function dial(settings: ConnectionSettings): Promise<Raw> {
     (options) =>
       new Promise((resolve, reject) => {
         const raw = createConnection(options) as unknown as Raw;
+        // An error event without a listener would end the process; from here on there is always one.
+        raw.on('error', () => {});
         raw.once('connect', () => {
           raw.removeListener('error', fail);
           resolve(raw);
         });
         const fail = (error: unknown) => {
-          raw.on('error', () => {});
           raw.destroy();
           raw.stream.destroy();
           reject(isServerError(error) ? failureOf(error) : lost(error, settings));

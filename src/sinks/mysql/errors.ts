@@ -63,17 +63,22 @@ function noSpace(error: ServerError): boolean {
 }
 
 /**
- * The failure of a statement. Messages of single changes name table, column and index, never what the server quotes
+ * The failure of a statement, which is about a change only where there is a subject. Messages of single changes name table, column and index, never what the server quotes
  * from the row; messages about the server itself are passed on.
  */
 export function failureOf(error: ServerError, subject?: Subject): SyncError {
   let code = codeOf(error);
   const { kind } = ERRORS[code];
   if (kind !== 'permanent' && kind !== 'blocked') return new SyncError(code, `the database answered error ${error.errno}${saying(error)}`);
-  const table = subject?.table ?? 'the statement';
+  // Without a change there is nothing to set aside: it is Syncline's own statement, or its tables, that are at fault.
+  if (subject === undefined) {
+    const detail = code === 'unknown_table' || code === 'unknown_column' ? saying(error) : `, SQLSTATE ${error.sqlState}`;
+    return new SyncError('sink_unavailable', `the database refused one of Syncline's own statements with error ${error.errno}${detail}`);
+  }
+  const { table } = subject;
   if (code === 'duplicate_unique') {
     const index = indexOf(error.message);
-    if (subject !== undefined && index === subject.keyIndex) code = 'duplicate_key';
+    if (index === subject.keyIndex) code = 'duplicate_key';
     const where = index === undefined ? 'a unique index' : `unique index ${index}`;
     return new SyncError(code, code === 'duplicate_key' ? `${table}: a row with this key exists` : `${table}: another row has the same value in ${where}`);
   }
@@ -81,12 +86,12 @@ export function failureOf(error: ServerError, subject?: Subject): SyncError {
 }
 
 /** The column or the constraint that a message names, if it surely names one. */
-function whereOf(error: ServerError, subject: Subject | undefined): string {
+function whereOf(error: ServerError, subject: Subject): string {
   const constraint = constraintOf(error);
   if (constraint !== undefined) return `, constraint ${constraint}`;
   const column = columnOf(error.message);
   // A name that is no column could be a piece of the row.
-  return column !== undefined && subject?.columns.includes(column) ? `.${column}` : '';
+  return column !== undefined && subject.columns.includes(column) ? `.${column}` : '';
 }
 
 /** `… for key 'PRIMARY'`, or `'table.PRIMARY'` on MySQL. The quoted value comes first and may hold anything. */
@@ -99,9 +104,10 @@ function indexOf(message: string): string | undefined {
 }
 
 /** Column names stand after the value, at the end: `… for column 'c' at row 1`, or with backticks and table on MariaDB. */
+const COLUMN_AT_END = /(?:for column|Column|Field) (?:`[^`]*`\.`[^`]*`\.)?['`]([^'`]+)['`](?: at row \d+| cannot be null| doesn't have a default value)?$/;
+
 function columnOf(message: string): string | undefined {
-  const last = /^.* (?:for column|Column|Field|column) (?:`[^`]*`\.`[^`]*`\.)?['`]([^'`]+)['`](?:[^'`]*)$/s.exec(` ${message}`);
-  return last?.[1];
+  return COLUMN_AT_END.exec(message)?.[1];
 }
 
 function constraintOf({ errno, message }: ServerError): string | undefined {

@@ -151,8 +151,7 @@ async function tryDefinition(connection: Connection, sql: string | undefined): P
     await connection.run(sql);
   } catch (error) {
     if (!(error instanceof SyncError) || !connection.alive) throw error;
-    // An answer that is in no list is about this definition, not about the server.
-    const refused = error.kind !== 'transient' || error.code === 'sink_unavailable' || DUPLICATE_COLUMN.test(error.message);
-    if (!refused) throw error;
+    // With the connection still alive this is about the definition, not about the server.
+    if (error.code !== 'sink_unavailable' && !DUPLICATE_COLUMN.test(error.message)) throw error;
   }
 }

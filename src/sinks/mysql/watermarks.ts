@@ -5,8 +5,8 @@ import type { StreamClaim, StreamState } from '../sink.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import { instantLiteral, intLiteral, streamLiteral, textLiteral } from './sql.ts';
 
-/** Streams that one statement names. */
-const MAX_LISTED_STREAMS = 200;
+/** Streams that one statement names; to the server each lookup of them is a table of its own. */
+const MAX_LISTED_STREAMS = 64;
 
 /**
  * Locks the watermarks of `streams` (sorted) in `partition`, one row after the other, and reads them; streams without a

@@ -6,7 +6,7 @@ import { startPool } from './apply/pool.ts';
 import { SinkProgress } from './apply/progress.ts';
 import { startRetention } from './apply/retention.ts';
 import { Scheduler } from './apply/scheduler.ts';
-import { withoutPassword, type Address, type Config } from './config/config.ts';
+import { partitionByOf, withoutPassword, type Address, type Config } from './config/config.ts';
 import { systemClock } from './core/clock.ts';
 import { systemRandom } from './core/random.ts';
 import { Appender } from './ingest/appender.ts';
@@ -134,7 +134,7 @@ export async function startServer(config: Config, logger: Logger = createLogger(
       authenticator: createAuthenticator(authorized),
       settings: config.ingest,
       log: logger,
-      tables: tableInfos(sink, config.tables, clock),
+      tables: tableInfos(sink, partitionByOf(config), clock),
       onWaiting: (partition) => scheduler.heal(partition),
     });
     state.watchIngest(sessions);

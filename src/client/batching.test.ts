@@ -63,8 +63,8 @@ describe('making batches', () => {
     for (let id = 0; id < 40; id++) await client.table('cities').upsert({ id });
     await clock.settle();
     const batches = network.link.batches();
-    expect(batches.map((frame) => frame.partition).sort()).toEqual([0, 1, 2, 3]);
-    expect(batches.every((frame) => frame.seq === 1)).toBe(true);
+    expect(new Set(batches.map((frame) => frame.partition))).toEqual(new Set([0, 1, 2, 3]));
+    expect(batches.map((frame) => frame.seq)).toEqual([1, 1, 1, 1]);
     expect(batches.flatMap(rowsOf)).toHaveLength(40);
   });
 

@@ -92,7 +92,7 @@ const DEFAULT_PORT = 9501;
 
 function firstWelcome(client: Client, clock: Clock, timeoutMs: number, url: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    let trouble = 'no answer yet';
+    let trouble = 'no answer yet; its queue or database may be away';
     const finish = (settle: () => void) => {
       timer.cancel();
       for (const stop of stops) stop();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { openClient, rowsOf, startClient, SurvivingSpool } from '../../test/support/client-world.ts';
-import { type FakeLink, placeOf, WELCOME } from '../../test/support/fake-network.ts';
+import { type FakeLink, placeOf } from '../../test/support/fake-network.ts';
 import { FRAME, type Frame } from '../protocol/frame.ts';
 import type { Rejection } from './client.ts';
 

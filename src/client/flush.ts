@@ -4,7 +4,7 @@ interface Waiter {
   readonly level: Level;
   readonly order: number;
   readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
+  readonly reject: (error: Error) => void;
 }
 
 /** Waits for frames to reach a level. Frames are known by their order, which survives a change of stream. */

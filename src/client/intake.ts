@@ -88,7 +88,7 @@ export class Intake {
       if (this.waitingCount > 0 || this.#isFull) return this.#waitWith([change]);
       this.#accept(change);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(asError(error));
     }
     return this.#accepted();
   }
@@ -104,7 +104,7 @@ export class Intake {
       if (this.waitingCount > 0 || this.#isFull) return this.#waitWith(prepared);
       this.#acceptAll(prepared);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(asError(error));
     }
     return this.#accepted();
   }
@@ -290,6 +290,10 @@ export class Intake {
 }
 
 const ACCEPTED: Promise<void> = Promise.resolve();
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
 
 /** The change with byte arrays of its own: the caller may use its arrays again while the write waits. */
 function keep(change: PreparedChange): PreparedChange {

@@ -141,7 +141,7 @@ export class RowPlan {
       return this.#json(value, '', 0);
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
-      throw new TypeError(`column "${column}" of table "${this.#table}": ${error.message}`);
+      throw new TypeError(`column "${column}" of table "${this.#table}": ${error.message}`, { cause: error });
     }
   }
 
@@ -160,7 +160,7 @@ export class RowPlan {
     }
     if (typeof value !== 'object') throw new TypeError(`${typeof value}${where} cannot be sent; use null for no value`);
     if (depth > MAX_JSON_DEPTH) throw new TypeError(`arrays and objects nest too deep${where}`);
-    if ('toJSON' in value && typeof value.toJSON === 'function') return this.#json(value.toJSON(), path, depth + 1);
+    if (hasToJson(value)) return this.#json(value.toJSON(), path, depth + 1);
     if (ArrayBuffer.isView(value))
       throw new TypeError(`bytes${where} cannot be part of a JSON value; give them a column of their own, or encode them as text`);
     if (Array.isArray(value)) return value.map((item, index) => this.#json(item, `${path}[${index}]`, depth + 1));
@@ -200,6 +200,10 @@ const MAX_JSON_DEPTH = 32;
 
 function stringBound(value: string): number {
   return 5 + 3 * value.length;
+}
+
+function hasToJson(value: object): value is { toJSON(): unknown } {
+  return 'toJSON' in value && typeof value.toJSON === 'function';
 }
 
 function timestamp(date: Date): Timestamp {

@@ -83,7 +83,7 @@ function take(replay: Replay, segment: number, frame: Frame): boolean {
   switch (type) {
     case FRAME.batch: {
       let frames = replay.frames.get(partition);
-      if (frames === undefined) replay.frames.set(partition, (frames = new Map()));
+      if (frames === undefined) replay.frames.set(partition, (frames = new Map<number, ReplayedFrame>()));
       // A copy: else one small frame would keep its whole segment in memory.
       frames.set(seq, { partition, seq, crc, bytes: Uint8Array.from(frame.bytes), segment });
       raise(replay.assigned, partition, { seq, crc });

@@ -111,7 +111,9 @@ export class Session implements Receiver {
     const { token, agent } = this.#settings;
     const stream = this.#outbox.stream;
     const payload = encodeHello({ v: PROTOCOL_VERSION, token, stream, oldest: this.#outbox.oldest(), agent });
-    this.#pulse = this.#clock.setTimer(WELCOME_TIMEOUT_MS, () => this.#broken(`no WELCOME came within ${WELCOME_TIMEOUT_MS} ms`));
+    this.#pulse = this.#clock.setTimer(WELCOME_TIMEOUT_MS, () =>
+      this.#broken(`no WELCOME came within ${WELCOME_TIMEOUT_MS} ms; the server may be waiting for its queue or database`),
+    );
     this.#connection.open(this);
     if (this.#state === 'greeting') this.#connection.write(encodeFrame({ type: FRAME.hello, payload }));
   }

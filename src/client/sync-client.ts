@@ -219,7 +219,7 @@ export class Client {
   }
 
   async #close({ flush = true, signal }: CloseOptions): Promise<FlushSummary> {
-    let trouble: unknown;
+    let trouble: Error | undefined;
     const closed = new SyncError('client_closed', 'the client is closed; connect a new one to write more');
     this.#intake.refuse(closed);
     try {
@@ -228,7 +228,7 @@ export class Client {
       this.#intake.seal();
       await this.#flushes.wait(flush ? 'applied' : 'spooled', this.#outbox.newestOrder, signal);
     } catch (error) {
-      trouble = error;
+      trouble = error as Error;
     }
     this.#intake.stop(closed);
     this.#flushes.fail(closed);

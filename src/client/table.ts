@@ -47,8 +47,8 @@ export class Table<R extends object = InputRow> {
     this.change = {
       upsert: (row) => ({ table: source, op: 'upsert', row: row as InputRow }),
       insert: (row) => ({ table: source, op: 'insert', row: row as InputRow }),
-      update: (row) => ({ table: source, op: 'update', row: row as InputRow }),
-      delete: (row) => ({ table: source, op: 'delete', row: row as InputRow | KeyValue }),
+      update: (row) => ({ table: source, op: 'update', row }),
+      delete: (row) => ({ table: source, op: 'delete', row }),
     };
   }
 
@@ -64,12 +64,12 @@ export class Table<R extends object = InputRow> {
 
   /** Sets the given columns of the row with this key; no such row makes it a rejected change. */
   update(row: Partial<R>): Promise<void> {
-    return this.#intake.write(this.#source, 'update', row as InputRow);
+    return this.#intake.write(this.#source, 'update', row);
   }
 
   /** Deletes by key: the value itself where the key is one column, or an object with the key columns. */
   delete(keyOrRow: KeyValue | Partial<R>): Promise<void> {
-    return this.#intake.write(this.#source, 'delete', keyOrRow as InputRow | KeyValue);
+    return this.#intake.write(this.#source, 'delete', keyOrRow);
   }
 }
 

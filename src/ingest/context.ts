@@ -18,7 +18,7 @@ export interface IngestContext {
   readonly settings: IngestSettings;
   readonly log: Log;
   /** What WELCOME says about tables: the key of each, and how its rows find their partition. */
-  tables(): ReadonlyMap<string, TableInfo>;
+  tables(): Promise<ReadonlyMap<string, TableInfo>>;
   /** A client has waited for APPLIED in `partition` for more than 5 s: the moment to look whether the queue lost its elements. */
   onWaiting(partition: number): void;
 }

@@ -2,10 +2,12 @@ import { sleep } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
 import { backoffMs } from '../core/random.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
-import { encodeWelcome, type Hello, PROTOCOL_VERSION } from '../protocol/messages.ts';
+import { encodeWelcome, type Hello, PROTOCOL_VERSION, type TableInfo } from '../protocol/messages.ts';
+import type { Place } from '../core/stream.ts';
+import type { Queue } from '../queue/queue.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
 import type { IngestContext } from './context.ts';
-import { mayPass, type Survey, survey } from './survey.ts';
+import { mayPass, raiseRecords, type Survey, survey, type Surveyed } from './survey.ts';
 
 const RETRY_BASE_MS = 100;
 const RETRY_CAP_MS = 2_000;
@@ -26,21 +28,29 @@ export function forgottenOf(hello: Hello, partitionCount: number): Map<number, n
   return forgotten;
 }
 
-/** Reads how far the stream is, as often as it takes; undefined when `signal` was aborted. Rejects as {@link survey} does, but for what passes. */
+/**
+ * Reads how far the stream is, as often as it takes; undefined when `signal` was aborted. Rejects as {@link survey} does,
+ * but for what passes. While the sinks cannot be read, the queue alone will do if it holds everything that the client has
+ * let go of: the survey then lacks watermarks and rejections, and must be made again.
+ */
 export async function surveyForOpening(
   { progress, queue, clock, random, log }: IngestContext,
   stream: string,
   producer: string,
   forgotten: ReadonlyMap<number, number>,
   signal: AbortSignal,
-): Promise<Survey | undefined> {
+): Promise<OpeningSurvey | undefined> {
+  const surveyed = { stream, producer, above: forgotten };
   for (let failureCount = 0; !signal.aborted;) {
     try {
-      const result = await survey(progress, queue, { stream, producer, above: forgotten });
-      return signal.aborted ? undefined : result;
+      const result = await survey(progress, queue, surveyed);
+      return signal.aborted ? undefined : { ...result, isComplete: true };
     } catch (error) {
       if (!mayPass(error)) throw error;
       failureCount++;
+      const stored = await storedAlone(queue, surveyed);
+      if (signal.aborted) return undefined;
+      if (stored !== undefined) return { watermarks: new Map(), rejections: [], stored, isComplete: false };
       if (failureCount === 1) log.warn({ stream, producer, code: error.code }, `a stream cannot be opened yet: ${error.message}`);
     }
     await sleep(clock, backoffMs(random, failureCount, RETRY_BASE_MS, RETRY_CAP_MS), signal);
@@ -48,11 +58,33 @@ export async function surveyForOpening(
   return undefined;
 }
 
+export interface OpeningSurvey extends Survey {
+  /** False when only the queue could be read. */
+  readonly isComplete: boolean;
+}
+
+/** What the queue records, if that is enough to go on with; undefined when it is not, or the queue cannot be read. */
+async function storedAlone(queue: Queue, surveyed: Surveyed): Promise<Map<number, Place> | undefined> {
+  try {
+    const stored = await raiseRecords(queue, surveyed, new Map());
+    for (const [partition, seq] of surveyed.above) if ((stored.get(partition)?.seq ?? 0) < seq) return undefined;
+    return stored;
+  } catch (error) {
+    if (mayPass(error)) return undefined;
+    throw error;
+  }
+}
+
 /** WELCOME as it answers HELLO. */
-export function welcomeFrame(context: IngestContext, producer: string, { stored }: Survey): Buffer {
-  const { maxFrameBytes, creditBytes, heartbeatMs } = context.settings;
-  const limits = { partitions: context.queue.partitionCount, maxFrameBytes, creditBytes, heartbeatMs };
-  const payload = encodeWelcome({ v: PROTOCOL_VERSION, node: context.node, producer, ...limits, stored, tables: context.tables() });
+export function welcomeFrame(
+  { node, queue, settings }: IngestContext,
+  producer: string,
+  { stored }: Survey,
+  tables: ReadonlyMap<string, TableInfo>,
+): Buffer {
+  const { maxFrameBytes, creditBytes, heartbeatMs } = settings;
+  const partitions = queue.partitionCount;
+  const payload = encodeWelcome({ v: PROTOCOL_VERSION, node, producer, partitions, maxFrameBytes, creditBytes, heartbeatMs, stored, tables });
   return encodeFrame({ type: FRAME.welcome, payload });
 }
 

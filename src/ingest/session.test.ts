@@ -134,16 +134,14 @@ describe('opening', () => {
     ).toContain('4 to 7');
   });
 
-  test('while the sink or the queue is away the client waits for WELCOME, is pinged, and gets it afterwards', async () => {
+  test('while the queue is away the client waits for WELCOME, is pinged, and gets it afterwards', async () => {
     const world = createWorld();
-    world.progress.isAway = true;
+    world.queue.fault = 'before';
     const peer = await world.open({ oldest: new Map([[0, 1]]) });
     await world.clock.advance(12_000);
     expect(peer.frames.map(({ type }) => type)).toEqual([FRAME.ping]);
     peer.take();
     peer.send({ type: FRAME.pong });
-    world.progress.isAway = false;
-    world.queue.fault = 'before';
     peer.send({ type: FRAME.batch, partition: 0, seq: 1, payload: new FrameChain(0, 1).frames[0]!.subarray(24) });
     await world.clock.advance(5_000);
     expect(peer.take()).toEqual([]);
@@ -152,9 +150,40 @@ describe('opening', () => {
     expect(peer.take()).toEqual(['WELCOME', 'STORED 0:1']);
   });
 
-  test('a client that goes away while it waits for WELCOME leaves nothing behind', async () => {
+  test('while the sink is away a client is taken in if the queue has all that it let go of, and hears of the sink later', async () => {
+    const world = createWorld();
+    const chain = new FrameChain(0, 3);
+    const first = await world.open();
+    first.sendBytes(chain.bytes(1, 2));
+    await world.clock.settle();
+    first.vanish();
+    world.progress.isAway = true;
+    const peer = await world.open({ oldest: new Map([[0, 2]]) });
+    expect(peer.take()).toEqual(['WELCOME']);
+    peer.sendBytes(chain.bytes(3));
+    await world.clock.settle();
+    expect(peer.take()).toEqual(['STORED 0:3']);
+    world.progress.commitElsewhere(0, chain.place(2), [rejectionOf(0, 2)]);
+    world.progress.isAway = false;
+    await world.clock.advance(6_000);
+    expect(peer.take().filter((frame, i, all) => all.indexOf(frame) === i)).toEqual(['REJECTED 0:2 too_long', 'APPLIED 0:2']);
+  });
+
+  test('while the sink is away a client waits if the queue lost what it let go of', async () => {
     const world = createWorld();
     world.progress.isAway = true;
+    const peer = await world.open({ oldest: new Map([[0, 4]]) });
+    await world.clock.advance(3_000);
+    expect(peer.take()).toEqual([]);
+    world.progress.commitElsewhere(0, new FrameChain(0, 3).place(3));
+    world.progress.isAway = false;
+    await world.clock.advance(3_000);
+    expect(peer.take()).toEqual(['WELCOME', 'APPLIED 0:3']);
+  });
+
+  test('a client that goes away while it waits for WELCOME leaves nothing behind', async () => {
+    const world = createWorld();
+    world.queue.fault = 'before';
     const polite = await world.open();
     const rude = await world.open({ stream: 'f'.repeat(32) });
     polite.send({ type: FRAME.bye });

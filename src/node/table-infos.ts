@@ -1,29 +1,34 @@
-import type { TableConfig } from '../config/config.ts';
-import type { Clock } from '../core/clock.ts';
+import { sleep, type Clock } from '../core/clock.ts';
+import type { PartitionBy } from '../core/partition.ts';
 import type { TableInfo } from '../protocol/messages.ts';
 import type { Sink } from '../sinks/sink.ts';
 
-/** How old the schema may be that new clients are told about. */
-const MAX_AGE_MS = 5_000;
+/** How old the schema may be that a new client is told about. */
+const MAX_AGE_MS = 1_000;
+/** How long a client waits for a newer one: a sink that is away does not keep it from storing. */
+const PATIENCE_MS = 500;
 
 /**
- * What WELCOME says about tables: the key that the sink's schema names, and the configured `partitionBy`. A table that is
- * configured and not (or not yet) in the sink has an empty key. The schema is read again behind a client's back when it
- * has become old, so that a new table is known to the next one.
+ * What WELCOME says about tables: the key that the sink's schema names, whether changes depend on other partitions, and
+ * the configured `partitionBy`. A table that is configured and not, or not yet, in the sink has an empty key.
  */
-export function tableInfos(sink: Sink, configured: ReadonlyMap<string, TableConfig>, clock: Clock): () => ReadonlyMap<string, TableInfo> {
+export function tableInfos(sink: Sink, configured: ReadonlyMap<string, PartitionBy>, clock: Clock): () => Promise<ReadonlyMap<string, TableInfo>> {
   let readMs = clock.monotonicMs();
-  return () => {
+  let reading: Promise<void> | undefined;
+  return async () => {
     if (clock.monotonicMs() - readMs > MAX_AGE_MS) {
-      readMs = clock.monotonicMs();
-      // A sink that is away keeps the schema it had; slices report it.
-      void sink.refreshSchema().catch(() => {});
+      // A sink that is away keeps the schema that it had; slices report it.
+      reading ??= sink.refreshSchema().catch(() => {}).finally(() => {
+        reading = undefined;
+        readMs = clock.monotonicMs();
+      });
+      const patience = new AbortController();
+      await Promise.race([reading, sleep(clock, PATIENCE_MS, patience.signal)]);
+      patience.abort();
     }
     const infos = new Map<string, TableInfo>();
-    for (const { name, key } of sink.tables()) infos.set(name, { key });
-    for (const [name, { partitionBy }] of configured) {
-      if (partitionBy !== undefined) infos.set(name, { key: infos.get(name)?.key ?? [], partitionBy });
-    }
+    for (const { name, key, independent } of sink.tables()) infos.set(name, independent ? { key } : { key, dependent: true });
+    for (const [name, partitionBy] of configured) infos.set(name, { ...(infos.get(name) ?? { key: [] }), partitionBy });
     return infos;
   };
 }

@@ -54,6 +54,12 @@ export class Fields {
     return value;
   }
 
+  flag(key: string): boolean {
+    const value = this.#map.get(key);
+    if (typeof value !== 'boolean') throw this.#fault(key, 'a bool');
+    return value;
+  }
+
   bin(key: string, byteCount: number): Uint8Array {
     const value = this.#map.get(key);
     if (!(value instanceof Uint8Array) || value.length !== byteCount) throw this.#fault(key, `a bin of ${byteCount} bytes`);

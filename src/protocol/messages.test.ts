@@ -46,6 +46,8 @@ const welcome: Welcome = {
   stored: new Map([[3, { seq: 7, crc: 0xffff_ffff }]]),
   tables: new Map([
     ['orders', { key: ['id'], partitionBy: { group: 'order', columns: ['id'] } }],
+    ['lines', { key: ['id'], partitionBy: { group: 'order', columns: ['order'] }, dependent: true }],
+    ['users', { key: ['id'], dependent: true }],
     ['constructor', { key: [] }],
   ]),
 };

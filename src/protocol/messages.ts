@@ -32,6 +32,8 @@ export interface Welcome {
 export interface TableInfo {
   readonly key: readonly string[];
   readonly partitionBy?: PartitionBy;
+  /** Whether its changes may depend on rows of other partitions: through foreign keys, or a second unique index. */
+  readonly dependent?: true;
 }
 
 export interface Rewind {
@@ -264,17 +266,22 @@ function shortened(text: string): string {
   return text.slice(0, MAX_TEXT_CHARS).toWellFormed();
 }
 
-function writeTable(out: MsgpackWriter, table: TableInfo): void {
-  out.mapHeader(table.partitionBy === undefined ? 1 : 2);
+function writeTable(out: MsgpackWriter, { key, partitionBy, dependent }: TableInfo): void {
+  out.mapHeader(1 + (partitionBy === undefined ? 0 : 1) + (dependent === true ? 1 : 0));
   out.str('key');
-  writeTexts(out, table.key);
-  if (table.partitionBy === undefined) return;
-  out.str('partitionBy');
-  out.mapHeader(2);
-  out.str('group');
-  out.str(table.partitionBy.group);
-  out.str('columns');
-  writeTexts(out, table.partitionBy.columns);
+  writeTexts(out, key);
+  if (partitionBy !== undefined) {
+    out.str('partitionBy');
+    out.mapHeader(2);
+    out.str('group');
+    out.str(partitionBy.group);
+    out.str('columns');
+    writeTexts(out, partitionBy.columns);
+  }
+  if (dependent === true) {
+    out.str('dependent');
+    out.bool(true);
+  }
 }
 
 function writeTexts(out: MsgpackWriter, texts: readonly string[]): void {
@@ -284,9 +291,10 @@ function writeTexts(out: MsgpackWriter, texts: readonly string[]): void {
 
 function readTable(fields: Fields): TableInfo {
   const key = fields.texts('key');
-  if (!fields.has('partitionBy')) return { key };
+  const dependent = fields.has('dependent') && fields.flag('dependent') ? ({ dependent: true } as const) : {};
+  if (!fields.has('partitionBy')) return { key, ...dependent };
   const partitionBy = fields.fields('partitionBy');
-  return { key, partitionBy: { group: partitionBy.text('group', MAX_TEXT_CHARS), columns: partitionBy.texts('columns') } };
+  return { key, partitionBy: { group: partitionBy.text('group', MAX_TEXT_CHARS), columns: partitionBy.texts('columns') }, ...dependent };
 }
 
 const STREAM_ID = /^[0-9a-f]{32}$/;

@@ -26,6 +26,6 @@ describe.each(EXAMPLES)('examples/%s', (name) => {
 
   test('is shown in docs/client.md as it is', () => {
     const source = readFileSync(`${ROOT}examples/${name}`, 'utf8').replace("'../src/client/client.ts'", "'syncline/client'");
-    expect(page).toContain(`\`\`\`ts\n${source}\`\`\``);
+    expect(page.includes(`\`\`\`ts\n${source}\`\`\``)).toBe(true);
   });
 });

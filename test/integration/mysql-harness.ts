@@ -11,7 +11,12 @@ export const STREAM = '0123456789abcdef0123456789abcdef';
 export const CLAIM = [{ stream: STREAM, producer: 'p' }];
 
 /** A new database with `tables`, and a sink on it that is prepared. */
-export async function sinkOn(server: MariadbServer, database: string, tables: readonly string[], options: Partial<MysqlOptions> = {}): Promise<Sink> {
+export async function sinkOn(
+  server: MariadbServer,
+  database: string,
+  tables: readonly string[],
+  options: Partial<MysqlOptions> = {},
+): Promise<Sink> {
   await server.query(`CREATE DATABASE ${database} CHARACTER SET utf8mb4`);
   await server.query(['SELECT 1', ...tables], database);
   const sink = openMysqlSink({ name: 'main', url: server.url(database), schema: 'strict', clock: systemClock, ...options });

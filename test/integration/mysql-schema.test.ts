@@ -24,7 +24,8 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
     const database = `s${++databases}`;
     return { sink: keep(await sinkOn(server, database, tables, options)), database };
   };
-  const open = (url: string, options: Partial<MysqlOptions> = {}) => keep(openMysqlSink({ name: 'main', url, schema: 'strict', clock: systemClock, ...options }));
+  const open = (url: string, options: Partial<MysqlOptions> = {}) =>
+    keep(openMysqlSink({ name: 'main', url, schema: 'strict', clock: systemClock, ...options }));
   const emptyDatabase = async () => {
     const database = `s${++databases}`;
     await server.query(`CREATE DATABASE ${database} CHARACTER SET utf8mb4`);
@@ -39,7 +40,8 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
 
   beforeAll(async () => {
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-    const request = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=db -addext subjectAltName=IP:127.0.0.1';
+    const request =
+      'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=db -addext subjectAltName=IP:127.0.0.1';
     execFileSync('openssl', [...request.split(' '), '-keyout', key, '-out', cert], { stdio: 'pipe' });
     server = await startMariadb({ args: [`--ssl-cert=${cert}`, `--ssl-key=${key}`] });
   });
@@ -76,7 +78,11 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
         'CREATE TRIGGER t AFTER DELETE ON watched FOR EACH ROW SET @x = 1',
         `CREATE TABLE ${other}.near (id INT PRIMARY KEY, f INT, FOREIGN KEY (f) REFERENCES ${`s${databases + 1}`}.far (id))`,
       ]);
-      const independent = () => sink.tables().filter((table) => table.independent).map((table) => table.name);
+      const independent = () =>
+        sink
+          .tables()
+          .filter((table) => table.independent)
+          .map((table) => table.name);
       expect(independent()).toEqual(['plain']);
       await sink.refreshSchema(['far', 'plain', 'parent']);
       expect(independent()).toEqual(['plain']);
@@ -118,16 +124,51 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
 
     test('a key of zero in an AUTO_INCREMENT column stays zero', async () => {
       const { sink, database } = await newSink(['CREATE TABLE counted (id INT AUTO_INCREMENT PRIMARY KEY, v INT)']);
-      await writeAll(sink, [group(sink, 'counted', 'upsert', 1, ['id', 'v'], [[0, 1], [5, 2]])]);
-      expect(await server.query('SELECT * FROM counted', database)).toEqual([{ id: 0, v: 1 }, { id: 5, v: 2 }]);
+      await writeAll(sink, [
+        group(
+          sink,
+          'counted',
+          'upsert',
+          1,
+          ['id', 'v'],
+          [
+            [0, 1],
+            [5, 2],
+          ],
+        ),
+      ]);
+      expect(await server.query('SELECT * FROM counted', database)).toEqual([
+        { id: 0, v: 1 },
+        { id: 5, v: 2 },
+      ]);
     });
 
     test('changes can name a unique key that is not the primary one', async () => {
-      const { sink, database } = await newSink(['CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, code VARCHAR(20) COLLATE utf8mb4_bin NOT NULL UNIQUE, v INT)']);
+      const { sink, database } = await newSink([
+        'CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, code VARCHAR(20) COLLATE utf8mb4_bin NOT NULL UNIQUE, v INT)',
+      ]);
       const columns = ['code', 'v'];
-      await writeAll(sink, [group(sink, 't', 'upsert', 1, columns, [['a', 1], ['b', 2]])]);
-      await writeAll(sink, [group(sink, 't', 'upsert', 1, columns, [['b', 3], ['c', 4]]), group(sink, 't', 'update', 1, columns, [['a', 9], ['c', 8]]), group(sink, 't', 'delete', 1, ['code'], [['b']])]);
-      expect(await server.query('SELECT code, v FROM t ORDER BY code', database)).toEqual([{ code: 'a', v: 9 }, { code: 'c', v: 8 }]);
+      await writeAll(sink, [
+        group(sink, 't', 'upsert', 1, columns, [
+          ['a', 1],
+          ['b', 2],
+        ]),
+      ]);
+      await writeAll(sink, [
+        group(sink, 't', 'upsert', 1, columns, [
+          ['b', 3],
+          ['c', 4],
+        ]),
+        group(sink, 't', 'update', 1, columns, [
+          ['a', 9],
+          ['c', 8],
+        ]),
+        group(sink, 't', 'delete', 1, ['code'], [['b']]),
+      ]);
+      expect(await server.query('SELECT code, v FROM t ORDER BY code', database)).toEqual([
+        { code: 'a', v: 9 },
+        { code: 'c', v: 8 },
+      ]);
     });
   });
 
@@ -135,7 +176,9 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
     test('works without the right to create where the tables are there, and says what to grant where they are not', async () => {
       const database = await emptyDatabase();
       const url = await userWith(database, 'SELECT, INSERT, UPDATE, DELETE');
-      const refused = await open(url).prepare(SETTINGS).catch((error: unknown) => error);
+      const refused = await open(url)
+        .prepare(SETTINGS)
+        .catch((error: unknown) => error);
       expect(refused).toMatchObject({ code: 'sink_denied', message: expect.stringContaining(`GRANT CREATE ON \`${database}\`.*`) });
       expect((refused as Error).message).not.toContain('p@ss');
       await server.query([...BOOKKEEPING.values()], database);
@@ -150,7 +193,10 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
       const database = await emptyDatabase();
       await server.query([...BOOKKEEPING.values()], database);
       await open(server.url(database)).prepare(SETTINGS);
-      await expect(open(await userWith(database, 'SELECT')).prepare(SETTINGS)).rejects.toMatchObject({ code: 'sink_denied', message: expect.stringContaining('GRANT SELECT, INSERT, UPDATE, DELETE') });
+      await expect(open(await userWith(database, 'SELECT')).prepare(SETTINGS)).rejects.toMatchObject({
+        code: 'sink_denied',
+        message: expect.stringContaining('GRANT SELECT, INSERT, UPDATE, DELETE'),
+      });
     });
 
     test('refuses bookkeeping tables without transactions, and warns of such data tables', async () => {
@@ -170,7 +216,10 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
 
     test('refuses another number of partitions, another mapping and tables of a newer version, and tells both', async () => {
       const { sink, database } = await newSink([]);
-      await expect(sink.prepare({ partitions: 8, mapping: '' })).rejects.toMatchObject({ code: 'sink_mismatch', message: expect.stringMatching(/16 partitions.*says 8/) });
+      await expect(sink.prepare({ partitions: 8, mapping: '' })).rejects.toMatchObject({
+        code: 'sink_mismatch',
+        message: expect.stringMatching(/16 partitions.*says 8/),
+      });
       await server.query('UPDATE syncline_meta SET schema_version=99', database);
       await expect(sink.prepare(SETTINGS)).rejects.toMatchObject({ code: 'sink_mismatch', message: expect.stringContaining('99') });
     });
@@ -182,22 +231,45 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
     });
 
     test('sets what it relies on, whatever the server says', async () => {
-      await server.query(["SET GLOBAL sql_mode='ANSI_QUOTES,NO_BACKSLASH_ESCAPES'", "SET GLOBAL time_zone='-07:00'", 'SET GLOBAL autocommit=0', "SET GLOBAL tx_isolation='SERIALIZABLE'", 'SET GLOBAL foreign_key_checks=0']);
+      await server.query([
+        "SET GLOBAL sql_mode='ANSI_QUOTES,NO_BACKSLASH_ESCAPES'",
+        "SET GLOBAL time_zone='-07:00'",
+        'SET GLOBAL autocommit=0',
+        "SET GLOBAL tx_isolation='SERIALIZABLE'",
+        'SET GLOBAL foreign_key_checks=0',
+      ]);
       try {
-        const { sink, database } = await newSink(['CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(50), at TIMESTAMP(3) NULL)', 'CREATE TABLE c (id INT PRIMARY KEY, t INT, FOREIGN KEY (t) REFERENCES t (id))']);
+        const { sink, database } = await newSink([
+          'CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(50), at TIMESTAMP(3) NULL)',
+          'CREATE TABLE c (id INT PRIMARY KEY, t INT, FOREIGN KEY (t) REFERENCES t (id))',
+        ]);
         await writeAll(sink, [group(sink, 't', 'upsert', 1, ['id', 'v', 'at'], [[1, `a\\'b"c`, new Timestamp(1_000_000_000, 0)]])]);
-        await expect(writeAll(sink, [group(sink, 'c', 'insert', 1, ['id', 't'], [[1, 77]])])).rejects.toMatchObject({ code: 'foreign_key' });
+        await expect(writeAll(sink, [group(sink, 'c', 'insert', 1, ['id', 't'], [[1, 77]])])).rejects.toMatchObject({
+          code: 'foreign_key',
+        });
         await server.query('SET GLOBAL sql_mode=DEFAULT');
         expect(await server.query('SELECT v, UNIX_TIMESTAMP(at) AS at FROM t', database)).toEqual([{ v: `a\\'b"c`, at: '1000000000.000' }]);
       } finally {
-        await server.query(['SET GLOBAL sql_mode=DEFAULT', 'SET GLOBAL time_zone=DEFAULT', 'SET GLOBAL autocommit=1', 'SET GLOBAL tx_isolation=DEFAULT', 'SET GLOBAL foreign_key_checks=1']);
+        await server.query([
+          'SET GLOBAL sql_mode=DEFAULT',
+          'SET GLOBAL time_zone=DEFAULT',
+          'SET GLOBAL autocommit=1',
+          'SET GLOBAL tx_isolation=DEFAULT',
+          'SET GLOBAL foreign_key_checks=1',
+        ]);
       }
     });
   });
 
   describe('TLS', () => {
     const url = () => server.url('mysql');
-    const ping = (tls: MysqlOptions['tls'], address = url()) => open(address, { tls }).readStream(STREAM).then(() => 'read', (error: { message: string }) => error.message);
+    const ping = (tls: MysqlOptions['tls'], address = url()) =>
+      open(address, { tls })
+        .readStream(STREAM)
+        .then(
+          () => 'read',
+          (error: { message: string }) => error.message,
+        );
 
     test('checks the certificate against the authority and the address', async () => {
       const cert = join(folder, 'cert.pem');
@@ -221,16 +293,41 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
   });
 
   describe('evolving', () => {
-    const batch = (table: string, op: Op, keyCount: number, columns: readonly string[], rows: readonly Row[]): Batch => ({ groups: [{ table, op, keyCount, columns, rows }] });
+    const batch = (table: string, op: Op, keyCount: number, columns: readonly string[], rows: readonly Row[]): Batch => ({
+      groups: [{ table, op, keyCount, columns, rows }],
+    });
 
     test('makes tables and columns that hold what comes, exactly', async () => {
       const { sink, database } = await newSink([], { schema: 'evolve' });
       const columns = ['id', 'part', 'n', 'big', 'x', 'flag', 'label', 'raw', 'at', 'doc', 'none'];
-      const row: Row = [7, 'k ', -5, 2n ** 64n - 1n, 1.25, true, 'x'.repeat(70_000), Buffer.from([0, 255]), new Timestamp(1, 500_000_000), [1, { a: null }], null];
+      const row: Row = [
+        7,
+        'k ',
+        -5,
+        2n ** 64n - 1n,
+        1.25,
+        true,
+        'x'.repeat(70_000),
+        Buffer.from([0, 255]),
+        new Timestamp(1, 500_000_000),
+        [1, { a: null }],
+        null,
+      ];
       await sink.evolve([batch('made', 'upsert', 2, columns, [row])]);
-      await writeAll(sink, [group(sink, 'made', 'upsert', 2, columns, [row, [7, 'k', null, null, 2, false, 'é', Buffer.alloc(0), null, {}, null]])]);
+      await writeAll(sink, [
+        group(sink, 'made', 'upsert', 2, columns, [row, [7, 'k', null, null, 2, false, 'é', Buffer.alloc(0), null, {}, null]]),
+      ]);
       const [one] = await server.query("SELECT * FROM made WHERE part = 'k '", database);
-      expect(one).toMatchObject({ id: '7', n: '-5', big: '18446744073709551615', x: 1.25, flag: 1, at: '1970-01-01 00:00:01.500000', doc: '[1,{"a":null}]', none: null });
+      expect(one).toMatchObject({
+        id: '7',
+        n: '-5',
+        big: '18446744073709551615',
+        x: 1.25,
+        flag: 1,
+        at: '1970-01-01 00:00:01.500000',
+        doc: '[1,{"a":null}]',
+        none: null,
+      });
       expect(sink.table('made')?.independent).toBe(true);
       await sink.evolve([batch('made', 'upsert', 2, ['id', 'part', 'later', 'N'], [[1, 'a', 'text', 1]])]);
       expect(sink.table('made')?.columns).toEqual([...columns, 'later']);
@@ -242,11 +339,19 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
         batch('syncline_meta2', 'upsert', 1, ['id'], [[1]]),
         batch('Syncline_Watermark', 'upsert', 1, ['id', 'x'], [[1, 1]]),
         batch('odd`name', 'upsert', 1, ['id'], [[1]]),
-        batch('many', 'upsert', 1, Array.from({ length: 1100 }, (_, i) => `c${i}`), [Array.from({ length: 1100 }, () => 1)]),
+        batch(
+          'many',
+          'upsert',
+          1,
+          Array.from({ length: 1100 }, (_, i) => `c${i}`),
+          [Array.from({ length: 1100 }, () => 1)],
+        ),
         batch('fixed', 'upsert', 1, ['id', 'v', 'bad-name', 'good'], [[1, 5000, 1, 1]]),
         batch('fine', 'delete', 1, ['id'], [[1]]),
       ]);
-      const tables = (await server.query('SHOW TABLES', database)).map((row) => Object.values(row)[0]).filter((name) => !String(name).startsWith('syncline_'));
+      const tables = (await server.query('SHOW TABLES', database))
+        .map((row) => Object.values(row)[0])
+        .filter((name) => !String(name).startsWith('syncline_'));
       expect(tables).toEqual(['fine', 'fixed']);
       expect(await server.query("SHOW TABLES LIKE 'syncline_meta2'", database)).toEqual([]);
       expect(sink.table('fixed')?.columns).toEqual(['id', 'v', 'good']);

@@ -54,7 +54,7 @@ async function startDoor(settings: Partial<IngestSettings> = {}, maxInFlightByte
     log,
     authenticator: createAuthenticator({ producers: [{ name: 'shop', tokens: [hashToken(TOKEN)] }] }),
     settings: merged,
-    tables: () => new Map(),
+    tables: async () => new Map(),
     onWaiting: () => {},
   });
   const listener = createTcpListener({ host: '127.0.0.1', port: 0, maxConnections: merged.maxConnections, log }, (connection) =>

@@ -78,11 +78,11 @@ export class FakeLink {
   #undelivered: Uint8Array[] = [];
 
   constructor() {
-    const link = this;
+    const bufferedBytes = () => this.bufferedBytes;
     this.clientSide = {
       remoteAddress: '127.0.0.1',
       get bufferedBytes() {
-        return link.bufferedBytes;
+        return bufferedBytes();
       },
       open: (receiver) => {
         this.#receiver = receiver;

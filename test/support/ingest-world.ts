@@ -101,7 +101,7 @@ export function createWorld(options: WorldOptions = {}): World {
     log,
     authenticator: options.authenticator ?? tokenOfName,
     settings: { ...SETTINGS, ...options.settings },
-    tables: () => new Map([['cities', { key: ['id'] }]]),
+    tables: async () => new Map([['cities', { key: ['id'] }]]),
     onWaiting: (partition) => void waiting.push(partition),
   });
   const connect = (address = '10.0.0.1') => {

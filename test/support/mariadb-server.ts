@@ -123,7 +123,14 @@ async function templateDatadir(): Promise<string> {
   if (existsSync(template)) return template;
   const draft = await mkdtemp(`${template}-`);
   const user = process.getuid?.() === 0 ? ['--user=root'] : [];
-  const install = ['--no-defaults', `--datadir=${draft}`, '--auth-root-authentication-method=normal', '--skip-test-db', '--innodb-log-file-size=8M', ...user];
+  const install = [
+    '--no-defaults',
+    `--datadir=${draft}`,
+    '--auth-root-authentication-method=normal',
+    '--skip-test-db',
+    '--innodb-log-file-size=8M',
+    ...user,
+  ];
   const result = spawnSync('mariadb-install-db', install, { encoding: 'utf8' });
   if (result.status !== 0) throw new Error(`mariadb-install-db failed: ${result.stderr}${result.stdout}`);
   // Two test files may get here at once: the first rename wins, and the loser uses the winner's folder.

@@ -35,7 +35,10 @@ export function parseAddress(url: string): Address {
   try {
     parsed = new URL(url);
   } catch {
-    throw new SyncError('sink_unsuitable', 'the sink URL is not valid; write special characters of a password as %40 (@), %2F (/), %23 (#), %3A (:)');
+    throw new SyncError(
+      'sink_unsuitable',
+      'the sink URL is not valid; write special characters of a password as %40 (@), %2F (/), %23 (#), %3A (:)',
+    );
   }
   const database = decode(parsed.pathname.slice(1));
   if (!['mysql:', 'mariadb:'].includes(parsed.protocol) || database === '' || database.includes('/')) {

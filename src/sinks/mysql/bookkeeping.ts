@@ -80,7 +80,10 @@ export async function createBookkeeping(connection: Connection, database: string
     const engine = engines.get(name);
     if (engine === undefined) await explainDenial(database, 'CREATE', () => connection.run(definition));
     else if (engine.toLowerCase() !== 'innodb') {
-      throw new SyncError('sink_unsuitable', `table ${name} uses the engine ${engine}; it must be InnoDB, or watermark and data cannot commit together`);
+      throw new SyncError(
+        'sink_unsuitable',
+        `table ${name} uses the engine ${engine}; it must be InnoDB, or watermark and data cannot commit together`,
+      );
     }
   }
 }
@@ -103,13 +106,22 @@ export async function recordSettings(connection: Connection, database: string, s
   }
   const [partitions, mapping, version] = row ?? [];
   if (Number(version) !== SCHEMA_VERSION) {
-    throw new SyncError('sink_mismatch', `the sink's tables have version ${version}, and this Syncline knows version ${SCHEMA_VERSION}; run the Syncline that made them`);
+    throw new SyncError(
+      'sink_mismatch',
+      `the sink's tables have version ${version}, and this Syncline knows version ${SCHEMA_VERSION}; run the Syncline that made them`,
+    );
   }
   if (Number(partitions) !== settings.partitions) {
-    throw new SyncError('sink_mismatch', `the sink was set up with ${partitions} partitions, and the configuration says ${settings.partitions}; use the recorded number or another database`);
+    throw new SyncError(
+      'sink_mismatch',
+      `the sink was set up with ${partitions} partitions, and the configuration says ${settings.partitions}; use the recorded number or another database`,
+    );
   }
   if (mapping !== settings.mapping) {
-    throw new SyncError('sink_mismatch', 'the sink was set up with another partitionBy of its tables; use the recorded one or another database');
+    throw new SyncError(
+      'sink_mismatch',
+      'the sink was set up with another partitionBy of its tables; use the recorded one or another database',
+    );
   }
 }
 

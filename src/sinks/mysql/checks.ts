@@ -16,17 +16,25 @@ export async function checkServer(connection: Connection): Promise<string[]> {
     throw new SyncError('sink_unsuitable', `the database is version ${versionText}; MariaDB 10.5 or MySQL 8.0.19 is the oldest that works`);
   }
   const engines = await connection.rows("SELECT SUPPORT FROM information_schema.ENGINES WHERE ENGINE='InnoDB'");
-  if (!['YES', 'DEFAULT'].includes(String(engines[0]?.[0]))) throw new SyncError('sink_unsuitable', 'the database has no InnoDB, and no other engine keeps data and watermark in one transaction');
+  if (!['YES', 'DEFAULT'].includes(String(engines[0]?.[0])))
+    throw new SyncError('sink_unsuitable', 'the database has no InnoDB, and no other engine keeps data and watermark in one transaction');
   const settings = await readSettings(connection);
   if (isOn(settings.get('log_bin')) && settings.get('binlog_format') === 'STATEMENT') {
-    throw new SyncError('sink_unsuitable', 'binlog_format is STATEMENT, with which InnoDB refuses writes under READ COMMITTED; set it to ROW or MIXED');
+    throw new SyncError(
+      'sink_unsuitable',
+      'binlog_format is STATEMENT, with which InnoDB refuses writes under READ COMMITTED; set it to ROW or MIXED',
+    );
   }
   const warnings: string[] = [];
   if (settings.get('innodb_flush_log_at_trx_commit') !== '1') {
-    warnings.push(`innodb_flush_log_at_trx_commit is ${settings.get('innodb_flush_log_at_trx_commit')}: changes reported as applied can be lost when the database's machine fails; set it to 1`);
+    warnings.push(
+      `innodb_flush_log_at_trx_commit is ${settings.get('innodb_flush_log_at_trx_commit')}: changes reported as applied can be lost when the database's machine fails; set it to 1`,
+    );
   }
   if (isOn(settings.get('log_bin')) && settings.get('sync_binlog') !== '1') {
-    warnings.push(`sync_binlog is ${settings.get('sync_binlog')}: replicas can lack changes reported as applied after the machine failed; set it to 1`);
+    warnings.push(
+      `sync_binlog is ${settings.get('sync_binlog')}: replicas can lack changes reported as applied after the machine failed; set it to 1`,
+    );
   }
   if (settings.get('innodb_doublewrite') === 'OFF' || settings.get('innodb_doublewrite') === '0') {
     warnings.push('innodb_doublewrite is off: a torn page can lose what was reported as applied, unless the file system prevents it');
@@ -48,11 +56,23 @@ export async function checkTables(connection: Connection, database: string): Pro
   const rows = await connection.rows(
     `SELECT TABLE_NAME,ENGINE FROM information_schema.TABLES WHERE TABLE_SCHEMA=${textLiteral(database)} AND TABLE_TYPE='BASE TABLE' AND ENGINE<>'InnoDB'`,
   );
-  return rows.map(([table, engine]) => `table ${table} uses the engine ${engine}, which has no transactions: its changes become dead letters until it is converted to InnoDB`);
+  return rows.map(
+    ([table, engine]) =>
+      `table ${table} uses the engine ${engine}, which has no transactions: its changes become dead letters until it is converted to InnoDB`,
+  );
 }
 
 async function readSettings(connection: Connection): Promise<Map<string, string>> {
-  const names = ['log_bin', 'binlog_format', 'sync_binlog', 'innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'innodb_read_only', 'read_only', 'wsrep_on'];
+  const names = [
+    'log_bin',
+    'binlog_format',
+    'sync_binlog',
+    'innodb_flush_log_at_trx_commit',
+    'innodb_doublewrite',
+    'innodb_read_only',
+    'read_only',
+    'wsrep_on',
+  ];
   const rows = await connection.rows(`SHOW GLOBAL VARIABLES WHERE Variable_name IN (${names.map(textLiteral).join(',')})`);
   return new Map(rows.map(([name, value]) => [String(name).toLowerCase(), String(value)]));
 }

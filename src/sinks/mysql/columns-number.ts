@@ -49,7 +49,10 @@ export function decimalCodec(precision: number, scale: number, unsigned: boolean
   const wholeDigits = precision - scale;
   const range: Refusal = { code: 'out_of_range', reason: `the column takes ${wholeDigits} digits before the point` };
   const loses: Refusal = { code: 'loses_precision', reason: `the column keeps ${scale} digits after the point` };
-  const spelling: Refusal = { code: 'key_not_canonical', reason: `a decimal key must be written with exactly ${scale} digits after the point, without leading zeros or +` };
+  const spelling: Refusal = {
+    code: 'key_not_canonical',
+    reason: `a decimal key must be written with exactly ${scale} digits after the point, without leading zeros or +`,
+  };
   return {
     check(value) {
       const text = decimalText(value);

@@ -16,9 +16,15 @@ export function textCodec(charset: string | undefined, collation: string | undef
     code: 'too_long',
     reason: 'characters' in limit ? `the column takes ${limit.characters} characters` : `the column takes ${limit.bytes} bytes`,
   };
-  const unencodable: Refusal = { code: 'wrong_type', reason: `the text has characters that ${charset} does not have; utf8mb4 has them all` };
+  const unencodable: Refusal = {
+    code: 'wrong_type',
+    reason: `the text has characters that ${charset} does not have; utf8mb4 has them all`,
+  };
   const beyond = charset === undefined ? undefined : BEYOND_CHARSET[charset];
-  const fits = 'characters' in limit ? (text: string) => hasAtMostCharacters(text, limit.characters) : (text: string) => hasAtMostBytes(text, limit.bytes);
+  const fits =
+    'characters' in limit
+      ? (text: string) => hasAtMostCharacters(text, limit.characters)
+      : (text: string) => hasAtMostBytes(text, limit.bytes);
   const keyRule = keyRuleOf(collation);
   return {
     check(value) {
@@ -40,7 +46,8 @@ const BEYOND_CHARSET: Readonly<Record<string, RegExp>> = {
   ascii: /[^\0-\x7f]/,
   // MySQL's latin1 is Windows-1252, whose five undefined bytes stand for the control characters of that number.
   // eslint-disable-next-line no-control-regex
-  latin1: /[^\0-\x7f\x81\x8d\x8f\x90\x9d\xa0-\xff\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u017d\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u017e\u0178]/u,
+  latin1:
+    /[^\0-\x7f\x81\x8d\x8f\x90\x9d\xa0-\xff\u20ac\u201a\u0192\u201e\u2026\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u017d\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u02dc\u2122\u0161\u203a\u0153\u017e\u0178]/u,
   utf8: /[\u{10000}-\u{10ffff}]/u,
   utf8mb3: /[\u{10000}-\u{10ffff}]/u,
   ucs2: /[\u{10000}-\u{10ffff}]/u,
@@ -65,13 +72,17 @@ function hasAtMostBytes(text: string, limit: number): boolean {
   return text.length * 3 <= limit || Buffer.byteLength(text) <= limit;
 }
 
-const TRAILING_SPACE: Refusal = { code: 'key_not_canonical', reason: 'a key in this column must not end in a space, which its collation ignores' };
+const TRAILING_SPACE: Refusal = {
+  code: 'key_not_canonical',
+  reason: 'a key in this column must not end in a space, which its collation ignores',
+};
 
 /**
  * Collations that ignore case or accents and yet keep the characters of {@link PLAIN} apart, each of them and in every
  * combination. Language collations are not among them: some take i for y, or u for v.
  */
-const PLAIN_COLLATION = /^(?:[a-z0-9]+_)?(?:general_ci|general_nopad_ci|general_mysql500_ci|general_cs|unicode_ci|unicode_nopad_ci|unicode_520_ci|unicode_520_nopad_ci|0900_a[is]_c[is]|uca1400_(?:nopad_)?a[is]_c[is]|general1400_as_ci)$|^latin1_swedish_ci$/;
+const PLAIN_COLLATION =
+  /^(?:[a-z0-9]+_)?(?:general_ci|general_nopad_ci|general_mysql500_ci|general_cs|unicode_ci|unicode_nopad_ci|unicode_520_ci|unicode_520_nopad_ci|0900_a[is]_c[is]|uca1400_(?:nopad_)?a[is]_c[is]|general1400_as_ci)$|^latin1_swedish_ci$/;
 const PLAIN = /^[0-9a-z._:-]*$/;
 
 /**
@@ -81,7 +92,7 @@ const PLAIN = /^[0-9a-z._:-]*$/;
  */
 function keyRuleOf(collation: string | undefined): (text: string) => Refusal | undefined {
   const name = collation ?? 'none';
-  if (/_bin$/.test(name)) {
+  if (name.endsWith('_bin')) {
     const pads = !name.includes('nopad') && !name.includes('_0900_');
     return pads ? (text) => (text.endsWith(' ') ? TRAILING_SPACE : undefined) : () => undefined;
   }
@@ -92,7 +103,10 @@ function keyRuleOf(collation: string | undefined): (text: string) => Refusal | u
     };
     return (text) => (PLAIN.test(text) ? undefined : spelling);
   }
-  const refusal: Refusal = { code: 'key_not_canonical', reason: `collation ${name} takes different texts for one key; give the column utf8mb4_bin` };
+  const refusal: Refusal = {
+    code: 'key_not_canonical',
+    reason: `collation ${name} takes different texts for one key; give the column utf8mb4_bin`,
+  };
   return () => refusal;
 }
 
@@ -101,7 +115,10 @@ const NOT_BYTES: Refusal = { code: 'wrong_type', reason: 'the column takes bytes
 /** BINARY(n) is filled up with zero bytes by the server, as CHAR(n) is with spaces. */
 export function binaryCodec(maxBytes: number, length: 'fixed' | 'variable'): ColumnCodec {
   const tooLong: Refusal = { code: 'too_long', reason: `the column takes ${maxBytes} bytes` };
-  const tooShort: Refusal = { code: 'key_not_canonical', reason: `a key in this column must have ${maxBytes} bytes, or zero bytes are added` };
+  const tooShort: Refusal = {
+    code: 'key_not_canonical',
+    reason: `a key in this column must have ${maxBytes} bytes, or zero bytes are added`,
+  };
   return {
     check(value) {
       if (!(value instanceof Uint8Array)) return NOT_BYTES;
@@ -163,7 +180,10 @@ export function enumCodec(members: readonly string[]): ColumnCodec {
 export function setCodec(members: readonly string[]): ColumnCodec {
   const known = new Set(members);
   const refusal: Refusal = { code: 'wrong_type', reason: `the column takes members of ${listed(members)} between commas, each once` };
-  const order: Refusal = { code: 'key_not_canonical', reason: `a key in this column must have its members in the order ${listed(members)}` };
+  const order: Refusal = {
+    code: 'key_not_canonical',
+    reason: `a key in this column must have its members in the order ${listed(members)}`,
+  };
   return {
     check(value) {
       if (typeof value !== 'string') return refusal;
@@ -189,7 +209,10 @@ function listed(members: readonly string[]): string {
 const NOT_UUID: Refusal = { code: 'wrong_type', reason: 'the column takes a UUID such as 123e4567-e89b-12d3-a456-426614174000' };
 const UUID_KEY: Refusal = { code: 'key_not_canonical', reason: 'a UUID key must be written in small letters' };
 const NOT_ADDRESS: Refusal = { code: 'wrong_type', reason: 'the column takes an IP address of its family' };
-const ADDRESS_KEY: Refusal = { code: 'key_not_canonical', reason: 'an IPv6 key must be written in its shortest form (RFC 5952), and not hold an IPv4 address' };
+const ADDRESS_KEY: Refusal = {
+  code: 'key_not_canonical',
+  reason: 'an IPv6 key must be written in its shortest form (RFC 5952), and not hold an IPv4 address',
+};
 
 export const uuidCodec: ColumnCodec = {
   check: (value) => (typeof value === 'string' && /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test(value) ? undefined : NOT_UUID),
@@ -210,7 +233,9 @@ export const inet6Codec: ColumnCodec = {
   literal: (value) => `'${value as string}'`,
   checkKey(value) {
     const text = value as string;
-    return !text.includes('.') && new URL(`http://[${text}]`).hostname === `[${text}]` && !text.startsWith('::ffff:') ? undefined : ADDRESS_KEY;
+    return !text.includes('.') && new URL(`http://[${text}]`).hostname === `[${text}]` && !text.startsWith('::ffff:')
+      ? undefined
+      : ADDRESS_KEY;
   },
   keyText: String,
 };

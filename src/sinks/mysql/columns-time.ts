@@ -28,8 +28,14 @@ const NOT_DATETIME: Refusal = {
   code: 'wrong_type',
   reason: 'the column takes a timestamp, or text such as 2026-11-21 09:30:00.5 (UTC), or with a zone 2026-11-21T10:30:00+01:00',
 };
-const NO_SUCH_TIME: Refusal = { code: 'out_of_range', reason: 'there is no such day or time of day (zero dates and second 60 are not accepted)' };
-const TIMESTAMP_RANGE: Refusal = { code: 'out_of_range', reason: 'a TIMESTAMP column takes 1970-01-01 00:00:01 to 2038-01-19 03:14:07 UTC' };
+const NO_SUCH_TIME: Refusal = {
+  code: 'out_of_range',
+  reason: 'there is no such day or time of day (zero dates and second 60 are not accepted)',
+};
+const TIMESTAMP_RANGE: Refusal = {
+  code: 'out_of_range',
+  reason: 'a TIMESTAMP column takes 1970-01-01 00:00:01 to 2038-01-19 03:14:07 UTC',
+};
 
 const DATETIME = /^(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?$/;
 const SECONDS_PER_DAY = 86_400;
@@ -45,7 +51,9 @@ export function datetimeCodec(fractionDigits: number): ColumnCodec {
 
 /** TIMESTAMP is a point in time; the session's zone is UTC, so text without a zone is UTC. */
 export function timestampCodec(fractionDigits: number): ColumnCodec {
-  return pointCodec(fractionDigits, (point) => (point.seconds >= 1 && point.seconds <= LAST_TIMESTAMP_SECOND ? undefined : TIMESTAMP_RANGE));
+  return pointCodec(fractionDigits, (point) =>
+    point.seconds >= 1 && point.seconds <= LAST_TIMESTAMP_SECOND ? undefined : TIMESTAMP_RANGE,
+  );
 }
 
 interface Point {
@@ -59,7 +67,8 @@ function pointCodec(fractionDigits: number, checkRange: (point: Point) => Refusa
   const example = `2026-11-21 09:30:00${fractionDigits === 0 ? '' : `.${'0'.repeat(fractionDigits)}`}`;
   const spelling: Refusal = { code: 'key_not_canonical', reason: `a key in this column must be text written like ${example}` };
   const canonicalLength = example.length;
-  const write = (point: Point) => `${isoSeconds(point.seconds)}${fractionDigits === 0 ? '' : `.${point.fraction.padEnd(fractionDigits, '0')}`}`;
+  const write = (point: Point) =>
+    `${isoSeconds(point.seconds)}${fractionDigits === 0 ? '' : `.${point.fraction.padEnd(fractionDigits, '0')}`}`;
   return {
     check(value) {
       const point = pointOf(value);
@@ -69,7 +78,14 @@ function pointCodec(fractionDigits: number, checkRange: (point: Point) => Refusa
     },
     literal(value) {
       // What has the database's own spelling needs no second parsing.
-      if (typeof value === 'string' && value.length === canonicalLength && value[10] === ' ' && (value[19] ?? '.') === '.' && !value.endsWith('Z')) return `'${value}'`;
+      if (
+        typeof value === 'string' &&
+        value.length === canonicalLength &&
+        value[10] === ' ' &&
+        (value[19] ?? '.') === '.' &&
+        !value.endsWith('Z')
+      )
+        return `'${value}'`;
       return `'${write(pointOf(value) as Point)}'`;
     },
     checkKey: (value) => (value === write(pointOf(value) as Point) ? undefined : spelling),
@@ -80,11 +96,21 @@ function pointCodec(fractionDigits: number, checkRange: (point: Point) => Refusa
 function pointOf(value: NonNull): Point | 'malformed' | 'impossible' {
   if (value instanceof Timestamp) {
     if (!isCalendarYear(value)) return 'impossible';
-    return { seconds: value.seconds, fraction: value.nanoseconds === 0 ? '' : String(value.nanoseconds).padStart(9, '0').replace(/0+$/, '') };
+    return {
+      seconds: value.seconds,
+      fraction: value.nanoseconds === 0 ? '' : String(value.nanoseconds).padStart(9, '0').replace(/0+$/, ''),
+    };
   }
   const parts = typeof value === 'string' ? DATETIME.exec(value) : null;
   if (parts === null) return 'malformed';
-  const [year, month, day, hour, minute, second] = [Number(parts[1]), Number(parts[2]), Number(parts[3]), Number(parts[4]), Number(parts[5]), Number(parts[6])];
+  const [year, month, day, hour, minute, second] = [
+    Number(parts[1]),
+    Number(parts[2]),
+    Number(parts[3]),
+    Number(parts[4]),
+    Number(parts[5]),
+    Number(parts[6]),
+  ];
   const offset = offsetSeconds(parts[8]);
   if (!isDay(year, month, day) || hour > 23 || minute > 59 || second > 59 || offset === undefined) return 'impossible';
   return {
@@ -108,7 +134,10 @@ const TIME = /^(-?)(\d{2,3}):(\d\d):(\d\d)(?:\.(\d{1,9}))?$/;
 export function timeCodec(fractionDigits: number): ColumnCodec {
   const loses = fractionRefusal(fractionDigits);
   const tail = fractionDigits === 0 ? '' : `.${'0'.repeat(fractionDigits)}`;
-  const spelling: Refusal = { code: 'key_not_canonical', reason: `a key in this column must be written like 09:30:00${tail}, with as many digits` };
+  const spelling: Refusal = {
+    code: 'key_not_canonical',
+    reason: `a key in this column must be written like 09:30:00${tail}, with as many digits`,
+  };
   return {
     check(value) {
       const parts = typeof value === 'string' ? TIME.exec(value) : null;
@@ -123,7 +152,8 @@ export function timeCodec(fractionDigits: number): ColumnCodec {
     checkKey(value) {
       const [, sign, hours, minutes, seconds, fraction] = TIME.exec(value as string) ?? [];
       const zero = Number(hours) === 0 && Number(minutes) === 0 && Number(seconds) === 0 && Number(fraction ?? 0) === 0;
-      const canonical = (fraction ?? '').length === fractionDigits && (hours?.length === 2 || hours?.[0] !== '0') && !(sign === '-' && zero);
+      const canonical =
+        (fraction ?? '').length === fractionDigits && (hours?.length === 2 || hours?.[0] !== '0') && !(sign === '-' && zero);
       return canonical ? undefined : spelling;
     },
     keyText: String,

@@ -173,6 +173,7 @@ function lost(error: unknown, { address }: ConnectionSettings): SyncError {
   const { code, message } = (error ?? {}) as { code?: string; message?: string };
   const reason = code ?? message;
   const where = address.socket ?? `${address.host}:${address.port}`;
-  const detail = code !== undefined && /^(HANDSHAKE|AUTH|ERR_|CERT|UNABLE|SELF|DEPTH)/.test(code) && message ? `${code}: ${message}` : reason;
+  const detail =
+    code !== undefined && /^(HANDSHAKE|AUTH|ERR_|CERT|UNABLE|SELF|DEPTH)/.test(code) && message ? `${code}: ${message}` : reason;
   return new SyncError('sink_unavailable', `the connection to the database at ${where} is lost${detail ? ` (${detail})` : ''}`);
 }

@@ -7,9 +7,9 @@ import { changesOf, notOpen } from '../retry.ts';
 import { isFault, type DeadLetter, type DeadLetterState, type DeadLetterStore, type Rejection, type StoredDeadLetter } from '../sink.ts';
 import type { ConnectionSet } from './connection-set.ts';
 import type { Connection, SqlRow } from './connection.ts';
+import { writeInSavepoint } from './savepoint.ts';
 import { bytesLiteral, instantLiteral, intLiteral, streamLiteral, textLiteral } from './sql.ts';
 import type { MysqlTable } from './table.ts';
-import { writeInSavepoint } from './transaction.ts';
 import { partitionLiteral, streamOf } from './watermarks.ts';
 import { Writer } from './writer.ts';
 
@@ -80,7 +80,10 @@ export async function readRejections(
 ): Promise<Rejection[]> {
   const ranges = [...upTo]
     .filter(([partition, seq]) => seq > (above.get(partition) ?? 0))
-    .map(([partition, seq]) => `(part=${partitionLiteral(partition)} AND seq>${intLiteral(above.get(partition) ?? 0)} AND seq<=${intLiteral(seq)})`);
+    .map(
+      ([partition, seq]) =>
+        `(part=${partitionLiteral(partition)} AND seq>${intLiteral(above.get(partition) ?? 0)} AND seq<=${intLiteral(seq)})`,
+    );
   if (ranges.length === 0) return [];
   const rows = await connection.rows(
     `SELECT part,seq,code,message,change_index FROM syncline_dead_letter WHERE stream=${streamLiteral(stream)} AND (${ranges.join(' OR ')}) ORDER BY part,seq,id`,
@@ -124,7 +127,9 @@ export class MysqlDeadLetters implements DeadLetterStore {
   }
 
   async count(): Promise<number> {
-    const [row] = await this.#context.connections.use((connection) => connection.rows("SELECT COUNT(*) FROM syncline_dead_letter WHERE state='open'"));
+    const [row] = await this.#context.connections.use((connection) =>
+      connection.rows("SELECT COUNT(*) FROM syncline_dead_letter WHERE state='open'"),
+    );
     return Number(row?.[0]);
   }
 
@@ -178,7 +183,9 @@ export class MysqlDeadLetters implements DeadLetterStore {
 
   async #read(condition: string): Promise<StoredDeadLetter[]> {
     const rows = await this.#context.connections.use((connection) =>
-      connection.rows(`SELECT id,${COLUMNS.replace('created_at', "TIMESTAMPDIFF(MICROSECOND,'1970-01-01',created_at) DIV 1000")} FROM syncline_dead_letter ${condition}`),
+      connection.rows(
+        `SELECT id,${COLUMNS.replace('created_at', "TIMESTAMPDIFF(MICROSECOND,'1970-01-01',created_at) DIV 1000")} FROM syncline_dead_letter ${condition}`,
+      ),
     );
     return rows.map(letterOf);
   }

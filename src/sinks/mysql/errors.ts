@@ -38,7 +38,10 @@ const CODES: readonly (readonly [code: ErrorCode, errnos: readonly number[]])[] 
   ['sink_denied', [1044, 1045, 1130, 1142, 1143, 1227, 1251, 1275, 1370, 1410, 1524, 1698, 1820, 1862, 3118, 3159, 3879, 4151]],
   [
     'sink_unavailable',
-    [1040, 1042, 1043, 1047, 1049, 1053, 1080, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1927, 2002, 2003, 2006, 2013, 2055, 3169, 4031],
+    [
+      1040, 1042, 1043, 1047, 1049, 1053, 1080, 1129, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1927, 2002, 2003, 2006, 2013, 2055,
+      3169, 4031,
+    ],
   ],
 ];
 
@@ -80,9 +83,15 @@ export function failureOf(error: ServerError, subject?: Subject): SyncError {
     const index = indexOf(error.message);
     if (index === subject.keyIndex) code = 'duplicate_key';
     const where = index === undefined ? 'a unique index' : `unique index ${index}`;
-    return new SyncError(code, code === 'duplicate_key' ? `${table}: a row with this key exists` : `${table}: another row has the same value in ${where}`);
+    return new SyncError(
+      code,
+      code === 'duplicate_key' ? `${table}: a row with this key exists` : `${table}: another row has the same value in ${where}`,
+    );
   }
-  return new SyncError(code, `${table}${whereOf(error, subject)}: ${ERRORS[code].meaning} (error ${error.errno}, SQLSTATE ${error.sqlState})`);
+  return new SyncError(
+    code,
+    `${table}${whereOf(error, subject)}: ${ERRORS[code].meaning} (error ${error.errno}, SQLSTATE ${error.sqlState})`,
+  );
 }
 
 /** The column or the constraint that a message names, if it surely names one. */
@@ -104,7 +113,8 @@ function indexOf(message: string): string | undefined {
 }
 
 /** Column names stand after the value, at the end: `… for column 'c' at row 1`, or with backticks and table on MariaDB. */
-const COLUMN_AT_END = /(?:for column|Column|Field) (?:`[^`]*`\.`[^`]*`\.)?['`]([^'`]+)['`](?: at row \d+| cannot be null| doesn't have a default value)?$/;
+const COLUMN_AT_END =
+  /(?:for column|Column|Field) (?:`[^`]*`\.`[^`]*`\.)?['`]([^'`]+)['`](?: at row \d+| cannot be null| doesn't have a default value)?$/;
 
 function columnOf(message: string): string | undefined {
   return COLUMN_AT_END.exec(message)?.[1];

@@ -20,7 +20,11 @@ const DUPLICATE_COLUMN = /\berror 1060\b/;
  * need it become dead letters.
  * @throws {SyncError} transient only.
  */
-export async function evolveSchema(connection: Connection, batches: readonly Batch[], tableOf: (name: string) => MysqlTable | undefined): Promise<string[]> {
+export async function evolveSchema(
+  connection: Connection,
+  batches: readonly Batch[],
+  tableOf: (name: string) => MysqlTable | undefined,
+): Promise<string[]> {
   const touched: string[] = [];
   for (const [name, wanted] of wantedTables(batches)) {
     const table = tableOf(name);
@@ -31,7 +35,8 @@ export async function evolveSchema(connection: Connection, batches: readonly Bat
     }
     const missing = [...wanted.columns].filter(([column]) => !hasColumn(table, column) && CREATABLE.test(column));
     // One by one: another node may be adding some of them.
-    for (const [column, kind] of missing) await tryDefinition(connection, `ALTER TABLE ${quoteName(name)} ADD COLUMN ${quoteName(column)} ${plainType(kind)} NULL`);
+    for (const [column, kind] of missing)
+      await tryDefinition(connection, `ALTER TABLE ${quoteName(name)} ADD COLUMN ${quoteName(column)} ${plainType(kind)} NULL`);
     if (missing.length > 0) touched.push(name);
   }
   return touched;
@@ -134,7 +139,9 @@ function createStatement(name: string, wanted: WantedTable, mariadb: boolean): s
   if (wanted.key.length === 0 || !wanted.key.every((column) => CREATABLE.test(column))) return undefined;
   // Neither ignores spaces at the end, which would make two keys one.
   const collation = mariadb ? 'utf8mb4_nopad_bin' : 'utf8mb4_0900_bin';
-  const definitions = wanted.key.map((column) => `${quoteName(column)} ${keyType(wanted.columns.get(column) ?? 'nothing', wanted.key.length, collation)} NOT NULL`);
+  const definitions = wanted.key.map(
+    (column) => `${quoteName(column)} ${keyType(wanted.columns.get(column) ?? 'nothing', wanted.key.length, collation)} NOT NULL`,
+  );
   const seen = new Set(wanted.key.map((column) => column.toLowerCase()));
   for (const [column, kind] of wanted.columns) {
     if (seen.has(column.toLowerCase()) || !CREATABLE.test(column)) continue;

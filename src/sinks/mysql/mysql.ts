@@ -2,7 +2,16 @@ import type { Batch } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
 import { SyncError } from '../../core/errors.ts';
 import type { Place, StreamId } from '../../core/stream.ts';
-import type { DeadLetterStore, Rejection, Sink, SinkCapabilities, SinkSettings, SinkTransaction, StreamClaim, StreamState } from '../sink.ts';
+import type {
+  DeadLetterStore,
+  Rejection,
+  Sink,
+  SinkCapabilities,
+  SinkSettings,
+  SinkTransaction,
+  StreamClaim,
+  StreamState,
+} from '../sink.ts';
 import { parseAddress, type MysqlTls } from './address.ts';
 import { createBookkeeping, provePrivileges, recordSettings } from './bookkeeping.ts';
 import { checkServer, checkTables } from './checks.ts';
@@ -87,7 +96,8 @@ class MysqlSink implements Sink {
 
   async refreshSchema(tables?: readonly string[]): Promise<void> {
     const definitions = await this.#connections.use(async (connection) => {
-      if (tables === undefined || this.#references === undefined) this.#references = await readForeignReferences(connection, this.#database);
+      if (tables === undefined || this.#references === undefined)
+        this.#references = await readForeignReferences(connection, this.#database);
       return readSchema(connection, this.#database, tables, this.#references);
     });
     if (tables === undefined) this.#tables.clear();
@@ -148,7 +158,8 @@ class MysqlSink implements Sink {
   }
 
   async expireStreams(streams: readonly StreamId[], beforeMs: number): Promise<void> {
-    for (const stream of streams) await this.#connections.use((connection) => expireStream(connection, stream, beforeMs, this.#clock.wallMs()));
+    for (const stream of streams)
+      await this.#connections.use((connection) => expireStream(connection, stream, beforeMs, this.#clock.wallMs()));
   }
 
   keepAlive(): Promise<void> {
@@ -173,7 +184,11 @@ class MysqlSink implements Sink {
     for (let attempt = 0; attempt < MAX_BEGIN_ATTEMPTS; attempt++) {
       const taking = claims.filter((claim) => !refused.has(claim.stream));
       await connection.run('START TRANSACTION');
-      const watermarks = await lockWatermarks(connection, partition, taking.map((claim) => claim.stream));
+      const watermarks = await lockWatermarks(
+        connection,
+        partition,
+        taking.map((claim) => claim.stream),
+      );
       const unknown = taking.filter((claim) => !watermarks.has(claim.stream) || this.#owners.get(claim.stream) !== claim.producer);
       if (unknown.length === 0) {
         return new MysqlTransaction({ connection, connections: this.#connections, clock: this.#clock, partition, watermarks, refused });

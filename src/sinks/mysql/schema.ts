@@ -67,7 +67,10 @@ interface ReadContext {
   readonly references: ForeignReferences;
 }
 
-async function readTables({ connection, database, foreignKeys, references }: ReadContext, only: string | undefined): Promise<TableDefinition[]> {
+async function readTables(
+  { connection, database, foreignKeys, references }: ReadContext,
+  only: string | undefined,
+): Promise<TableDefinition[]> {
   const inDatabase = (schemaColumn: string, tableColumn: string) =>
     `${schemaColumn}=${textLiteral(database)}${only === undefined ? '' : ` AND ${tableColumn}=${textLiteral(only)}`}`;
   const tables = await connection.rows(
@@ -87,7 +90,9 @@ async function readTables({ connection, database, foreignKeys, references }: Rea
     ),
   );
   const triggers = byTable(
-    await connection.rows(`SELECT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE ${inDatabase('EVENT_OBJECT_SCHEMA', 'EVENT_OBJECT_TABLE')}`),
+    await connection.rows(
+      `SELECT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE ${inDatabase('EVENT_OBJECT_SCHEMA', 'EVENT_OBJECT_TABLE')}`,
+    ),
   );
   const checks = byTable(await connection.rows(checksQuery(connection.facts.mariadb, inDatabase)));
   return tables
@@ -132,7 +137,8 @@ export function isOwn(table: string): boolean {
 const JSON_CHECK = /^json_valid\(`((?:[^`]|``)+)`\)$/i;
 
 function checksQuery(mariadb: boolean, inDatabase: (schemaColumn: string, tableColumn: string) => string): string {
-  if (mariadb) return `SELECT TABLE_NAME,CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE ${inDatabase('CONSTRAINT_SCHEMA', 'TABLE_NAME')}`;
+  if (mariadb)
+    return `SELECT TABLE_NAME,CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS WHERE ${inDatabase('CONSTRAINT_SCHEMA', 'TABLE_NAME')}`;
   return (
     'SELECT t.TABLE_NAME,c.CHECK_CLAUSE FROM information_schema.TABLE_CONSTRAINTS t JOIN information_schema.CHECK_CONSTRAINTS c ' +
     'ON c.CONSTRAINT_SCHEMA=t.CONSTRAINT_SCHEMA AND c.CONSTRAINT_NAME=t.CONSTRAINT_NAME ' +
@@ -150,7 +156,10 @@ function columnOf(row: SqlRow, checkClauses: readonly string[]): ColumnDefinitio
   return {
     name,
     type: json ? 'json' : dataType,
-    declared: String(row[3]).toLowerCase().startsWith('enum') || String(row[3]).toLowerCase().startsWith('set') ? String(row[3]) : String(row[3]).toLowerCase(),
+    declared:
+      String(row[3]).toLowerCase().startsWith('enum') || String(row[3]).toLowerCase().startsWith('set')
+        ? String(row[3])
+        : String(row[3]).toLowerCase(),
     nullable,
     // An ENUM that must have a value and has no default takes its first member.
     optional: nullable || Number(row[5]) === 1 || generated || extra.includes('auto_increment') || dataType === 'enum',

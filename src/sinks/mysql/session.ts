@@ -44,7 +44,13 @@ export function sessionSetup(serverVersion: string, statementTimeoutMs: number):
     `${isolation}='READ-COMMITTED'`,
     // The server gives a statement up before we do: then it does not go on behind our back. And long lists of keys stay
     // lists: as subqueries they would not find rows through the index.
-    ...(mariadb ? [`idle_transaction_timeout=${IDLE_TRANSACTION_S}`, 'in_predicate_conversion_threshold=0', `max_statement_time=${(statementTimeoutMs * 0.9) / 1000}`] : []),
+    ...(mariadb
+      ? [
+          `idle_transaction_timeout=${IDLE_TRANSACTION_S}`,
+          'in_predicate_conversion_threshold=0',
+          `max_statement_time=${(statementTimeoutMs * 0.9) / 1000}`,
+        ]
+      : []),
   ].join(',')}`;
 }
 
@@ -53,8 +59,16 @@ export async function readFacts(connection: Connection): Promise<ServerFacts> {
   const [versionText, maxPacketBytes, sqlMode, charset, connectionId] = row ?? [];
   const modes = String(sqlMode).split(',');
   // A proxy that shares sessions, or a server that ignores the client's wishes, would make escaping undefined.
-  if (!modes.includes('STRICT_ALL_TABLES') || modes.includes('NO_BACKSLASH_ESCAPES') || modes.includes('ANSI_QUOTES') || charset !== 'utf8mb4') {
-    throw new SyncError('sink_unsuitable', 'the database does not keep the session settings; connect to it directly or through a proxy that pins sessions');
+  if (
+    !modes.includes('STRICT_ALL_TABLES') ||
+    modes.includes('NO_BACKSLASH_ESCAPES') ||
+    modes.includes('ANSI_QUOTES') ||
+    charset !== 'utf8mb4'
+  ) {
+    throw new SyncError(
+      'sink_unsuitable',
+      'the database does not keep the session settings; connect to it directly or through a proxy that pins sessions',
+    );
   }
   return {
     mariadb: isMariadb(String(versionText)),

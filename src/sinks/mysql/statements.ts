@@ -1,6 +1,7 @@
 // Hot path
+import { strict as assert } from 'node:assert';
 import type { Row, Value } from '../../core/change.ts';
-import type { ColumnCodec, NonNull } from './columns.ts';
+import type { ColumnCodec, ColumnDefinition, NonNull } from './columns.ts';
 import { quoteName, quoteNames } from './sql.ts';
 import type { MysqlShape } from './table.ts';
 
@@ -35,6 +36,8 @@ export class Statements {
   readonly #target: string;
   readonly #keyList: string;
   readonly #keyNames: readonly string[];
+  /** What stands before and after the literals of each key column in a list of keys. */
+  readonly #conversions: readonly (readonly [before: string, after: string])[];
   readonly #setNames: readonly string[];
   readonly #deleteHead: string;
 
@@ -48,6 +51,7 @@ export class Statements {
     this.#keyCount = shape.keyCount;
     this.#keyNames = names.slice(0, shape.keyCount);
     this.#setNames = names.slice(shape.keyCount);
+    this.#conversions = shape.keyDefinitions.map(conversionOf);
     this.#keyList = shape.keyCount === 1 ? (names[0] as string) : `(${this.#keyNames.join(',')})`;
     // Without the hint the server may read the whole of a small table, and wait for rows that other partitions hold.
     this.#target = `${table} FORCE INDEX (${quoteName(shape.keyIndex.name)})`;
@@ -69,15 +73,25 @@ export class Statements {
     return `${sql})`;
   }
 
-  /** The key's value: `1`, or `(1,'a')` for several columns. */
+  /** The key's value in a list of keys: `1`, or `(1,'a')` for several columns. */
   keyTuple(row: Row): string {
     if (this.#keyCount === 1) return (this.#keyCodecs[0] as ColumnCodec).literal(row[0] as NonNull);
     let sql = '(';
     for (let i = 0; i < this.#keyCount; i++) {
+      const [before, after] = this.#conversions[i] as readonly [string, string];
       if (i > 0) sql += ',';
-      sql += (this.#keyCodecs[i] as ColumnCodec).literal(row[i] as NonNull);
+      sql += before + (this.#keyCodecs[i] as ColumnCodec).literal(row[i] as NonNull) + after;
     }
     return `${sql})`;
+  }
+
+  /** `a=1 AND b='x'`: the server finds one row by it through the index, which it does not always do for `(a,b)=(1,'x')`. */
+  #isRow(row: Row): string {
+    let sql = '';
+    for (let i = 0; i < this.#keyCount; i++) {
+      sql += `${i > 0 ? ' AND ' : ''}${this.#keyNames[i] as string}=${(this.#keyCodecs[i] as ColumnCodec).literal(row[i] as NonNull)}`;
+    }
+    return sql;
   }
 
   insert(tuples: string): string {
@@ -100,6 +114,10 @@ export class Statements {
     return `${this.#deleteHead}${this.#keyList} IN (${keys})`;
   }
 
+  deleteOne(row: Row): string {
+    return this.#deleteHead + this.#isRow(row);
+  }
+
   updateOne(row: Row): string {
     let sets = '';
     for (let i = 0; i < this.#setNames.length; i++) {
@@ -107,12 +125,12 @@ export class Statements {
       sets += `${this.#setNames[i] as string}=${literal(this.#codecs[this.#keyCount + i] as ColumnCodec, row[this.#keyCount + i] as Value)}`;
     }
     if (sets === '') sets = `${this.#keyNames[0] as string}=${this.#keyNames[0] as string}`;
-    return `UPDATE ${this.#target} SET ${sets} WHERE ${this.#keyList}=${this.keyTuple(row)}`;
+    return `UPDATE ${this.#target} SET ${sets} WHERE ${this.#isRow(row)}`;
   }
 
   /** One UPDATE of several rows with distinct keys; the server looks for a row's values through all of them. */
   updateMany(rows: readonly Row[]): string {
-    const conditions = rows.map((row) => `WHEN ${this.#keyCount === 1 ? '' : `${this.#keyList}=`}${this.keyTuple(row)} THEN `);
+    const conditions = rows.map((row) => `WHEN ${this.#keyCount === 1 ? this.keyTuple(row) : this.#isRow(row)} THEN `);
     const head = this.#keyCount === 1 ? `CASE ${this.#keyList} ` : 'CASE ';
     let sets = '';
     for (let i = 0; i < this.#setNames.length; i++) {
@@ -131,6 +149,16 @@ function literal(codec: ColumnCodec, value: Value): string {
   return value === null ? 'NULL' : codec.literal(value);
 }
 
+/**
+ * In a list of several columns' values MariaDB compares text of another charset byte by byte, and finds nothing; so there
+ * it is converted to the column's.
+ */
+function conversionOf({ charset, collation }: ColumnDefinition): readonly [string, string] {
+  if (charset === undefined || collation === undefined || charset === 'utf8mb4' || charset === 'binary') return ['', ''];
+  assert(/^\w+$/.test(charset) && /^\w+$/.test(collation), 'names of charsets and collations are words');
+  return ['CONVERT(', ` USING ${charset}) COLLATE ${collation}`];
+}
+
 function planOf(shape: MysqlShape): Plan {
   const { uniqueIndexes, checks, triggers, referencedColumns, columns } = shape.table.definition;
   const others = uniqueIndexes.filter((index) => index !== shape.keyIndex);
@@ -140,7 +168,10 @@ function planOf(shape: MysqlShape): Plan {
     viaInsert: shape.suffices && !triggers && (!checks || complete) && (shape.keyIndex.name === 'PRIMARY' || others.length === 0),
     soleUnique: others.length === 0,
     // An index on an expression, or on a column that is computed from others, may depend on any column.
-    groupsUpdates: !triggers && !shape.columns.slice(shape.keyCount).some((name) => sensitive.has(name)) && !others.some((index) => obscure(index.columns, columns)),
+    groupsUpdates:
+      !triggers &&
+      !shape.columns.slice(shape.keyCount).some((name) => sensitive.has(name)) &&
+      !others.some((index) => obscure(index.columns, columns)),
     countable: !triggers,
     groupsDeletes: !triggers && referencedColumns.length === 0,
   };

@@ -50,7 +50,10 @@ export class MysqlTable implements Table {
   #makeShape(op: Op, keyCount: number, names: readonly string[]): MysqlShape | ChangeFault {
     const { engine, uniqueIndexes } = this.definition;
     if (engine.toLowerCase() !== 'innodb') {
-      return { code: 'value_refused', message: `table ${this.name} uses the engine ${engine}, which has no transactions; convert it: ALTER TABLE … ENGINE=InnoDB` };
+      return {
+        code: 'value_refused',
+        message: `table ${this.name} uses the engine ${engine}, which has no transactions; convert it: ALTER TABLE … ENGINE=InnoDB`,
+      };
     }
     if (this.key.length === 0) return { code: 'no_primary_key', message: `table ${this.name} has no primary key` };
     const columns: Column[] = [];
@@ -63,11 +66,17 @@ export class MysqlTable implements Table {
     const keyNames = names.slice(0, keyCount);
     const index = uniqueIndexes.find((candidate) => candidate.identifies && sameNames(candidate.columns, keyNames));
     if (index === undefined || (op === 'delete' && names.length !== keyCount)) {
-      return { code: 'wrong_key', message: `the key of table ${this.name} is ${this.#keysInWords()}, in this order, not (${keyNames.map(printable).join(', ')})` };
+      return {
+        code: 'wrong_key',
+        message: `the key of table ${this.name} is ${this.#keysInWords()}, in this order, not (${keyNames.map(printable).join(', ')})`,
+      };
     }
     const generated = columns.find((column) => column.definition.generated);
-    if (generated !== undefined) return { code: 'column_generated', message: `${this.name}.${generated.definition.name} is computed by the database` };
-    const missing = this.definition.columns.filter((column) => !column.optional && !names.includes(column.name)).map((column) => column.name);
+    if (generated !== undefined)
+      return { code: 'column_generated', message: `${this.name}.${generated.definition.name} is computed by the database` };
+    const missing = this.definition.columns
+      .filter((column) => !column.optional && !names.includes(column.name))
+      .map((column) => column.name);
     // A trigger may yet give the row what it lacks.
     if (op === 'insert' && missing.length > 0 && !this.definition.triggers) {
       return { code: 'null_not_allowed', message: `table ${this.name} needs a value for ${missing.join(', ')}` };
@@ -111,6 +120,10 @@ export class MysqlShape implements Shape {
     this.subject = { table: table.name, keyIndex: keyIndex.name, columns: table.columns };
     this.#definitions = columns.map((column) => column.definition);
     this.#keyPrefix = table.definition.uniqueIndexes.length === 1 ? '' : `${keyIndex.name}\0`;
+  }
+
+  get keyDefinitions(): readonly ColumnDefinition[] {
+    return this.#definitions.slice(0, this.keyCount);
   }
 
   check(row: Row): ChangeFault | undefined {

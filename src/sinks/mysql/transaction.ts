@@ -7,6 +7,7 @@ import type { DeadLetter, Shape, SinkTransaction, WriteGroup } from '../sink.ts'
 import type { ConnectionSet } from './connection-set.ts';
 import type { Connection } from './connection.ts';
 import { insertDeadLetters } from './dead-letters.ts';
+import { writeInSavepoint } from './savepoint.ts';
 import { MysqlShape } from './table.ts';
 import { moveWatermarks } from './watermarks.ts';
 import { Writer } from './writer.ts';
@@ -93,23 +94,6 @@ export class MysqlTransaction implements SinkTransaction {
       this.#state = 'failed';
       throw error;
     }
-  }
-}
-
-/**
- * Writes one change inside a savepoint and returns why it cannot be applied, if so. Only failures of the change itself
- * undo the savepoint: others, such as a lock that was waited for in vain, may have undone more than the server says.
- */
-export async function writeInSavepoint(connection: Connection, writer: Writer, shape: MysqlShape, row: Row): Promise<ChangeFault | undefined> {
-  // Setting it again moves it: there is nothing to release.
-  await connection.run('SAVEPOINT change_start');
-  try {
-    await writer.writeOne(shape, row);
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof SyncError) || (error.kind !== 'permanent' && error.kind !== 'blocked')) throw error;
-    await connection.run('ROLLBACK TO SAVEPOINT change_start');
-    return { code: error.code, message: error.message };
   }
 }
 

@@ -12,7 +12,11 @@ const MAX_LISTED_STREAMS = 64;
  * Locks the watermarks of `streams` (sorted) in `partition`, one row after the other, and reads them; streams without a
  * row are left out. Each is looked up on its own: a list could make the server read, and wait for, the whole table.
  */
-export async function lockWatermarks(connection: Connection, partition: number, streams: readonly StreamId[]): Promise<Map<StreamId, Place>> {
+export async function lockWatermarks(
+  connection: Connection,
+  partition: number,
+  streams: readonly StreamId[],
+): Promise<Map<StreamId, Place>> {
   const places = new Map<StreamId, Place>();
   const part = partitionLiteral(partition);
   for (let at = 0; at < streams.length; at += MAX_LISTED_STREAMS) {
@@ -60,7 +64,12 @@ export interface Ownership {
  * Creates what is missing of streams and their watermarks in `partition`, in a transaction of its own, and returns who
  * owns each stream. Streams of others and expired streams get no watermark.
  */
-export async function createWatermarks(connection: Connection, partition: number, claims: readonly StreamClaim[], wallMs: number): Promise<Map<StreamId, Ownership>> {
+export async function createWatermarks(
+  connection: Connection,
+  partition: number,
+  claims: readonly StreamClaim[],
+  wallMs: number,
+): Promise<Map<StreamId, Ownership>> {
   const owners = new Map<StreamId, Ownership>();
   const now = instantLiteral(wallMs);
   for (let at = 0; at < claims.length; at += MAX_LISTED_STREAMS) {
@@ -69,7 +78,9 @@ export async function createWatermarks(connection: Connection, partition: number
     const streams = some.map(({ stream, producer }) => `(${streamLiteral(stream)},${textLiteral(producer)},${now})`);
     await connection.run(`INSERT IGNORE INTO syncline_stream (stream,producer,created_at) VALUES ${streams.join(',')}`);
     // The shared lock keeps a stream from expiring between the look and the new watermark.
-    const lookups = some.map(({ stream }) => `(SELECT stream,producer,expired_at FROM syncline_stream WHERE stream=${streamLiteral(stream)} LOCK IN SHARE MODE)`);
+    const lookups = some.map(
+      ({ stream }) => `(SELECT stream,producer,expired_at FROM syncline_stream WHERE stream=${streamLiteral(stream)} LOCK IN SHARE MODE)`,
+    );
     for (const [stream, producer, expiredAt] of await connection.rows(lookups.join(' UNION ALL '))) {
       owners.set(streamOf(stream), { producer: String(producer), expired: expiredAt !== null });
     }
@@ -95,11 +106,20 @@ export async function readStream(connection: Connection, stream: StreamId): Prom
   return { status: first[1] === null ? 'known' : 'expired', producer: String(first[0]), watermarks };
 }
 
-export async function readWatermarks(connection: Connection, partition: number, streams: readonly StreamId[]): Promise<Map<StreamId, Place>> {
+export async function readWatermarks(
+  connection: Connection,
+  partition: number,
+  streams: readonly StreamId[],
+): Promise<Map<StreamId, Place>> {
   const places = new Map<StreamId, Place>();
   for (let at = 0; at < streams.length; at += MAX_LISTED_STREAMS) {
-    const list = streams.slice(at, at + MAX_LISTED_STREAMS).map(streamLiteral).join(',');
-    const rows = await connection.rows(`SELECT stream,seq,crc FROM syncline_watermark WHERE part=${partitionLiteral(partition)} AND stream IN (${list})`);
+    const list = streams
+      .slice(at, at + MAX_LISTED_STREAMS)
+      .map(streamLiteral)
+      .join(',');
+    const rows = await connection.rows(
+      `SELECT stream,seq,crc FROM syncline_watermark WHERE part=${partitionLiteral(partition)} AND stream IN (${list})`,
+    );
     for (const row of rows) places.set(streamOf(row[0]), placeOf(row[1], row[2]));
   }
   return places;

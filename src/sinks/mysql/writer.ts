@@ -73,7 +73,7 @@ export class Writer {
         await this.#run(statements.insert(statements.tuple(row)), shape.subject);
         return;
       case 'delete':
-        await this.#run(statements.delete(statements.keyTuple(row)), shape.subject);
+        await this.#run(statements.deleteOne(row), shape.subject);
         return;
       case 'update':
         await this.#updateSingle(shape, row, statements);
@@ -173,7 +173,7 @@ export class Writer {
 
   async #countExisting(shape: MysqlShape, rows: readonly Row[], statements: Statements): Promise<number> {
     let total = 0;
-    for (let at = 0; at < rows.length; ) {
+    for (let at = 0; at < rows.length;) {
       const end = Math.min(rows.length, at + maxKeys(shape));
       let keys = statements.keyTuple(rows[at++] as Row);
       while (at < end && keys.length < this.#maxCharacters) keys += `,${statements.keyTuple(rows[at++] as Row)}`;
@@ -227,7 +227,10 @@ export class Writer {
   #measured(sql: string): string {
     const { maxPacketBytes } = this.#connection.facts;
     if (sql.length * 3 + PACKET_OVERHEAD_BYTES > maxPacketBytes && Buffer.byteLength(sql) + PACKET_OVERHEAD_BYTES > maxPacketBytes) {
-      throw new SyncError('row_too_large', `a row needs a statement of ${Buffer.byteLength(sql)} bytes, and max_allowed_packet is ${maxPacketBytes}; bytes count twice`);
+      throw new SyncError(
+        'row_too_large',
+        `a row needs a statement of ${Buffer.byteLength(sql)} bytes, and max_allowed_packet is ${maxPacketBytes}; bytes count twice`,
+      );
     }
     return sql;
   }
@@ -235,7 +238,11 @@ export class Writer {
   async #judgeWarnings(subject: Subject): Promise<void> {
     const warnings = await this.#connection.rows('SHOW WARNINGS');
     const telling = warnings.find(([, number]) => !HARMLESS_WARNINGS.has(Number(number)));
-    if (telling !== undefined) throw new SyncError('value_refused', `${subject.table}: the database accepted a row with warning ${telling[1]}, which may mean that it changed a value`);
+    if (telling !== undefined)
+      throw new SyncError(
+        'value_refused',
+        `${subject.table}: the database accepted a row with warning ${telling[1]}, which may mean that it changed a value`,
+      );
   }
 }
 

@@ -17,6 +17,7 @@ import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
 import { openQueue } from './queue/open.ts';
 import { openSink } from './sinks/registry.ts';
+import { logAdmission } from './node/admission-log.ts';
 import { PartitionLog } from './node/partition-log.ts';
 import { startSink } from './node/start-sink.ts';
 import { tableInfos } from './node/table-infos.ts';
@@ -56,6 +57,7 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     const settings = { partitions: config.queue.partitions, sinks, mapping: config.mapping };
     const queue = await openQueue(config.queue, settings, { folder: config.data, clock, random, warn: (message) => logger.warn({}, message) });
     open.push(() => queue.close());
+    open.push(logAdmission(queue, logger));
 
     const sink = await openSink({ ...sinkConfig, clock, folder: config.data });
     open.push(() => sink.close());
@@ -109,8 +111,14 @@ export async function startServer(config: Config, logger: Logger = createLogger(
       clock,
       random,
       logger,
-      onPrepared: () => scheduler.start(),
-      onAway: async () => state.backlogRead(await queue.backlog(sink.name)),
+      onPrepared: () => {
+        state.sinkPrepared();
+        scheduler.start();
+      },
+      onAway: async (failure) => {
+        state.sinkAway(failure);
+        state.backlogRead(await queue.backlog(sink.name));
+      },
     });
     open.push(() => prepared.close());
     open.push(startRetention({ queue, sink, clock, days: config.retention.streamDays, logger }));

@@ -77,9 +77,9 @@ export function createAdmin(options: AdminOptions, state: AdminState, metrics: M
           `admin would listen on ${admin.host}, which others can reach, without a token; set listen.admin.token, or listen on 127.0.0.1`,
         );
       }
-      await listen(main, admin);
+      await listen(main, admin, 'listen.admin.port');
       if (health === undefined || options.health === undefined) return;
-      await listen(health, options.health).catch(async (error: unknown) => {
+      await listen(health, options.health, 'listen.admin.healthPort').catch(async (error: unknown) => {
         await stop(main);
         throw error;
       });
@@ -193,11 +193,12 @@ function problem(status: number, title: string, detail: string): Answer {
   return { status, type: 'application/problem+json', body: `${JSON.stringify({ title, status, detail })}\n` };
 }
 
-async function listen(server: Server, { host, port }: Address): Promise<void> {
+/** `option` is where the port comes from. */
+async function listen(server: Server, { host, port }: Address, option: string): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const fail = (error: Error) =>
+  const fail = (error: NodeJS.ErrnoException) =>
     reject(
-      new SyncError('listen_failed', `admin cannot listen on ${host}:${port}: ${error.message}; choose another address or port`, {
+      new SyncError('listen_failed', `admin cannot listen on ${host}:${port} (${error.code ?? error.message}): ${hintFor(error, option)}`, {
         cause: error,
       }),
     );
@@ -207,6 +208,12 @@ async function listen(server: Server, { host, port }: Address): Promise<void> {
     resolve();
   });
   await promise;
+}
+
+function hintFor({ code }: NodeJS.ErrnoException, option: string): string {
+  if (code === 'EADDRINUSE') return `another process listens there; set ${option} to a free port or stop that process`;
+  if (code === 'EACCES') return `this user may not listen there; set ${option} to a port above 1023`;
+  return `choose another address, or set ${option} to another port`;
 }
 
 async function stop(server: Server): Promise<void> {

@@ -16,7 +16,10 @@ export class PartitionWork {
   failureCount = 0;
   /** The next slice takes one element only. */
   small = false;
-  settledAtUs = 0;
+  /** Up to which store time the next slice's failures are final; with `onlyAt`, only if no partition has advanced since. */
+  settled: { readonly upToUs: number; readonly onlyAt: number | undefined } | undefined;
+  /** How far all partitions had advanced when the slice began that ended blocked; undefined while another one runs. */
+  triedAt: number | undefined;
   /** Since when a change waits for other partitions, and up to which store time elements had been seen then. */
   blocked: { readonly sinceMs: number; readonly upToUs: number } | undefined;
   delay: Timer | undefined;

@@ -50,6 +50,8 @@ const BLOCKED_CAP_MS = 500;
  * So a change that depends on another partition waits for what was stored there up to this much later.
  */
 const BLOCKED_GRACE_MS = 1_000;
+/** After this time, changes that wait for one another are told apart although other partitions move. */
+const BLOCKED_PATIENCE_MS = 10_000;
 
 /**
  * Holds the leases of one sink and sees to it that every partition with elements has a slice running, at most one each
@@ -67,6 +69,8 @@ export class Scheduler {
   readonly #partitions: PartitionWork[] = [];
   readonly #ready: PartitionWork[] = [];
   #running = 0;
+  /** Watermarks moved, over all partitions: a change that waits may be helped by each. */
+  #advances = 0;
   #closed = false;
   #timers: Timer[] = [];
   #unwatch: (() => void) | undefined;
@@ -168,12 +172,14 @@ export class Scheduler {
     }
     work.phase = 'running';
     work.dirty = false;
+    const triedAt = this.#advances;
+    work.triedAt = undefined;
     try {
       if (work.needsHeal) await this.#healPartition(work);
-      const result = await this.#options.runner.run({ lease, limits: work.limits(this.#options.limits), settledAtUs: work.settledAtUs });
+      const result = await this.#options.runner.run({ lease, limits: work.limits(this.#options.limits), settledAtUs: this.#settledAtUs(work) });
       this.#report(work.partition, result);
       const trimmed = result.count === 0 || (await this.#trim(work, result));
-      this.#continue(work, result, trimmed);
+      this.#continue(work, result, trimmed, triedAt);
     } catch (error) {
       this.#retry(work, asSyncError(error));
     }
@@ -182,7 +188,10 @@ export class Scheduler {
   /** First of all tells what is committed: whoever waits for APPLIED need not wait for the trim. */
   #report(partition: number, result: SliceResult): void {
     const { events } = this.#options;
-    for (const move of result.moves) events.moved(partition, move);
+    for (const move of result.moves) {
+      if (move.after.seq > move.before.seq) this.#advances++;
+      events.moved(partition, move);
+    }
     for (const { stream, code } of result.refused) events.refused(stream, code);
     events.finished(partition, result);
   }
@@ -195,15 +204,15 @@ export class Scheduler {
     return trimmed;
   }
 
-  #continue(work: PartitionWork, result: SliceResult, trimmed: boolean): void {
+  #continue(work: PartitionWork, result: SliceResult, trimmed: boolean, triedAt: number): void {
     if (work.lease === undefined) {
       work.phase = 'unleased';
       return;
     }
     if (result.outcome === 'failed') return this.#retry(work, new SyncError(result.error?.code ?? 'internal', result.error?.message ?? 'slice failed'));
-    if (result.outcome === 'blocked') return this.#block(work, result);
+    if (result.outcome === 'blocked') return this.#block(work, result, triedAt);
     work.failureCount = 0;
-    work.settledAtUs = 0;
+    work.settled = undefined;
     work.blocked = undefined;
     work.small = false;
     this.#setState(work, 'applying', '');
@@ -224,10 +233,15 @@ export class Scheduler {
     this.#delay(work, backoffMs(this.#options.random, work.failureCount, RETRY_BASE_MS, RETRY_CAP_MS));
   }
 
-  /** Waits until the other partitions have passed the time at which the waiting change was stored, and some more. */
-  #block(work: PartitionWork, result: SliceResult): void {
-    const { clock, random, queue, sink } = this.#options;
+  /**
+   * Waits until the other partitions have passed the time at which the waiting change was stored, and some more.
+   * `triedAt`: how far all partitions had advanced when the slice began.
+   */
+  #block(work: PartitionWork, result: SliceResult, triedAt: number): void {
+    const { clock, random } = this.#options;
     const blockedAtUs = result.blockedAtUs ?? 0;
+    work.triedAt = triedAt;
+    work.settled = undefined;
     if (work.blocked === undefined || blockedAtUs > work.blocked.upToUs) {
       work.blocked = { sinceMs: clock.monotonicMs(), upToUs: result.fetchedAtUs };
     }
@@ -235,15 +249,32 @@ export class Scheduler {
     work.failureCount = result.count > 0 ? 1 : work.failureCount + 1;
     this.#setState(work, 'blocked', 'a change waits for what other partitions have yet to apply');
     this.#delay(work, backoffMs(random, work.failureCount, BLOCKED_BASE_MS, BLOCKED_CAP_MS), async () => {
-      if (clock.monotonicMs() - sinceMs < BLOCKED_GRACE_MS) return;
-      const backlog = await queue.backlog(sink.name);
-      const others = this.#partitions.map(({ partition, state }) => ({
-        partition,
-        storedAtUs: backlog[partition]?.headStoredAtUs,
-        mayStand: state === 'blocked' || state === 'waiting-for-lease',
-      }));
-      work.settledAtUs = settledUpTo(work.partition, others, blockedAtUs, upToUs);
+      const waitedMs = clock.monotonicMs() - sinceMs;
+      if (waitedMs >= BLOCKED_GRACE_MS) await this.#settle(work, blockedAtUs, upToUs, waitedMs >= BLOCKED_PATIENCE_MS);
     });
+  }
+
+  /** Finds out whether a failure that other partitions could have prevented is final at the next try. */
+  async #settle(work: PartitionWork, blockedAtUs: number, upToUs: number, outOfPatience: boolean): Promise<void> {
+    const { queue, sink } = this.#options;
+    const advances = this.#advances;
+    // As long as anything moves, it may help somebody who waits, and then another: only when all have tried in vain
+    // since, they wait for one another.
+    const standsStill = this.#partitions.every(({ state, triedAt }) => state !== 'blocked' || triedAt === advances);
+    const backlog = await queue.backlog(sink.name);
+    const others = this.#partitions.map(({ partition, state }) => ({
+      partition,
+      storedAtUs: backlog[partition]?.headStoredAtUs,
+      mayStand: (standsStill || outOfPatience) && (state === 'blocked' || state === 'waiting-for-lease'),
+    }));
+    const upTo = settledUpTo(work.partition, others, blockedAtUs, upToUs);
+    const onlyAt = outOfPatience || !others.some(({ mayStand }) => mayStand) ? undefined : advances;
+    work.settled = { upToUs: upTo, onlyAt };
+  }
+
+  #settledAtUs({ settled }: PartitionWork): number {
+    if (settled === undefined || (settled.onlyAt !== undefined && settled.onlyAt !== this.#advances)) return 0;
+    return settled.upToUs;
   }
 
   #delay(work: PartitionWork, delayMs: number, prepare?: () => Promise<void>): void {
@@ -362,6 +393,8 @@ export function settledUpTo(partition: number, others: readonly OtherHead[], blo
   for (const { partition: other, storedAtUs, mayStand } of others) {
     if (other === partition || storedAtUs === undefined) continue;
     const graceUs = mayStand ? 0 : BLOCKED_GRACE_MS * 1000;
+    // What stands still may move again once our element is out of the way: the next one must be tried anew.
+    if (mayStand) settled = Math.min(settled, blockedAtUs);
     settled = Math.min(settled, storedAtUs - graceUs - (other > partition ? 0 : 1));
   }
   return settled >= blockedAtUs ? settled : 0;

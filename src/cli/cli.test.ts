@@ -208,6 +208,27 @@ describe('status', () => {
     }
   });
 
+  test('sends the token of the configuration, and to a URL that was given only that of the environment', async () => {
+    const server = createServer((request, response) => {
+      const known = request.headers.authorization === 'Bearer hush';
+      response.writeHead(known ? 200 : 401).end(known ? JSON.stringify(answer) : '');
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = server.address() as AddressInfo;
+      const url = `http://127.0.0.1:${port}`;
+      writeFileSync(join(cwd, 'syncline.yaml'), `listen:\n  admin: { port: ${port}, token: hush }\n`);
+      expect((await run(['status'])).code).toBe(0);
+      expect((await run(['status', '--url', url], { SYNCLINE_ADMIN_TOKEN: 'hush' })).code).toBe(0);
+      const without = await run(['status', '--url', url]);
+      expect([without.code, without.err]).toEqual([3, `syncline: no status from ${url}: it asks for a token; set SYNCLINE_ADMIN_TOKEN\n`]);
+      expect((await run(['status'], { SYNCLINE_ADMIN_TOKEN: 'other' })).err).toContain('it knows another token');
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
+  });
+
   test('without a server says where it looked', async () => {
     const { code, err } = await run(['status'], { SYNCLINE_ADMIN_PORT: '1' });
     expect(code).toBe(3);

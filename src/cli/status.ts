@@ -16,36 +16,46 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number>
     timeout: { type: 'string' },
   });
   if (positionals.length > 0) throw new UsageError(`status takes no ${positionals[0]}.`);
-  const url = values.url ?? adminUrl(values.config, terminal);
+  const { url, token } = targetOf(values, terminal);
   const timeoutMs = integerFlag('timeout', values.timeout, TIMEOUT_MS / 1000, [1, 600]) * 1000;
   let answer: Status;
   try {
-    answer = await fetchStatus(url, AbortSignal.any([AbortSignal.timeout(timeoutMs), terminal.stop]));
+    answer = await fetchStatus(url, token, AbortSignal.any([AbortSignal.timeout(timeoutMs), terminal.stop]));
   } catch (error) {
-    terminal.err(`syncline: no status from ${url}: ${reasonOf(error)}; is the server running, and is this its admin address?\n`);
+    terminal.err(`syncline: no status from ${url}: ${reasonOf(error)}\n`);
     return EXIT.unreachable;
   }
   terminal.out(values.json ? `${JSON.stringify(answer, null, 2)}\n` : describeStatus(answer));
   return EXIT.ok;
 }
 
-/** Where the server of this configuration listens. */
-function adminUrl(file: string | undefined, terminal: Terminal): string {
-  const { host, port } = loadConfig({ file, env: terminal.env, cwd: terminal.cwd }).listen.admin;
+/**
+ * Whom to ask and with which token. A URL that was given gets no token from a configuration file, which may be meant for
+ * another server.
+ */
+function targetOf(flags: { url?: string; config?: string }, terminal: Terminal): { url: string; token: string | undefined } {
+  if (flags.url !== undefined) return { url: flags.url, token: terminal.env['SYNCLINE_ADMIN_TOKEN'] || undefined };
+  const { host, port, token } = loadConfig({ file: flags.config, env: terminal.env, cwd: terminal.cwd }).listen.admin;
   const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
+  return { url: `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`, token };
 }
 
-async function fetchStatus(url: string, signal: AbortSignal): Promise<Status> {
-  const response = await fetch(new URL('/api/v1/status', url), { signal });
+async function fetchStatus(url: string, token: string | undefined, signal: AbortSignal): Promise<Status> {
+  const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const response = await fetch(new URL('/api/v1/status', url), { headers, signal });
+  if (response.status === 401)
+    throw new TokenRefused(`it ${token === undefined ? 'asks for a token' : 'knows another token'}; set SYNCLINE_ADMIN_TOKEN`);
   if (!response.ok) throw new Error(`it answers ${response.status}`);
   return (await response.json()) as Status;
 }
 
+class TokenRefused extends Error {}
+
 function reasonOf(error: unknown): string {
+  if (error instanceof TokenRefused) return error.message;
   const cause = error instanceof Error ? error.cause : undefined;
-  if (error instanceof DOMException && error.name === 'TimeoutError') return 'no answer in time';
-  return messageOf(cause ?? error);
+  const reason = error instanceof DOMException && error.name === 'TimeoutError' ? 'no answer in time' : messageOf(cause ?? error);
+  return `${reason}; is the server running, and is this its admin address?`;
 }
 
 /** A status as a page of text. */
@@ -93,7 +103,8 @@ Asks a running server how it is: queue, lag, sessions, sinks, dead letters, and 
 
 Options:
   --json              print the answer as JSON
-  --url URL           admin address, such as http://127.0.0.1:9500; without it that of the configuration
+  --url URL           admin address, such as http://127.0.0.1:9500, with the token in SYNCLINE_ADMIN_TOKEN if it asks for
+                      one; without it address and token of the configuration
   --config, -c FILE   read FILE instead of ./syncline.yaml
   --timeout SECONDS   how long to wait for the answer (${TIMEOUT_MS / 1000})
 

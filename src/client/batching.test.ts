@@ -68,6 +68,28 @@ describe('making batches', () => {
     expect(batches.flatMap(rowsOf)).toHaveLength(40);
   });
 
+  test('changes of tables that depend on other partitions share no batch with those of another table or operation', async () => {
+    const tables = new Map([
+      ['parents', { key: ['id'], dependent: true as const }],
+      ['cities', { key: ['id'] }],
+      ['lands', { key: ['id'] }],
+    ]);
+    const { client, clock, network } = await openClient({ lingerMs: 60_000 }, { ...ONE, tables });
+    const [parents, cities, lands] = [client.table('parents'), client.table('cities'), client.table('lands')];
+    await parents.insert({ id: 1 });
+    await parents.insert({ id: 2 });
+    await parents.delete(3);
+    await cities.upsert({ id: 4 });
+    await lands.upsert({ id: 5 });
+    await cities.delete(6);
+    await clock.settle();
+    expect(network.link.batches().map(rowsOf)).toEqual([
+      ['parents insert id=1', 'parents insert id=2'],
+      ['parents delete id=3'],
+      ['cities upsert id=4', 'lands upsert id=5', 'cities delete id=6'],
+    ]);
+  });
+
   test('an atomic batch is never divided', async () => {
     const { client, clock, network } = await openClient({ batchBytes: 3000, lingerMs: 60_000 }, ONE);
     const cities = client.table('cities');

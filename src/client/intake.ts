@@ -35,6 +35,8 @@ export class Intake {
   readonly #clock: Clock;
   readonly #settings: IntakeSettings;
   readonly #open = new Map<number, BatchBuilder>();
+  /** The change that was accepted last. */
+  #last: PreparedChange | undefined;
   /** Bytes in open batches. */
   #openBytes = 0;
   #openChanges = 0;
@@ -210,16 +212,32 @@ export class Intake {
     const { partition } = changes[0]!;
     const builder = this.#builder(partition);
     // All of it must be in one frame, the atomic unit; a batch that just fits does not grow beyond its size either.
+    this.#partFromOthers(changes[0]!);
     if (builder.count > 0 && builder.byteLength + this.#try(changes) > this.#settings.batchBytes) this.#close(partition, builder);
     for (const change of changes) this.#add(builder, change);
+    this.#last = changes.at(-1);
     this.#closeOrLinger(partition, builder);
   }
 
   #accept(change: PreparedChange): void {
     const builder = this.#builder(change.partition);
+    this.#partFromOthers(change);
     if (builder.count > 0 && builder.byteLength + change.byteBound > this.#maxPayloadBytes) this.#close(change.partition, builder);
     this.#add(builder, change);
     this.#closeOrLinger(change.partition, builder);
+  }
+
+  /**
+   * Closes every open batch before a change that must not share one with those before it: when table or operation change
+   * and either table is dependent. A batch waits as a whole for other partitions, so batches that hold each a parent and
+   * the other's child would wait for one another. What was closed together can only depend on what was closed before.
+   */
+  #partFromOthers(change: PreparedChange): void {
+    const last = this.#last;
+    this.#last = change;
+    if (last === undefined || this.#openChanges === 0 || (last.table === change.table && last.op === change.op)) return;
+    const { tables } = this.#facts!;
+    if (tables.get(last.table)?.dependent === true || tables.get(change.table)?.dependent === true) this.seal();
   }
 
   #add(builder: BatchBuilder, change: PreparedChange): void {

@@ -21,7 +21,10 @@ export interface Config {
   readonly mapping: string;
   readonly listen: {
     readonly tcp: Address;
-    readonly admin: Address;
+    readonly admin: Address & {
+      /** What metrics and status ask for; set wherever it listens beyond loopback. */
+      readonly token: string | undefined;
+    };
     /** A second listener for health only. */
     readonly health: Address | undefined;
   };

@@ -49,7 +49,7 @@ describe('without anything', () => {
       queue: { url: 'sqlite:', partitions: 16, prefix: 'syncline:' },
       sinks: [{ name: 'main', url: 'sqlite:', schema: 'evolve' }],
       mapping: '',
-      listen: { tcp: { host: '127.0.0.1', port: 9501 }, admin: { host: '127.0.0.1', port: 9500 }, health: undefined },
+      listen: { tcp: { host: '127.0.0.1', port: 9501 }, admin: { host: '127.0.0.1', port: 9500, token: undefined }, health: undefined },
       ingest: { maxFrameBytes: 4 * 1024 * 1024, creditBytes: 8 * 1024 * 1024 },
     });
   });
@@ -220,6 +220,30 @@ describe('secrets', () => {
 
 describe('what no single option tells', () => {
   const open = 'token: a.b\n';
+
+  test('status and metrics are not for others without a token of their own', () => {
+    const problem = 'line 2: listen.admin.host: is 0.0.0.0, which others can reach, but metrics and status ask nobody for a token';
+    expect(faultOf('listen:\n  admin: { host: 0.0.0.0 }\n')).toContain(problem);
+    expect(faultOf('listen:\n  admin: { host: 0.0.0.0 }\n', { SYNCLINE_TOKEN: 'default.x' })).toContain(problem);
+    write('syncline.yaml', 'listen:\n  admin: { host: 0.0.0.0 }\n');
+    expect(load({ SYNCLINE_ADMIN_TOKEN: 'hush' })).toMatchObject({ listen: { admin: { host: '0.0.0.0', token: 'hush' } }, warnings: [] });
+  });
+
+  test('the admin token may lie in a file, and must fit in a header', () => {
+    write('admin-token', 'hush\n');
+    const config = 'listen:\n  admin:\n    tokenFile: admin-token\n';
+    write('syncline.yaml', config);
+    expect(load().listen.admin.token).toBe('hush');
+    expect(load({ SYNCLINE_ADMIN_TOKEN: 'other' }).listen.admin.token).toBe('other');
+    expect(faultOf(`${config}    token: hush\n`)).toBe(
+      'syncline.yaml line 3: listen.admin.tokenFile: is set beside token; keep one of them',
+    );
+    const fault = faultOf('', { SYNCLINE_ADMIN_TOKEN: 'señor hush' });
+    expect(fault).toContain('SYNCLINE_ADMIN_TOKEN (listen.admin.token): must be ASCII without blanks');
+    expect(fault).not.toContain('hush');
+    write('admin-token', '\n');
+    expect(faultOf(config.replace('admin:', 'admin:\n    host: 0.0.0.0'))).toContain('names an empty file');
+  });
 
   test('nobody may listen beyond loopback without asking for a token', () => {
     expect(faultOf('listen:\n  tcp:\n    host: 0.0.0.0\n')).toContain(

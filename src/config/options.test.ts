@@ -22,7 +22,7 @@ test('what may hold a secret is marked', () => {
     optionEntries()
       .filter(({ secret }) => secret)
       .map(({ path }) => placeName(path)),
-  ).toEqual(['token', 'producers[].tokens', 'queue.url', 'sinks[].url']);
+  ).toEqual(['token', 'producers[].tokens', 'queue.url', 'sinks[].url', 'listen.admin.token']);
 });
 
 describe('sizes', () => {

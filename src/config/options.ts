@@ -160,10 +160,18 @@ export const optionsSchema = z.strictObject({
     }),
     admin: section('Health, metrics and status over HTTP.', {
       host: text('127.0.0.1', {
-        description: 'Address to listen on. It asks nobody for a token: keep it on loopback or in a private network.',
+        description: 'Address to listen on. Without a token only a loopback address is allowed.',
         env: 'SYNCLINE_ADMIN_HOST',
       }),
       port: integer(PORTS, 9500, { description: 'Port; 0 takes any free one.', env: 'SYNCLINE_ADMIN_PORT' }),
+      token: optionalText({
+        description:
+          'What metrics and status ask for, as `Authorization: Bearer TOKEN`; `syncline status` sends it. Without one nobody is asked. Health needs none.',
+        env: 'SYNCLINE_ADMIN_TOKEN',
+        secret: true,
+        fallback: 'none',
+      }),
+      tokenFile: optionalText({ description: 'File that holds the token, instead of `token`.', env: 'SYNCLINE_ADMIN_TOKEN_FILE' }),
       healthHost: optionalText({
         description: 'Address of a second listener that serves `/health/*` only, for a balancer on another machine. Needs `healthPort`.',
         env: 'SYNCLINE_HEALTH_HOST',

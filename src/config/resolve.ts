@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { messageOf } from '../core/errors.ts';
+import { isLoopback } from '../core/network.ts';
 import type { Config, QueueConfig, SinkConfig, TableConfig, TlsConfig } from './config.ts';
 import { readText } from './file.ts';
 import { mappingDigest } from './mapping.ts';
@@ -46,7 +47,7 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
     sinks,
     tables,
     mapping: mappingDigest(tables),
-    listen: resolveListen(options, open, report),
+    listen: resolveListen(options, open, origin, report),
     ingest: options.ingest,
     apply: options.apply,
     retention: options.retention,
@@ -170,13 +171,19 @@ function resolveTls(place: readonly PropertyKey[], tls: Options['queue']['tls'],
   return { tls: { ...read('ca'), ...read('cert'), ...read('key'), rejectUnauthorized: tls.rejectUnauthorized } };
 }
 
-function resolveListen({ listen }: Options, open: boolean, report: Report): Config['listen'] {
+function resolveListen({ listen }: Options, open: boolean, origin: Origin, report: Report): Config['listen'] {
   const tcp = { host: listen.tcp.host ?? (open ? '127.0.0.1' : '0.0.0.0'), port: listen.tcp.port };
   const { host, port, healthHost, healthPort } = listen.admin;
   if (open && !isLoopback(tcp.host))
     report(
       ['listen', 'tcp', 'host'],
       `is ${tcp.host}, which others can reach, but nobody is asked for a token; set token or producers, or listen on 127.0.0.1`,
+    );
+  const token = resolveAdminToken(listen.admin, origin, report);
+  if (token === undefined && listen.admin.tokenFile === undefined && !isLoopback(host))
+    report(
+      ['listen', 'admin', 'host'],
+      `is ${host}, which others can reach, but metrics and status ask nobody for a token; set listen.admin.token, or listen on 127.0.0.1 and use healthPort for health`,
     );
   if (healthHost !== undefined && healthPort === undefined) report(['listen', 'admin', 'healthHost'], 'needs healthPort beside it');
   const health = healthPort === undefined ? undefined : { host: healthHost ?? '0.0.0.0', port: healthPort };
@@ -191,17 +198,18 @@ function resolveListen({ listen }: Options, open: boolean, report: Report): Conf
     if (other !== undefined && at !== 0) report(['listen', ...name.split('.')], `is ${at}, which listen.${other} uses; choose another`);
     taken.set(at, name);
   }
-  return { tcp, admin: { host, port }, health };
+  return { tcp, admin: { host, port, token }, health };
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+function resolveAdminToken({ token, tokenFile }: Options['listen']['admin'], origin: Origin, report: Report): string | undefined {
+  const place = ['listen', 'admin', 'token'];
+  const secret = readSecret(place, token, tokenFile, origin, report);
+  if (secret !== undefined && !/^[!-~]*$/.test(secret)) report(place, 'must be ASCII without blanks, because it travels in an HTTP header');
+  return secret;
 }
 
-function warningsOf({ listen, queue, sinks }: Options): string[] {
+function warningsOf({ queue, sinks }: Options): string[] {
   const warnings: string[] = [];
-  if (!isLoopback(listen.admin.host))
-    warnings.push(`metrics and status on ${listen.admin.host}:${listen.admin.port} ask nobody for a token`);
   if (queue.tls?.rejectUnauthorized === false)
     warnings.push('queue.tls.rejectUnauthorized is off: whoever is in between can read and change everything');
   if (sinks[0]?.tls?.rejectUnauthorized === false)

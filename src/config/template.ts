@@ -40,6 +40,8 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   'sinks.[].urlFile': '/run/secrets/sink-url',
   'sinks.[].schema': 'evolve',
   'listen.tcp.host': '127.0.0.1',
+  'listen.admin.token': 'paste-another-secret-here',
+  'listen.admin.tokenFile': '/run/secrets/syncline-admin-token',
   'listen.admin.healthHost': '0.0.0.0',
   'listen.admin.healthPort': '9504',
   'tables.<name>.partitionBy.group': 'order',

@@ -53,7 +53,7 @@ export const ERRORS = {
 
   // Doors.
   listen_failed: entry('startup', 'the address to listen on cannot be used', 'see the message: choose another port or host, or stop who uses it'),
-  listen_unprotected: entry('startup', 'the server would listen beyond loopback without a token', 'set SYNCLINE_TOKEN or producers, or listen on 127.0.0.1'),
+  listen_unprotected: entry('startup', 'the server would listen beyond loopback without a token', 'set SYNCLINE_TOKEN or producers, for admin SYNCLINE_ADMIN_TOKEN, or listen on 127.0.0.1'),
 
   // The client.
   server_unavailable: entry('transient', 'the server cannot be reached', 'check the url and that the server runs; the client keeps trying'),
@@ -65,7 +65,7 @@ export const ERRORS = {
   spool_corrupt: entry('startup', 'a file of the spool is damaged where it had been durable', 'restore the folder, or move it away; then what it held is not sent'),
 
   // The queue.
-  queue_unavailable: entry('transient', 'the queue cannot be reached', 'check that Redis runs and is reachable'),
+  queue_unavailable: entry('transient', 'the queue cannot be reached', 'check that Redis runs and is reachable, or that the data folder can be used'),
   queue_full: entry('transient', 'the queue has no room', 'wait until it drains, or give it more memory or disk'),
   queue_readonly: entry('transient', 'the queue refuses writes now', 'Redis is a replica, loading, or cannot persist: see its log'),
   queue_evicting: entry('transient', 'Redis may evict queued changes', 'set maxmemory-policy noeviction'),

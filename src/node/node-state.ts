@@ -4,6 +4,7 @@ import type { Scheduler } from '../apply/scheduler.ts';
 import type { SliceResult } from '../apply/task.ts';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
+import type { SyncError } from '../core/errors.ts';
 import type { Sessions } from '../ingest/sessions.ts';
 import type { Backlog, Queue } from '../queue/queue.ts';
 import type { Sink } from '../sinks/sink.ts';
@@ -27,6 +28,8 @@ export class NodeState implements AdminState {
   #sessions: Sessions | undefined;
   #backlog: readonly Backlog[] = [];
   #sinkFailure: string | undefined;
+  /** No slice runs before the sink has been there once. */
+  #sinkPrepared = false;
 
   constructor(options: NodeStateOptions) {
     this.node = options.config.node;
@@ -47,6 +50,16 @@ export class NodeState implements AdminState {
   backlogRead(backlog: readonly Backlog[]): void {
     this.#backlog = backlog;
     this.#stalls.read(backlog);
+  }
+
+  /** The sink cannot be used yet, and why. */
+  sinkAway(failure: SyncError): void {
+    this.#sinkFailure = `${failure.code}: ${failure.message}`;
+  }
+
+  sinkPrepared(): void {
+    this.#sinkPrepared = true;
+    this.#sinkFailure = undefined;
   }
 
   sliceFinished(partition: number, result: SliceResult): void {
@@ -74,8 +87,7 @@ export class NodeState implements AdminState {
       const head = waiting?.headStoredAtUs;
       return {
         partition,
-        state,
-        detail,
+        ...(this.#sinkPrepared ? { state, detail } : { state: 'retrying', detail: this.#sinkFailure ?? 'the server is starting' }),
         batches: waiting?.count ?? 0,
         bytes: waiting?.bytes ?? 0,
         oldestAgeMs: head === undefined ? 0 : Math.max(0, nowMs - head / 1000),

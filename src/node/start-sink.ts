@@ -15,8 +15,8 @@ export interface StartSinkOptions {
   readonly logger: Logger;
   /** Called once, when slices may run. */
   readonly onPrepared: () => void;
-  /** Called at every try while the sink is away: nothing else looks at what waits meanwhile. */
-  readonly onAway: () => Promise<void>;
+  /** Called after every try that failed, with the reason: nothing else looks at what waits meanwhile. */
+  readonly onAway: (error: SyncError) => Promise<void>;
 }
 
 /**
@@ -28,29 +28,22 @@ export interface StartSinkOptions {
 export async function startSink(options: StartSinkOptions): Promise<{ close(): Promise<void> }> {
   const { sink, logger, clock, random } = options;
   const stop = new AbortController();
-  try {
-    await prepare(options);
-    return { close: async () => {} };
-  } catch (error) {
-    if (!(error instanceof SyncError) || error.kind !== 'transient') throw error;
-    logger.warn({ sink: sink.name, code: error.code }, `sink is away, changes are stored until it is back: ${error.message}`);
-  }
+  let failure = await failureOf(options);
+  if (failure === undefined) return { close: async () => {} };
+  if (failure.kind !== 'transient') throw failure;
+  logger.warn({ sink: sink.name, code: failure.code }, `sink is away, changes are stored until it is back: ${failure.message}`);
+
   const retrying = (async () => {
-    let last = '';
-    for (let failures = 1; !stop.signal.aborted; failures++) {
+    for (let failures = 1; failure !== undefined; failures++) {
+      await away(options, failure);
       await sleep(clock, backoffMs(random, failures, RETRY_BASE_MS, RETRY_CAP_MS), stop.signal);
       if (stop.signal.aborted) return;
-      try {
-        await options.onAway();
-        await prepare(options);
-        logger.info({ sink: sink.name }, 'sink is there');
-        return;
-      } catch (error) {
-        if (!(error instanceof SyncError)) throw error;
-        if (error.kind !== 'transient' && error.message !== last) logger.error({ sink: sink.name, code: error.code }, error.message);
-        last = error.message;
-      }
+      const before = failure.message;
+      failure = await failureOf(options);
+      if (failure !== undefined && failure.kind !== 'transient' && failure.message !== before)
+        logger.error({ sink: sink.name, code: failure.code }, failure.message);
     }
+    logger.info({ sink: sink.name }, 'sink is there');
   })();
   return {
     close: async () => {
@@ -60,8 +53,24 @@ export async function startSink(options: StartSinkOptions): Promise<{ close(): P
   };
 }
 
-async function prepare({ sink, settings, logger, onPrepared }: StartSinkOptions): Promise<void> {
-  for (const warning of await sink.prepare(settings)) logger.warn({ sink: sink.name }, warning);
-  await sink.refreshSchema();
+/** Prepares the sink; gives the reason when the world is in the way. */
+async function failureOf({ sink, settings, logger, onPrepared }: StartSinkOptions): Promise<SyncError | undefined> {
+  try {
+    for (const warning of await sink.prepare(settings)) logger.warn({ sink: sink.name }, warning);
+    await sink.refreshSchema();
+  } catch (error) {
+    if (error instanceof SyncError) return error;
+    throw error;
+  }
   onPrepared();
+  return undefined;
+}
+
+async function away({ onAway }: StartSinkOptions, failure: SyncError): Promise<void> {
+  try {
+    await onAway(failure);
+  } catch (error) {
+    // The queue is away too, and says so itself.
+    if (!(error instanceof SyncError)) throw error;
+  }
 }

@@ -76,7 +76,7 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
         'CREATE TABLE watched (id INT PRIMARY KEY)',
         'CREATE TABLE far (id INT PRIMARY KEY)',
         'CREATE TRIGGER t AFTER DELETE ON watched FOR EACH ROW SET @x = 1',
-        `CREATE TABLE ${other}.near (id INT PRIMARY KEY, f INT, FOREIGN KEY (f) REFERENCES ${`s${databases + 1}`}.far (id))`,
+        `CREATE TABLE ${other}.near (id INT PRIMARY KEY, f INT, FOREIGN KEY (f) REFERENCES s${databases + 1}.far (id))`,
       ]);
       const independent = () =>
         sink

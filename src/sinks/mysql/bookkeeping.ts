@@ -108,13 +108,13 @@ export async function recordSettings(connection: Connection, database: string, s
   if (Number(version) !== SCHEMA_VERSION) {
     throw new SyncError(
       'sink_mismatch',
-      `the sink's tables have version ${version}, and this Syncline knows version ${SCHEMA_VERSION}; run the Syncline that made them`,
+      `the sink's tables have version ${String(version)}, and this Syncline knows version ${SCHEMA_VERSION}; run the Syncline that made them`,
     );
   }
   if (Number(partitions) !== settings.partitions) {
     throw new SyncError(
       'sink_mismatch',
-      `the sink was set up with ${partitions} partitions, and the configuration says ${settings.partitions}; use the recorded number or another database`,
+      `the sink was set up with ${String(partitions)} partitions, and the configuration says ${settings.partitions}; use the recorded number or another database`,
     );
   }
   if (mapping !== settings.mapping) {

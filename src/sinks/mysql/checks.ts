@@ -58,7 +58,7 @@ export async function checkTables(connection: Connection, database: string): Pro
   );
   return rows.map(
     ([table, engine]) =>
-      `table ${table} uses the engine ${engine}, which has no transactions: its changes become dead letters until it is converted to InnoDB`,
+      `table ${String(table)} uses the engine ${String(engine)}, which has no transactions: its changes become dead letters until it is converted to InnoDB`,
   );
 }
 

@@ -22,8 +22,8 @@ export async function lockWatermarks(
   for (let at = 0; at < streams.length; at += MAX_LISTED_STREAMS) {
     const lookups = streams
       .slice(at, at + MAX_LISTED_STREAMS)
-      .map((stream) => `(SELECT stream,seq,crc FROM syncline_watermark WHERE stream=${streamLiteral(stream)} AND part=${part} FOR UPDATE)`);
-    for (const row of await connection.rows(lookups.join(' UNION ALL '))) places.set(streamOf(row[0]), placeOf(row[1], row[2]));
+      .map((stream) => `SELECT stream,seq,crc FROM syncline_watermark WHERE stream=${streamLiteral(stream)} AND part=${part} FOR UPDATE`);
+    for (const row of await connection.rows(together(lookups))) places.set(streamOf(row[0]), placeOf(row[1], row[2]));
   }
   return places;
 }
@@ -79,9 +79,9 @@ export async function createWatermarks(
     await connection.run(`INSERT IGNORE INTO syncline_stream (stream,producer,created_at) VALUES ${streams.join(',')}`);
     // The shared lock keeps a stream from expiring between the look and the new watermark.
     const lookups = some.map(
-      ({ stream }) => `(SELECT stream,producer,expired_at FROM syncline_stream WHERE stream=${streamLiteral(stream)} LOCK IN SHARE MODE)`,
+      ({ stream }) => `SELECT stream,producer,expired_at FROM syncline_stream WHERE stream=${streamLiteral(stream)} LOCK IN SHARE MODE`,
     );
-    for (const [stream, producer, expiredAt] of await connection.rows(lookups.join(' UNION ALL '))) {
+    for (const [stream, producer, expiredAt] of await connection.rows(together(lookups))) {
       owners.set(streamOf(stream), { producer: String(producer), expired: expiredAt !== null });
     }
     const wanted = some.filter(({ stream, producer }) => owners.get(stream)?.producer === producer && !owners.get(stream)?.expired);
@@ -146,6 +146,11 @@ export async function expireStream(connection: Connection, stream: StreamId, bef
     await connection.run(`DELETE FROM syncline_watermark WHERE stream=${id}`);
   }
   await connection.run('COMMIT');
+}
+
+/** Several SELECTs as one, in their order. */
+function together(selects: readonly string[]): string {
+  return selects.length === 1 ? (selects[0] as string) : selects.map((select) => `(${select})`).join(' UNION ALL ');
 }
 
 export function partitionLiteral(partition: number): string {

@@ -241,7 +241,7 @@ export class Writer {
     if (telling !== undefined)
       throw new SyncError(
         'value_refused',
-        `${subject.table}: the database accepted a row with warning ${telling[1]}, which may mean that it changed a value`,
+        `${subject.table}: the database accepted a row with warning ${String(telling[1])}, which may mean that it changed a value`,
       );
   }
 }

@@ -43,13 +43,17 @@ async function main(): Promise<number> {
   const startedMs = performance.now();
   const server = await startServer(config);
   const { tcp, admin } = server.addresses;
-  say(`server      listening on tcp://${tcp.host}:${tcp.port} after ${Math.round(performance.now() - startedMs)} ms (embedded queue and sink in ${config.data})`);
+  say(
+    `server      listening on tcp://${tcp.host}:${tcp.port} after ${Math.round(performance.now() - startedMs)} ms (embedded queue and sink in ${config.data})`,
+  );
   const client = await connect({ url: `tcp://127.0.0.1:${tcp.port}`, ...(config.token === undefined ? {} : { token: config.token }) });
   try {
     const expected = await stream(client, readCities());
     const latencies = await probe(client);
     const fault = compare(join(config.data, 'data.db'), expected);
-    say(`latency     ${PROBES} single changes, each awaited: ${percentile(latencies, 0.5)} ms from send to applied in the middle, ${percentile(latencies, 0.99)} ms at the 99th percentile`);
+    say(
+      `latency     ${PROBES} single changes, each awaited: ${percentile(latencies, 0.5)} ms from send to applied in the middle, ${percentile(latencies, 0.99)} ms at the 99th percentile`,
+    );
     if (fault !== undefined) {
       console.error(`quickstart failed: ${fault}`);
       return 1;
@@ -114,7 +118,9 @@ async function timed(what: string, changes: number, client: Client, send: () => 
   await send();
   await client.flush();
   const seconds = (performance.now() - startedMs) / 1000;
-  say(`${what.padEnd(11)} ${count(changes)} rows sent and applied in ${seconds.toFixed(2)} s: ${count(Math.round(changes / seconds))} rows/s`);
+  say(
+    `${what.padEnd(11)} ${count(changes)} rows sent and applied in ${seconds.toFixed(2)} s: ${count(Math.round(changes / seconds))} rows/s`,
+  );
 }
 
 /** Milliseconds from sending one change to its being applied, one after the other. */
@@ -138,9 +144,10 @@ function compare(file: string, expected: ReadonlyMap<number, CityRow>): string |
     for (const row of database.prepare('SELECT * FROM cities').iterate()) {
       found++;
       const wanted = expected.get(Number(row['city_id'])) as Record<string, unknown> | undefined;
-      if (wanted === undefined) return `city ${row['city_id']} should have been deleted`;
+      if (wanted === undefined) return `city ${Number(row['city_id'])} should have been deleted`;
       for (const [column, value] of Object.entries(wanted)) {
-        if (row[column] !== value) return `city ${row['city_id']}: ${column} is ${JSON.stringify(row[column])} instead of ${JSON.stringify(value)}`;
+        if (row[column] !== value)
+          return `city ${Number(row['city_id'])}: ${column} is ${JSON.stringify(row[column])} instead of ${JSON.stringify(value)}`;
       }
     }
     return found === expected.size ? undefined : `${found} rows in the sink instead of ${expected.size}`;

@@ -31,6 +31,8 @@ export interface Server {
 
 /** How long clients have to see what they sent stored, before their connections end. */
 const DRAIN_MS = 5_000;
+/** The same while the queue takes nothing: what they sent will hardly be stored now. */
+const HELD_DRAIN_MS = 1_000;
 /** When clients that were sent away may come back. */
 const RETRY_AFTER_MS = 500;
 
@@ -57,7 +59,7 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     const settings = { partitions: config.queue.partitions, sinks, mapping: config.mapping };
     const queue = await openQueue(config.queue, settings, { folder: config.data, clock, random, warn: (message) => logger.warn({}, message) });
     open.push(() => queue.close());
-    open.push(logAdmission(queue, logger));
+    open.push(logAdmission(queue, clock, logger));
 
     const sink = await openSink({ ...sinkConfig, clock, folder: config.data });
     open.push(() => sink.close());
@@ -147,7 +149,7 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     });
     state.watchIngest(sessions);
     counts.watch(sessions, appender);
-    open.push(() => sessions.drainAll(DRAIN_MS, RETRY_AFTER_MS));
+    open.push(() => sessions.drainAll(queue.admission.state === 'open' ? DRAIN_MS : HELD_DRAIN_MS, RETRY_AFTER_MS));
 
     const tcp = createTcpListener({ ...config.listen.tcp, maxConnections: config.ingest.maxConnections, log: logger }, (connection) => sessions.accept(connection));
     const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, metrics, logger);

@@ -56,27 +56,46 @@ export function deadLettersOf(failed: FailedBatch, partition: number): DeadLette
   });
 }
 
-/** What the producer is told: one notice for each code, in order of the first change that has it. */
+/**
+ * What the producer is told: one notice for each code and message, in order of the first change that has them. Grouped as
+ * sinks group what they read from their dead letters: a client that hears of it both ways must see that it is the same.
+ */
 export function rejectionsOf(failed: FailedBatch, partition: number): Rejection[] {
   const { item, whole } = failed;
   if (whole !== undefined) return [{ partition, seq: item.seq, code: whole.code, message: whole.message, changes: [] }];
-  const byCode = new Map<string, { code: ChangeFault['code']; message: string; changes: number[] }>();
+  const groups = new Map<string, { code: ChangeFault['code']; message: string; changes: number[] }>();
   for (const { index, fault } of failed.changes) {
-    const entry = byCode.get(fault.code);
-    if (entry === undefined) byCode.set(fault.code, { ...fault, changes: [index] });
-    else entry.changes.push(index);
+    const id = `${fault.code} ${fault.message}`;
+    const group = groups.get(id);
+    if (group === undefined) groups.set(id, { ...fault, changes: [index] });
+    else group.changes.push(index);
   }
-  return [...byCode.values()].map(({ code, message, changes }) => ({ partition, seq: item.seq, code, message, changes }));
+  return [...groups.values()].map(({ code, message, changes }) => ({ partition, seq: item.seq, code, message, changes }));
 }
 
-/** The key's values as JSON for people: bytes in hex, timestamps in ISO 8601. */
+/**
+ * The key's values as JSON for people: integers beyond 2^53 as text, bytes in hex, timestamps in ISO 8601. Never fails: a
+ * key may be dead just because it is no key, and then it may be anything.
+ */
 export function keyText(values: readonly Value[]): string {
   return JSON.stringify(values.map(plain)).slice(0, KEY_CHARS);
 }
 
 function plain(value: Value): unknown {
   if (typeof value === 'bigint') return String(value);
-  if (value instanceof Uint8Array) return `0x${Buffer.from(value).toString('hex')}`;
-  if (value instanceof Timestamp) return isoNanoseconds(value);
-  return value;
+  if (typeof value !== 'object' || value === null) return value;
+  if (value instanceof Uint8Array) return `0x${Buffer.from(value).toString('hex', 0, KEY_CHARS)}`;
+  if (value instanceof Timestamp) return timeText(value);
+  if (Array.isArray(value)) return value.map(plain);
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plain(member)]));
+}
+
+/** What has no date is written as seconds since 1970. */
+function timeText(time: Timestamp): string {
+  try {
+    return isoNanoseconds(time);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return `${time.seconds} s and ${time.nanoseconds} ns since 1970`;
+  }
 }

@@ -12,6 +12,13 @@ export interface PoolOptions {
 }
 
 /**
+ * Memory of a thread's own objects. The young generation would grow to some 100 MB, and the old one be tidied late, if
+ * they were let: with 2 million changes waiting and being drained the process took 560 MB instead of 280 MB. The bound on
+ * changes per batch keeps any slice far below.
+ */
+const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 384, maxYoungGenerationSizeMb: 24 };
+
+/**
  * Runs slices in a pool of threads. Idle threads keep their event loops (`atomics: 'async'`), so that their connections'
  * timers and keep-alives run on.
  */
@@ -25,6 +32,7 @@ export function startPool({ filename, threads, slicesPerThread, workerData }: Po
     atomics: 'async',
     idleTimeout: Number.POSITIVE_INFINITY,
     workerData,
+    resourceLimits: RESOURCE_LIMITS,
   });
   // A thread that ends outside a task is replaced by the pool; what it did is retried through its task's rejection.
   pool.on('error', () => {});

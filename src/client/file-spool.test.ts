@@ -116,9 +116,10 @@ describe('a file spool that is opened again', () => {
         [250, two.place(1)],
       ]),
     );
-    expect(heldOf(again)).toEqual(['1:1', '1:2', '1:3', '250:1']);
+    // In the order in which they were made.
+    expect(heldOf(again)).toEqual(['1:1', '1:2', '250:1', '1:3']);
     expect(again.restored.held.map((frame) => Buffer.from(frame.bytes))).toEqual(
-      [...one.frames, ...two.frames].map((frame) => frame.bytes),
+      [...one.frames.slice(0, 2), ...two.frames, ...one.frames.slice(2)].map((frame) => frame.bytes),
     );
   });
 
@@ -224,6 +225,24 @@ describe('segments', () => {
     expect(heldOf(again)).toEqual(stuck.frames.map((frame) => `1:${frame.seq}`));
     expect(again.restored.held.map((frame) => frame.crc)).toEqual(stuck.frames.map((frame) => frame.crc));
   });
+
+  test('give frames that were carried forward back before those that followed them', async () => {
+    const folder = newFolder();
+    const spool = await open(folder);
+    const [big, stuck, late] = [new Chain(0, SEGMENT_BYTES / 4), new Chain(1), new Chain(2)];
+    await spool.reset(STREAM, []);
+    for (let i = 1; i <= 60; i++) {
+      await spool.append([...big.next(1), ...stuck.next(i % 7 === 0 ? 1 : 0), ...late.next(i > 50 ? 1 : 0)]);
+      spool.applied(0, big.place(i));
+    }
+    await spool.close();
+    const held = heldOf(await open(folder));
+    for (const chain of [stuck, late]) {
+      const ours = chain.frames.map(({ partition, seq }) => `${partition}:${seq}`);
+      expect(held.filter((frame) => ours.includes(frame))).toEqual(ours);
+    }
+    expect(held.at(-1)).toBe('2:10');
+  });
 });
 
 /** What whole frames at the beginning of a segment leave held. */
@@ -237,7 +256,7 @@ function wholeFrames(bytes: Buffer): string[] {
     if (frame.type === FRAME.applied) applied.set(frame.partition, frame.seq);
   }
   const held = frames.filter(({ partition, seq }) => seq > (applied.get(partition) ?? 0));
-  return held.sort((a, b) => a.partition - b.partition || a.seq - b.seq).map(({ partition, seq }) => `${partition}:${seq}`);
+  return held.map(({ partition, seq }) => `${partition}:${seq}`);
 }
 
 /** A spool of three groups: a folder with one segment, where each group ends, and what is held after each. */
@@ -255,10 +274,10 @@ async function smallSpool(): Promise<{ folder: string; path: string; ends: numbe
   spool.applied(0, one.place(1));
   await spool.append(one.next(1));
   ends.push(statSync(path()).size);
-  held.push(['0:2', '0:3', '3:1']);
+  held.push(['0:2', '3:1', '0:3']);
   await spool.append(two.next(2));
   ends.push(statSync(path()).size);
-  held.push(['0:2', '0:3', '3:1', '3:2', '3:3']);
+  held.push(['0:2', '3:1', '0:3', '3:2', '3:3']);
   await spool.close();
   return { folder, path: path(), ends, held };
 }

@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
 import { BatchBuilder } from '../protocol/batch.ts';
 import { HEADER_BYTES } from '../protocol/frame.ts';
+import { MAX_CHANGES } from '../protocol/limits.ts';
 import type { Outbox } from './outbox.ts';
 import type { InputRow, PreparedChange } from './row-plan.ts';
 import type { ServerFacts } from './server-facts.ts';
@@ -192,6 +193,9 @@ export class Intake {
    * @throws {TypeError} for what cannot be sent. @throws {SyncError} `frame_too_large`.
    */
   #try(changes: readonly PreparedChange[]): number {
+    if (changes.length > MAX_CHANGES / 2) {
+      throw new SyncError('frame_too_large', `a batch of ${changes.length} changes is more than the ${MAX_CHANGES / 2} that go into one; divide it`);
+    }
     const trial = this.#trial;
     try {
       for (const one of changes) trial.add(one.table, one.op, one.keyCount, one.columns, one.values);
@@ -249,7 +253,9 @@ export class Intake {
   }
 
   #closeOrLinger(partition: number, builder: BatchBuilder): void {
-    if (builder.byteLength >= Math.min(this.#settings.batchBytes, this.#maxPayloadBytes)) return this.#close(partition, builder);
+    if (builder.byteLength >= Math.min(this.#settings.batchBytes, this.#maxPayloadBytes) || builder.count >= MAX_CHANGES / 2) {
+      return this.#close(partition, builder);
+    }
     if (this.#linger !== undefined || this.#sealDeferred) return;
     if (this.#outbox.isIdle || this.#settings.lingerMs === 0) {
       this.#sealDeferred = true;

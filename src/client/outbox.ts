@@ -43,9 +43,6 @@ export class Outbox {
   #streamId: StreamId;
   #diverged = false;
   #order = 0;
-  /** Round robin over the lanes. */
-  #turn: Lane[] = [];
-  #turnAt = 0;
   #heldBytes = 0;
   #heldFrames = 0;
   #heldChanges = 0;
@@ -179,20 +176,27 @@ export class Outbox {
   /**
    * The next frame to send within `creditBytes`, marked as sent; undefined when there is none or it must wait.
    * With credit and nothing outstanding, one frame of any size may go.
+   *
+   * Of all partitions the oldest frame goes first: a change that depends on one in another partition waits there for
+   * what was stored about the same time, not for what is still on its way because more was held for that partition.
    */
   take(creditBytes: number): HeldFrame | undefined {
     if (this.#diverged || creditBytes <= 0) return undefined;
-    for (let i = 0; i < this.#turn.length; i++) {
-      const lane = this.#turn[(this.#turnAt + i) % this.#turn.length]!;
-      const frame = lane.sendable;
-      if (frame === undefined) continue;
-      // Not another lane's smaller one either: a large frame would wait for ever.
-      if (this.#outstandingBytes > 0 && this.#outstandingBytes + frame.bytes.length > creditBytes) return undefined;
-      this.#turnAt = (this.#turnAt + i + 1) % this.#turn.length;
-      this.#settle(lane, () => lane.markSent(frame));
-      return frame;
+    let from: Lane | undefined;
+    let frame: HeldFrame | undefined;
+    for (const lane of this.#lanes.values()) {
+      const next = lane.sendable;
+      if (next === undefined || (frame !== undefined && next.order > frame.order)) continue;
+      from = lane;
+      frame = next;
     }
-    return undefined;
+    if (from === undefined || frame === undefined) return undefined;
+    // Not another lane's smaller one either: a large frame would wait for ever.
+    if (this.#outstandingBytes > 0 && this.#outstandingBytes + frame.bytes.length > creditBytes) return undefined;
+    const before = from.outstandingBytes;
+    from.markSent(frame);
+    this.#outstandingBytes += from.outstandingBytes - before;
+    return frame;
   }
 
   /** STORED. Returns whether it says something new. */
@@ -252,8 +256,6 @@ export class Outbox {
     this.#streamId = randomHex(this.#random, 16);
     this.#diverged = false;
     this.#lanes.clear();
-    this.#turn = [];
-    this.#turnAt = 0;
     this.#heldBytes = 0;
     this.#heldFrames = 0;
     this.#heldChanges = 0;
@@ -348,7 +350,6 @@ export class Outbox {
 
   #addLane(lane: Lane): Lane {
     this.#lanes.set(lane.partition, lane);
-    this.#turn.push(lane);
     return lane;
   }
 

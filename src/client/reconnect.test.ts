@@ -12,6 +12,24 @@ function hexOf(frames: readonly Frame[]): string[] {
 }
 
 describe('losing and regaining the server', () => {
+  test('frames go out in the order in which they were made, whatever their partitions hold, and again after a reconnect', async () => {
+    const { client, clock, network, reconnected } = await openClient({ batchBytes: 100 }, { partitions: 4 });
+    const rows: string[] = [];
+    for (let id = 1; id <= 60; id++) {
+      rows.push(`cities upsert id=${id} name=${BIG}`);
+      void client.table('cities').upsert({ id, name: BIG });
+    }
+    await clock.settle();
+    expect(network.link.batches().flatMap(rowsOf)).toEqual(rows);
+    network.link.drop();
+    const link = await reconnected();
+    link.welcome({ partitions: 4 });
+    await clock.settle();
+    const again = link.batches();
+    expect(again.flatMap(rowsOf)).toEqual(rows);
+    expect(new Set(again.map(({ partition }) => partition)).size).toBe(4);
+  });
+
   test('everything above what is stored is sent again, byte for byte, and nothing else', async () => {
     const { client, clock, network, reconnected } = await openClient({ batchBytes: 100 }, ONE);
     for (let id = 1; id <= 5; id++) await client.table('cities').upsert({ id, name: BIG });

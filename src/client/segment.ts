@@ -24,6 +24,8 @@ export function appliedMark(partition: number, { seq, crc }: Place): Buffer {
 export interface ReplayedFrame extends SpooledFrame {
   /** The number that {@link replaySegment} was given; of the newest copy. */
   readonly segment: number;
+  /** Place of the oldest copy that is there among all frames. */
+  readonly place: number;
 }
 
 /** What segments held together; fill it with {@link replaySegment}, oldest first, then look at {@link heldFrames}. */
@@ -31,10 +33,12 @@ export interface Replay {
   readonly assigned: Map<number, Place>;
   readonly applied: Map<number, Place>;
   readonly frames: Map<number, Map<number, ReplayedFrame>>;
+  /** Frames so far. */
+  count: number;
 }
 
 export function emptyReplay(): Replay {
-  return { assigned: new Map(), applied: new Map(), frames: new Map() };
+  return { assigned: new Map(), applied: new Map(), frames: new Map(), count: 0 };
 }
 
 /** Reads one segment into `replay` and returns how many of its bytes are good: all, but for a `last` one with a torn tail. */
@@ -55,12 +59,13 @@ export function replaySegment(replay: Replay, segment: number, path: string, byt
 }
 
 /**
- * The frames that are not known to be applied, in order within their partition. Frames below the lowest that is there
+ * The frames that are not known to be applied, in the order in which they were made, as far as the files tell: frames that
+ * were carried forward stand where they were carried to, but always in order within their partition. Frames below the lowest that is there
  * are applied: a segment is deleted only then.
  * @throws {SyncError} `spool_corrupt` when one is missing in between.
  */
 export function heldFrames(replay: Replay, folder: string): ReplayedFrame[] {
-  const held: ReplayedFrame[] = [];
+  const held: { readonly frame: ReplayedFrame; readonly place: number }[] = [];
   for (const [partition, assigned] of replay.assigned) {
     const applied = replay.applied.get(partition) ?? START;
     const frames = [...(replay.frames.get(partition)?.values() ?? [])].filter((frame) => frame.seq > applied.seq);
@@ -73,9 +78,12 @@ export function heldFrames(replay: Replay, folder: string): ReplayedFrame[] {
         `spool ${folder} lacks seq ${expected} of partition ${partition}, though it has others up to ${assigned.seq}; restore the folder, or move it away: then the changes in it are not sent`,
       );
     }
-    held.push(...frames);
+    // One that was carried forward is older than those that follow it in its partition, wherever these stand.
+    let place = Infinity;
+    const placed = frames.reverse().map((frame) => ({ frame, place: (place = Math.min(place, frame.place)) }));
+    held.push(...placed.reverse());
   }
-  return held;
+  return held.sort((a, b) => a.place - b.place).map(({ frame }) => frame);
 }
 
 function take(replay: Replay, segment: number, frame: Frame): boolean {
@@ -85,7 +93,8 @@ function take(replay: Replay, segment: number, frame: Frame): boolean {
       let frames = replay.frames.get(partition);
       if (frames === undefined) replay.frames.set(partition, (frames = new Map<number, ReplayedFrame>()));
       // A copy: else one small frame would keep its whole segment in memory.
-      frames.set(seq, { partition, seq, crc, bytes: Uint8Array.from(frame.bytes), segment });
+      const place = frames.get(seq)?.place ?? replay.count++;
+      frames.set(seq, { partition, seq, crc, bytes: Uint8Array.from(frame.bytes), segment, place });
       raise(replay.assigned, partition, { seq, crc });
       return true;
     }

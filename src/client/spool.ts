@@ -28,7 +28,7 @@ export interface SpoolState {
   readonly stream: StreamId | undefined;
   /** For every partition that the stream ever used: the highest place it assigned. */
   readonly assigned: ReadonlyMap<number, Place>;
-  /** Frames that are not known to be applied, in order of seq within their partition. */
+  /** Frames that are not known to be applied, oldest first as far as that is known, in order of seq within their partition. */
   readonly held: readonly SpooledFrame[];
   /** What {@link Spool.remember} kept last. */
   readonly note: string | undefined;

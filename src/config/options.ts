@@ -228,7 +228,7 @@ export const optionsSchema = z.strictObject({
       description: 'Most batches in one slice, which is one transaction.',
       env: 'SYNCLINE_APPLY_SLICE_ELEMENTS',
     }),
-    sliceBytes: bytes([64 * KIB, GIB], 8 * MIB, {
+    sliceBytes: bytes([64 * KIB, GIB], MIB, {
       description: 'Bytes after which a slice takes no more batches.',
       env: 'SYNCLINE_APPLY_SLICE_BYTES',
     }),

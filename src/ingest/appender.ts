@@ -138,11 +138,12 @@ export class Appender {
   /** Makes the call until it succeeds. */
   async #append(line: Line): Promise<readonly AppendResult[]> {
     const { queue, log } = this.#options;
+    let isLogged = false;
     for (let failureCount = 0; !this.#closed && line.calling.length > 0;) {
       this.counters.calls++;
       try {
         const results = await queue.append(line.partition, line.calling);
-        if (failureCount > 0) log.info({ partition: line.partition, failureCount }, 'frames are stored again');
+        if (isLogged) log.info({ partition: line.partition, failureCount }, 'frames are stored again');
         return results;
       } catch (error) {
         // Anything else than the world being in the way is a bug, and ends the process.
@@ -150,7 +151,11 @@ export class Appender {
         failureCount++;
         this.counters.failures++;
         line.hasFailed = true;
-        if (failureCount === 1) log.warn({ partition: line.partition, code: error.code }, `frames cannot be stored now: ${error.message}`);
+        // Otherwise the queue has said for all partitions what is in the way.
+        if (!isLogged && queue.admission.state === 'open') {
+          isLogged = true;
+          log.warn({ partition: line.partition, code: error.code }, `frames cannot be stored now: ${error.message}`);
+        }
       }
       await this.#backOff(failureCount);
       // Clients that reconnect while the queue is away send again: without this their frames would pile up here.
@@ -290,4 +295,5 @@ const NOBODY: readonly Submitter[] = [];
 const MAX_CALL_ENTRIES = 1024;
 const MAX_CALL_BYTES = 8 * 1024 * 1024;
 const RETRY_BASE_MS = 50;
-const RETRY_CAP_MS = 1_000;
+/** Well below what a change waits for others that were stored later (`apply/scheduler.ts`): partitions come back one by one. */
+const RETRY_CAP_MS = 400;

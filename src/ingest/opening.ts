@@ -1,4 +1,4 @@
-import { sleep } from '../core/clock.ts';
+import { type Clock, sleep } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
 import { backoffMs } from '../core/random.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
@@ -11,6 +11,8 @@ import { mayPass, raiseRecords, type Survey, survey, type Surveyed } from './sur
 
 const RETRY_BASE_MS = 100;
 const RETRY_CAP_MS = 2_000;
+/** A sink that is frozen answers nothing at all; clients are taken in without it after this time. */
+const SINK_PATIENCE_MS = 1_000;
 
 /**
  * By partition, the seq up to which the client holds nothing any more.
@@ -43,7 +45,7 @@ export async function surveyForOpening(
   const surveyed = { stream, producer, above: forgotten };
   for (let failureCount = 0; !signal.aborted;) {
     try {
-      const result = await survey(progress, queue, surveyed);
+      const result = await survey({ read: (...asked) => within(clock, SINK_PATIENCE_MS, progress.read(...asked)) }, queue, surveyed);
       return signal.aborted ? undefined : { ...result, isComplete: true };
     } catch (error) {
       if (!mayPass(error)) throw error;
@@ -56,6 +58,14 @@ export async function surveyForOpening(
     await sleep(clock, backoffMs(random, failureCount, RETRY_BASE_MS, RETRY_CAP_MS), signal);
   }
   return undefined;
+}
+
+/** What `reading` gives, or a transient error when that takes too long; it then goes on for nothing. */
+function within<T>(clock: Clock, timeoutMs: number, reading: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.setTimer(timeoutMs, () => reject(new SyncError('sink_unavailable', `the sink has not answered within ${timeoutMs} ms`)));
+    reading.then(resolve, reject).finally(() => timer.cancel());
+  });
 }
 
 export interface OpeningSurvey extends Survey {

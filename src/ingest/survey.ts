@@ -24,7 +24,7 @@ export interface Surveyed {
  * Reads how far `stream` is and applies the floor rule.
  * @throws {SyncError} `sink_regressed`, `stream_expired` or `stream_owned_by_other`; transient while the sinks or the queue cannot be read.
  */
-export async function survey(progress: Progress, queue: Queue, surveyed: Surveyed): Promise<Survey> {
+export async function survey(progress: Pick<Progress, 'read'>, queue: Queue, surveyed: Surveyed): Promise<Survey> {
   const { stream, producer, above } = surveyed;
   const { status, producer: owner, watermarks, rejections } = await progress.read(stream, above);
   if (owner !== undefined && owner !== producer) {

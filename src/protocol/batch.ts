@@ -199,7 +199,7 @@ function encodeHead(info: BatchInfo, groupCount: number): Buffer {
 
 function checkGroup(table: string, op: Op, keyCount: number, columns: readonly string[]): void {
   checkName('a table', table);
-  if (!OPS.includes(op)) throw new TypeError(`"${String(op)}" is not an operation; there are ${OPS.join(', ')}`);
+  if (!OPS.includes(op)) throw new TypeError(`"${op}" is not an operation; there are ${OPS.join(', ')}`);
   if (columns.length === 0 || columns.length > MAX_COLUMNS) {
     throw new TypeError(`table "${table}" has ${columns.length} columns; 1 to ${MAX_COLUMNS} can be sent`);
   }

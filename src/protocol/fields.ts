@@ -162,7 +162,7 @@ function readField(reader: MsgpackReader, name: string, code: ErrorCode): Field 
     }
     return map;
   }
-  return reader.value() as Field;
+  return reader.value();
 }
 
 function isCount(value: unknown, max: number = Number.MAX_SAFE_INTEGER): value is number {

@@ -22,7 +22,7 @@ export class FrameDecoder {
   #scratch: Uint8Array = EMPTY;
   #scratchStart = 0;
   #scratchEnd = 0;
-  #failure: unknown;
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(maxFrameBytes: number) {
     this.maxFrameBytes = maxFrameBytes;
@@ -47,11 +47,11 @@ export class FrameDecoder {
    * @throws {SyncError} of kind `connection`; the decoder is of no use after that and throws the same again.
    */
   next(): Frame | undefined {
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#failure !== undefined) throw this.#failure.error;
     try {
       return this.#next();
     } catch (error) {
-      this.#failure = error;
+      this.#failure = { error };
       this.#clear();
       throw error;
     }

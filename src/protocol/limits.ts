@@ -7,6 +7,8 @@ export const ROW_DEPTH = 5;
 /** Bytes of a table's or a column's name in UTF-8. */
 export const MAX_NAME_BYTES = 256;
 export const MAX_COLUMNS = 4096;
+/** Changes in one batch: a bound on what its rows take once they are decoded, some hundred times their bytes at worst. */
+export const MAX_CHANGES = 65_536;
 /** Distinct tables in one batch. */
 export const MAX_TABLES = 4096;
 

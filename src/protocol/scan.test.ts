@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { encodeBatch } from './batch.ts';
 import { BatchScan, scanValue } from './scan.ts';
 import { isUtf8 } from './value-scan.ts';
 
@@ -172,6 +173,14 @@ function group(parts: { table?: string; op?: string; keyCount?: string; columns?
 }
 
 describe('the scan of a batch', () => {
+  test('takes so many changes and no more, over all groups', () => {
+    const group = (count: number) => ({ table: 't', op: 'upsert' as const, keyCount: 1, columns: ['id'], rows: Array.from({ length: count }, () => [1]) });
+    const scan = new BatchScan();
+    expect(scan.scan(encodeBatch({ groups: [group(65_530), group(6)] }))).toBe(true);
+    expect(scan.scan(encodeBatch({ groups: [group(65_530), group(7)] }))).toBe(false);
+    expect(scan.reason).toContain('more than 65536 changes');
+  });
+
   const scan = new BatchScan();
 
   test('accepts the smallest one and counts', () => {

@@ -1,6 +1,6 @@
 // Hot path: runs over every byte that a peer sends, without allocating.
 import { OPS } from '../core/change.ts';
-import { MAX_COLUMNS, MAX_NAME_BYTES, MAX_TABLES, ROW_DEPTH } from './limits.ts';
+import { MAX_CHANGES, MAX_COLUMNS, MAX_NAME_BYTES, MAX_TABLES, ROW_DEPTH } from './limits.ts';
 import { NameSet } from './name-set.ts';
 import { ValueScan } from './value-scan.ts';
 
@@ -127,6 +127,7 @@ export class BatchScan {
     const input = this.#in;
     const count = input.arrayHeader();
     if (count < 1) return input.refuse(`group ${index}: the rows are not an array of at least one row`);
+    if (this.#changes + count > MAX_CHANGES) return input.refuse(`the batch has more than ${MAX_CHANGES} changes`);
     for (let i = 0; i < count; i++) {
       const width = input.arrayHeader();
       if (width !== columns) {

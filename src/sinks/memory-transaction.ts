@@ -86,7 +86,7 @@ export class MemoryTransaction implements SinkTransaction, LockOwner {
     }
     for (const [stream, place] of moves) {
       this.#store.streams.set(stream, { producer: this.#producers.get(stream) as string, expired: false });
-      const places = this.#store.watermarks.get(stream) ?? new Map();
+      const places = this.#store.watermarks.get(stream) ?? new Map<number, { place: Place; movedAtMs: number }>();
       this.#store.watermarks.set(stream, places.set(this.#partition, { place, movedAtMs: nowMs }));
     }
     const { letters } = this.#store;
@@ -222,7 +222,7 @@ export class MemoryTransaction implements SinkTransaction, LockOwner {
   }
 
   #rowsOf(table: string): Map<string, MemoryRow> {
-    return this.#store.rows.get(table) ?? new Map();
+    return this.#store.rows.get(table) ?? new Map<string, MemoryRow>();
   }
 }
 

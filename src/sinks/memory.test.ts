@@ -38,7 +38,11 @@ describe('the memory sink', () => {
     const clock: Clock = {
       ...systemClock,
       monotonicMs: () => nowMs,
-      setTimer: (delayMs, run) => systemClock.setTimer(0, () => void ((nowMs += delayMs), run())),
+      setTimer: (delayMs, run) =>
+        systemClock.setTimer(0, () => {
+          nowMs += delayMs;
+          run();
+        }),
     };
     const [first, second] = await openTwo(clock);
     const holder = await first.begin(1, CLAIM);

@@ -142,9 +142,12 @@ export interface Table {
   readonly columns: readonly string[];
   /**
    * Whether rows with different keys can never decide about one another, and a checked row can be refused for nothing but
-   * its key being there or not, or too few columns: no foreign key in or out, no second unique index, no CHECK, no
-   * trigger here or elsewhere that could touch it, no column that the database computes (generated, ON UPDATE, a default
-   * that reads other columns). Only changes of such tables are folded, sorted and moved past those of others.
+   * its key being there or not, or too few columns: no foreign key in or out, no second unique index, no CHECK, no trigger
+   * here or elsewhere that could touch it, no column or index that the database computes from other columns or from the
+   * order of changes (generated columns, defaults that read columns). Columns that take the time of a change, such as
+   * `ON UPDATE CURRENT_TIMESTAMP`, are no obstacle: folded or not, they get the time of the last write (and changes that
+   * are folded into an insert, or cancel each other out, are no write of their own). Only changes of independent tables
+   * are folded, sorted and moved past those of others.
    */
   readonly independent: boolean;
   /** Checks operation, key and column names; the result is cached by the table. */

@@ -702,7 +702,7 @@ export function describeSink(kind: SinkKind): void {
           [2, 4],
         ]),
       );
-      expect(rejections.map(({ partition, seq, code, changes }) => [partition, seq, code, changes.toSorted()])).toEqual([
+      expect(rejections.map(({ partition, seq, code, changes }) => [partition, seq, code, changes.toSorted((a, b) => a - b)])).toEqual([
         [2, 2, 'duplicate_key', [3, 7]],
         [2, 2, 'too_long', [5]],
         [2, 3, 'duplicate_key', [0]],

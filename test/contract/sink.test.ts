@@ -53,7 +53,7 @@ async function createSqliteHarness(): Promise<SinkHarness> {
         `BEGIN; ${tables.map((table) => createTable(table, { int: 'INTEGER', text: 'TEXT', bytes: 'BLOB' }, '')).join('; ')}; COMMIT`,
       ),
     addColumn: async (table, column, type) => db.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type === 'int' ? 'INTEGER' : 'TEXT'}`),
-    rows: async (table) => db.prepare(`SELECT * FROM ${table}`).all() as Awaited<ReturnType<SinkHarness['rows']>>,
+    rows: async (table) => db.prepare(`SELECT * FROM ${table}`).all(),
     close: async () => {
       db.close();
       rmSync(folder, { recursive: true });

@@ -223,14 +223,33 @@ describe('start', () => {
     );
   });
 
-  test('refuses a port that is in use, and names it', async () => {
-    expectRefusal(await start({ SYNCLINE_TCP_PORT: String(busyPort) }), String(busyPort));
-    expectRefusal(await start({ SYNCLINE_ADMIN_PORT: String(busyPort) }), String(busyPort));
+  test('refuses a variable with a typo, and says what was meant', async () => {
+    expectRefusal(
+      await start({ SYNCLINE_QUEU: 'redis://127.0.0.1:6379' }),
+      'SYNCLINE_QUEU: unknown variable; did you mean SYNCLINE_QUEUE (queue.url)?',
+    );
   });
 
-  test('refuses a folder that it cannot use, and names it', async () => {
+  test.each([
+    ['SYNCLINE_TCP_PORT', 'listen.tcp.port'],
+    ['SYNCLINE_ADMIN_PORT', 'listen.admin.port'],
+    ['SYNCLINE_HEALTH_PORT', 'listen.admin.healthPort'],
+  ])('refuses a port that is in use, and names it and its option: %s', async (variable, option) => {
+    expectRefusal(
+      await start({ SYNCLINE_HEALTH_HOST: '127.0.0.1', SYNCLINE_HEALTH_PORT: '0', [variable]: String(busyPort) }),
+      `127.0.0.1:${busyPort} (EADDRINUSE): another process listens there; set ${option} to a free port`,
+    );
+  });
+
+  test('refuses a folder that it cannot use, names it and says what to set', async () => {
     const file = write('not-a-folder', 'x');
-    expectRefusal(await start({ SYNCLINE_DATA: join(file, 'data') }), 'not-a-folder');
+    expectRefusal(await start({ SYNCLINE_DATA: join(file, 'data') }), join(file, 'data'), 'ENOTDIR', 'SYNCLINE_DATA');
+  });
+
+  test.skipIf(process.getuid?.() === 0)('refuses a folder without permission (skipped for root, who needs none)', async () => {
+    const parent = join(folder, 'locked');
+    mkdirSync(parent, { mode: 0o500 });
+    expectRefusal(await start({ SYNCLINE_DATA: join(parent, 'data') }), join(parent, 'data'), 'EACCES', 'SYNCLINE_DATA');
   });
 
   test('refuses a data folder that another server uses', async () => {
@@ -251,7 +270,11 @@ describe('start', () => {
       running: (child) => child.stdout?.on('data', (chunk: Buffer) => chunk.toString().includes('listening') && child.kill('SIGTERM')),
     });
     expect(first.code).toBe(0);
-    expectRefusal(await start({ SYNCLINE_DATA: data, SYNCLINE_QUEUE_PARTITIONS: '8' }), '16', '8', 'mismatch');
+    expectRefusal(
+      await start({ SYNCLINE_DATA: data, SYNCLINE_QUEUE_PARTITIONS: '8' }),
+      'partitions 16 there, 8 here; use the recorded settings',
+      'queue_mismatch',
+    );
   });
 
   test('ends at SIGTERM and SIGINT with 0, and leaves nothing locked', async () => {
@@ -261,6 +284,23 @@ describe('start', () => {
         await server.start();
         expect(await server.stop(signal)).toBe(0);
       }
+    } finally {
+      await server.close();
+    }
+  });
+
+  test('without an admin token does not show metrics and status where others can reach them', async () => {
+    expectRefusal(await start({ SYNCLINE_ADMIN_HOST: '0.0.0.0' }), 'SYNCLINE_ADMIN_HOST', 'set listen.admin.token');
+  });
+
+  test('with an admin token asks for it, and status sends it', async () => {
+    const server = await ServerProcess.create({ SYNCLINE_ADMIN_HOST: '0.0.0.0', SYNCLINE_ADMIN_TOKEN: 'hush' });
+    try {
+      await server.start();
+      expect((await fetch(`http://127.0.0.1:${server.adminPort}/metrics`)).status).toBe(401);
+      expect(await server.ready()).toBe(true);
+      const env = { SYNCLINE_ADMIN_HOST: '0.0.0.0', SYNCLINE_ADMIN_PORT: String(server.adminPort), SYNCLINE_ADMIN_TOKEN: 'hush' };
+      expect(await runSyncline(['status'], { env })).toMatchObject({ code: 0, err: '', out: expect.stringMatching(/^ready +yes$/m) });
     } finally {
       await server.close();
     }

@@ -31,6 +31,12 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
     await server.query(`CREATE DATABASE ${database} CHARACTER SET utf8mb4`);
     return database;
   };
+  const independentOf = (sink: Sink) =>
+    sink
+      .tables()
+      .filter((table) => table.independent)
+      .map((table) => table.name)
+      .sort();
   /** A user with `grants` on `database`, and a URL for it. */
   const userWith = async (database: string, grants: string) => {
     const user = `u${++databases}`;
@@ -78,17 +84,78 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
         'CREATE TRIGGER t AFTER DELETE ON watched FOR EACH ROW SET @x = 1',
         `CREATE TABLE ${other}.near (id INT PRIMARY KEY, f INT, FOREIGN KEY (f) REFERENCES s${databases + 1}.far (id))`,
       ]);
-      const independent = () =>
-        sink
-          .tables()
-          .filter((table) => table.independent)
-          .map((table) => table.name);
-      expect(independent()).toEqual(['plain']);
+      expect(independentOf(sink)).toEqual(['plain']);
       await sink.refreshSchema(['far', 'plain', 'parent']);
-      expect(independent()).toEqual(['plain']);
+      expect(independentOf(sink)).toEqual(['plain']);
       await server.query('DROP TRIGGER t', database);
       await sink.refreshSchema(['watched']);
-      expect(independent().sort()).toEqual(['plain', 'watched']);
+      expect(independentOf(sink)).toEqual(['plain', 'watched']);
+    });
+
+    test('are independent only when the database computes nothing from their columns', async () => {
+      const { sink } = await newSink([
+        "CREATE TABLE plain (id INT PRIMARY KEY, `now` INT DEFAULT 5, s VARCHAR(20) DEFAULT 'it''s id', n INT DEFAULT NULL, u CHAR(36) DEFAULT uuid())",
+        'CREATE TABLE stamped (id INT PRIMARY KEY, a DATETIME(3) DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3))',
+        'CREATE TABLE counted (id INT AUTO_INCREMENT PRIMARY KEY)',
+        'CREATE TABLE generated (id INT PRIMARY KEY, v INT, g INT AS (100 DIV v) STORED)',
+        'CREATE TABLE virtual_one (id INT PRIMARY KEY, v INT, g INT AS (v + 1) VIRTUAL)',
+        'CREATE TABLE defaulted (id INT PRIMARY KEY, v INT, d INT DEFAULT (v + 1))',
+        'CREATE TABLE copied (id INT PRIMARY KEY, `x y` INT, d INT DEFAULT (`x y`))',
+        'CREATE TABLE numbered (id INT PRIMARY KEY, n INT AUTO_INCREMENT, KEY (n))',
+        'CREATE SEQUENCE numbers',
+        'CREATE TABLE sequenced (id INT PRIMARY KEY, n INT DEFAULT NEXTVAL(numbers))',
+        'CREATE TABLE partitioned (id INT PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION p VALUES LESS THAN (10))',
+        'CREATE TABLE versioned (id INT PRIMARY KEY) WITH SYSTEM VERSIONING',
+      ]);
+      expect(independentOf(sink)).toEqual(['counted', 'plain', 'stamped']);
+    });
+
+    describe('are independent only when no trigger may touch them:', () => {
+      const tables = ['on_it', 'Named', '`odd ``name`', 'hidden', 'free', 'freely'].map(
+        (name) => `CREATE TABLE ${name} (id INT PRIMARY KEY, v INT)`,
+      );
+      const all = ['Named', 'free', 'freely', 'hidden', 'odd `name'];
+      const others: [what: string, statement: string, independent: string[]][] = [
+        ['a trigger that names none', 'SET NEW.v = COALESCE(NEW.v, 0)', all],
+        ['a trigger that writes to one', 'INSERT INTO nAMED (id, v) VALUES (NEW.id, 1)', ['free', 'freely', 'hidden', 'odd `name']],
+        ['a trigger that reads one', 'SET NEW.v = (SELECT COUNT(*) FROM free)', ['Named', 'freely', 'hidden', 'odd `name']],
+        ['a name that needs quotes', 'DELETE FROM `odd ``name` WHERE id IN (NEW.id)', ['Named', 'free', 'freely', 'hidden']],
+        ['a view on a view', 'INSERT INTO outer_view (id) VALUES (NEW.id)', ['Named', 'free', 'freely', 'odd `name']],
+        ['a procedure', 'CALL something', []],
+        ['a stored function', 'SET NEW.v = something(NEW.id)', []],
+        ['a stored function that has the name of another', 'SET NEW.v = other.upper(NEW.id)', []],
+      ];
+      test.each(others)('%s', async (_, statement, independent) => {
+        const { sink } = await newSink([
+          ...tables,
+          'CREATE VIEW inner_view AS SELECT id FROM hidden',
+          'CREATE VIEW outer_view AS SELECT id FROM inner_view',
+          `CREATE TRIGGER t BEFORE INSERT ON on_it FOR EACH ROW ${statement}`,
+        ]);
+        expect(independentOf(sink)).toEqual(independent);
+        await sink.refreshSchema(all);
+        expect(independentOf(sink)).toEqual(independent);
+      });
+
+      test('a trigger that leads back from another database', async () => {
+        const other = await emptyDatabase();
+        const { sink } = await newSink([
+          ...tables,
+          `CREATE TABLE ${other}.log (id INT PRIMARY KEY)`,
+          `CREATE TRIGGER t BEFORE INSERT ON on_it FOR EACH ROW INSERT INTO ${other}.log (id) VALUES (NEW.id)`,
+          `CREATE TRIGGER ${other}.t AFTER INSERT ON ${other}.log FOR EACH ROW UPDATE s${databases + 1}.hidden SET v = 1`,
+        ]);
+        expect(independentOf(sink)).toEqual(['Named', 'free', 'freely', 'odd `name']);
+      });
+
+      test('a trigger that another one sets off', async () => {
+        const { sink } = await newSink([
+          ...tables,
+          'CREATE TRIGGER one BEFORE INSERT ON on_it FOR EACH ROW INSERT INTO free VALUES (NEW.id, 1)',
+          'CREATE TRIGGER two BEFORE INSERT ON free FOR EACH ROW DELETE FROM hidden WHERE id = NEW.id',
+        ]);
+        expect(independentOf(sink)).toEqual(['Named', 'freely', 'odd `name']);
+      });
     });
 
     test('say what is wrong with an operation, a key or a column', async () => {

@@ -87,5 +87,5 @@ function shape(group: ChangeGroup): string {
 }
 
 function withoutPrototype(map: { [key: string]: Value }): Value {
-  return Object.assign(Object.create(null) as object, map) as { [key: string]: Value };
+  return Object.assign(Object.create(null) as object, map);
 }

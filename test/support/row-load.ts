@@ -11,13 +11,16 @@ export class RowLoad {
   /** n and n + this many change the same row. */
   readonly keys = 50;
   readonly #client: Client;
+  readonly #pad: { readonly pad?: string };
   readonly #complaints: string[] = [];
   #written = 0;
   #stopping = false;
   #running: Promise<void> | undefined;
 
-  constructor(client: Client) {
+  /** With `padBytes`, every row has a column `pad` of that size. */
+  constructor(client: Client, { padBytes }: { readonly padBytes?: number } = {}) {
     this.#client = client;
+    this.#pad = padBytes === undefined ? {} : { pad: 'p'.repeat(padBytes) };
     client.on('rejected', ({ code, message }) => this.#complaints.push(`rejected ${code} ${message}`));
     client.on('error', ({ code, message }) => this.#complaints.push(`error ${code} ${message}`));
   }
@@ -58,7 +61,7 @@ export class RowLoad {
     while (!this.#stopping) {
       for (let i = 0; i < BLOCK; i++) {
         const n = this.#written + 1;
-        await items.upsert({ id: GENERATION * this.keys + (n % this.keys), gen: GENERATION, n });
+        await items.upsert({ id: GENERATION * this.keys + (n % this.keys), gen: GENERATION, n, ...this.#pad });
         this.#written = n;
       }
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Status } from '../../src/admin/status.ts';
 import { freePort } from './free-port.ts';
 import { eventually } from './eventually.ts';
 
@@ -74,9 +75,9 @@ export class ServerProcess {
     return child.exitCode;
   }
 
-  async status(): Promise<Record<string, unknown>> {
+  async status(): Promise<Status> {
     const response = await fetch(`http://127.0.0.1:${this.adminPort}/api/v1/status`);
-    return (await response.json()) as Record<string, unknown>;
+    return (await response.json()) as Status;
   }
 
   async ready(): Promise<boolean> {

@@ -209,6 +209,7 @@ function bytes(hex: string): Buffer {
   return Buffer.from(hex, 'hex');
 }
 
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- only the caller knows what the vectors of a file are
 function load<T>(file: string): readonly T[] {
   const { vectors } = JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8')) as { vectors: T[] };
   expect(vectors.length).toBeGreaterThan(0);

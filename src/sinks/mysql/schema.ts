@@ -1,6 +1,8 @@
+import { Mentions } from '../mentions.ts';
 import type { ColumnDefinition } from './columns.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import { OWN_PREFIX, textLiteral } from './sql.ts';
+import { readTriggers, type Triggers } from './triggers.ts';
 
 /** A table as `information_schema` describes it. */
 export interface TableDefinition {
@@ -14,7 +16,20 @@ export interface TableDefinition {
   readonly referencedColumns: readonly string[];
   /** Whether it has CHECK constraints, other than the one that MariaDB gives to JSON columns. */
   readonly checks: boolean;
+  /** Whether it has triggers. */
   readonly triggers: boolean;
+  /** Whether a trigger may touch it, its own or that of another table. */
+  readonly touched: boolean;
+  /**
+   * Whether the database computes columns or indexes of it from other columns or from the order of changes: generated
+   * columns, defaults that read columns or a sequence, AUTO_INCREMENT outside the primary key. Not so those that take the
+   * time of the change.
+   */
+  readonly computes: boolean;
+  /** Whether it may lack a partition for a row. */
+  readonly partitioned: boolean;
+  /** Whether it keeps what its rows were before. */
+  readonly versioned: boolean;
 }
 
 export interface UniqueIndex {
@@ -50,7 +65,9 @@ export async function readSchema(
     'SELECT TABLE_NAME,COLUMN_NAME,REFERENCED_TABLE_SCHEMA,REFERENCED_TABLE_NAME,REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE ' +
       `WHERE TABLE_SCHEMA=${textLiteral(database)} AND REFERENCED_TABLE_NAME IS NOT NULL`,
   );
-  const context = { connection, database, foreignKeys, references };
+  // Of all tables for the same reason.
+  const triggers = await readTriggers(connection, database);
+  const context = { connection, database, foreignKeys, references, triggers };
   if (possible === undefined || possible.length > MAX_SINGLE_READS) {
     const all = await readTables(context, undefined);
     return possible === undefined ? all : all.filter((table) => possible.includes(table.name));
@@ -65,52 +82,61 @@ interface ReadContext {
   readonly database: string;
   readonly foreignKeys: readonly SqlRow[];
   readonly references: ForeignReferences;
+  readonly triggers: Triggers;
 }
 
 async function readTables(
-  { connection, database, foreignKeys, references }: ReadContext,
+  { connection, database, foreignKeys, references, triggers }: ReadContext,
   only: string | undefined,
 ): Promise<TableDefinition[]> {
   const inDatabase = (schemaColumn: string, tableColumn: string) =>
     `${schemaColumn}=${textLiteral(database)}${only === undefined ? '' : ` AND ${tableColumn}=${textLiteral(only)}`}`;
   const tables = await connection.rows(
-    `SELECT TABLE_NAME,ENGINE FROM information_schema.TABLES WHERE ${inDatabase('TABLE_SCHEMA', 'TABLE_NAME')} AND TABLE_TYPE IN ('BASE TABLE','SYSTEM VERSIONED')`,
+    `SELECT TABLE_NAME,ENGINE,TABLE_TYPE,CREATE_OPTIONS FROM information_schema.TABLES WHERE ${inDatabase('TABLE_SCHEMA', 'TABLE_NAME')} AND TABLE_TYPE IN ('BASE TABLE','SYSTEM VERSIONED')`,
   );
   const columns = byTable(
     await connection.rows(
       'SELECT TABLE_NAME,COLUMN_NAME,DATA_TYPE,COLUMN_TYPE,IS_NULLABLE,COLUMN_DEFAULT IS NOT NULL,EXTRA,GENERATION_EXPRESSION,' +
-        'CHARACTER_MAXIMUM_LENGTH,CHARACTER_OCTET_LENGTH,NUMERIC_PRECISION,NUMERIC_SCALE,DATETIME_PRECISION,CHARACTER_SET_NAME,COLLATION_NAME ' +
+        'CHARACTER_MAXIMUM_LENGTH,CHARACTER_OCTET_LENGTH,NUMERIC_PRECISION,NUMERIC_SCALE,DATETIME_PRECISION,CHARACTER_SET_NAME,COLLATION_NAME,COLUMN_DEFAULT ' +
         `FROM information_schema.COLUMNS WHERE ${inDatabase('TABLE_SCHEMA', 'TABLE_NAME')} ORDER BY TABLE_NAME,ORDINAL_POSITION`,
     ),
   );
   const indexes = byTable(
     await connection.rows(
-      'SELECT TABLE_NAME,INDEX_NAME,COLUMN_NAME,SUB_PART,NULLABLE FROM information_schema.STATISTICS ' +
-        `WHERE ${inDatabase('TABLE_SCHEMA', 'TABLE_NAME')} AND NON_UNIQUE=0 ORDER BY TABLE_NAME,INDEX_NAME,SEQ_IN_INDEX`,
-    ),
-  );
-  const triggers = byTable(
-    await connection.rows(
-      `SELECT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE ${inDatabase('EVENT_OBJECT_SCHEMA', 'EVENT_OBJECT_TABLE')}`,
+      'SELECT TABLE_NAME,INDEX_NAME,COLUMN_NAME,SUB_PART,NULLABLE,NON_UNIQUE FROM information_schema.STATISTICS ' +
+        `WHERE ${inDatabase('TABLE_SCHEMA', 'TABLE_NAME')} AND (NON_UNIQUE=0 OR COLUMN_NAME IS NULL) ORDER BY TABLE_NAME,INDEX_NAME,SEQ_IN_INDEX`,
     ),
   );
   const checks = byTable(await connection.rows(checksQuery(connection.facts.mariadb, inDatabase)));
   return tables
-    .map(([name, engine]) => ({ name: String(name), engine: String(engine) }))
+    .map(([name, engine, type, options]) => ({
+      name: String(name),
+      engine: String(engine),
+      versioned: type === 'SYSTEM VERSIONED',
+      partitioned: /\bpartitioned\b/i.test(String(options)),
+    }))
     .filter(({ name }) => !isOwn(name) && (only === undefined || name === only))
-    .map(({ name, engine }) => {
+    .map(({ name, engine, versioned, partitioned }) => {
+      const columnRows = columns.get(name) ?? [];
+      const indexRows = indexes.get(name) ?? [];
+      const uniqueIndexes = indexesOf(indexRows.filter((row) => Number(row[5]) === 0));
       const checkClauses = (checks.get(name) ?? []).map((row) => String(row[1]));
       const out = foreignKeys.filter((row) => row[0] === name);
       const into = foreignKeys.filter((row) => row[2] === database && row[3] === name);
       return {
         name,
         engine,
-        columns: (columns.get(name) ?? []).map((row) => columnOf(row, checkClauses)),
-        uniqueIndexes: indexesOf(indexes.get(name) ?? []),
+        columns: columnRows.map((row) => columnOf(row, checkClauses)),
+        uniqueIndexes,
         foreignColumns: out.map((row) => String(row[1])),
         referencedColumns: [...into.map((row) => String(row[4])), ...(references.get(name) ?? [])],
         checks: checkClauses.some((clause) => !JSON_CHECK.test(clause)),
-        triggers: triggers.has(name),
+        triggers: triggers.tables.has(name),
+        touched: triggers.tables.has(name) || triggers.mayTouch(name),
+        // MySQL can index an expression, which has no column.
+        computes: indexRows.some((row) => row[2] === null) || computes(columnRows, uniqueIndexes, connection.facts.mariadb),
+        partitioned,
+        versioned,
       };
     });
 }
@@ -151,7 +177,7 @@ function columnOf(row: SqlRow, checkClauses: readonly string[]): ColumnDefinitio
   const dataType = String(row[2]).toLowerCase();
   const extra = String(row[6] ?? '').toLowerCase();
   const nullable = row[4] === 'YES';
-  const generated = (row[7] !== null && row[7] !== '') || /\b(?:virtual|stored|persistent) generated\b/.test(extra);
+  const generated = isGenerated(row);
   const json = dataType === 'longtext' && checkClauses.some((clause) => JSON_CHECK.exec(clause)?.[1]?.replaceAll('``', '`') === name);
   return {
     name,
@@ -172,6 +198,29 @@ function columnOf(row: SqlRow, checkClauses: readonly string[]): ColumnDefinitio
     charset: textOf(row[13]),
     collation: textOf(row[14]),
   };
+}
+
+function isGenerated(row: SqlRow): boolean {
+  return (row[7] !== null && row[7] !== '') || /\b(?:virtual|stored|persistent) generated\b/i.test(String(row[6] ?? ''));
+}
+
+function computes(rows: readonly SqlRow[], uniqueIndexes: readonly UniqueIndex[], mariadb: boolean): boolean {
+  const key = uniqueIndexes.find((index) => index.name === 'PRIMARY')?.columns ?? [];
+  const names = rows.map((row) => String(row[1]));
+  return rows.some((row) => {
+    const extra = String(row[6] ?? '').toLowerCase();
+    if (isGenerated(row) || (extra.includes('auto_increment') && !key.includes(String(row[1])))) return true;
+    const expression = defaultExpression(textOf(row[15]), extra, mariadb);
+    if (expression === undefined) return false;
+    const mentions = new Mentions(expression);
+    return ['nextval', ...names].some((name) => mentions.has(name));
+  });
+}
+
+/** The expression that a column defaults to, as far as it is not a mere value. */
+function defaultExpression(text: string | undefined, extra: string, mariadb: boolean): string | undefined {
+  const isExpression = mariadb ? text !== undefined && !/^[bx]?'(?:[^'\\]|''|\\.)*'$/is.test(text) : extra.includes('default_generated');
+  return isExpression ? text : undefined;
 }
 
 function indexesOf(rows: readonly SqlRow[]): UniqueIndex[] {

@@ -32,7 +32,10 @@ export class MysqlTable implements Table {
       definition.foreignColumns.length === 0 &&
       definition.referencedColumns.length === 0 &&
       !definition.checks &&
-      !definition.triggers;
+      !definition.touched &&
+      !definition.computes &&
+      !definition.partitioned &&
+      !definition.versioned;
   }
 
   shape(op: Op, keyCount: number, columns: readonly string[]): MysqlShape | ChangeFault {

@@ -94,7 +94,7 @@ export class Column {
       case 'boolean':
         return this.kind === 'any' ? BigInt(value) : Number(value);
       default:
-        if (value === null || value instanceof Uint8Array) return value as SQLInputValue;
+        if (value === null || value instanceof Uint8Array) return value;
         return value instanceof Timestamp ? timestampText(value) : jsonText(value);
     }
   }

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { ChangeFault } from '../../core/errors.ts';
+import { mentionsOf } from '../mentions.ts';
 import { Column } from './column.ts';
 import { SqliteTable, type TableInfo } from './table.ts';
 
@@ -87,11 +88,19 @@ function readTables(db: DatabaseSync): TableInfo[] {
   const triggers = db
     .prepare("SELECT name, tbl_name AS tbl, sql FROM main.sqlite_schema WHERE type = 'trigger'")
     .all() as unknown as TriggerRow[];
+  const relays = db
+    .prepare("SELECT name, sql FROM main.sqlite_schema WHERE type = 'view' OR type = 'table' AND sql LIKE 'CREATE VIRTUAL%'")
+    .all() as unknown as { name: string; sql: string }[];
+  // No function that an SQL statement calls here reads or writes a table.
+  const touched = mentionsOf(
+    triggers.map((trigger) => trigger.sql),
+    relays.map(({ name, sql }) => [name, sql]),
+  );
   const deferred = new Set(rows.filter((row) => DEFERRED.test(row.sql)).map((row) => row.name));
   return names.map((row) => {
     const own = triggers.filter((trigger) => same(trigger.tbl, row.name));
     const related = foreignKeys.filter((foreignKey) => same(foreignKey.child, row.name) || same(foreignKey.parent, row.name));
-    return tableInfo(db, row, own, related, deferred);
+    return tableInfo(db, row, own, related, deferred, touched.has(row.name));
   });
 }
 
@@ -112,6 +121,7 @@ function tableInfo(
   triggers: readonly TriggerRow[],
   foreignKeys: readonly ForeignKeyRow[],
   deferred: ReadonlySet<string>,
+  touched: boolean,
 ): TableInfo {
   const columnRows = db
     .prepare('SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?)')
@@ -137,6 +147,8 @@ function tableInfo(
         keyCollation: collations.get(column.name) ?? '',
       }),
   );
+  // The expression of an index, or its condition, can fail for a row that its columns would take.
+  const evaluated = hasIndexExpression(db, row.name);
   const others = indexes.filter((index) => index !== keyIndex);
   const children = foreignKeys.map((foreignKey) => foreignKey.child).filter((child) => deferred.has(child));
   return {
@@ -144,11 +156,25 @@ function tableInfo(
     columns,
     key: keyRows.map((column) => column.name),
     uniqueKeys: others.flatMap((index) => uniqueKey(db, index, columnRows)),
-    independent: others.length === 0 && foreignKeys.length === 0 && triggers.length === 0 && !CHECK.test(row.sql),
+    independent:
+      others.length === 0 &&
+      foreignKeys.length === 0 &&
+      triggers.length === 0 &&
+      !touched &&
+      !columns.some((column) => column.generated) &&
+      !evaluated &&
+      !CHECK.test(row.sql),
     deferredChildren: [...new Set(children)],
     unsuitable: unsuitable(row.name, columns, collations, triggers),
-    signature: JSON.stringify([row, columnRows, indexes, [...collations], foreignKeys, triggers, children]),
+    signature: JSON.stringify([row, columnRows, indexes, [...collations], foreignKeys, triggers, children, touched, evaluated]),
   };
+}
+
+function hasIndexExpression(db: DatabaseSync, table: string): boolean {
+  const found = db
+    .prepare('SELECT 1 FROM pragma_index_list(?) l, pragma_index_xinfo(l.name) x WHERE l.partial OR x.cid = -2 LIMIT 1')
+    .get(table);
+  return found !== undefined;
 }
 
 function indexCollations(db: DatabaseSync, index: string): Map<string, string> {

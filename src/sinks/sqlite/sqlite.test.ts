@@ -48,6 +48,13 @@ const codeOf = (sink: Sink, table: string, op: Op, keyCount: number, columns: re
   return shape !== undefined && isFault(shape) ? shape.code : undefined;
 };
 
+const independentOf = (sink: Sink) =>
+  sink
+    .tables()
+    .filter((table) => table.independent)
+    .map((table) => table.name)
+    .sort();
+
 /** Applies one change after another in one transaction and returns the codes of the faults. */
 async function applyAll(sink: Sink, changes: readonly [table: string, op: Op, keyCount: number, columns: readonly string[], row: Row][]) {
   const transaction = await sink.begin(0, []);
@@ -233,6 +240,49 @@ describe('tables of every make', () => {
       [1, 7],
       [2, 8],
     ]);
+  });
+
+  test('are independent only when nothing is computed from their columns', async () => {
+    const sink = await open(`
+      CREATE TABLE plain (id INTEGER PRIMARY KEY, v INT DEFAULT (1 + 1), at TEXT DEFAULT CURRENT_TIMESTAMP);
+      CREATE INDEX whole ON plain (v);
+      CREATE TABLE generated (id INTEGER PRIMARY KEY, v TEXT, g TEXT AS (json_extract(v, '$.a')) STORED);
+      CREATE TABLE virtual_one (id INTEGER PRIMARY KEY, v INT, g INT AS (v + 1));
+      CREATE TABLE computed (id INTEGER PRIMARY KEY, v TEXT);
+      CREATE INDEX by_json ON computed (json_extract(v, '$.a'));
+      CREATE TABLE partial (id INTEGER PRIMARY KEY, v TEXT);
+      CREATE INDEX some ON partial (id) WHERE json_extract(v, '$.a') > 1;
+    `);
+    expect(independentOf(sink)).toEqual(['plain']);
+  });
+
+  test.each<[what: string, statement: string, independent: string[]]>([
+    ['a trigger that names none', 'SELECT abs(NEW.v)', ['Named', 'free', 'freely', 'hidden', 'odd "name']],
+    ['a trigger that writes to one', 'INSERT INTO nAMED (id) VALUES (NEW.id)', ['free', 'freely', 'hidden', 'odd "name']],
+    ['a trigger that reads one', 'SELECT count(*) FROM [free]', ['Named', 'freely', 'hidden', 'odd "name']],
+    ['a name that needs quotes', 'DELETE FROM "odd ""name"', ['Named', 'free', 'freely', 'hidden']],
+    ['a view on a view', 'SELECT * FROM outer_view', ['Named', 'free', 'freely', 'odd "name']],
+    ['a search index over one', "INSERT INTO found (found) VALUES ('rebuild')", ['Named', 'free', 'freely', 'odd "name']],
+  ])('are independent only when no trigger may touch them: %s', async (_, statement, independent) => {
+    const tables = ['on_it', 'Named', '"odd ""name"', 'hidden', 'free', 'freely'].map(
+      (name) => `CREATE TABLE ${name} (id INTEGER PRIMARY KEY, v INT);`,
+    );
+    const sink = await open(`
+      ${tables.join('')}
+      CREATE VIEW inner_view AS SELECT id FROM hidden;
+      CREATE VIEW outer_view AS SELECT id FROM inner_view;
+      CREATE VIRTUAL TABLE found USING fts5 (v, content='hidden', content_rowid='id');
+      CREATE TRIGGER t AFTER INSERT ON on_it BEGIN ${statement}; END;
+    `);
+    expect(independentOf(sink)).toEqual(independent);
+  });
+
+  test('stop being independent when a trigger somewhere comes to touch them', async () => {
+    const sink = await open('CREATE TABLE a (id INTEGER PRIMARY KEY); CREATE TABLE b (id INTEGER PRIMARY KEY)');
+    expect(independentOf(sink)).toEqual(['a', 'b']);
+    db.exec('CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM b; END');
+    await sink.refreshSchema();
+    expect(independentOf(sink)).toEqual([]);
   });
 
   test('warn about tables that take no changes', async () => {

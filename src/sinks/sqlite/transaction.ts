@@ -208,7 +208,7 @@ function runRows(statements: ShapeStatements, shape: SqliteShape, rows: readonly
   const { targets } = shape;
   const width = targets.length;
   const mustMatch = shape.op === 'insert' || shape.op === 'update' || (shape.op === 'upsert' && width > shape.keyCount);
-  const bound: SQLInputValue[] = new Array(width).fill(null);
+  const bound = new Array<SQLInputValue>(width).fill(null);
   for (let r = 0; r < rows.length; r++) {
     const row = rows[r] as Row;
     for (let i = 0; i < width; i++) {

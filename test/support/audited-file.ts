@@ -1,0 +1,48 @@
+import { DatabaseSync } from 'node:sqlite';
+import type { AuditRow, ItemRow } from './audit.ts';
+
+/** Makes a SQLite file with a table `item` whose inserts and updates triggers write to `audit`, in the order of commits. */
+export function createAuditedFile(path: string): void {
+  const db = new DatabaseSync(path);
+  db.exec(`
+    CREATE TABLE item (id INTEGER PRIMARY KEY, gen INTEGER NOT NULL, n INTEGER NOT NULL, pad TEXT);
+    CREATE TABLE plain (id INTEGER PRIMARY KEY, gen INTEGER NOT NULL, n INTEGER NOT NULL, pad TEXT);
+    CREATE TABLE audit (at INTEGER PRIMARY KEY AUTOINCREMENT, gen INTEGER NOT NULL, n INTEGER NOT NULL, id INTEGER NOT NULL);
+    CREATE TRIGGER item_inserted AFTER INSERT ON item BEGIN INSERT INTO audit (gen, n, id) VALUES (NEW.gen, NEW.n, NEW.id); END;
+    CREATE TRIGGER item_updated AFTER UPDATE ON item BEGIN INSERT INTO audit (gen, n, id) VALUES (NEW.gen, NEW.n, NEW.id); END;
+  `);
+  db.close();
+}
+
+/** What such a file holds. */
+export interface AuditedRows {
+  readonly audit: readonly AuditRow[];
+  readonly items: readonly ItemRow[];
+  readonly plain: readonly ItemRow[];
+  readonly deadLetters: number;
+}
+
+export function readAuditedFile(path: string): AuditedRows {
+  const db = new DatabaseSync(path, { readOnly: true });
+  try {
+    const rows = (sql: string) => db.prepare(sql).all() as unknown as AuditRow[];
+    return {
+      audit: rows('SELECT gen, n, id FROM audit ORDER BY at'),
+      items: rows('SELECT gen, n, id FROM item'),
+      plain: rows('SELECT gen, n, id FROM plain'),
+      deadLetters: Number(db.prepare('SELECT count(*) AS n FROM syncline_dead_letter').get()?.['n']),
+    };
+  } finally {
+    db.close();
+  }
+}
+
+/** How many changes of `item` took effect. */
+export function countEffects(path: string): number {
+  const db = new DatabaseSync(path, { readOnly: true });
+  try {
+    return Number(db.prepare('SELECT coalesce(max(at), 0) AS n FROM audit').get()?.['n']);
+  } finally {
+    db.close();
+  }
+}

@@ -69,10 +69,10 @@ describe('the batch builder', () => {
   test('begins another group after 65,535 rows', () => {
     const builder = new BatchBuilder();
     const columns = ['id'];
-    for (let i = 0; i < 65_537; i++) builder.add('t', 'upsert', 1, columns, [i]);
+    for (let i = 0; i < 65_536; i++) builder.add('t', 'upsert', 1, columns, [i]);
     const { groups } = decodeBatch(builder.finish());
-    expect(groups.map((group) => group.rows.length)).toEqual([65_535, 2]);
-    expect(groups[1]?.rows).toEqual([[65_535], [65_536]]);
+    expect(groups.map((group) => group.rows.length)).toEqual([65_535, 1]);
+    expect(groups[1]?.rows).toEqual([[65_535]]);
   });
 
   test('is as it was after a change that it refused', () => {

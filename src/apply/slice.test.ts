@@ -30,6 +30,21 @@ describe('a slice', () => {
     expect(await run()).toMatchObject({ outcome: 'applied', count: 0, more: false, moves: [] });
   });
 
+  test('has an old schema read anew before it relies on it, and fails for now while that cannot be read', async () => {
+    const relied: string[] = [];
+    const table = world.sink.table.bind(world.sink);
+    const sink = Object.assign(world.sink, { table: (name: string) => (relied.push('relied'), table(name)) });
+    const renewSchema = async () => void relied.push('renewed');
+    expect(await runSlice(TASK, { ...world.context, sink, renewSchema })).toMatchObject({ outcome: 'applied', count: 0 });
+    expect(relied).toEqual([]);
+    await writer.append(items('insert', [1, 'a']));
+    const away = () => Promise.reject(new SyncError('sink_unavailable', 'away'));
+    expect(await runSlice(TASK, { ...world.context, sink, renewSchema: away })).toMatchObject({ outcome: 'failed', count: 0 });
+    expect(relied).toEqual([]);
+    expect(await runSlice(TASK, { ...world.context, sink, renewSchema })).toMatchObject({ outcome: 'applied', count: 1 });
+    expect(relied.slice(0, 2)).toEqual(['renewed', 'relied']);
+  });
+
   test('applies batches in order and moves the watermark with them', async () => {
     await writer.append(items('insert', [1, 'a'], [2, 'b']));
     await writer.append(items('update', [1, 'c']));

@@ -21,6 +21,8 @@ export interface SliceContext {
   readonly maxFrameBytes: number;
   /** After this time a slice stops at the next commit and leaves the rest to the next one, ms. */
   readonly budgetMs: number;
+  /** Reads the sink's schema anew if it is older than a slice may rely on. */
+  readonly renewSchema?: () => Promise<void>;
 }
 
 /**
@@ -88,9 +90,10 @@ class Slice {
   }
 
   async fetch(): Promise<void> {
-    const { queue, clock, maxFrameBytes } = this.#context;
+    const { queue, clock, maxFrameBytes, renewSchema } = this.#context;
     const { lease, limits } = this.#task;
     const elements = await queue.fetch(lease.sink, lease.partition, limits);
+    if (elements.length > 0) await renewSchema?.();
     let bytes = 0;
     for (const element of elements) {
       bytes += element.frame.length;

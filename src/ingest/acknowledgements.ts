@@ -18,11 +18,6 @@ export type Consequence = 'none' | 'rewind' | 'recheck' | 'refused';
 
 /** REJECTED frames that wait for a peer that does not read, beyond what one look at the sinks brings. */
 const MAX_REJECTIONS = 1_024;
-/**
- * Changes that one REJECTED frame names. More of one batch are told in several: a frame with all of them could be larger
- * than what a peer takes, and nothing goes past a REJECTED.
- */
-const MAX_REJECTED_CHANGES = 8_192;
 
 /**
  * The acknowledgements of one session. They are cumulative: what becomes due within one turn, or while the peer does not
@@ -108,11 +103,7 @@ export class Acknowledgements {
    */
   applied(lane: Lane, place: Place, rejections: readonly SinkRejection[]): void {
     if (place.seq <= lane.applied.seq || this.#rejections.length > MAX_REJECTIONS) return;
-    for (const rejection of rejections) {
-      if (rejection.seq <= lane.settledSeq) continue;
-      if (rejection.changes.length <= MAX_REJECTED_CHANGES) this.#rejections.push(rejection);
-      else for (const changes of cut(rejection.changes)) this.#rejections.push({ ...rejection, changes });
-    }
+    for (const rejection of rejections) if (rejection.seq > lane.settledSeq) this.#rejections.push(rejection);
     lane.applied = place;
     // APPLIED counts as STORED.
     if (place.seq > lane.stored.seq) lane.stored = place;
@@ -206,8 +197,4 @@ export class Acknowledgements {
     this.#scheduled = false;
     this.flush();
   };
-}
-
-function* cut(changes: readonly number[]): Generator<readonly number[]> {
-  for (let at = 0; at < changes.length; at += MAX_REJECTED_CHANGES) yield changes.slice(at, at + MAX_REJECTED_CHANGES);
 }

@@ -296,4 +296,4 @@ const MAX_CALL_ENTRIES = 1024;
 const MAX_CALL_BYTES = 8 * 1024 * 1024;
 const RETRY_BASE_MS = 50;
 /** Well below what a change waits for others that were stored later (`apply/scheduler.ts`): partitions come back one by one. */
-const RETRY_CAP_MS = 400;
+const RETRY_CAP_MS = 500;

@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createWorld, FrameChain, rejectionOf, smallBatch, STREAM } from '../../test/support/ingest-world.ts';
-import { DEFAULT_MAX_FRAME_BYTES, FRAME } from '../protocol/frame.ts';
-import { decodeRejected } from '../protocol/messages.ts';
+import { FRAME } from '../protocol/frame.ts';
 
 const OTHER = 'f'.repeat(32);
 /** A payload of about `bytes`. */
@@ -165,25 +164,6 @@ describe('a peer that does not read', () => {
     const lines = peer.take();
     expect(lines.filter((line) => line.startsWith('REJECTED'))).toHaveLength(20_000);
     expect(lines.at(-1)).toBe('APPLIED 0:20000');
-  });
-
-  test('is told of a batch with a million dead letters in frames that it can take', async () => {
-    const world = createWorld();
-    const chain = new FrameChain(0, 1);
-    const changes = Array.from({ length: 1_000_000 }, (_, i) => i);
-    world.progress.commitElsewhere(0, chain.place(1), [{ ...rejectionOf(0, 1), changes }]);
-    const peer = world.connect();
-    peer.serverSide.isReading = false;
-    peer.hello({ oldest: new Map([[0, 1]]) });
-    for (let i = 0; i < 200; i++) {
-      await world.clock.settle();
-      peer.serverSide.isReading = true;
-      peer.serverSide.isReading = false;
-    }
-    const rejected = peer.frames.filter(({ type }) => type === FRAME.rejected);
-    expect(rejected.flatMap(({ payload }) => [...decodeRejected(payload).changes])).toEqual(changes);
-    expect(Math.max(...rejected.map(({ bytes }) => bytes.length))).toBeLessThan(DEFAULT_MAX_FRAME_BYTES);
-    expect(peer.take().at(-1)).toBe('APPLIED 0:1');
   });
 });
 

@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -173,6 +173,20 @@ describe('the embedded queue', () => {
     afterEach(async () => {
       for (const queue of opened.splice(0)) await queue.close();
       execFileSync('umount', [disk]);
+    });
+
+    test('leaves some of it free, for the sink that makes it shorter', async () => {
+      const queue = await open({ folder: disk });
+      let seq = 0;
+      const refusal = await (async () => {
+        for (;;) await queue.append(1, frames(seq + 1, ++seq, 50_000));
+      })().catch((error: unknown) => error);
+      expect(refusal).toMatchObject({ code: 'queue_full', message: expect.stringContaining('less than 1.2 MiB left') });
+      expect(queue.admission).toMatchObject({ state: 'held', reason: expect.stringContaining('less than 1.2 MiB left') });
+      const { bavail, bsize } = statfsSync(disk);
+      expect(bavail * bsize).toBeGreaterThan(500_000);
+      await drain(queue);
+      expect((await queue.backlog('main'))[1]).toMatchObject({ count: 0, bytes: 0 });
     });
 
     test('a full disk loses nothing and holds producers back, until there is room', async () => {

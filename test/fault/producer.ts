@@ -16,8 +16,8 @@ const env = (name: string): string => {
 const keys = Number(env('KEYS'));
 const generation = Number(env('GENERATION'));
 const log = env('PRODUCER_LOG');
-let stopping = false;
-process.on('SIGTERM', () => (stopping = true));
+const stop = new AbortController();
+process.on('SIGTERM', () => stop.abort());
 
 const client = await connect({ url: env('SYNCLINE_URL'), spool: env('SPOOL'), offline: true });
 client.on('rejected', (rejection) => appendFileSync(log, `rejected ${JSON.stringify({ ...rejection, rows: undefined })}\n`));
@@ -26,7 +26,7 @@ const items = client.table('item', { key: ['id'] });
 const plain = client.table('plain', { key: ['id'] });
 
 let n = 0;
-while (!stopping) {
+while (!stop.signal.aborted) {
   for (let i = 0; i < BLOCK; i++) {
     n++;
     const row = { id: generation * keys + (n % keys), gen: generation, n };

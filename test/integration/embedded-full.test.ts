@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -12,8 +12,7 @@ import { RowLoad } from '../support/row-load.ts';
 import { ServerProcess } from '../support/server-process.ts';
 
 const MIB = 1024 * 1024;
-const DISK_BYTES = 32 * MIB;
-const BALLAST_BYTES = 24 * MIB;
+const DISK_BYTES = 48 * MIB;
 const PAD_BYTES = 20_000;
 /** More than finds room in the queue, so that it is the server who holds the client back. */
 const BUFFER_BYTES = 24 * MIB;
@@ -35,9 +34,8 @@ describe('an embedded server that has no room', () => {
     rmSync(disk, { recursive: true, force: true });
   });
 
-  /** Writes until the server holds the client back and its writes wait; gives the reason. */
-  async function fill(writer: Client, load: RowLoad): Promise<string> {
-    load.start();
+  /** Waits until the server holds the client back and its writes wait; gives the reason. */
+  async function heldBack(writer: Client): Promise<string> {
     return eventually(() => {
       const { held, waitingWrites } = writer.status();
       if (held === undefined || waitingWrites === 0) throw new Error(`held: ${held}; ${waitingWrites} writes wait`);
@@ -58,10 +56,13 @@ describe('an embedded server that has no room', () => {
     server = await ServerProcess.create({ SYNCLINE_DATA: disk });
     await server.start();
     const ballast = join(disk, 'ballast');
-    writeFileSync(ballast, Buffer.alloc(BALLAST_BYTES));
     client = await connect({ url: server.url, bufferBytes: BUFFER_BYTES });
     const load = new RowLoad(client, { padBytes: PAD_BYTES });
-    expect(await fill(client, load)).toMatch(/^queue_full: /);
+    load.start();
+    await load.more(50);
+    // To the last byte, so that also what is already stored cannot be applied.
+    fillUp(ballast);
+    expect(await heldBack(client)).toMatch(/^queue_full: /);
     await eventually(async () => expect((await server?.status())?.sinks[0]?.failure).toMatch(/^sink_full: /));
     expect(server.output).toMatch(/"reason":"queue_full: [^"]*","msg":"producers are held back"/);
     await server.stop('SIGKILL');
@@ -81,7 +82,8 @@ describe('an embedded server that has no room', () => {
     // Whoever holds the write lock of the sink keeps the queue from draining.
     const other = new DatabaseSync(file);
     other.exec('BEGIN IMMEDIATE');
-    expect(await fill(client, load)).toMatch(/^queue_full: /);
+    load.start();
+    expect(await heldBack(client)).toMatch(/^queue_full: /);
     expect(await server.status()).toMatchObject({
       ready: false,
       queue: { admission: 'held', detail: expect.stringContaining('90 % of its 16777216 bytes') },
@@ -92,3 +94,14 @@ describe('an embedded server that has no room', () => {
     expectExactlyOnce(load, file);
   });
 });
+
+/** Writes a file until the disk takes no more. */
+function fillUp(file: string): void {
+  for (let bytes = MIB; bytes >= 4096; ) {
+    try {
+      appendFileSync(file, Buffer.alloc(bytes));
+    } catch {
+      bytes /= 4;
+    }
+  }
+}

@@ -148,6 +148,23 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
         expect(independentOf(sink)).toEqual(['Named', 'free', 'freely', 'odd `name']);
       });
 
+      test('a view that the user may not look into', async () => {
+        const database = await emptyDatabase();
+        const statements = [
+          ...tables,
+          'CREATE VIEW closed AS SELECT id FROM hidden',
+          'CREATE TRIGGER t BEFORE INSERT ON on_it FOR EACH ROW INSERT INTO closed (id) VALUES (NEW.id)',
+        ];
+        await server.query(statements, database);
+        const rights = 'SELECT, INSERT, UPDATE, DELETE, CREATE, TRIGGER';
+        const blind = open(await userWith(database, rights));
+        await blind.prepare(SETTINGS);
+        expect(independentOf(blind)).toEqual([]);
+        const seeing = open(await userWith(database, `${rights}, SHOW VIEW`));
+        await seeing.prepare(SETTINGS);
+        expect(independentOf(seeing)).toEqual(['Named', 'free', 'freely', 'odd `name']);
+      });
+
       test('a trigger that another one sets off', async () => {
         const { sink } = await newSink([
           ...tables,

@@ -161,7 +161,6 @@ describe.skipIf(!available)('what the server needs goes away and comes back', ()
       expect(await server.ready()).toBe(false);
       expect(client.status().held).toContain('queue_unavailable');
       keep(await startRedis({ port }));
-      setTimeout(() => void server.status().then((s) => console.log(JSON.stringify({...s, partitions: s.partitions.slice(0, 3)}), server.output)), 12000).unref();
       await load.stop();
       expect(await server.ready()).toBe(true);
       await expectExactlyOnce(load);

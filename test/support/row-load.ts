@@ -49,9 +49,7 @@ export class RowLoad {
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#running;
-    const dbg = setTimeout(() => console.log('HANG', this.#client.status(), this.#written), 12000);
     await this.#client.flush();
-    clearTimeout(dbg);
   }
 
   history(): ProducerHistory {

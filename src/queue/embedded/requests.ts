@@ -53,7 +53,7 @@ export interface Replies {
   readonly replies: readonly Reply[];
   /** Bytes of the file that are in use. */
   readonly usedBytes: number;
-  /** Why the file cannot be written now. */
+  /** Why the file cannot be written now, or should not. */
   readonly trouble: Failure | undefined;
 }
 

@@ -5,6 +5,7 @@ import { START, type Place, type StreamId } from '../../core/stream.ts';
 import { IDENTITY_END, IDENTITY_START, stampElement } from '../element.ts';
 import type { AppendResult, Backlog } from '../queue.ts';
 import { foreignFloor, healRecord, judgeEntry, raiseRecord, resetRecord, type StreamRecord } from '../record.ts';
+import { DiskRoom } from './disk-room.ts';
 import { sqliteError } from './errors.ts';
 import type { Envelope, Failure, Replies, Reply, Request, WriterData } from './requests.ts';
 import { listTable, openForWriting, PARTITION_SPAN, queueFile } from './schema.ts';
@@ -28,6 +29,7 @@ export class EmbeddedStore {
   readonly #database: DatabaseSync;
   readonly #folder: string;
   readonly #maxBytes: number;
+  readonly #room: DiskRoom;
   readonly #pageBytes: number;
   readonly #partitionCount: number;
   readonly #lists = new Map<string, ListStatements>();
@@ -42,6 +44,7 @@ export class EmbeddedStore {
     this.#database = database;
     this.#folder = folder;
     this.#maxBytes = maxBytes;
+    this.#room = new DiskRoom(folder);
     this.#partitionCount = settings.partitions;
     this.#pageBytes = Number(database.prepare('PRAGMA page_size').get()?.['page_size']);
     this.#sql = prepareStatements(database);
@@ -57,7 +60,10 @@ export class EmbeddedStore {
   run(group: readonly Envelope[]): Replies {
     const replies = this.#transaction(group) ?? this.#separately(group);
     this.#measure();
-    return { replies, usedBytes: this.#usedBytes, trouble: this.#trouble };
+    this.#room.measure();
+    const { shortage } = this.#room;
+    const trouble = this.#trouble ?? (shortage === undefined ? undefined : { code: 'queue_full' as const, message: shortage });
+    return { replies, usedBytes: this.#usedBytes, trouble };
   }
 
   /** Gives space back and bounds the log. Returns whether there is more to do. */
@@ -152,6 +158,8 @@ export class EmbeddedStore {
         'queue_full',
         `the embedded queue uses its limit of ${this.#maxBytes} bytes; raise queue.maxBytes or wait until it drains`,
       );
+    const refusal = this.#room.refusalOf(bytes.length);
+    if (refusal !== undefined) throw new SyncError('queue_full', refusal);
     const state = this.#sql.getPartition.get(partition) as { ordinal: number; stored_at_us: number };
     const storedAtUs = Math.max(nowUs, state.stored_at_us);
     const records = new Map<StreamId, StreamRecord | undefined>();

@@ -1,4 +1,4 @@
-import { isoNanoseconds } from '../core/partition.ts';
+import { timeText } from '../core/partition.ts';
 import { Timestamp, type ChangeGroup, type Row, type Value } from '../core/change.ts';
 import type { ChangeFault } from '../core/errors.ts';
 import { encodeBatch } from '../protocol/batch.ts';
@@ -88,14 +88,4 @@ function plain(value: Value): unknown {
   if (value instanceof Timestamp) return timeText(value);
   if (Array.isArray(value)) return value.map(plain);
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, plain(member)]));
-}
-
-/** What has no date is written as seconds since 1970. */
-function timeText(time: Timestamp): string {
-  try {
-    return isoNanoseconds(time);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    return `${time.seconds} s and ${time.nanoseconds} ns since 1970`;
-  }
 }

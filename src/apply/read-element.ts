@@ -15,6 +15,8 @@ export interface Item {
   readonly seq: number;
   readonly prev: number;
   readonly crc: number;
+  /** Of the payload once it is expanded. */
+  readonly payloadBytes: number;
   readonly content: Content;
 }
 
@@ -39,12 +41,14 @@ export function readElement(element: Element, maxBytes: number): Item {
     return corrupt(element, error.message);
   }
   const { seq, prev, crc } = frame;
+  const place = { element, stream: element.stream, seq, prev, crc };
   try {
-    return { element, stream: element.stream, seq, prev, crc, content: { type: 'batch', batch: decodeBatch(expandPayload(frame, maxBytes)) } };
+    const payload = expandPayload(frame, maxBytes);
+    return { ...place, payloadBytes: payload.length, content: { type: 'batch', batch: decodeBatch(payload) } };
   } catch (error) {
     if (!(error instanceof SyncError)) throw error;
     const fault = { code: error.code, message: error.message };
-    return { element, stream: element.stream, seq, prev, crc, content: { type: 'refused', fault, payload: frame.payload } };
+    return { ...place, payloadBytes: frame.payload.length, content: { type: 'refused', fault, payload: frame.payload } };
   }
 }
 
@@ -61,6 +65,7 @@ function readRefusal(element: Element): Item {
       seq: Number(bytes.readBigUInt64BE(8)),
       prev: bytes.readUInt32BE(16),
       crc: bytes.readUInt32BE(20),
+      payloadBytes: payload.length,
       content: { type: 'refused', fault: { code: fault.code as ChangeFault['code'], message: fault.message }, payload },
     };
   } catch (error) {
@@ -70,7 +75,7 @@ function readRefusal(element: Element): Item {
 }
 
 function corrupt(element: Element, reason: string): Item {
-  return { element, stream: element.stream, seq: 0, prev: 0, crc: 0, content: { type: 'corrupt', reason } };
+  return { element, stream: element.stream, seq: 0, prev: 0, crc: 0, payloadBytes: 0, content: { type: 'corrupt', reason } };
 }
 
 /**

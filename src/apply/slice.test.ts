@@ -1,6 +1,8 @@
+import { zstdCompressSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { SyncError } from '../core/errors.ts';
-import { encodeFrame, FRAME, HEADER_BYTES } from '../protocol/frame.ts';
+import { encodeBatch } from '../protocol/batch.ts';
+import { encodeFrame, FLAG_ZSTD, FRAME, frameCrc, HEADER_BYTES } from '../protocol/frame.ts';
 import { encodeRefusal } from '../protocol/messages.ts';
 import type { Sink, SinkTransaction } from '../sinks/sink.ts';
 import { children, createApplyWorld, items, STREAM_A, STREAM_B, StreamWriter, type ApplyWorld } from '../../test/support/apply-world.ts';
@@ -28,6 +30,27 @@ const watermark = async (stream = STREAM_A) => (await world.sink.readWatermarks(
 describe('a slice', () => {
   test('of an empty list does nothing', async () => {
     expect(await run()).toMatchObject({ outcome: 'applied', count: 0, more: false, moves: [] });
+  });
+
+  test('holds no more than its bytes of what compressed payloads expand to, and leaves the rest to the next', async () => {
+    const compressed = (seq: number, prev: number) => {
+      const payload = encodeBatch({ groups: [items('upsert', [seq, 'x'.repeat(100_000)])] });
+      const flags = FLAG_ZSTD;
+      return encodeFrame({ type: FRAME.batch, flags, partition: 0, seq, prev, payload: zstdCompressSync(payload, { pledgedSrcSize: payload.length }) });
+    };
+    let prev = 0;
+    for (let seq = 1; seq <= 10; seq++) {
+      const frame = compressed(seq, prev);
+      await writer.appendEntry({ stream: STREAM_A, producer: 'test', seq, prev, crc: frameCrc(frame), frame, kind: 'frame' });
+      prev = frameCrc(frame);
+    }
+    const limits = { elements: 256, bytes: 250_000 };
+    expect(await run({ limits })).toMatchObject({ outcome: 'applied', count: 3, more: true });
+    await world.queue.acquire(TASK.lease, 'n1', 1000, 'steal');
+    const [, , last] = await world.queue.fetch('main', 0, limits);
+    await world.queue.trim(TASK.lease, 3, last!.identity, []);
+    expect(await run({ limits })).toMatchObject({ outcome: 'applied', count: 3, more: true });
+    expect(rows()).toHaveLength(6);
   });
 
   test('has an old schema read anew before it relies on it, and fails for now while that cannot be read', async () => {

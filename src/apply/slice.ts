@@ -95,11 +95,16 @@ class Slice {
     const elements = await queue.fetch(lease.sink, lease.partition, limits);
     if (elements.length > 0) await renewSchema?.();
     let bytes = 0;
+    let expandedBytes = 0;
     for (const element of elements) {
+      // The queue counts what it holds. What compressed payloads expand to has the same bound; the rest is the next slice's.
+      if (expandedBytes >= limits.bytes) break;
+      const item = readElement(element, maxFrameBytes);
       bytes += element.frame.length;
-      this.#items.push(readElement(element, maxFrameBytes));
+      expandedBytes += item.payloadBytes;
+      this.#items.push(item);
     }
-    this.#full = elements.length >= limits.elements || bytes >= limits.bytes;
+    this.#full = this.#items.length < elements.length || elements.length >= limits.elements || bytes >= limits.bytes;
     this.#claims = claimsOf(this.#items);
     this.#fetchedMs = clock.monotonicMs();
     await this.#resolve(0, this.#items.length);

@@ -2,7 +2,7 @@ import { loadConfig } from '../config/load.ts';
 import { Timestamp, type Value } from '../core/change.ts';
 import { systemClock } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
-import { isoNanoseconds } from '../core/partition.ts';
+import { timeText } from '../core/partition.ts';
 import { decodeBatch } from '../protocol/batch.ts';
 import type { DeadLetterState, Sink, StoredDeadLetter } from '../sinks/sink.ts';
 import { EXIT, integerFlag, parseFlags, UsageError, type Command, type Terminal } from './command.ts';
@@ -169,7 +169,7 @@ function changesOf(payload: Uint8Array): object {
 
 function plainValue(value: Value): unknown {
   if (typeof value === 'bigint') return value.toString();
-  if (value instanceof Timestamp) return isoNanoseconds(value);
+  if (value instanceof Timestamp) return timeText(value);
   if (value instanceof Uint8Array) return { base64: Buffer.from(value).toString('base64') };
   if (Array.isArray(value)) return value.map((item: Value) => plainValue(item));
   if (typeof value === 'object' && value !== null)

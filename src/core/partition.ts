@@ -47,6 +47,16 @@ export function isoNanoseconds(time: Timestamp): string {
   return `${date.toISOString().slice(0, 19)}.${String(time.nanoseconds).padStart(9, '0')}Z`;
 }
 
+/** The same for people: what has no such date is written as seconds since 1970. Never fails. */
+export function timeText(time: Timestamp): string {
+  try {
+    return isoNanoseconds(time);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return `${time.seconds} s and ${time.nanoseconds} ns since 1970`;
+  }
+}
+
 function describe(value: Value): string {
   if (value === null) return 'null';
   if (typeof value === 'number') return 'a fractional number';

@@ -89,7 +89,10 @@ describe.skipIf(!available)('what the server needs goes away and comes back', ()
       await client.flush({ until: 'stored' });
       expect(server.output).toContain('sink is away, changes are stored until it is back');
       const status = await server.status();
-      expect(status).toMatchObject({ queue: { admission: 'open' }, sinks: [{ failure: expect.stringMatching(/^sink_unavailable: .*ECONNREFUSED/) }] });
+      expect(status).toMatchObject({
+        queue: { admission: 'open' },
+        sinks: [{ failure: expect.stringMatching(/^sink_unavailable: .*ECONNREFUSED/) }],
+      });
       expect(status.partitions[0]).toMatchObject({ state: 'retrying', detail: expect.stringContaining('sink_unavailable') });
       await eventually(async () => expect((await server.status()).lag.batches).toBeGreaterThan(0));
       await mariadb.restart();
@@ -152,7 +155,9 @@ describe.skipIf(!available)('what the server needs goes away and comes back', ()
       const load = new RowLoad(client);
       load.start();
       await load.more(500);
-      expect(server.output).toMatch(/"reason":"queue_unavailable: redis cannot be reached: [^"]*ECONNREFUSED[^"]*","msg":"producers are held back"/);
+      expect(server.output).toMatch(
+        /"reason":"queue_unavailable: redis cannot be reached: [^"]*ECONNREFUSED[^"]*","msg":"producers are held back"/,
+      );
       expect(await server.status()).toMatchObject({
         ready: false,
         obstacles: [expect.stringContaining('queue_unavailable')],

@@ -19,7 +19,11 @@ export function lockFolder(folder: string): () => void {
     database?.close();
     if (isBusy(error))
       throw new SyncError('queue_locked', `the queue in ${folder} is used by another process; stop it or use another data folder`);
-    throw new SyncError('queue_unavailable', `the folder of the queue, ${folder}, cannot be used: ${messageOf(error)}; set data (SYNCLINE_DATA) to a folder that this user may write`, { cause: error });
+    throw new SyncError(
+      'queue_unavailable',
+      `the folder of the queue, ${folder}, cannot be used: ${messageOf(error)}; set data (SYNCLINE_DATA) to a folder that this user may write`,
+      { cause: error },
+    );
   }
   const held = database;
   return () => held.close();

@@ -57,7 +57,12 @@ export async function startServer(config: Config, logger: Logger = createLogger(
 
     const sinks = config.sinks.map(({ name }) => ({ name, required: true }));
     const settings = { partitions: config.queue.partitions, sinks, mapping: config.mapping };
-    const queue = await openQueue(config.queue, settings, { folder: config.data, clock, random, warn: (message) => logger.warn({}, message) });
+    const queue = await openQueue(config.queue, settings, {
+      folder: config.data,
+      clock,
+      random,
+      warn: (message) => logger.warn({}, message),
+    });
     open.push(() => queue.close());
     open.push(logAdmission(queue, clock, logger));
 
@@ -151,7 +156,9 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     counts.watch(sessions, appender);
     open.push(() => sessions.drainAll(queue.admission.state === 'open' ? DRAIN_MS : HELD_DRAIN_MS, RETRY_AFTER_MS));
 
-    const tcp = createTcpListener({ ...config.listen.tcp, maxConnections: config.ingest.maxConnections, log: logger }, (connection) => sessions.accept(connection));
+    const tcp = createTcpListener({ ...config.listen.tcp, maxConnections: config.ingest.maxConnections, log: logger }, (connection) =>
+      sessions.accept(connection),
+    );
     const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, metrics, logger);
     await admin.start();
     open.unshift(() => admin.close());
@@ -159,8 +166,15 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     open.push(() => tcp.stop());
 
     logger.info(
-      { tcp: `${tcp.address.host}:${tcp.address.port}`, admin: `${admin.address.host}:${admin.address.port}`, queue: withoutPassword(config.queue.url), sink: withoutPassword(sinkConfig.url) },
-      hasTokens(authorized) ? 'listening' : 'listening on loopback only, because no token is configured; set SYNCLINE_TOKEN to let others in',
+      {
+        tcp: `${tcp.address.host}:${tcp.address.port}`,
+        admin: `${admin.address.host}:${admin.address.port}`,
+        queue: withoutPassword(config.queue.url),
+        sink: withoutPassword(sinkConfig.url),
+      },
+      hasTokens(authorized)
+        ? 'listening'
+        : 'listening on loopback only, because no token is configured; set SYNCLINE_TOKEN to let others in',
     );
     return { addresses: { tcp: tcp.address, admin: admin.address }, close };
   } catch (error) {

@@ -17,7 +17,11 @@ describe('a change whose key cannot be one', () => {
     const writer = new StreamWriter(queue);
     await writer.append(items('upsert', [key, 'no key']));
     await writer.append(items('upsert', [1, 'a']));
-    const task = { lease: { sink: 'main', partition: 0, token: '00'.repeat(16) }, limits: { elements: 256, bytes: 1 << 20 }, settledAtUs: 0 };
+    const task = {
+      lease: { sink: 'main', partition: 0, token: '00'.repeat(16) },
+      limits: { elements: 256, bytes: 1 << 20 },
+      settledAtUs: 0,
+    };
     expect(await runSlice(task, context)).toMatchObject({ outcome: 'applied', count: 2, stats: { deadLetters: 1 } });
     expect(await sink.deadLetters.list({ limit: 10 })).toMatchObject([{ seq: 1, index: 0, key: text }]);
     expect(store.read('item')).toMatchObject([{ id: 1, name: 'a' }]);
@@ -33,8 +37,15 @@ describe('dead letters of one batch', () => {
     const { context, queue, sink } = await createApplyWorld();
     const nowhere = { table: 'nowhere', op: 'delete', keyCount: 1, columns: ['id'], rows: [[1], [2]] } as const;
     await new StreamWriter(queue).append(nowhere, items('update', [7, 'missing']), { ...nowhere, table: 'neither' }, nowhere);
-    const task = { lease: { sink: 'main', partition: 0, token: '00'.repeat(16) }, limits: { elements: 256, bytes: 1 << 20 }, settledAtUs: 0 };
-    const partitionBy = new Map([...context.partitionBy, ...['nowhere', 'neither'].map((table) => [table, { group: 'test', columns: ['none'] }] as const)]);
+    const task = {
+      lease: { sink: 'main', partition: 0, token: '00'.repeat(16) },
+      limits: { elements: 256, bytes: 1 << 20 },
+      settledAtUs: 0,
+    };
+    const partitionBy = new Map([
+      ...context.partitionBy,
+      ...['nowhere', 'neither'].map((table) => [table, { group: 'test', columns: ['none'] }] as const),
+    ]);
     const { moves } = await runSlice(task, { ...context, partitionBy });
     expect(moves[0]?.rejections).toHaveLength(3);
     expect(moves[0]?.rejections).toEqual(await sink.readRejections(STREAM_A, new Map(), new Map([[0, 1]])));

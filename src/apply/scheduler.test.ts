@@ -84,7 +84,12 @@ describe('the scheduler', () => {
     await world.clock.advance(200);
     expect(mostRunning).toBe(2);
     expect(await counts()).toEqual([0, 0, 0, 0]);
-    expect(moves.filter(({ partition }) => partition === 0).map(({ move }) => move.after.seq).filter((seq) => seq > 0)).toEqual([3, 6, 9, 10]);
+    expect(
+      moves
+        .filter(({ partition }) => partition === 0)
+        .map(({ move }) => move.after.seq)
+        .filter((seq) => seq > 0),
+    ).toEqual([3, 6, 9, 10]);
   });
 
   test('applies at once when it is woken', async () => {

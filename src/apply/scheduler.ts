@@ -176,7 +176,11 @@ export class Scheduler {
     work.triedAt = undefined;
     try {
       if (work.needsHeal) await this.#healPartition(work);
-      const result = await this.#options.runner.run({ lease, limits: work.limits(this.#options.limits), settledAtUs: this.#settledAtUs(work) });
+      const result = await this.#options.runner.run({
+        lease,
+        limits: work.limits(this.#options.limits),
+        settledAtUs: this.#settledAtUs(work),
+      });
       this.#report(work.partition, result);
       const trimmed = result.count === 0 || (await this.#trim(work, result));
       this.#continue(work, result, trimmed, triedAt);
@@ -209,7 +213,8 @@ export class Scheduler {
       work.phase = 'unleased';
       return;
     }
-    if (result.outcome === 'failed') return this.#retry(work, new SyncError(result.error?.code ?? 'internal', result.error?.message ?? 'slice failed'));
+    if (result.outcome === 'failed')
+      return this.#retry(work, new SyncError(result.error?.code ?? 'internal', result.error?.message ?? 'slice failed'));
     if (result.outcome === 'blocked') return this.#block(work, result, triedAt);
     work.failureCount = 0;
     work.settled = undefined;

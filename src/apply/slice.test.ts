@@ -23,7 +23,8 @@ beforeEach(async () => {
   writer = new StreamWriter(world.queue);
 });
 
-const run = (task: Partial<SliceTask> = {}, sink: Sink = world.sink): Promise<SliceResult> => runSlice({ ...TASK, ...task }, { ...world.context, sink });
+const run = (task: Partial<SliceTask> = {}, sink: Sink = world.sink): Promise<SliceResult> =>
+  runSlice({ ...TASK, ...task }, { ...world.context, sink });
 const rows = () => world.store.read('item').map(({ id, name }) => [id, name]);
 const watermark = async (stream = STREAM_A) => (await world.sink.readWatermarks(0, [stream])).get(stream);
 
@@ -36,7 +37,14 @@ describe('a slice', () => {
     const compressed = (seq: number, prev: number) => {
       const payload = encodeBatch({ groups: [items('upsert', [seq, 'x'.repeat(100_000)])] });
       const flags = FLAG_ZSTD;
-      return encodeFrame({ type: FRAME.batch, flags, partition: 0, seq, prev, payload: zstdCompressSync(payload, { pledgedSrcSize: payload.length }) });
+      return encodeFrame({
+        type: FRAME.batch,
+        flags,
+        partition: 0,
+        seq,
+        prev,
+        payload: zstdCompressSync(payload, { pledgedSrcSize: payload.length }),
+      });
     };
     let prev = 0;
     for (let seq = 1; seq <= 10; seq++) {
@@ -85,7 +93,10 @@ describe('a slice', () => {
     await writer.append(items('insert', [2, 'b']));
     const result = await run();
     expect(result).toMatchObject({ outcome: 'applied', count: 2, stats: { changes: 1 } });
-    expect(rows()).toEqual([[1, 'a'], [2, 'b']]);
+    expect(rows()).toEqual([
+      [1, 'a'],
+      [2, 'b'],
+    ]);
   });
 
   test('drops a gap, asks to send again from the watermark, and goes on with other streams', async () => {
@@ -100,7 +111,10 @@ describe('a slice', () => {
     const result = await run();
     expect(result).toMatchObject({ outcome: 'applied', count: 3 });
     expect(result.resets).toEqual([{ stream: STREAM_A, place: { seq: 1, crc: applied } }]);
-    expect(rows()).toEqual([[1, 'a'], [9, 'z']]);
+    expect(rows()).toEqual([
+      [1, 'a'],
+      [9, 'z'],
+    ]);
   });
 
   test('drops the right seq with another chain', async () => {
@@ -135,7 +149,9 @@ describe('a permanent failure', () => {
     expect(result.moves[0]?.rejections).toEqual([expect.objectContaining({ partition: 0, seq: 14, code: 'wrong_type', changes: [7] })]);
     expect(rows()).toHaveLength(999);
     const letters = await world.sink.deadLetters.list({ limit: 10 });
-    expect(letters).toEqual([expect.objectContaining({ seq: 14, index: 7, table: 'item', op: 'insert', key: '[657]', code: 'wrong_type', stream: STREAM_A })]);
+    expect(letters).toEqual([
+      expect.objectContaining({ seq: 14, index: 7, table: 'item', op: 'insert', key: '[657]', code: 'wrong_type', stream: STREAM_A }),
+    ]);
   });
 
   test('that only the sink can see is found change by change, in the original order', async () => {
@@ -146,7 +162,10 @@ describe('a permanent failure', () => {
       expect.objectContaining({ seq: 2, code: 'duplicate_key', changes: [0] }),
       expect.objectContaining({ seq: 2, code: 'row_missing', changes: [2] }),
     ]);
-    expect(rows()).toEqual([[1, 'c'], [2, 'b']]);
+    expect(rows()).toEqual([
+      [1, 'c'],
+      [2, 'b'],
+    ]);
   });
 
   test('of an unknown table is none once the table is there', async () => {
@@ -174,7 +193,10 @@ describe('a permanent failure', () => {
     await writer.appendEntry({ ...entry, kind: 'refusal', frame: Buffer.concat([entry.frame.subarray(0, HEADER_BYTES), refusal]) });
     await writer.append(items('insert', [2, 'b']));
     const { moves } = await run();
-    expect(moves[0]).toMatchObject({ after: { seq: 2 }, rejections: [{ seq: 1, code: 'malformed_payload', message: 'depth 17', changes: [] }] });
+    expect(moves[0]).toMatchObject({
+      after: { seq: 2 },
+      rejections: [{ seq: 1, code: 'malformed_payload', message: 'depth 17', changes: [] }],
+    });
     expect(rows()).toEqual([[2, 'b']]);
   });
 

@@ -219,7 +219,10 @@ class Slice {
         const failure = await this.#applyChanges(tx, accepted);
         if (failure !== undefined) failed.push(failure);
       }
-      await tx.commit(plan.places, failed.flatMap((batch) => deadLettersOf(batch, this.#task.lease.partition)));
+      await tx.commit(
+        plan.places,
+        failed.flatMap((batch) => deadLettersOf(batch, this.#task.lease.partition)),
+      );
       this.#settle(plan, at + 1, failed);
       return true;
     });
@@ -337,4 +340,3 @@ function inputOf(accepted: readonly Accepted[]): CoalesceInput[] {
 function tablesOf(batches: readonly { readonly groups: readonly { readonly table: string }[] }[]): string[] {
   return [...new Set(batches.flatMap(({ groups }) => groups.map(({ table }) => table)))];
 }
-

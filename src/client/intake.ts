@@ -194,7 +194,10 @@ export class Intake {
    */
   #try(changes: readonly PreparedChange[]): number {
     if (changes.length > MAX_CHANGES / 2) {
-      throw new SyncError('frame_too_large', `a batch of ${changes.length} changes is more than the ${MAX_CHANGES / 2} that go into one; divide it`);
+      throw new SyncError(
+        'frame_too_large',
+        `a batch of ${changes.length} changes is more than the ${MAX_CHANGES / 2} that go into one; divide it`,
+      );
     }
     const trial = this.#trial;
     try {

@@ -34,7 +34,16 @@ export class Timestamp {
  * One column's value. Integers outside ±(2^53 − 1) are `bigint`; decimals travel as strings.
  * Arrays and objects are stored as JSON where the column is JSON; objects have no prototype.
  */
-export type Value = null | boolean | number | bigint | string | Uint8Array | Timestamp | readonly Value[] | { readonly [key: string]: Value };
+export type Value =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | Uint8Array
+  | Timestamp
+  | readonly Value[]
+  | { readonly [key: string]: Value };
 
 /** Values in the order of the group's columns. */
 export type Row = readonly Value[];

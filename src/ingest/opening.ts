@@ -63,7 +63,9 @@ export async function surveyForOpening(
 /** What `reading` gives, or a transient error when that takes too long; it then goes on for nothing. */
 function within<T>(clock: Clock, timeoutMs: number, reading: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = clock.setTimer(timeoutMs, () => reject(new SyncError('sink_unavailable', `the sink has not answered within ${timeoutMs} ms`)));
+    const timer = clock.setTimer(timeoutMs, () =>
+      reject(new SyncError('sink_unavailable', `the sink has not answered within ${timeoutMs} ms`)),
+    );
     reading.then(resolve, reject).finally(() => timer.cancel());
   });
 }
@@ -94,7 +96,17 @@ export function welcomeFrame(
 ): Buffer {
   const { maxFrameBytes, creditBytes, heartbeatMs } = settings;
   const partitions = queue.partitionCount;
-  const payload = encodeWelcome({ v: PROTOCOL_VERSION, node, producer, partitions, maxFrameBytes, creditBytes, heartbeatMs, stored, tables });
+  const payload = encodeWelcome({
+    v: PROTOCOL_VERSION,
+    node,
+    producer,
+    partitions,
+    maxFrameBytes,
+    creditBytes,
+    heartbeatMs,
+    stored,
+    tables,
+  });
   return encodeFrame({ type: FRAME.welcome, payload });
 }
 

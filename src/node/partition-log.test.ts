@@ -6,7 +6,10 @@ import { PartitionLog, ranges } from './partition-log.ts';
 test('partitions to which the same happens share a line, with the last of their states', async () => {
   const lines: Record<string, unknown>[] = [];
   const clock = new VirtualClock();
-  const log = new PartitionLog(clock, createLogger({ level: 'info', format: 'json' }, { write: (line) => lines.push(JSON.parse(line) as never) }));
+  const log = new PartitionLog(
+    clock,
+    createLogger({ level: 'info', format: 'json' }, { write: (line) => lines.push(JSON.parse(line) as never) }),
+  );
   for (const partition of [3, 1, 2]) log.changed(partition, 'retrying', 'sink_busy: deadlock');
   log.changed(2, 'applying', '');
   log.changed(7, 'retrying', 'sink_busy: deadlock');

@@ -12,16 +12,23 @@ const PATIENCE_MS = 500;
  * What WELCOME says about tables: the key that the sink's schema names, whether changes depend on other partitions, and
  * the configured `partitionBy`. A table that is configured and not, or not yet, in the sink has an empty key.
  */
-export function tableInfos(sink: Sink, configured: ReadonlyMap<string, PartitionBy>, clock: Clock): () => Promise<ReadonlyMap<string, TableInfo>> {
+export function tableInfos(
+  sink: Sink,
+  configured: ReadonlyMap<string, PartitionBy>,
+  clock: Clock,
+): () => Promise<ReadonlyMap<string, TableInfo>> {
   let readMs = clock.monotonicMs();
   let reading: Promise<void> | undefined;
   return async () => {
     if (clock.monotonicMs() - readMs > MAX_AGE_MS) {
       // A sink that is away keeps the schema that it had; slices report it.
-      reading ??= sink.refreshSchema().catch(() => {}).finally(() => {
-        reading = undefined;
-        readMs = clock.monotonicMs();
-      });
+      reading ??= sink
+        .refreshSchema()
+        .catch(() => {})
+        .finally(() => {
+          reading = undefined;
+          readMs = clock.monotonicMs();
+        });
       const patience = new AbortController();
       await Promise.race([reading, sleep(clock, PATIENCE_MS, patience.signal)]);
       patience.abort();

@@ -174,7 +174,13 @@ function group(parts: { table?: string; op?: string; keyCount?: string; columns?
 
 describe('the scan of a batch', () => {
   test('takes so many changes and no more, over all groups', () => {
-    const group = (count: number) => ({ table: 't', op: 'upsert' as const, keyCount: 1, columns: ['id'], rows: Array.from({ length: count }, () => [1]) });
+    const group = (count: number) => ({
+      table: 't',
+      op: 'upsert' as const,
+      keyCount: 1,
+      columns: ['id'],
+      rows: Array.from({ length: count }, () => [1]),
+    });
     const scan = new BatchScan();
     expect(scan.scan(encodeBatch({ groups: [group(65_530), group(6)] }))).toBe(true);
     expect(scan.scan(encodeBatch({ groups: [group(65_530), group(7)] }))).toBe(false);

@@ -241,15 +241,18 @@ describe('start', () => {
     );
   });
 
-  test('refuses a folder that it cannot use, names it and says what to set', async () => {
-    const file = write('not-a-folder', 'x');
-    expectRefusal(await start({ SYNCLINE_DATA: join(file, 'data') }), join(file, 'data'), 'ENOTDIR', 'SYNCLINE_DATA');
-  });
-
-  test.skipIf(process.getuid?.() === 0)('refuses a folder without permission (skipped for root, who needs none)', async () => {
-    const parent = join(folder, 'locked');
-    mkdirSync(parent, { mode: 0o500 });
-    expectRefusal(await start({ SYNCLINE_DATA: join(parent, 'data') }), join(parent, 'data'), 'EACCES', 'SYNCLINE_DATA');
+  // Root needs no permission.
+  const unusable = process.getuid?.() === 0 ? ['below a file'] : ['below a file', 'without permission'];
+  test.each(unusable)('refuses a folder %s, names it and says what to set', async (kind) => {
+    const parent = join(folder, kind.replaceAll(' ', '-'));
+    if (kind === 'below a file') writeFileSync(parent, 'x');
+    else mkdirSync(parent, { mode: 0o500 });
+    expectRefusal(
+      await start({ SYNCLINE_DATA: join(parent, 'data') }),
+      join(parent, 'data'),
+      /below/.test(kind) ? 'ENOTDIR' : 'EACCES',
+      'SYNCLINE_DATA',
+    );
   });
 
   test('refuses a data folder that another server uses', async () => {

@@ -71,7 +71,14 @@ describe.skipIf(!available)('the main job, with Redis and MariaDB', () => {
   });
 
   test('names that look like SQL reach no SQL', async () => {
-    for (const name of ['item`; DROP TABLE shop.item; --', 'shop.item', 'item\0', "' OR 1=1 --", 'information_schema.tables', 'syncline_watermark']) {
+    for (const name of [
+      'item`; DROP TABLE shop.item; --',
+      'shop.item',
+      'item\0',
+      "' OR 1=1 --",
+      'information_schema.tables',
+      'syncline_watermark',
+    ]) {
       expect(await send(() => client.table(name, { key: ['id'] }).upsert({ id: 1 }))).toEqual(['unknown_table']);
       expect(await send(() => client.table('item').upsert({ id: 1, [name]: 1 }))).toEqual(['unknown_column']);
     }
@@ -98,7 +105,10 @@ describe.skipIf(!available)('the main job, with Redis and MariaDB', () => {
     ] as const) {
       const codes = await send(() => typed.upsert({ needed: 'x', ...row }));
       // Which of the two an impossible value is, is the sink's to say; that it is refused is the point.
-      expect([row, codes.length === 1 ? codes[0] : codes]).toEqual([row, expect.stringMatching(new RegExp(`^(${code}|wrong_type|value_refused)$`))]);
+      expect([row, codes.length === 1 ? codes[0] : codes]).toEqual([
+        row,
+        expect.stringMatching(new RegExp(`^(${code}|wrong_type|value_refused)$`)),
+      ]);
     }
     expect(await count('typed')).toBe(0);
   });
@@ -143,7 +153,9 @@ describe.skipIf(!available)('the main job, with Redis and MariaDB', () => {
 
   test('a batch of rows of one partition is applied; one of several is refused before anything is sent', async () => {
     const items = client.table('item');
-    const codes = await send(() => client.batch([items.change.upsert({ id: 1, name: 'one' }), items.change.update({ id: 1, name: 'two' })]));
+    const codes = await send(() =>
+      client.batch([items.change.upsert({ id: 1, name: 'one' }), items.change.update({ id: 1, name: 'two' })]),
+    );
     expect(codes).toEqual([]);
     expect(await count("item WHERE id = 1 AND name = 'two'")).toBe(1);
     const scattered = Array.from({ length: 20 }, (_, id) => items.change.upsert({ id, name: 'scattered' }));

@@ -68,8 +68,22 @@ export class StreamWriter {
   }
 
   entry(groups: readonly ChangeGroup[]): AppendEntry {
-    const frame = encodeFrame({ type: FRAME.batch, partition: this.#partition, seq: this.seq + 1, prev: this.crc, payload: encodeBatch({ groups }) });
-    const entry: AppendEntry = { stream: this.#stream, producer: 'test', seq: ++this.seq, prev: this.crc, crc: frameCrc(frame), frame, kind: 'frame' };
+    const frame = encodeFrame({
+      type: FRAME.batch,
+      partition: this.#partition,
+      seq: this.seq + 1,
+      prev: this.crc,
+      payload: encodeBatch({ groups }),
+    });
+    const entry: AppendEntry = {
+      stream: this.#stream,
+      producer: 'test',
+      seq: ++this.seq,
+      prev: this.crc,
+      crc: frameCrc(frame),
+      frame,
+      kind: 'frame',
+    };
     this.crc = entry.crc;
     return entry;
   }

@@ -55,7 +55,16 @@ describe('the search for stale keys', () => {
   const sure = { spooled: new Map([[1, 5]]), complaints: [] };
 
   test('accepts newer rows than the client had made sure of', () => {
-    expect(staleKeys(sure, [{ gen: 1, n: 6, id: 2 }, { gen: 1, n: 5, id: 3 }], 2)).toEqual([]);
+    expect(
+      staleKeys(
+        sure,
+        [
+          { gen: 1, n: 6, id: 2 },
+          { gen: 1, n: 5, id: 3 },
+        ],
+        2,
+      ),
+    ).toEqual([]);
   });
 
   test('finds an older row and a missing one', () => {

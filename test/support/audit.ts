@@ -33,9 +33,11 @@ export function auditFaults(history: ProducerHistory, audit: readonly AuditRow[]
     for (const [n, count] of counts) if (count !== 1) faults.push(`generation ${gen}: n ${n} took effect ${count} times`);
   }
   for (const [gen, sure] of history.spooled) {
-    for (let n = 1; n <= sure; n++) if (!seen.get(gen)?.has(n)) faults.push(`generation ${gen}: n ${n} is missing, the client had made sure of ${sure}`);
+    for (let n = 1; n <= sure; n++)
+      if (!seen.get(gen)?.has(n)) faults.push(`generation ${gen}: n ${n} is missing, the client had made sure of ${sure}`);
   }
-  for (const { id, n } of items) if (lastOfKey.get(id) !== n) faults.push(`key ${id}: holds n ${n}, the last one applied was ${lastOfKey.get(id)}`);
+  for (const { id, n } of items)
+    if (lastOfKey.get(id) !== n) faults.push(`key ${id}: holds n ${n}, the last one applied was ${lastOfKey.get(id)}`);
   if (items.length !== lastOfKey.size) faults.push(`${items.length} rows remain of ${lastOfKey.size} keys`);
   return faults;
 }

@@ -39,7 +39,13 @@ const PROBES = 200;
 
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: { exit: { type: 'boolean', default: false } } });
-  const config = loadConfig({ env: { SYNCLINE_LOG_LEVEL: 'warn', ...process.env }, cwd: process.cwd() });
+  const config = loadConfig({ env: embeddedOnly(process.env), cwd: process.cwd() });
+  if (config.file !== undefined) {
+    throw new SyncError(
+      'bad_config',
+      `the quickstart shows the embedded default, and ${config.file} may say otherwise; run it in a folder without that file`,
+    );
+  }
   const startedMs = performance.now();
   const server = await startServer(config);
   const { tcp, admin } = server.addresses;
@@ -67,6 +73,15 @@ async function main(): Promise<number> {
     await client.close();
     await server.close();
   }
+}
+
+/** The embedded default, whatever else is configured on this machine; only folder and ports may be others. */
+function embeddedOnly(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const allowed = ['SYNCLINE_DATA', 'SYNCLINE_TCP_PORT', 'SYNCLINE_ADMIN_PORT', 'SYNCLINE_LOG_LEVEL', 'SYNCLINE_LOG_FORMAT'];
+  return {
+    SYNCLINE_LOG_LEVEL: 'warn',
+    ...Object.fromEntries(allowed.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]]))),
+  };
 }
 
 function readCities(): CityRow[] {

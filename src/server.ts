@@ -13,6 +13,7 @@ import { Appender } from './ingest/appender.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
 import { Sessions } from './ingest/sessions.ts';
 import { checkBind, createTcpListener } from './ingest/tcp.ts';
+import { DeadLetterLog } from './node/dead-letter-log.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
 import { openQueue } from './queue/open.ts';
@@ -82,7 +83,11 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     const metrics = createMetrics(state);
     const counts = new IngestCounts(metrics);
     const partitionLog = new PartitionLog(clock, logger);
-    open.push(async () => partitionLog.flush());
+    const deadLetterLog = new DeadLetterLog(clock, logger);
+    open.push(async () => {
+      partitionLog.flush();
+      deadLetterLog.flush();
+    });
     const scheduler = new Scheduler({
       queue,
       sink,
@@ -99,7 +104,7 @@ export async function startServer(config: Config, logger: Logger = createLogger(
         finished: (partition, result) => {
           metrics.sliceFinished(result);
           state.sliceFinished(partition, result);
-          if (result.stats.deadLetters > 0) logger.warn({ partition, count: result.stats.deadLetters }, 'changes became dead letters');
+          deadLetterLog.added(result.stats.deadLetters);
         },
         stateChanged: (partition, to, detail) => partitionLog.changed(partition, to, detail),
         refused: (stream, code) => logger.error({ stream, code }, 'stored changes of a stream were refused by the sink'),

@@ -220,7 +220,7 @@ export const optionsSchema = z.strictObject({
       description: 'Worker threads. One keeps a database busy on most machines.',
       env: 'SYNCLINE_APPLY_THREADS',
     }),
-    slicesPerThread: integer([1, 64], 4, {
+    slicesPerThread: integer([1, 64], 2, {
       description: 'Slices that one thread works on at a time, each with a database connection of its own.',
       env: 'SYNCLINE_APPLY_SLICES_PER_THREAD',
     }),

@@ -565,7 +565,18 @@ export function queueContract(subject: QueueSubject): void {
       });
     });
 
-    describe.skipIf(!subject.durable)('a restart', () => {
+    test('admission is open, and watching ends when it is ended', async () => {
+      const events: unknown[] = [];
+      const stop = queue.watch((event) => events.push(event));
+      stop();
+      expect(queue.admission).toEqual({ state: 'open' });
+      await queue.append(1, entries(A, 1, 1));
+      expect(events).toEqual([]);
+    });
+
+    // What is not durable has nothing to restart from: no case, rather than one that is always skipped.
+    if (!subject.durable) return;
+    describe('a restart', () => {
       test('keeps elements, records, ordinals and backlog', async () => {
         await queue.append(1, [...entries(A, 1, 5), ...entries(B, 1, 1)]);
         const elements = await list(1);
@@ -596,15 +607,6 @@ export function queueContract(subject: QueueSubject): void {
         queue = await opened.reopen();
         expect(await verdicts(1, entry(A, 2))).toEqual(['append']);
       });
-    });
-
-    test('admission is open, and watching ends when it is ended', async () => {
-      const events: unknown[] = [];
-      const stop = queue.watch((event) => events.push(event));
-      stop();
-      expect(queue.admission).toEqual({ state: 'open' });
-      await queue.append(1, entries(A, 1, 1));
-      expect(events).toEqual([]);
     });
   });
 }

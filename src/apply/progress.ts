@@ -1,14 +1,15 @@
+import type { Advance, Progress, SinkRejection, StreamProgress } from '../core/progress.ts';
 import type { Place, StreamId } from '../core/stream.ts';
-import type { Rejection, Sink } from '../sinks/sink.ts';
+import type { Sink } from '../sinks/sink.ts';
 import type { StreamMove } from './task.ts';
 
 /**
  * How far the required sinks are, for whoever acknowledges: reads on demand, and the news of commits that returned.
  * Reads go to the sinks every time; nothing is answered from memory.
  */
-export class SinkProgress {
+export class SinkProgress implements Progress {
   readonly #sinks: readonly Sink[];
-  readonly #listeners = new Set<(advance: SinkAdvance) => void>();
+  readonly #listeners = new Set<(advance: Advance) => void>();
 
   /** `sinks` are the required ones: at least one. */
   constructor(sinks: readonly Sink[]) {
@@ -19,13 +20,13 @@ export class SinkProgress {
    * The stream's lowest watermark of all sinks, by partition, and then the dead letters above `above` and at or below it.
    * In this order: a dead letter is in the same commit as the watermark that covers it, so none can be missed.
    */
-  async read(stream: StreamId, above: ReadonlyMap<number, number>): Promise<StreamReading> {
+  async read(stream: StreamId, above: ReadonlyMap<number, number>): Promise<StreamProgress> {
     const states = await Promise.all(this.#sinks.map((sink) => sink.readStream(stream)));
     const expired = states.some(({ status }) => status === 'expired');
     const known = states.some(({ status }) => status === 'known');
     const watermarks = lowest(states.map((state) => state.watermarks));
     const upTo = new Map([...watermarks].map(([partition, { seq }]) => [partition, seq]));
-    const rejections: SinkRejectionReading[] = [];
+    const rejections: SinkRejection[] = [];
     for (const sink of this.#sinks) {
       for (const rejection of await sink.readRejections(stream, above, upTo)) rejections.push({ sink: sink.name, ...rejection });
     }
@@ -34,7 +35,7 @@ export class SinkProgress {
     return { status: expired ? 'expired' : known ? 'known' : 'unknown', producer, watermarks, rejections };
   }
 
-  watch(listener: (advance: SinkAdvance) => void): () => void {
+  watch(listener: (advance: Advance) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -45,23 +46,6 @@ export class SinkProgress {
     const advance = { stream: move.stream, partition, before: move.before, after: move.after, rejections };
     for (const listener of this.#listeners) listener(advance);
   }
-}
-
-export type SinkRejectionReading = Rejection & { readonly sink: string };
-
-export interface StreamReading {
-  readonly status: 'known' | 'unknown' | 'expired';
-  readonly producer: string | undefined;
-  readonly watermarks: ReadonlyMap<number, Place>;
-  readonly rejections: readonly SinkRejectionReading[];
-}
-
-export interface SinkAdvance {
-  readonly stream: StreamId;
-  readonly partition: number;
-  readonly before: Place;
-  readonly after: Place;
-  readonly rejections: readonly SinkRejectionReading[];
 }
 
 /** By partition, the lowest of the watermarks; a partition that one of the sinks does not know has none. */

@@ -6,7 +6,7 @@ import { encodeRejected, encodeRewind } from '../protocol/messages.ts';
 import type { AppendResult } from '../queue/queue.ts';
 import { Lane } from './lane.ts';
 import type { Outbox } from './outbox.ts';
-import type { SinkRejection } from './progress.ts';
+import type { SinkRejection } from '../core/progress.ts';
 
 /**
  * What a judged frame asks of the session besides its acknowledgement.

@@ -3,7 +3,7 @@ import type { Random } from '../core/random.ts';
 import type { TableInfo } from '../protocol/messages.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Appender } from './appender.ts';
-import type { Progress } from './progress.ts';
+import type { Progress } from '../core/progress.ts';
 
 /** What sessions work with; the composition root makes one and shares it among all doors. */
 export interface IngestContext {

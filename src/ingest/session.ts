@@ -15,7 +15,7 @@ import { Intake } from './intake.ts';
 import { forgottenOf, surveyForOpening, takeSurvey, welcomeFrame } from './opening.ts';
 import { Outbox } from './outbox.ts';
 import type { PayloadCheck } from './payload-check.ts';
-import type { Advance } from './progress.ts';
+import type { Advance } from '../core/progress.ts';
 import { Recheck } from './recheck.ts';
 import type { SessionKeeper, SessionState, SessionStatus } from './session-keeper.ts';
 

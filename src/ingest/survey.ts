@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import { SyncError } from '../core/errors.ts';
 import { type Place, START, type StreamId } from '../core/stream.ts';
 import type { Queue } from '../queue/queue.ts';
-import type { Progress, SinkRejection } from './progress.ts';
+import type { Progress, SinkRejection } from '../core/progress.ts';
 
 /** How far a stream is, read afresh: first the sinks, then the queue, raised to what the sinks say. */
 export interface Survey {

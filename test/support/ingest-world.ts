@@ -4,7 +4,7 @@ import type { Random } from '../../src/core/random.ts';
 import type { Place, StreamId } from '../../src/core/stream.ts';
 import { Appender } from '../../src/ingest/appender.ts';
 import type { Authenticator, IngestSettings, Log } from '../../src/ingest/context.ts';
-import type { Advance, Progress, SinkRejection, StreamProgress } from '../../src/ingest/progress.ts';
+import type { Advance, Progress, SinkRejection, StreamProgress } from '../../src/core/progress.ts';
 import { Sessions } from '../../src/ingest/sessions.ts';
 import { encodeBatch } from '../../src/protocol/batch.ts';
 import { FrameDecoder } from '../../src/protocol/frame-decoder.ts';

@@ -1,7 +1,7 @@
-import type { Place, StreamId } from '../core/stream.ts';
+import type { Place, StreamId } from './stream.ts';
 
 /**
- * How far the sinks are, as sessions see it. Ingest knows no sink: the composition root puts this on top of them.
+ * How far the sinks are, for whoever acknowledges. Ingest knows no sink: it is given one of these.
  */
 export interface Progress {
   /**

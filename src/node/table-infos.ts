@@ -3,8 +3,8 @@ import type { PartitionBy } from '../core/partition.ts';
 import type { TableInfo } from '../protocol/messages.ts';
 import type { Sink } from '../sinks/sink.ts';
 
-/** How old the schema may be that a new client is told about. */
-const MAX_AGE_MS = 1_000;
+/** How old the schema may be that a new client is told about: less than it takes to type two commands. */
+const MAX_AGE_MS = 250;
 /** How long a client waits for a newer one: a sink that is away does not keep it from storing. */
 const PATIENCE_MS = 500;
 

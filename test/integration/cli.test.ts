@@ -171,7 +171,8 @@ describe('without a server', () => {
       await server.start();
       const { code, out, err } = await runSyncline(['send', '-', '-t', 't', '-k', 'id', '--give-up', '1', '--url', server.url], {
         running: (child) => {
-          void eventually(async () => expect(await server.status()).toMatchObject({ sessions: { open: 1 } }))
+          // Only once it has been taken in: before that there is nothing to give up.
+          void eventually(() => expect(server.output).toContain('stream opened'))
             .then(() => server.stop('SIGKILL'))
             .then(() => child.stdin?.end('{"id":1}\n{"id":2}\n'));
         },

@@ -38,7 +38,9 @@ describe.skipIf(!mariadbAvailable())('types on MariaDB (skipped where mariadbd i
     await writeAll(sink, [group(sink, `t${index}`, 'insert', 1, ['id', 'must', 'v'], withMust(2))]);
     await writeAll(sink, [group(sink, `t${index}`, 'upsert', 1, ['id', 'must', 'v'], withMust(1))]);
     await writeAll(sink, [group(sink, `t${index}`, 'update', 1, ['id', 'v'], rows(0))]);
-    const [read] = await reader.query(`SELECT v FROM t${index} ORDER BY id`);
+    const select = `SELECT v FROM t${index} ORDER BY id`;
+    // The driver's own reading of floats that come as text is off by some last bits; in the binary protocol they are exact.
+    const [read] = await (/^(DOUBLE|FLOAT)/.test(TYPES[index]!.type) ? reader.execute(select) : reader.query(select));
     return (read as { v: unknown }[]).map((row) => row.v);
   };
 

@@ -13,15 +13,15 @@ import { Appender } from './ingest/appender.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
 import { Sessions } from './ingest/sessions.ts';
 import { checkBind, createTcpListener } from './ingest/tcp.ts';
+import { logAdmission } from './node/admission-log.ts';
 import { DeadLetterLog } from './node/dead-letter-log.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
-import { openQueue } from './queue/open.ts';
-import { openSink } from './sinks/registry.ts';
-import { logAdmission } from './node/admission-log.ts';
 import { PartitionLog } from './node/partition-log.ts';
 import { startSink } from './node/start-sink.ts';
 import { tableInfos } from './node/table-infos.ts';
+import { openQueue } from './queue/open.ts';
+import { openSink } from './sinks/registry.ts';
 
 /** A running node. */
 export interface Server {
@@ -70,10 +70,13 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     const sink = await openSink({ ...sinkConfig, clock, folder: config.data });
     open.push(() => sink.close());
 
+    // A sink that takes one slice at a time has no use for more threads than one.
+    const { maxConcurrency } = sink.capabilities;
+    const { threads, slicesPerThread } = maxConcurrency === 1 ? { threads: 1, slicesPerThread: 1 } : config.apply;
     const runner = startPool({
       filename: new URL(import.meta.resolve(`./apply-worker${import.meta.filename.slice(-3)}`)).href,
-      threads: sink.capabilities.maxConcurrency === 1 ? 1 : config.apply.threads,
-      slicesPerThread: sink.capabilities.maxConcurrency === 1 ? 1 : config.apply.slicesPerThread,
+      threads,
+      slicesPerThread,
       workerData: config,
     });
     open.push(() => runner.close());
@@ -98,7 +101,7 @@ export async function startServer(config: Config, logger: Logger = createLogger(
       leaseMs: config.apply.leaseMs,
       takeover: 'steal',
       limits: { elements: config.apply.sliceElements, bytes: config.apply.sliceBytes },
-      maxConcurrency: Math.min(sink.capabilities.maxConcurrency, config.apply.threads * config.apply.slicesPerThread),
+      maxConcurrency: Math.min(maxConcurrency, threads * slicesPerThread),
       events: {
         moved: (partition, move) => progress.advanced(sink.name, partition, move),
         finished: (partition, result) => {

@@ -13,8 +13,9 @@ export interface PoolOptions {
 
 /**
  * Memory of a thread's own objects. The young generation would grow to some 100 MB, and the old one be tidied late, if
- * they were let: with 2 million changes waiting and being drained the process took 560 MB instead of 280 MB. The bound on
- * changes per batch keeps any slice far below.
+ * they were let: while it drained a backlog of 2 million changes, four slices of 1 MiB at a time, the built server took
+ * 280 MB with these limits and 450 MB with an old generation of 2 GB. The bound on changes per batch keeps any slice far
+ * below.
  */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 384, maxYoungGenerationSizeMb: 24 };
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { openMysqlSink } from '../../src/sinks/mysql/mysql.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
+import { freeze, thaw } from '../support/freeze.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
 import { advance, CLAIM, group, SETTINGS, shapeOf, sinkOn, STREAM, writeAll } from './mysql-harness.ts';
 
@@ -152,13 +153,13 @@ describe.skipIf(!mariadbAvailable())('transactions on MariaDB (skipped where mar
     const impatient = another(database, { statementTimeoutMs: 300 });
     await impatient.refreshSchema();
     const transaction = await impatient.begin(0, CLAIM);
-    process.kill(server.pid, 'SIGSTOP');
+    await freeze(server.pid);
     try {
       await expect(transaction.write([group(impatient, 'item', 'update', 1, ['id', 'name'], [[1, 'new']])])).rejects.toMatchObject({
         code: 'sink_unavailable',
       });
     } finally {
-      process.kill(server.pid, 'SIGCONT');
+      thaw(server.pid);
     }
     await transaction.rollback();
     expect(names(await server.query('SELECT name FROM item', database))).toEqual(['old']);

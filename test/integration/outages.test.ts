@@ -4,6 +4,7 @@ import { connect, type Client, type ConnectOptions } from '../../src/client/clie
 import { auditFaults, type AuditRow } from '../support/audit.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
+import { freeze, thaw } from '../support/freeze.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
 import { redisAvailable, startRedis, type RedisServer } from '../support/redis-server.ts';
 import { RowLoad } from '../support/row-load.ts';
@@ -116,11 +117,11 @@ describe.skipIf(!available)('what the server needs goes away and comes back', ()
       await mariadb.restart();
       await advance();
 
-      process.kill(mariadb.pid, 'SIGSTOP');
+      await freeze(mariadb.pid);
       await load.more(500);
       await client.flush({ until: 'stored' });
       await delay(FREEZE_MS);
-      process.kill(mariadb.pid, 'SIGCONT');
+      thaw(mariadb.pid);
       await advance();
       await load.stop();
       await expectExactlyOnce(load);
@@ -185,9 +186,9 @@ describe.skipIf(!available)('what the server needs goes away and comes back', ()
       await eventually(() => expect(held[0]).toContain('queue_unavailable'));
       await redis.restart();
       await advance();
-      await redis.kill('SIGSTOP');
+      await freeze(redis.pid);
       await delay(FREEZE_MS);
-      await redis.kill('SIGCONT');
+      thaw(redis.pid);
       await advance();
       await load.stop();
       await expectExactlyOnce(load);
@@ -203,12 +204,12 @@ describe.skipIf(!available)('what the server needs goes away and comes back', ()
       load.start();
       await advance();
       // While the database stands still, Redis alone has what is stored.
-      process.kill(mariadb.pid, 'SIGSTOP');
+      await freeze(mariadb.pid);
       await load.more(500);
       await client.flush({ until: 'stored' });
       await redis.kill('SIGKILL');
       await redis.restart();
-      process.kill(mariadb.pid, 'SIGCONT');
+      thaw(mariadb.pid);
       await advance();
       await load.stop();
       expect(rewinds).toBeGreaterThan(0);

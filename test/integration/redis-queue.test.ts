@@ -9,6 +9,7 @@ import { openRedisQueue, type RedisQueueOptions } from '../../src/queue/redis/re
 import { A, ALL, B, codeOf, entries, entry, lease, placeAt, SETTINGS, texts } from '../contract/queue.contract.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
+import { freeze, thaw } from '../support/freeze.ts';
 import { redisAvailable, startRedis, type RedisServer, type RedisServerOptions } from '../support/redis-server.ts';
 
 describe.skipIf(!redisAvailable())('a queue in Redis', () => {
@@ -219,10 +220,10 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
       const server = await start();
       const queue = await open(server.url, { commandTimeoutMs: 300 });
       await queue.append(1, entries(A, 1, 1));
-      await server.kill('SIGSTOP');
+      await freeze(server.pid);
       expect(await codeOf(queue.append(1, entries(A, 2, 3)))).toBe('queue_unavailable');
       await becomes(queue, /^queue_unavailable: /);
-      await server.kill('SIGCONT');
+      thaw(server.pid);
       await becomes(queue, /^open$/);
       await eventually(async () =>
         expect((await queue.append(1, entries(A, 2, 3))).map((result) => result.verdict)).toEqual(['duplicate', 'duplicate']),

@@ -12,8 +12,8 @@ export interface RedisServer {
   readonly dir: string;
   /** Of the process that runs now. */
   readonly pid: number;
-  /** Sends a signal; resolves when the process has ended, or at once for a signal that does not end it. */
-  kill(signal?: NodeJS.Signals): Promise<void>;
+  /** Ends the process with a signal, and resolves when it is gone. */
+  kill(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
   /** Starts it again, on the same port and folder, after stopping it if it runs. */
   restart(): Promise<void>;
   /** Runs one command and gives its raw reply; rejects with an error reply. */
@@ -35,7 +35,6 @@ export interface RedisServerOptions {
 }
 
 const START_TIMEOUT_MS = 20_000;
-const ENDING_SIGNALS: ReadonlySet<string> = new Set(['SIGKILL', 'SIGTERM', 'SIGINT']);
 
 /** Whether tests with a real Redis can run here; they must in CI. */
 export function redisAvailable(): boolean {
@@ -50,8 +49,8 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'syncline-redis-'));
   let child = await launch(port, dir, options);
 
-  const kill = async (signal: NodeJS.Signals = 'SIGKILL') => {
-    const ended = ENDING_SIGNALS.has(signal) ? end(child) : undefined;
+  const kill = async (signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL') => {
+    const ended = end(child);
     child.kill(signal);
     await ended;
   };

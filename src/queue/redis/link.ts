@@ -14,7 +14,22 @@ export interface RedisLinkOptions {
   /** How long a command may take; its outcome is unknown afterwards. */
   readonly commandTimeoutMs?: number;
   readonly connectTimeoutMs?: number;
+  /** The driver; the real one when it is left out. Not for links that are handed to a thread. */
+  readonly createDriver?: CreateDriver;
 }
+
+/** What a link needs of the driver, as ioredis has it. */
+export interface Driver {
+  on(event: 'ready' | 'close', listener: () => void): unknown;
+  on(event: 'error', listener: (error: unknown) => void): unknown;
+  /** Sends a command; strings in the reply come as buffers. */
+  callBuffer(name: string, ...args: Argument[]): Promise<unknown>;
+  /** Closes for good. */
+  disconnect(): void;
+}
+
+/** Makes a driver that connects at once, and again for ever as its options say. */
+export type CreateDriver = (options: RedisOptions) => Driver;
 
 export interface RedisTlsOptions {
   readonly ca?: string;
@@ -45,7 +60,7 @@ const MAX_RETRY_DELAY_MS = 1000;
  * down → up (connected) → down (lost) → up … → closed (by {@link RedisLink.close}).
  */
 export class RedisLink {
-  readonly #client: Redis;
+  readonly #client: Driver;
   readonly #events: LinkEvents;
   readonly #secret: string | undefined;
   /** Rejects each command that waits for its reply. */
@@ -82,12 +97,13 @@ export class RedisLink {
         return Math.min(50 * 2 ** Math.min(this.#failureCount - 1, 10), MAX_RETRY_DELAY_MS) * (0.5 + random.fraction() / 2);
       },
     };
-    this.#client = new Redis({ ...driverOptions, replyMapping: 'legacy' });
+    const { createDriver = createRedis } = options;
+    this.#client = createDriver(driverOptions);
     this.#client.on('ready', () => {
       this.#up = true;
       events.up();
     });
-    this.#client.on('error', (error) => {
+    this.#client.on('error', (error: unknown) => {
       this.#problem = away(redisMessage(error, this.#secret));
     });
     this.#client.on('close', () => {
@@ -158,6 +174,10 @@ export class RedisLink {
     this.#pending.clear();
     this.#events.down(this.#problem);
   }
+}
+
+function createRedis(options: RedisOptions): Driver {
+  return new Redis({ ...options, replyMapping: 'legacy' });
 }
 
 function away(reason: string): SyncError {

@@ -33,7 +33,6 @@ export interface RedisQueueOptions extends RedisReaderOptions {
   /** Receives what is not wrong but unwise about this Redis, each message once. */
   readonly warn?: (message: string) => void;
   readonly clock?: Clock;
-  readonly random?: Random;
 }
 
 /** What one script call may hold, so that Redis is not busy with one for long. */

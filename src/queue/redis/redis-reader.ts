@@ -1,4 +1,5 @@
 import { decodeElement } from '../element.ts';
+import type { Random } from '../../core/random.ts';
 import type { Element, FetchLimits, QueueReader } from '../queue.ts';
 import { QueueKeys } from './keys.ts';
 import { RedisLink, type RedisLinkOptions } from './link.ts';
@@ -6,6 +7,7 @@ import { loadScripts, type Scripts } from './scripts.ts';
 
 export interface RedisReaderOptions extends RedisLinkOptions {
   readonly prefix?: string;
+  readonly random?: Random;
 }
 
 export const DEFAULT_PREFIX = 'syncline:';
@@ -15,13 +17,14 @@ export async function openRedisReader(options: RedisReaderOptions): Promise<Queu
   const scripts = loadScripts();
   const keys = new QueueKeys(options.prefix ?? DEFAULT_PREFIX);
   const { promise: attempted, resolve } = Promise.withResolvers<void>();
-  const link: RedisLink = new RedisLink(options, {
+  const events = {
     up: () => {
       link.settled();
       resolve();
     },
     down: () => resolve(),
-  });
+  };
+  const link: RedisLink = new RedisLink(options, events, options.random);
   await attempted;
   return {
     fetch: (sink, partition, limits) => fetchElements(link, scripts, keys.list(sink, partition), limits),

@@ -1,8 +1,7 @@
-import { createConnection, type Connection as DriverConnection } from 'mysql2';
-import type { Socket } from 'node:net';
 import type { Clock } from '../../core/clock.ts';
 import { SyncError } from '../../core/errors.ts';
-import { driverOptions, type Address, type MysqlTls } from './address.ts';
+import type { Address, MysqlTls } from './address.ts';
+import { dialMysql } from './driver.ts';
 import { endsConnection, failureOf, type Subject } from './errors.ts';
 import { readFacts, sessionSetup, type ServerFacts } from './session.ts';
 
@@ -13,6 +12,27 @@ export interface ConnectionSettings {
   readonly clock: Clock;
   /** How long one statement may take before its connection is given up, ms. */
   readonly statementTimeoutMs: number;
+  /** The driver; the real one when it is left out. */
+  readonly dial?: Dial | undefined;
+}
+
+/** Connects and authenticates. Rejects with the driver's error. */
+export type Dial = (address: Address, tls: MysqlTls | undefined) => Promise<Driver>;
+
+/**
+ * What a connection needs of the driver, as mysql2 has it. Errors that the server sent carry `errno` and `sqlState`;
+ * others mean that the connection is lost.
+ */
+export interface Driver {
+  /** As the server gave it in the handshake. */
+  readonly serverVersion: string;
+  /** Gives the rows of a SELECT as arrays, or what a statement did. */
+  query(sql: string, done: (error: unknown, result: unknown) => void): void;
+  ping(done: (error: unknown) => void): void;
+  /** Calls `lost` when the connection has ended or broken, with the reason if there is one. */
+  onLost(lost: (error: unknown) => void): void;
+  /** Ends the connection at once. */
+  destroy(): void;
 }
 
 /** One row, its columns in the order of the SELECT. Numbers beyond 32 bits, decimals and dates are strings. */
@@ -24,16 +44,13 @@ export interface Outcome {
   readonly warnings: number;
 }
 
-/** The driver's type does not tell of these. */
-type Raw = DriverConnection & { readonly stream: Socket; readonly _handshakePacket?: { readonly serverVersion: string } };
-
 /**
  * One connection with a session of known settings, used by one owner at a time for one statement at a time.
  * Every statement has a deadline; when it passes, or the connection breaks, the connection is dead for good and the
  * statement rejects with `sink_unavailable`. Whether a statement that had no answer took effect is then unknown.
  */
 export class Connection {
-  readonly #raw: Raw;
+  readonly #driver: Driver;
   readonly #settings: ConnectionSettings;
   #dead = false;
   #abandon: ((error: SyncError) => void) | undefined;
@@ -41,19 +58,18 @@ export class Connection {
   /** When it last answered, monotonic ms. */
   lastUsedMs: number;
 
-  private constructor(raw: Raw, settings: ConnectionSettings) {
-    this.#raw = raw;
+  private constructor(driver: Driver, settings: ConnectionSettings) {
+    this.#driver = driver;
     this.#settings = settings;
     this.lastUsedMs = settings.clock.monotonicMs();
-    raw.on('error', (error: unknown) => this.#die(lost(error, settings)));
-    raw.stream.once('close', () => this.#die(lost(undefined, settings)));
+    driver.onLost((error) => this.#die(lost(error, settings)));
   }
 
   static async open(settings: ConnectionSettings): Promise<Connection> {
-    const raw = await dial(settings);
-    const connection = new Connection(raw, settings);
+    const driver = await connect(settings);
+    const connection = new Connection(driver, settings);
     try {
-      await connection.run(sessionSetup(raw._handshakePacket?.serverVersion ?? '', settings.statementTimeoutMs));
+      await connection.run(sessionSetup(driver.serverVersion, settings.statementTimeoutMs));
       connection.#facts = await readFacts(connection);
       return connection;
     } catch (error) {
@@ -85,7 +101,7 @@ export class Connection {
   }
 
   async ping(): Promise<void> {
-    await this.#exchange((done) => this.#raw.ping((error) => done(error, undefined)));
+    await this.#exchange((done) => this.#driver.ping((error) => done(error, undefined)));
   }
 
   /** Ends the connection at once; the server undoes what was not committed. */
@@ -94,7 +110,7 @@ export class Connection {
   }
 
   #query(sql: string, subject: Subject | undefined): Promise<unknown> {
-    return this.#exchange((done) => void this.#raw.query({ sql }, (error, result) => done(error, result)), subject);
+    return this.#exchange((done) => this.#driver.query(sql, done), subject);
   }
 
   #exchange(send: (done: (error: unknown, result: unknown) => void) => void, subject?: Subject): Promise<unknown> {
@@ -128,32 +144,19 @@ export class Connection {
   #die(error: SyncError): void {
     if (this.#dead) return;
     this.#dead = true;
-    this.#raw.destroy();
-    // The driver only half-closes the socket, which a peer that is gone would never notice.
-    this.#raw.stream.destroy();
+    this.#driver.destroy();
     this.#abandon?.(error);
   }
 }
 
-function dial(settings: ConnectionSettings): Promise<Raw> {
-  return driverOptions(settings.address, settings.tls).then(
-    (options) =>
-      new Promise((resolve, reject) => {
-        const raw = createConnection(options) as unknown as Raw;
-        // An error event without a listener would end the process; from here on there is always one.
-        raw.on('error', () => {});
-        raw.once('connect', () => {
-          raw.removeListener('error', fail);
-          resolve(raw);
-        });
-        const fail = (error: unknown) => {
-          raw.destroy();
-          raw.stream.destroy();
-          reject(isServerError(error) ? failureOf(error) : lost(error, settings));
-        };
-        raw.once('error', fail);
-      }),
-  );
+async function connect(settings: ConnectionSettings): Promise<Driver> {
+  const { dial = dialMysql, address, tls } = settings;
+  try {
+    return await dial(address, tls);
+  } catch (error) {
+    if (error instanceof SyncError) throw error;
+    throw isServerError(error) ? failureOf(error) : lost(error, settings);
+  }
 }
 
 interface DriverError {

@@ -16,7 +16,7 @@ import { parseAddress, type MysqlTls } from './address.ts';
 import { createBookkeeping, provePrivileges, recordSettings } from './bookkeeping.ts';
 import { checkServer, checkTables } from './checks.ts';
 import { ConnectionSet } from './connection-set.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Dial } from './connection.ts';
 import { MysqlDeadLetters, readRejections } from './dead-letters.ts';
 import { evolveSchema } from './evolve.ts';
 import { readForeignReferences, readSchema, type ForeignReferences } from './schema.ts';
@@ -34,6 +34,8 @@ export interface MysqlOptions {
   readonly clock: Clock;
   /** How long one statement may take before its connection is given up, ms. */
   readonly statementTimeoutMs?: number | undefined;
+  /** The driver; the real one when it is left out. */
+  readonly dial?: Dial | undefined;
 }
 
 const DEFAULT_STATEMENT_TIMEOUT_MS = 30_000;
@@ -72,6 +74,7 @@ class MysqlSink implements Sink {
       tls: options.tls,
       clock: options.clock,
       statementTimeoutMs: options.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS,
+      dial: options.dial,
     });
     this.deadLetters = new MysqlDeadLetters({
       connections: this.#connections,

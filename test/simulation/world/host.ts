@@ -1,0 +1,100 @@
+import type { Clock, Timer } from '../../../src/core/clock.ts';
+import type { Timeline } from './timeline.ts';
+
+/** Wall-clock time at the start of every simulation, ms since the epoch. */
+const EPOCH_MS = 1_700_000_000_000;
+
+/**
+ * A machine that runs one process: a client, a node, a Redis or a database.
+ *
+ *     down ──boot──► up ◄──resume/pause──► paused        up | paused ──crash──► down
+ *
+ * A process lives in its timers and in what the network brings it. A crash drops both; a pause holds both back until
+ * {@link resume}, as SIGSTOP, a long garbage collection or a suspended virtual machine do.
+ */
+export class Host {
+  readonly name: string;
+  readonly #timeline: Timeline;
+  #state: 'up' | 'paused' | 'down' = 'down';
+  /** Counts processes. */
+  #incarnation = 0;
+  /** What fell due while paused. */
+  #held: (() => void)[] = [];
+  /** How far the wall clock of this machine is off. */
+  wallOffsetMs = 0;
+  /** Called when the process dies, so that its connections end. */
+  readonly onCrash = new Set<() => void>();
+
+  constructor(name: string, timeline: Timeline) {
+    this.name = name;
+    this.#timeline = timeline;
+  }
+
+  get isUp(): boolean {
+    return this.#state !== 'down';
+  }
+
+  get isPaused(): boolean {
+    return this.#state === 'paused';
+  }
+
+  /** Starts a process, and returns the clock that it lives by: silent once the process is dead. */
+  boot(): Clock {
+    if (this.#state !== 'down') throw new Error(`${this.name} runs already`);
+    this.#state = 'up';
+    this.#incarnation++;
+    const bootedMs = this.#timeline.nowMs;
+    return {
+      wallMs: () => Math.round(EPOCH_MS + this.#timeline.nowMs + this.wallOffsetMs),
+      monotonicMs: () => this.#timeline.nowMs - bootedMs,
+      setTimer: (delayMs, run): Timer => this.#timer(delayMs, run),
+      defer: (run) => void this.#timer(0, run),
+    };
+  }
+
+  crash(): void {
+    if (this.#state === 'down') return;
+    this.#state = 'down';
+    this.#held = [];
+    for (const end of [...this.onCrash]) end();
+    this.onCrash.clear();
+  }
+
+  pause(): void {
+    if (this.#state === 'up') this.#state = 'paused';
+  }
+
+  resume(): void {
+    if (this.#state !== 'paused') return;
+    this.#state = 'up';
+    const held = this.#held;
+    this.#held = [];
+    // In their order, each as an event of its own.
+    for (const run of held) this.enter(run);
+  }
+
+  /**
+   * Runs `run` in the process that is there now, as an event of its own; later when it is paused, never when it has died
+   * by then.
+   */
+  enter(run: () => void): void {
+    this.#timer(0, run);
+  }
+
+  #timer(delayMs: number, run: () => void): Timer {
+    const incarnation = this.#incarnation;
+    let cancelled = false;
+    const guarded = () => {
+      if (cancelled || this.#state === 'down' || this.#incarnation !== incarnation) return;
+      if (this.#state === 'paused') this.#held.push(guarded);
+      else run();
+    };
+    const entry = this.#timeline.at(delayMs, guarded);
+    return {
+      cancel: () => {
+        cancelled = true;
+        entry.cancel();
+      },
+    };
+  }
+}

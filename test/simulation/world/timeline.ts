@@ -1,0 +1,84 @@
+/** An event that is due; see {@link Timeline.at}. */
+interface Entry {
+  readonly dueMs: number;
+  readonly order: number;
+  run: (() => void) | undefined;
+}
+
+/**
+ * Virtual time: what is due runs in its order, one event after the other, and between two of them every promise that is
+ * settled has called back. Nothing in a simulation reads the time or waits for anything elsewhere, so a seed decides all.
+ */
+export class Timeline {
+  nowMs = 0;
+  /** Events that have run. */
+  eventCount = 0;
+  #order = 0;
+  /** A binary heap, the earliest first. */
+  readonly #heap: Entry[] = [];
+
+  /** Runs `run` once, `delayMs` from now; events of one time run in the order in which they were asked for. */
+  at(delayMs: number, run: () => void): { cancel(): void } {
+    const entry: Entry = { dueMs: this.nowMs + Math.max(0, delayMs), order: this.#order++, run };
+    this.#push(entry);
+    return {
+      cancel: () => {
+        entry.run = undefined;
+      },
+    };
+  }
+
+  /** Runs what is due until `untilMs`, or until `isDone` says so; then `nowMs` is there. */
+  async run(untilMs: number, isDone: () => boolean = () => false): Promise<void> {
+    await turn();
+    while (!isDone()) {
+      const next = this.#heap[0];
+      if (next === undefined || next.dueMs > untilMs) break;
+      this.#pop();
+      if (next.run === undefined) continue;
+      this.nowMs = Math.max(this.nowMs, next.dueMs);
+      this.eventCount++;
+      next.run();
+      await turn();
+    }
+    if (!isDone()) this.nowMs = Math.max(this.nowMs, untilMs);
+  }
+
+  #push(entry: Entry): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(entry);
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!isBefore(entry, heap[parent]!)) break;
+      heap[at] = heap[parent]!;
+      at = parent;
+    }
+    heap[at] = entry;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const last = heap.pop()!;
+    if (heap.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
+      if (!isBefore(heap[child]!, last)) break;
+      heap[at] = heap[child]!;
+      at = child;
+    }
+    heap[at] = last;
+  }
+}
+
+function isBefore(a: Entry, b: Entry): boolean {
+  return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
+}
+
+/** Lets every promise that is settled call back, and those that these settle, and so on. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}

@@ -2,21 +2,16 @@
  * Composition root of a worker thread: opens a queue reader and a sink of its own, and runs the slices it is given.
  */
 import { workerData } from 'node:worker_threads';
+import { schemaRenewal } from './apply/schema-renewal.ts';
 import { runSlice, type SliceContext } from './apply/slice.ts';
 import type { SliceResult, SliceTask } from './apply/task.ts';
 import { partitionByOf, type Config } from './config/config.ts';
 import { systemClock } from './core/clock.ts';
 import { openQueueReader } from './queue/open.ts';
 import { openSink } from './sinks/registry.ts';
-import type { Sink } from './sinks/sink.ts';
 
 /** How often idle database connections are used, so that the server's idle timeout ends those of frozen holders only. */
 const KEEP_ALIVE_MS = 5_000;
-/**
- * How old the schema of a slice may be, however long the thread was idle: rows that fit an older one may be written by
- * its rules, such as that no second unique index exists. A change that does not fit has it read at once.
- */
-const SCHEMA_MAX_AGE_MS = 15_000;
 /** A slice stops at its next commit after this time, so that one partition does not keep a thread from the others. */
 const SLICE_BUDGET_MS = 2_000;
 
@@ -42,28 +37,6 @@ async function openContext(): Promise<SliceContext> {
     partitionBy: partitionByOf(config),
     maxFrameBytes: config.ingest.maxFrameBytes,
     budgetMs: SLICE_BUDGET_MS,
-    renewSchema: schemaRenewal(sink),
-  };
-}
-
-/**
- * Reads the schema in the background from half of its greatest age on, and lets no slice go on with one that is older.
- * Slices that run side by side share one reading.
- */
-function schemaRenewal(sink: Sink): () => Promise<void> {
-  let readMs = -Infinity;
-  let reading: Promise<void> | undefined;
-  const read = async () => {
-    const startedMs = systemClock.monotonicMs();
-    await sink.refreshSchema();
-    readMs = startedMs;
-  };
-  return async () => {
-    const ageMs = systemClock.monotonicMs() - readMs;
-    if (ageMs < SCHEMA_MAX_AGE_MS / 2) return;
-    reading ??= read().finally(() => (reading = undefined));
-    if (ageMs >= SCHEMA_MAX_AGE_MS) return reading;
-    // Who is too old meets it again, and waits for it.
-    reading.catch(() => {});
+    renewSchema: schemaRenewal(sink, systemClock),
   };
 }

@@ -3,23 +3,14 @@ import { createAdmin } from './admin/admin.ts';
 import { createLogger, type Logger } from './admin/log.ts';
 import { createMetrics } from './admin/metrics.ts';
 import { startPool } from './apply/pool.ts';
-import { SinkProgress } from './apply/progress.ts';
-import { startRetention } from './apply/retention.ts';
-import { Scheduler } from './apply/scheduler.ts';
 import { partitionByOf, withoutPassword, type Address, type Config } from './config/config.ts';
 import { systemClock } from './core/clock.ts';
 import { systemRandom } from './core/random.ts';
-import { Appender } from './ingest/appender.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
-import { Sessions } from './ingest/sessions.ts';
 import { checkBind, createTcpListener } from './ingest/tcp.ts';
-import { logAdmission } from './node/admission-log.ts';
-import { DeadLetterLog } from './node/dead-letter-log.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
-import { PartitionLog } from './node/partition-log.ts';
-import { startSink } from './node/start-sink.ts';
-import { tableInfos } from './node/table-infos.ts';
+import { startNode } from './node/node.ts';
 import { openQueue } from './queue/open.ts';
 import { openSink } from './sinks/registry.ts';
 
@@ -29,13 +20,6 @@ export interface Server {
   /** Sends every client away, lets running slices finish, gives the leases back and closes everything. */
   close(): Promise<void>;
 }
-
-/** How long clients have to see what they sent stored, before their connections end. */
-const DRAIN_MS = 5_000;
-/** The same while the queue takes nothing: what they sent will hardly be stored now. */
-const HELD_DRAIN_MS = 1_000;
-/** When clients that were sent away may come back. */
-const RETRY_AFTER_MS = 500;
 
 /**
  * Starts a node: queue, sink, worker threads, scheduler, doors, admin. Resolves when it listens.
@@ -65,7 +49,6 @@ export async function startServer(config: Config, logger: Logger = createLogger(
       warn: (message) => logger.warn({}, message),
     });
     open.push(() => queue.close());
-    open.push(logAdmission(queue, clock, logger));
 
     const sink = await openSink({ ...sinkConfig, clock, folder: config.data });
     open.push(() => sink.close());
@@ -81,91 +64,42 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     });
     open.push(() => runner.close());
 
-    const progress = new SinkProgress([sink]);
     const state = new NodeState({ config, version: VERSION, clock, queue, sink });
     const metrics = createMetrics(state);
     const counts = new IngestCounts(metrics);
-    const partitionLog = new PartitionLog(clock, logger);
-    const deadLetterLog = new DeadLetterLog(clock, logger);
-    open.push(async () => {
-      partitionLog.flush();
-      deadLetterLog.flush();
-    });
-    const scheduler = new Scheduler({
-      queue,
-      sink,
-      runner,
-      clock,
-      random,
-      node: config.node,
-      leaseMs: config.apply.leaseMs,
-      takeover: 'steal',
-      limits: { elements: config.apply.sliceElements, bytes: config.apply.sliceBytes },
-      maxConcurrency: Math.min(maxConcurrency, threads * slicesPerThread),
-      events: {
-        moved: (partition, move) => progress.advanced(sink.name, partition, move),
-        finished: (partition, result) => {
-          metrics.sliceFinished(result);
-          state.sliceFinished(partition, result);
-          deadLetterLog.added(result.stats.deadLetters);
-        },
-        stateChanged: (partition, to, detail) => partitionLog.changed(partition, to, detail),
-        refused: (stream, code) => logger.error({ stream, code }, 'stored changes of a stream were refused by the sink'),
-        backlog: (backlog) => {
-          state.backlogRead(backlog);
-          counts.read();
-        },
-      },
-    });
-    state.watchScheduler(scheduler);
-    open.push(() => scheduler.close());
-
-    const prepared = await startSink({
-      sink,
-      settings,
+    const node = await startNode({
+      name: config.node,
       clock,
       random,
       logger,
-      onPrepared: () => {
-        state.sinkPrepared();
-        scheduler.start();
-      },
-      onAway: async (failure) => {
-        state.sinkAway(failure);
-        state.backlogRead(await queue.backlog(sink.name));
-      },
-    });
-    open.push(() => prepared.close());
-    open.push(startRetention({ queue, sink, clock, days: config.retention.streamDays, logger }));
-
-    const appender = new Appender({
       queue,
-      clock,
-      random,
-      log: logger,
-      maxInFlightBytes: config.ingest.maxInFlightBytes,
-      onStored: (partition) => scheduler.wake(partition),
-    });
-    open.push(() => Promise.resolve(appender.close()));
-    const sessions = new Sessions({
-      node: config.node,
-      clock,
-      random,
-      queue,
-      progress,
-      appender,
+      settings,
+      sink,
+      runner,
       authenticator: createAuthenticator(authorized),
-      settings: config.ingest,
-      log: logger,
-      tables: tableInfos(sink, partitionByOf(config), clock),
-      onWaiting: (partition) => scheduler.heal(partition),
+      partitionBy: partitionByOf(config),
+      ingest: config.ingest,
+      apply: { ...config.apply, maxConcurrency: Math.min(maxConcurrency, threads * slicesPerThread) },
+      retentionDays: config.retention.streamDays,
+      observer: {
+        sliceFinished: (partition, result) => {
+          metrics.sliceFinished(result);
+          state.sliceFinished(partition, result);
+        },
+        backlogRead: (backlog) => {
+          state.backlogRead(backlog);
+          counts.read();
+        },
+        sinkPrepared: () => state.sinkPrepared(),
+        sinkAway: (failure) => state.sinkAway(failure),
+      },
     });
-    state.watchIngest(sessions);
-    counts.watch(sessions, appender);
-    open.push(() => sessions.drainAll(queue.admission.state === 'open' ? DRAIN_MS : HELD_DRAIN_MS, RETRY_AFTER_MS));
+    open.push(() => node.close());
+    state.watchNode(node);
+    counts.watch(node);
 
     const tcp = createTcpListener({ ...config.listen.tcp, maxConnections: config.ingest.maxConnections, log: logger }, (connection) =>
-      sessions.accept(connection),
+      node.sessions.accept(connection),
     );
     const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, metrics, logger);
     await admin.start();

@@ -1,29 +1,28 @@
 import type { Metrics } from '../admin/metrics.ts';
-import type { Appender } from '../ingest/appender.ts';
-import type { Sessions } from '../ingest/sessions.ts';
+import type { Node } from './node.ts';
 
 /** Carries what the doors have counted into the metrics; the hot path itself only counts. */
 export class IngestCounts {
   readonly #metrics: Metrics;
-  #sources: { readonly sessions: Sessions; readonly appender: Appender } | undefined;
+  #node: Pick<Node, 'sessions' | 'appender'> | undefined;
   readonly #told = { frames: 0, bytes: 0, refused: 0, errors: new Map<string, number>() };
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics;
   }
 
-  watch(sessions: Sessions, appender: Appender): void {
-    this.#sources = { sessions, appender };
+  watch(node: Pick<Node, 'sessions' | 'appender'>): void {
+    this.#node = node;
   }
 
   /** Tells the metrics what has come since the last reading. */
   read(): void {
-    if (this.#sources === undefined) return;
-    const { stored, storedBytes } = this.#sources.appender.counters;
+    if (this.#node === undefined) return;
+    const { stored, storedBytes } = this.#node.appender.counters;
     this.#metrics.stored(stored - this.#told.frames, storedBytes - this.#told.bytes);
     this.#told.frames = stored;
     this.#told.bytes = storedBytes;
-    const { refused, errors } = this.#sources.sessions.counters;
+    const { refused, errors } = this.#node.sessions.counters;
     for (; this.#told.refused < refused; this.#told.refused++) this.#metrics.connectionRefused('too_many_connections');
     for (const [code, count] of errors) {
       for (let told = this.#told.errors.get(code) ?? 0; told < count; told++) this.#metrics.connectionRefused(code);

@@ -1,13 +1,12 @@
 import { StallWatch } from '../admin/stall-watch.ts';
 import type { AdminState, PartitionState, QueueState, SessionsState, SinkState } from '../admin/state.ts';
-import type { Scheduler } from '../apply/scheduler.ts';
 import type { SliceResult } from '../apply/task.ts';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
 import type { SyncError } from '../core/errors.ts';
-import type { Sessions } from '../ingest/sessions.ts';
 import type { Backlog, Queue } from '../queue/queue.ts';
 import type { Sink } from '../sinks/sink.ts';
+import type { Node } from './node.ts';
 
 export interface NodeStateOptions {
   readonly config: Config;
@@ -24,8 +23,7 @@ export class NodeState implements AdminState {
   readonly #options: NodeStateOptions;
   readonly #startedMs: number;
   readonly #stalls: StallWatch;
-  #scheduler: Scheduler | undefined;
-  #sessions: Sessions | undefined;
+  #node: Pick<Node, 'scheduler' | 'sessions'> | undefined;
   #backlog: readonly Backlog[] = [];
   #sinkFailure: string | undefined;
   /** No slice runs before the sink has been there once. */
@@ -39,12 +37,9 @@ export class NodeState implements AdminState {
     this.#stalls = new StallWatch(options.clock);
   }
 
-  watchScheduler(scheduler: Scheduler): void {
-    this.#scheduler = scheduler;
-  }
-
-  watchIngest(sessions: Sessions): void {
-    this.#sessions = sessions;
+  /** From now on also tells how the node's partitions and sessions are. */
+  watchNode(node: Pick<Node, 'scheduler' | 'sessions'>): void {
+    this.#node = node;
   }
 
   backlogRead(backlog: readonly Backlog[]): void {
@@ -82,7 +77,7 @@ export class NodeState implements AdminState {
 
   partitions(): readonly PartitionState[] {
     const nowMs = this.#options.clock.wallMs();
-    return (this.#scheduler?.snapshot() ?? []).map(({ partition, state, detail }) => {
+    return (this.#node?.scheduler.snapshot() ?? []).map(({ partition, state, detail }) => {
       const waiting = this.#backlog[partition];
       const head = waiting?.headStoredAtUs;
       return {
@@ -98,7 +93,7 @@ export class NodeState implements AdminState {
 
   sessions(): SessionsState {
     const producers: Record<string, number> = {};
-    const open = this.#sessions?.snapshot() ?? [];
+    const open = this.#node?.sessions.snapshot() ?? [];
     for (const { producer } of open) if (producer !== undefined) producers[producer] = (producers[producer] ?? 0) + 1;
     return { open: open.length, producers };
   }

@@ -1,0 +1,167 @@
+import type { Logger } from '../admin/log.ts';
+import { SinkProgress } from '../apply/progress.ts';
+import { startRetention } from '../apply/retention.ts';
+import { Scheduler } from '../apply/scheduler.ts';
+import type { SliceResult, SliceRunner } from '../apply/task.ts';
+import type { Clock } from '../core/clock.ts';
+import type { SyncError } from '../core/errors.ts';
+import type { PartitionBy } from '../core/partition.ts';
+import type { Random } from '../core/random.ts';
+import { Appender } from '../ingest/appender.ts';
+import type { Authenticator, IngestSettings } from '../ingest/context.ts';
+import { Sessions } from '../ingest/sessions.ts';
+import type { Backlog, Queue, QueueSettings } from '../queue/queue.ts';
+import type { Sink } from '../sinks/sink.ts';
+import { logAdmission } from './admission-log.ts';
+import { DeadLetterLog } from './dead-letter-log.ts';
+import { PartitionLog } from './partition-log.ts';
+import { startSink } from './start-sink.ts';
+import { tableInfos } from './table-infos.ts';
+
+/** What a node is made of. Whoever passes the parts in closes them, after the node. */
+export interface NodeParts {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly queue: Queue;
+  /** What queue and sink are, or were, set up with. */
+  readonly settings: QueueSettings;
+  /** For the main thread; slices have sinks of their own. */
+  readonly sink: Sink;
+  readonly runner: SliceRunner;
+  readonly authenticator: Authenticator;
+  readonly partitionBy: ReadonlyMap<string, PartitionBy>;
+  readonly ingest: IngestSettings & { readonly maxInFlightBytes: number };
+  readonly apply: ApplySettings;
+  /** Idle time after which a stream is forgotten. */
+  readonly retentionDays: number;
+  readonly observer: NodeObserver;
+}
+
+export interface ApplySettings {
+  readonly leaseMs: number;
+  readonly sliceElements: number;
+  readonly sliceBytes: number;
+  /** Slices in flight at most. */
+  readonly maxConcurrency: number;
+}
+
+/** Who watches a node: state and metrics. */
+export interface NodeObserver {
+  sliceFinished(partition: number, result: SliceResult): void;
+  backlogRead(backlog: readonly Backlog[]): void;
+  /** Slices may run from now on. */
+  sinkPrepared(): void;
+  /** The sink cannot be used yet, and why. */
+  sinkAway(failure: SyncError): void;
+}
+
+/** A node that runs: everything between the doors, the queue and the sink. */
+export interface Node {
+  /** Where doors bring their connections. */
+  readonly sessions: Sessions;
+  readonly appender: Appender;
+  readonly scheduler: Scheduler;
+  /** Sends every client away, lets running slices finish and gives the leases back. */
+  close(): Promise<void>;
+}
+
+/** How long clients have to see what they sent stored, before their connections end. */
+const DRAIN_MS = 5_000;
+/** The same while the queue takes nothing: what they sent will hardly be stored now. */
+const HELD_DRAIN_MS = 1_000;
+/** When clients that were sent away may come back. */
+const RETRY_AFTER_MS = 500;
+
+/**
+ * Puts sessions, appender, scheduler and what belongs to them together, and starts them. A sink that is away is waited
+ * for in the background.
+ * @throws {SyncError} of kind `startup` when the sink refuses to be used; nothing is left running then.
+ */
+export async function startNode(parts: NodeParts): Promise<Node> {
+  const { name, clock, random, logger, queue, sink, settings, apply, observer } = parts;
+  const open: (() => Promise<void>)[] = [];
+  const close = async () => {
+    for (const closeOne of open.splice(0).reverse()) await closeOne();
+  };
+  try {
+    open.push(logAdmission(queue, clock, logger));
+    const progress = new SinkProgress([sink]);
+    const partitionLog = new PartitionLog(clock, logger);
+    const deadLetterLog = new DeadLetterLog(clock, logger);
+    open.push(async () => {
+      partitionLog.flush();
+      deadLetterLog.flush();
+    });
+    const scheduler = new Scheduler({
+      queue,
+      sink,
+      runner: parts.runner,
+      clock,
+      random,
+      node: name,
+      leaseMs: apply.leaseMs,
+      takeover: 'steal',
+      limits: { elements: apply.sliceElements, bytes: apply.sliceBytes },
+      maxConcurrency: apply.maxConcurrency,
+      events: {
+        moved: (partition, move) => progress.advanced(sink.name, partition, move),
+        finished: (partition, result) => {
+          observer.sliceFinished(partition, result);
+          deadLetterLog.added(result.stats.deadLetters);
+        },
+        stateChanged: (partition, to, detail) => partitionLog.changed(partition, to, detail),
+        refused: (stream, code) => logger.error({ stream, code }, 'stored changes of a stream were refused by the sink'),
+        backlog: (backlog) => observer.backlogRead(backlog),
+      },
+    });
+    open.push(() => scheduler.close());
+
+    const prepared = await startSink({
+      sink,
+      settings,
+      clock,
+      random,
+      logger,
+      onPrepared: () => {
+        observer.sinkPrepared();
+        scheduler.start();
+      },
+      onAway: async (failure) => {
+        observer.sinkAway(failure);
+        observer.backlogRead(await queue.backlog(sink.name));
+      },
+    });
+    open.push(() => prepared.close());
+    open.push(startRetention({ queue, sink, clock, days: parts.retentionDays, logger }));
+
+    const appender = new Appender({
+      queue,
+      clock,
+      random,
+      log: logger,
+      maxInFlightBytes: parts.ingest.maxInFlightBytes,
+      onStored: (partition) => scheduler.wake(partition),
+    });
+    open.push(async () => appender.close());
+    const sessions = new Sessions({
+      node: name,
+      clock,
+      random,
+      queue,
+      progress,
+      appender,
+      authenticator: parts.authenticator,
+      settings: parts.ingest,
+      log: logger,
+      tables: tableInfos(sink, parts.partitionBy, clock),
+      onWaiting: (partition) => scheduler.heal(partition),
+    });
+    open.push(() => sessions.drainAll(queue.admission.state === 'open' ? DRAIN_MS : HELD_DRAIN_MS, RETRY_AFTER_MS));
+    return { sessions, appender, scheduler, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

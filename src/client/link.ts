@@ -35,7 +35,10 @@ const DIAL_TIMEOUT_MS = 10_000;
  */
 const STRAGGLER_MS = 2000;
 
-const FATAL = new Set<ErrorCode>(['stream_taken_over', 'stream_owned_by_other', 'wrong_producer', 'queue_mismatch']);
+/** A client that runs twice must stop in the end, however often it reconnected. */
+const MAX_LATE_CONNECTIONS = 3;
+
+const FATAL = new Set<ErrorCode>(['stream_owned_by_other', 'wrong_producer', 'queue_mismatch']);
 const REGRESSED = new Set<ErrorCode>(['sink_regressed', 'stream_expired']);
 /** The peer minds what we are or sent, not the moment. */
 const REFUSED = new Set<ErrorCode>([
@@ -66,6 +69,8 @@ export class Link {
   #failures = 0;
   /** When a connection was last lost with frames unanswered. */
   #lostFramesAtMs = -Infinity;
+  /** Connections of ours that may reach the server late, and then take the stream from the one after them. */
+  #lateConnections: number;
   #stopped = false;
 
   constructor(dialer: Dialer, outbox: Outbox, clock: Clock, random: Random, settings: LinkSettings, listener: LinkListener) {
@@ -75,6 +80,8 @@ export class Link {
     this.#random = random;
     this.#settings = settings;
     this.#listener = listener;
+    // The process before this one may have left one on its way.
+    this.#lateConnections = outbox.isRestored ? 1 : 0;
   }
 
   get isConnected(): boolean {
@@ -141,6 +148,7 @@ export class Link {
     if (session.progressed) this.#failures = 0;
     switch (end.kind) {
       case 'broken':
+        this.#lateConnections = Math.min(this.#lateConnections + 1, MAX_LATE_CONNECTIONS);
         return this.#retryLater(end.reason);
       case 'goaway':
         return this.#retryIn(end.retryAfterMs * (1 + this.#random.fraction() / 2), `the server asked to connect again: ${end.reason}`);
@@ -158,6 +166,7 @@ export class Link {
       this.#outbox.diverge(error.message);
       return this.#retryLater(error.message);
     }
+    if (error.code === 'stream_taken_over') return this.#takenOver(error);
     if (FATAL.has(error.code)) return this.#fail(error);
     if (REGRESSED.has(error.code)) {
       this.#listener.regressed(error);
@@ -167,6 +176,13 @@ export class Link {
     if (!REFUSED.has(error.code)) return this.#retryLater(error.message);
     this.#listener.refused(error);
     if (!this.#stopped) this.#retryIn(REFUSED_RETRY_MS * (1 + this.#random.fraction() / 2), error.message);
+  }
+
+  /** Who did not reconnect runs twice: taking the stream back would go on for ever. */
+  #takenOver(error: SyncError): void {
+    if (this.#lateConnections === 0) return this.#fail(error);
+    this.#lateConnections -= 1;
+    this.#retryLater(error.message);
   }
 
   /** Leaves the stream for a new one, once no frame of a lost connection can still arrive in it. */

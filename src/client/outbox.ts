@@ -69,6 +69,11 @@ export class Outbox {
     return this.#streamId;
   }
 
+  /** Whether the stream was begun by an earlier process. */
+  get isRestored(): boolean {
+    return this.#spool.restored.stream !== undefined;
+  }
+
   get diverged(): boolean {
     return this.#diverged;
   }

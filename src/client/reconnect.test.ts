@@ -157,6 +157,23 @@ describe('being refused', () => {
     expect(client.status().failure).toMatchObject({ code: 'stream_taken_over' });
   });
 
+  test('a takeover after a lost connection may come from that one, arriving late: it is tried once more', async () => {
+    const { client, clock, network, reconnected } = await openClient({}, ONE);
+    network.link.drop();
+    const again = await reconnected();
+    again.welcome(ONE);
+    await clock.settle();
+    again.error('stream_taken_over');
+    const third = await reconnected(1_000);
+    third.welcome(ONE);
+    await clock.settle();
+    expect(client.status()).toMatchObject({ connected: true, failure: undefined });
+    third.error('stream_taken_over');
+    await clock.advance(120_000);
+    expect(network.links).toHaveLength(3);
+    expect(client.status().failure).toMatchObject({ code: 'stream_taken_over' });
+  });
+
   test('a token that is revoked later is an event, and is tried again seldom', async () => {
     const { clock, network, named, reconnected } = await openClient();
     network.link.drop();

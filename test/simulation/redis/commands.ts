@@ -20,6 +20,7 @@ export class NotSimulated extends Error {
 const MAX_SMALL_HASH = 512;
 const MAX_SMALL_VALUE = 64;
 const MAX_INT64 = 2n ** 63n - 1n;
+const MIN_INT64 = -(2n ** 63n);
 
 export const DATA_COMMANDS: Readonly<Record<string, Command>> = {
   GET: { arity: 2, kind: 'read', run: (store, [, key]) => store.getString(key!) ?? null },
@@ -113,17 +114,16 @@ export function wrongArity(name: string): string {
   return `ERR wrong number of arguments for '${name}' command`;
 }
 
-/** Reads a 64-bit integer as strictly as Redis; larger ones than JavaScript keeps are not simulated. @throws {ErrorReply} */
+/** Reads a 64-bit integer as strictly as Redis; what is larger than any length comes as the largest. @throws {ErrorReply} */
 export function parseInteger(text: string): number {
   const value = Number(parseInt64(text));
-  if (!Number.isSafeInteger(value)) throw new NotSimulated(`the number ${text}`);
-  return value;
+  return Math.max(Number.MIN_SAFE_INTEGER, Math.min(value, Number.MAX_SAFE_INTEGER));
 }
 
 function parseInt64(text: string, message: string = NOT_AN_INTEGER): bigint {
   if (!/^(0|-?[1-9]\d{0,18})$/.test(text)) throw new ErrorReply(message);
   const value = BigInt(text);
-  if (value > MAX_INT64 || value < -MAX_INT64 - 1n) throw new ErrorReply(message);
+  if (value > MAX_INT64 || value < MIN_INT64) throw new ErrorReply(message);
   return value;
 }
 
@@ -144,7 +144,7 @@ function set(store: Store, [, key, value, ...options]: readonly string[]): Reply
     else if (['EX', 'EXAT', 'PXAT', 'KEEPTTL', 'GET'].includes(option)) throw new NotSimulated(`SET with ${option}`);
     else throw new ErrorReply(SYNTAX);
   }
-  const expireAtMs = ttl === undefined ? undefined : expiry(store, ttl, 'set', 1);
+  const expireAtMs = ttl === undefined ? undefined : expiry(store, ttl, 'set', 1n);
   if (condition !== undefined && (condition === 'NX') === (store.get(key!) !== undefined)) return null;
   store.setString(key!, value!, expireAtMs);
   return OK;
@@ -152,14 +152,14 @@ function set(store: Store, [, key, value, ...options]: readonly string[]): Reply
 
 function pexpire(store: Store, [, key, ttl, ...options]: readonly string[]): Reply {
   if (options.length > 0) throw new NotSimulated('PEXPIRE with options');
-  const atMs = expiry(store, ttl!, 'pexpire', -Number.MAX_SAFE_INTEGER);
+  const atMs = expiry(store, ttl!, 'pexpire', MIN_INT64);
   if (store.get(key!) === undefined) return 0;
   if (atMs <= store.wallMs) store.remove(key!);
   else store.expire(key!, atMs);
   return 1;
 }
 
-function expiry(store: Store, ttl: string, command: string, least: number): number {
+function expiry(store: Store, ttl: string, command: string, least: bigint): number {
   const ms = parseInt64(ttl);
   if (ms < least || ms > MAX_INT64 - BigInt(store.wallMs)) throw new ErrorReply(`ERR invalid expire time in '${command}' command`);
   return Number(ms) + store.wallMs;
@@ -175,7 +175,7 @@ function hincrby(store: Store, [, key, field, by]: readonly string[]): Reply {
   const increment = parseInt64(by!);
   const before = parseInt64(store.getHash(key!)?.get(field!) ?? '0', 'ERR hash value is not an integer');
   const value = before + increment;
-  if (value > MAX_INT64 || value < -MAX_INT64 - 1n) throw new ErrorReply('ERR increment or decrement would overflow');
+  if (value > MAX_INT64 || value < MIN_INT64) throw new ErrorReply('ERR increment or decrement would overflow');
   store.setField(key!, field!, String(value));
   return Number(value);
 }

@@ -1,4 +1,5 @@
 import { DATA_COMMANDS, NotSimulated, parseInteger, wrongArity, type Command } from './commands.ts';
+import { compileScript } from './lua.ts';
 import { ErrorReply, OK, StatusReply, type Reply } from './replies.ts';
 import { runScript, ScriptCache, type KnownScript } from './scripting.ts';
 import type { EvictionPolicy, Store } from './store.ts';
@@ -27,16 +28,11 @@ interface ServerCommand {
 
 const SAY = {
   oom: "OOM command not allowed when used memory > 'maxmemory'.",
-  oomScript: "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
   readOnly: "READONLY You can't write against a read only replica.",
-  readOnlyScript: 'READONLY Can not run script with write flag on readonly replica',
   misconf:
     "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. " +
     'Commands that may modify the data set are disabled, because this instance is configured to report errors during writes ' +
     'if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.',
-  misconfScript:
-    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. " +
-    "Writable scripts are blocked. Use 'no-writes' flag for read only scripts.",
   noReplicas: 'NOREPLICAS Not enough good replicas to write.',
   loading: 'LOADING Redis is loading the dataset in memory',
   noScript: 'NOSCRIPT No matching script. Please use EVAL.',
@@ -69,20 +65,14 @@ export class Engine {
   execute(args: readonly string[]): Reply {
     try {
       const name = args[0]!.toUpperCase();
-      const data = Object.hasOwn(DATA_COMMANDS, name) ? DATA_COMMANDS[name]! : undefined;
-      const command = data ?? this.#serverCommand(name);
-      checkArity(name, command.arity, args.length);
-      const { maxMemory, policy, loading } = this.settings;
+      const data = Object.hasOwn(DATA_COMMANDS, name) ? DATA_COMMANDS[name] : undefined;
+      const server = data ? undefined : this.#serverCommand(name);
+      checkArity(name, (data ?? server)!.arity, args.length);
+      const { maxMemory, policy } = this.settings;
       this.#isFull = maxMemory > 0 && !this.store.evict(maxMemory, policy);
-      if (data) {
-        if (this.#isFull && data.kind === 'write denyoom') throw new ErrorReply(SAY.oom);
-        if (data.kind !== 'read') this.#checkWrite();
-        if (loading === 'yes') throw new ErrorReply(SAY.loading);
-        return data.run(this.store, args);
-      }
-      const server = command as ServerCommand;
-      if (loading === 'yes' && server.whileLoading === undefined) throw new ErrorReply(SAY.loading);
-      return server.run(args);
+      this.#admit(data?.kind ?? this.#kindOfScript(name, args[1]!));
+      if (this.settings.loading === 'yes' && server?.whileLoading === undefined) throw new ErrorReply(SAY.loading);
+      return data ? data.run(this.store, args) : server!.run(args);
     } catch (error) {
       if (error instanceof ErrorReply) return error;
       throw error;
@@ -99,6 +89,19 @@ export class Engine {
     return this.#serverCommands[name]!;
   }
 
+  /** Redis judges a script by its flags as if it were a command; one without flags is judged command by command. */
+  #kindOfScript(name: string, script: string): Command['kind'] {
+    const known = name === 'EVAL' ? compileScript(script) : name === 'EVALSHA' ? this.#scripts.get(script)?.script : undefined;
+    const flags = known?.flags;
+    if (flags === undefined || flags.has('no-writes')) return 'read';
+    return flags.has('allow-oom') ? 'write' : 'write denyoom';
+  }
+
+  #admit(kind: Command['kind']): void {
+    if (this.#isFull && kind === 'write denyoom') throw new ErrorReply(SAY.oom);
+    if (kind !== 'read') this.#checkWrite();
+  }
+
   #checkWrite(): void {
     const { saves, minReplicas, role } = this.settings;
     if (saves === 'fail') throw new ErrorReply(SAY.misconf);
@@ -112,37 +115,18 @@ export class Engine {
     if (count < 0) throw new ErrorReply("ERR Number of keys can't be negative");
     const known = find(args[1]!);
     const { flags } = known.script;
-    if (flags !== undefined) this.#admitScript(flags);
-    const mayExceed = flags !== undefined;
     let hasWritten = false;
     return runScript(known, args.slice(3, 3 + count), args.slice(3 + count), (inner) => {
       const command = this.#commandInScript(inner);
       if (command.kind !== 'read') {
         if (flags?.has('no-writes')) throw new ErrorReply('ERR Write commands are not allowed from read-only scripts.');
-        this.#checkWriteInScript();
+        this.#checkWrite();
+        // A script that has written already goes on.
+        if (this.#isFull && flags === undefined && !hasWritten && command.kind === 'write denyoom') throw new ErrorReply(SAY.oom);
+        hasWritten = true;
       }
-      if (this.#isFull && !mayExceed && !hasWritten && command.kind === 'write denyoom') throw new ErrorReply(SAY.oom);
-      if (command.kind !== 'read') hasWritten = true;
       return command.run(this.store, inner);
     });
-  }
-
-  /** By its flags, before it runs. */
-  #admitScript(flags: ReadonlySet<string>): void {
-    const { saves, minReplicas, role } = this.settings;
-    if (!flags.has('no-writes')) {
-      if (role === 'replica') throw new ErrorReply(SAY.readOnlyScript);
-      if (saves === 'fail') throw new ErrorReply(SAY.misconfScript);
-      if (minReplicas > 0) throw new ErrorReply(SAY.noReplicas);
-    }
-    if (this.#isFull && !flags.has('allow-oom') && !flags.has('no-writes')) throw new ErrorReply(SAY.oomScript);
-  }
-
-  #checkWriteInScript(): void {
-    const { saves, minReplicas, role } = this.settings;
-    if (role === 'replica') throw new ErrorReply(SAY.readOnly);
-    if (saves === 'fail') throw new ErrorReply(SAY.misconf);
-    if (minReplicas > 0) throw new ErrorReply(SAY.noReplicas);
   }
 
   #commandInScript(args: readonly string[]): Command {

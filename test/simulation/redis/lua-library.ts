@@ -31,7 +31,10 @@ const MAX_UNPACKED = 7900;
 
 function errorText(message: LuaValue): string {
   if (typeof message !== 'string') throw new OutsideSubset('redis.error_reply of anything but a string');
-  return message.startsWith('-') ? message.slice(1) : message;
+  // Redis takes it for a C string.
+  const text = message.replace(/^-|\0[^]*$/g, '');
+  // Without a code of its own it gets the general one.
+  return text.includes(' ') ? text : `ERR ${text}`;
 }
 
 function charCode(value: LuaValue, index: number): number {
@@ -82,6 +85,7 @@ function wholeText(value: number): string {
 
 function concat(table: LuaValue, separator: LuaValue = ''): string {
   if (!(table instanceof LuaTable)) throw badArgument(1, 'concat', 'table', table);
+  if (table.length === 0) return '';
   return table.list
     .map((value, i) => {
       if (typeof value === 'string') return value;
@@ -93,6 +97,6 @@ function concat(table: LuaValue, separator: LuaValue = ''): string {
 
 function unpack(table: LuaValue): LuaValue[] {
   if (!(table instanceof LuaTable)) throw badArgument(1, 'unpack', 'table', table);
-  if (table.list.length > MAX_UNPACKED) throw new LuaError('too many results to unpack');
+  if (table.length > MAX_UNPACKED) throw new LuaError('too many results to unpack');
   return table.list;
 }

@@ -11,14 +11,18 @@ export class OutsideSubset extends Error {
   override name = 'OutsideSubset';
 }
 
-/** A table without holes: `list` holds the keys 1, 2, 3, …, `fields` the others in the order in which they were set. */
+/**
+ * A table: `list` holds the keys 1, 2, 3, …, `fields` the others in the order in which they were set. A list with nil in
+ * it, which only a constructor makes, can be returned and indexed; what Lua says of its length depends on its innards.
+ */
 export class LuaTable {
   readonly list: LuaValue[];
   readonly fields = new Map<LuaValue, LuaValue>();
+  readonly #hasNil: boolean;
 
   constructor(list: LuaValue[] = []) {
-    if (list.includes(undefined)) throw new OutsideSubset('a table with nil in its list');
     this.list = list;
+    this.#hasNil = list.includes(undefined);
   }
 
   get(key: LuaValue): LuaValue {
@@ -26,8 +30,14 @@ export class LuaTable {
     return this.fields.get(key);
   }
 
+  get length(): number {
+    if (this.#hasNil) throw new OutsideSubset('the length of a list with nil in it');
+    return this.list.length;
+  }
+
   set(key: LuaValue, value: LuaValue): void {
     if (typeof key === 'number') {
+      if (this.#hasNil) throw new OutsideSubset('an assignment to a list with nil in it');
       if (value !== undefined && key === this.list.length + 1) this.list.push(value);
       else if (value !== undefined && Number.isInteger(key) && key >= 1 && key <= this.list.length) this.list[key - 1] = value;
       else throw new OutsideSubset(`a table with a number that continues no list: ${key} after ${this.list.length}`);
@@ -155,7 +165,7 @@ function piece(value: LuaValue, name: OperandName): string {
 
 export function lengthOf(value: LuaValue, name: OperandName = ''): number {
   if (typeof value === 'string') return value.length;
-  if (value instanceof LuaTable) return value.list.length;
+  if (value instanceof LuaTable) return value.length;
   throw typeError('get length of', value, name);
 }
 

@@ -83,11 +83,11 @@ const LUA = {
   ...values,
   pairs(table: LuaValue): Iterable<readonly [LuaValue, LuaValue]> {
     const whole = tableOf(table, 'pairs');
-    return whole.list.length === 0 ? whole.fields : [...whole.list.map((value, i) => [i + 1, value] as const), ...whole.fields];
+    return whole.length === 0 ? whole.fields : [...whole.list.map((value, i) => [i + 1, value] as const), ...whole.fields];
   },
   *ipairs(table: LuaValue): Iterable<readonly [LuaValue, LuaValue]> {
     const { list } = tableOf(table, 'ipairs');
-    for (let i = 0; i < list.length; i++) yield [i + 1, list[i]];
+    for (let i = 0; i < list.length && list[i] !== undefined; i++) yield [i + 1, list[i]];
   },
 };
 

@@ -81,7 +81,8 @@ function toReply(value: LuaValue): Reply {
   const [failed, status] = [value.get('err'), value.get('ok')];
   if (typeof failed === 'string') return new ErrorReply(oneLine(failed));
   if (typeof status === 'string') return new StatusReply(oneLine(status));
-  return value.list.map(toReply);
+  const end = value.list.indexOf(undefined);
+  return value.list.slice(0, end < 0 ? undefined : end).map(toReply);
 }
 
 function oneLine(text: string): string {

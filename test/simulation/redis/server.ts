@@ -2,6 +2,7 @@ import type { Clock } from '../../../src/core/clock.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
 import type { Host } from '../world/host.ts';
 import type { Network, Wire } from '../world/network.ts';
+import { AppendOnlyFile, type Persistence } from './append-only-file.ts';
 import { Engine, type EngineSettings } from './engine.ts';
 import { replyBytes, type Reply } from './replies.ts';
 import { Store, type EvictionPolicy } from './store.ts';
@@ -10,25 +11,26 @@ export interface SimRedisOptions {
   /** The name under which it listens; its host's name when it is left out. */
   readonly service?: string;
   /**
-   * When what was written reaches the disk: `always` before it is answered, `everysec` within a second, `no` within half a
-   * minute, as the kernel likes. `off`: there is no file.
+   * When what was written reaches the disk: `always` before it is answered, `everysec` about once a second, `no` within half
+   * a minute, as the kernel likes. `off`: there is no file.
    */
-  readonly persistence?: 'always' | 'everysec' | 'no' | 'off';
+  readonly persistence?: Persistence;
+  /** How long the disk may take to sync, with `everysec`. */
+  readonly maxSyncMs?: number;
   readonly maxMemory?: number;
   readonly policy?: EvictionPolicy;
   /** How many of the last writes can be taken back, at least. */
   readonly historyLimit?: number;
 }
 
-/** How a server dies: its process only; its process and the file; or the machine, with what no disk holds yet. */
+/** How a server dies: its process, with what it held back from the file; its process and the file; or the machine, with what no disk holds yet. */
 export type Death = 'process' | 'file-lost' | 'power-loss';
 
 /** What a driver sends when it has nothing more to send: the half-close of TCP, which a {@link Wire} does not have. */
 export const END_OF_COMMANDS = Symbol('end of commands');
 
 const DEFAULT_HISTORY = 4096;
-const SYNC_EVERY_MS = 1000;
-const KERNEL_KEEPS_MS = 30_000;
+const DEFAULT_MAX_SYNC_MS = 50;
 
 /**
  * A Redis 7.0 that runs on a host of the simulation: one master without replicas.
@@ -41,25 +43,25 @@ export class SimRedis {
   readonly store: Store;
   readonly #network: Network;
   readonly #random: SeededRandom;
-  readonly #persistence: 'always' | 'everysec' | 'no' | 'off';
+  readonly #persistence: Persistence;
+  readonly #file: AppendOnlyFile;
   readonly #engine: Engine;
   readonly #settings: EngineSettings;
   readonly #wires = new Set<Wire>();
   #clock: Clock | undefined;
   /** How long former processes have lived, ms: the time of writes goes on with the next process. */
   #livedMs = 0;
-  /** What was written until then survived a loss of power. */
-  #survivedMs = -1;
-  /** When in a second the file is forced to the disk. */
-  #syncPhaseMs = 0;
+  #isWatching = false;
 
   constructor(host: Host, network: Network, random: SeededRandom, options: SimRedisOptions = {}) {
-    const { service = host.name, persistence = 'everysec', maxMemory = 0, policy = 'noeviction', historyLimit = DEFAULT_HISTORY } = options;
+    const { service = host.name, persistence = 'everysec', maxSyncMs = DEFAULT_MAX_SYNC_MS } = options;
+    const { maxMemory = 0, policy = 'noeviction', historyLimit = DEFAULT_HISTORY } = options;
     this.host = host;
     this.service = service;
     this.#network = network;
     this.#random = random;
     this.#persistence = persistence;
+    this.#file = new AppendOnlyFile(persistence, random, maxSyncMs);
     this.store = new Store(() => this.#clock!.wallMs(), random, historyLimit);
     this.#settings = {
       maxMemory,
@@ -86,13 +88,8 @@ export class SimRedis {
   boot(loadingMs = 0): void {
     const clock = this.host.boot();
     this.#clock = clock;
-    this.host.onCrash.add(() => {
-      this.#livedMs += clock.monotonicMs();
-      this.#clock = undefined;
-      if (this.#persistence === 'off') this.store.wipe();
-    });
+    this.host.onCrash.add(() => this.#died(clock));
     this.#wires.clear();
-    this.#syncPhaseMs = this.#random.below(SYNC_EVERY_MS);
     this.#startAfresh();
     this.#settings.role = 'master';
     this.#settings.saves = 'succeed';
@@ -103,13 +100,12 @@ export class SimRedis {
 
   /** Ends the process as `how` says, if there is one; a new {@link boot} finds what is left of the data. */
   kill(how: Death): void {
-    if (how === 'file-lost') this.store.wipe();
-    else if (how === 'power-loss') {
-      // A random part of what was not forced to the disk may be there nevertheless.
-      this.store.rollBack(this.#random.below(this.store.writesSince(this.#syncedMs) + 1));
-      this.#survivedMs = this.#nowMs;
-    }
     this.host.crash();
+    if (how === 'file-lost') this.store.wipe();
+    if (how !== 'power-loss') return;
+    // A random part of what was not forced to the disk may be there nevertheless.
+    this.store.rollBack(this.#random.below(this.store.writesSince(this.#file.durableMs) + 1));
+    this.#file.ended(this.#nowMs, 'machine');
   }
 
   /** Removes all data, as FLUSHALL does. */
@@ -181,30 +177,38 @@ export class SimRedis {
     });
   }
 
+  /** The process is gone, and with it what it had not handed to the kernel. */
+  #died(clock: Clock): void {
+    this.store.rollBack(this.store.writesSince(this.#file.writtenMs));
+    if (this.#persistence === 'off') this.store.wipe();
+    this.#livedMs += clock.monotonicMs();
+    this.#clock = undefined;
+    this.#isWatching = false;
+    this.#file.ended(this.#nowMs, 'process');
+  }
+
   #commit(): void {
-    if (this.store.commit(this.#nowMs)) this.store.forget(this.#syncedMs);
+    const nowMs = this.#nowMs;
+    this.#file.advance(nowMs);
+    if (!this.store.commit(nowMs)) return;
+    this.#file.wrote(nowMs);
+    this.store.forget(this.#file.durableMs);
+    this.#watchFile();
+  }
+
+  /** By a timer, so that nothing gets on while the process is paused. */
+  #watchFile(): void {
+    const { dueMs } = this.#file;
+    if (dueMs === undefined || this.#isWatching) return;
+    this.#isWatching = true;
+    this.#clock!.setTimer(dueMs - this.#nowMs, () => {
+      this.#isWatching = false;
+      this.#file.advance(this.#nowMs);
+      this.#watchFile();
+    });
   }
 
   get #nowMs(): number {
     return this.#livedMs + (this.#clock?.monotonicMs() ?? 0);
-  }
-
-  /** What was written until then is on the disk. */
-  get #syncedMs(): number {
-    return Math.max(this.#survivedMs, this.#forcedMs());
-  }
-
-  #forcedMs(): number {
-    const nowMs = this.#nowMs;
-    switch (this.#persistence) {
-      case 'always':
-        return nowMs;
-      case 'everysec':
-        return Math.floor((nowMs - this.#syncPhaseMs) / SYNC_EVERY_MS) * SYNC_EVERY_MS + this.#syncPhaseMs;
-      case 'no':
-        return nowMs - KERNEL_KEEPS_MS;
-      case 'off':
-        return -1;
-    }
   }
 }

@@ -1,0 +1,357 @@
+import { ReplyError, type RedisOptions } from 'ioredis';
+import type { Clock, Timer } from '../../../src/core/clock.ts';
+import type { Argument, CreateDriver, Driver } from '../../../src/queue/redis/link.ts';
+import type { Host } from '../world/host.ts';
+import type { Network, Wire } from '../world/network.ts';
+import { NotSimulated } from './commands.ts';
+import { ErrorReply, StatusReply, type Reply } from './replies.ts';
+import { END_OF_COMMANDS } from './server.ts';
+
+const CLOSED = 'Connection is closed.';
+const NOT_WRITABLE = "Stream isn't writeable and enableOfflineQueue options is false";
+
+/** What ioredis does when an option is left out. */
+const DEFAULTS = {
+  connectTimeout: 10_000,
+  disconnectTimeout: 2000,
+  enableOfflineQueue: true,
+  autoResendUnfulfilledCommands: true,
+  maxRetriesPerRequest: 20 as number | null,
+};
+const SIMULATED_OPTIONS = new Set([
+  ...Object.keys(DEFAULTS),
+  ...['host', 'port', 'db', 'protocol', 'connectionName', 'disableClientInfo', 'enableReadyCheck', 'replyMapping', 'keepAlive'],
+  ...['commandTimeout', 'socketTimeout', 'retryStrategy', 'reconnectOnError'],
+]);
+
+/**
+ * Makes drivers for the process that runs on `host` now, whose timers are those of `clock`. They connect to `service` on
+ * the network, whatever the URL says, and behave as ioredis 6.0.0 with the options that a link passes.
+ */
+export function driverFactory(host: Host, clock: Clock, network: Network, service: string): CreateDriver {
+  return (options) => {
+    check(options);
+    return new SimDriver(host, clock, network, service, withDefaults(options));
+  };
+}
+
+type Options = Omit<RedisOptions, keyof typeof DEFAULTS> & typeof DEFAULTS;
+
+/** A command that was given to the driver. */
+interface Command {
+  readonly name: string;
+  readonly args: readonly string[];
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+  isSettled: boolean;
+  timer: Timer | undefined;
+}
+
+/** A socket as the driver sees it. */
+interface Socket {
+  wire: Wire | undefined;
+  /** `ended`: nothing more is sent, and the end of the other side is awaited. */
+  state: 'connecting' | 'open' | 'ended' | 'destroyed';
+}
+
+/**
+ * ioredis in small: the same states, queues and timers, on virtual time.
+ *
+ * connecting → connect (handshake) → ready → close → reconnecting → connecting …; close → end after {@link disconnect}.
+ */
+class SimDriver implements Driver {
+  readonly #host: Host;
+  readonly #clock: Clock;
+  readonly #network: Network;
+  readonly #service: string;
+  readonly #options: Options;
+  readonly #listeners: { ready: (() => void)[]; close: (() => void)[]; error: ((error: unknown) => void)[] } = {
+    ready: [],
+    close: [],
+    error: [],
+  };
+  #status: 'connecting' | 'connect' | 'ready' | 'close' | 'reconnecting' | 'end' = 'end';
+  /** Sent, and not answered. */
+  #commandQueue: Command[] = [];
+  /** Sent over a connection that was lost. */
+  #unfulfilled: Command[] | undefined;
+  #offlineQueue: Command[] = [];
+  #socket: Socket | undefined;
+  #epoch = 0;
+  #retryAttempts = 0;
+  #isClosing = false;
+  #reconnectTimer: Timer | undefined;
+  #socketTimer: Timer | undefined;
+  /** The process that made this driver is gone. */
+  #isDead = false;
+
+  constructor(host: Host, clock: Clock, network: Network, service: string, options: Options) {
+    this.#host = host;
+    this.#clock = clock;
+    this.#network = network;
+    this.#service = service;
+    this.#options = options;
+    host.onCrash.add(() => (this.#isDead = true));
+    this.#connect();
+  }
+
+  on(event: 'ready' | 'close', listener: () => void): this;
+  on(event: 'error', listener: (error: unknown) => void): this;
+  on(event: 'ready' | 'close' | 'error', listener: (error?: unknown) => void): this {
+    this.#listeners[event].push(listener);
+    return this;
+  }
+
+  callBuffer(name: string, ...args: Argument[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#send(this.#command(name, args.map(toBytes), resolve, reject));
+    });
+  }
+
+  disconnect(): void {
+    this.#isClosing = true;
+    this.#reconnectTimer?.cancel();
+    this.#reconnectTimer = undefined;
+    this.#endSocket();
+  }
+
+  // Connecting
+
+  #connect(): void {
+    this.#epoch++;
+    this.#status = 'connecting';
+    const socket: Socket = { wire: undefined, state: 'connecting' };
+    // As ioredis, which opens its socket in the next tick.
+    queueMicrotask(() => {
+      if (this.#isClosing) {
+        this.#flush(new Error(CLOSED));
+        this.#status = 'end';
+        return;
+      }
+      this.#socket = socket;
+      this.#network.dial(this.#host, this.#service, this.#options.connectTimeout).then(
+        (wire) => this.#connected(socket, wire),
+        (error: unknown) => this.#refused(socket, error as Error),
+      );
+    });
+  }
+
+  #refused(socket: Socket, error: Error): void {
+    if (this.#isDead || socket.state === 'destroyed') return;
+    // ioredis counts itself how long it waits, and does not name where it wanted to go.
+    const problem = error.message.startsWith('connect ETIMEDOUT') ? new Error('connect ETIMEDOUT') : error;
+    this.#destroy(socket, problem);
+  }
+
+  #connected(socket: Socket, wire: Wire): void {
+    if (this.#isDead || socket.state === 'destroyed') {
+      wire.reset();
+      return;
+    }
+    socket.wire = wire;
+    wire.open({
+      message: (message) => this.#received(socket, message as Reply),
+      closed: (error) => this.#destroy(socket, error),
+    });
+    // Disconnected while the connection was made: it is made all the same, and ended.
+    if (socket.state === 'ended') wire.send(END_OF_COMMANDS);
+    else socket.state = 'open';
+    this.#commandQueue = [];
+    this.#status = 'connect';
+    const epoch = this.#epoch;
+    const ready = () => {
+      if (epoch === this.#epoch && this.#status === 'connect') this.#ready();
+    };
+    const { connectionName } = this.#options;
+    if (typeof connectionName !== 'string') {
+      queueMicrotask(ready);
+      return;
+    }
+    // Whatever becomes of it, the connection is ready then.
+    this.#send(this.#command('client', ['setname', toBytes(connectionName)], ready, ready));
+  }
+
+  #ready(): void {
+    this.#status = 'ready';
+    queueMicrotask(() => this.#emit('ready'));
+    this.#retryAttempts = 0;
+    const again = this.#options.autoResendUnfulfilledCommands ? (this.#unfulfilled ?? []) : [];
+    this.#unfulfilled = undefined;
+    for (const command of again) this.#send(command);
+    const waiting = this.#offlineQueue;
+    this.#offlineQueue = [];
+    for (const command of waiting) this.#send(command);
+  }
+
+  // Commands
+
+  #command(name: string, args: readonly string[], resolve: (value: unknown) => void, reject: (error: unknown) => void): Command {
+    const settle = () => {
+      command.isSettled = true;
+      command.timer?.cancel();
+      command.timer = undefined;
+    };
+    const command: Command = {
+      name,
+      args,
+      isSettled: false,
+      timer: undefined,
+      resolve: (value) => {
+        settle();
+        resolve(value);
+      },
+      reject: (error) => {
+        settle();
+        reject(error);
+      },
+    };
+    return command;
+  }
+
+  #send(command: Command): void {
+    if (this.#status === 'end') {
+      command.reject(new Error(CLOSED));
+      return;
+    }
+    const { commandTimeout } = this.#options;
+    if (commandTimeout !== undefined)
+      command.timer ??= this.#clock.setTimer(commandTimeout, () => {
+        if (!command.isSettled) command.reject(new Error('Command timed out'));
+      });
+    const isHandshake = this.#status === 'connect' && command.name === 'client';
+    const socket = this.#socket;
+    if ((this.#status !== 'ready' && !isHandshake) || socket?.state !== 'open') {
+      if (this.#options.enableOfflineQueue) this.#offlineQueue.push(command);
+      else command.reject(new Error(NOT_WRITABLE));
+      return;
+    }
+    const message = [command.name, ...command.args];
+    socket.wire!.send(
+      message,
+      message.reduce((bytes, text) => bytes + text.length + 8, 8),
+    );
+    this.#commandQueue.push(command);
+    if (this.#options.socketTimeout !== undefined && this.#socketTimer === undefined) this.#setSocketTimer(socket);
+  }
+
+  #received(socket: Socket, reply: Reply): void {
+    if (socket.state === 'destroyed') return;
+    const command = this.#commandQueue.shift();
+    if (command === undefined) throw new Error('a reply to no command');
+    if (reply instanceof ErrorReply) this.#failed(command, reply);
+    else command.resolve(toValue(reply));
+    if (this.#socketTimer !== undefined) {
+      this.#socketTimer.cancel();
+      this.#socketTimer = undefined;
+      if (this.#commandQueue.length > 0) this.#setSocketTimer(socket);
+    }
+  }
+
+  #failed(command: Command, reply: ErrorReply): void {
+    const error = new ReplyError(reply.message) as Error & { command?: unknown };
+    error.command = { name: command.name, args: command.args };
+    const needs = command.name === 'client' ? false : (this.#options.reconnectOnError?.(error) ?? false);
+    // Ends the connection, and makes it again.
+    if (needs !== false && this.#status !== 'reconnecting') this.#endSocket();
+    if (needs === 2) this.#send(command);
+    else command.reject(error);
+  }
+
+  #setSocketTimer(socket: Socket): void {
+    const { socketTimeout } = this.#options;
+    this.#socketTimer = this.#clock.setTimer(socketTimeout!, () => {
+      this.#socketTimer = undefined;
+      this.#destroy(socket, new Error(`Socket timeout. Expecting data, but didn't receive any in ${socketTimeout}ms.`));
+    });
+  }
+
+  #flush(error: Error): void {
+    for (const queue of [this.#offlineQueue, this.#commandQueue]) for (const command of queue.splice(0)) command.reject(error);
+  }
+
+  // Ending
+
+  /** As `socket.end()`: what was sent is still answered. */
+  #endSocket(): void {
+    const socket = this.#socket;
+    if (socket === undefined || socket.state === 'ended' || socket.state === 'destroyed') return;
+    socket.wire?.send(END_OF_COMMANDS);
+    socket.state = 'ended';
+    this.#clock.setTimer(this.#options.disconnectTimeout, () => this.#destroy(socket, undefined));
+  }
+
+  #destroy(socket: Socket, error: Error | undefined): void {
+    if (this.#isDead || socket.state === 'destroyed') return;
+    socket.state = 'destroyed';
+    socket.wire?.reset();
+    if (error !== undefined) {
+      // Who disconnected is not told that the connection broke.
+      const isOfConnection = /^(connect|read) /.test(error.message);
+      if (!(this.#isClosing && isOfConnection)) this.#emit('error', error);
+    }
+    this.#closed();
+  }
+
+  #closed(): void {
+    const { retryStrategy, maxRetriesPerRequest } = this.#options;
+    const before = this.#status;
+    this.#status = 'close';
+    queueMicrotask(() => this.#emit('close'));
+    this.#socketTimer?.cancel();
+    this.#socketTimer = undefined;
+    if (before === 'ready' && this.#commandQueue.length > 0) this.#unfulfilled = this.#commandQueue;
+    const delayMs = this.#isClosing ? undefined : retryStrategy?.(++this.#retryAttempts);
+    this.#isClosing = false;
+    if (typeof delayMs !== 'number') {
+      this.#status = 'end';
+      this.#flush(new Error(CLOSED));
+      return;
+    }
+    this.#status = 'reconnecting';
+    this.#reconnectTimer = this.#clock.setTimer(delayMs, () => {
+      this.#reconnectTimer = undefined;
+      this.#connect();
+    });
+    if (typeof maxRetriesPerRequest === 'number' && this.#retryAttempts % (maxRetriesPerRequest + 1) === 0)
+      this.#flush(
+        new Error(
+          `Reached the max retries per request limit (which is ${maxRetriesPerRequest}). Refer to "maxRetriesPerRequest" option for details.`,
+        ),
+      );
+  }
+
+  #emit(event: 'ready' | 'close'): void;
+  #emit(event: 'error', error: unknown): void;
+  #emit(event: 'ready' | 'close' | 'error', error?: unknown): void {
+    if (this.#isDead) return;
+    for (const listener of this.#listeners[event]) listener(error);
+  }
+}
+
+function withDefaults(options: RedisOptions): Options {
+  return { ...options, ...DEFAULTS, ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) };
+}
+
+function check(options: RedisOptions): void {
+  const foreign = Object.keys(options).filter((name) => !SIMULATED_OPTIONS.has(name));
+  if (foreign.length > 0) throw new NotSimulated(`the driver's options ${foreign.join(', ')}`);
+  if (options.db !== undefined && options.db !== 0) throw new NotSimulated('a database but 0');
+  if (options.protocol !== 2) throw new NotSimulated('a protocol but RESP2');
+  if (options.disableClientInfo !== true || options.enableReadyCheck !== false)
+    throw new NotSimulated('the checks of the driver at its start');
+}
+
+/** An argument as it travels: each character one byte. */
+function toBytes(argument: Argument): string {
+  if (typeof argument === 'number') return String(argument);
+  if (typeof argument !== 'string') return argument.toString('latin1');
+  return /^[\0-\x7f]*$/.test(argument) ? argument : Buffer.from(argument, 'utf8').toString('latin1');
+}
+
+function toValue(reply: Reply): unknown {
+  if (typeof reply === 'string') return Buffer.from(reply, 'latin1');
+  if (reply instanceof StatusReply) return Buffer.from(reply.text, 'latin1');
+  // ioredis hands an error inside of an array on as a value.
+  if (reply instanceof ErrorReply) return new ReplyError(reply.message);
+  return Array.isArray(reply) ? (reply as readonly Reply[]).map(toValue) : reply;
+}

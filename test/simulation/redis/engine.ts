@@ -1,0 +1,219 @@
+import { DATA_COMMANDS, NotSimulated, parseInteger, wrongArity, type Command } from './commands.ts';
+import { compileScript } from './lua.ts';
+import { ErrorReply, OK, StatusReply, type Reply } from './replies.ts';
+import { runScript, ScriptCache, type KnownScript } from './scripting.ts';
+import type { EvictionPolicy, Store } from './store.ts';
+
+/** What decides whether a server takes a command; faults change it. */
+export interface EngineSettings {
+  /** 0: as much as is wanted. */
+  maxMemory: number;
+  policy: EvictionPolicy;
+  role: 'master' | 'replica';
+  /** Whether data can be saved. */
+  saves: 'succeed' | 'fail';
+  /** Writes are refused with fewer replicas than these; there are none. */
+  minReplicas: number;
+  loading: 'no' | 'yes';
+  appendOnly: 'no' | 'yes';
+  runId: string;
+}
+
+interface ServerCommand {
+  readonly arity: number;
+  /** Answered also while the data set is loaded. */
+  readonly whileLoading?: 'answered';
+  run(args: readonly string[]): Reply;
+}
+
+const SAY = {
+  oom: "OOM command not allowed when used memory > 'maxmemory'.",
+  readOnly: "READONLY You can't write against a read only replica.",
+  misconf:
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. " +
+    'Commands that may modify the data set are disabled, because this instance is configured to report errors during writes ' +
+    'if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.',
+  noReplicas: 'NOREPLICAS Not enough good replicas to write.',
+  loading: 'LOADING Redis is loading the dataset in memory',
+  noScript: 'NOSCRIPT No matching script. Please use EVAL.',
+};
+
+/** Executes commands as one Redis server does, one after the other; knows nothing of connections and files. */
+export class Engine {
+  readonly store: Store;
+  readonly settings: EngineSettings;
+  readonly #scripts = new ScriptCache();
+  /** Memory was full, and nothing could give way, before the command that runs now. */
+  #isFull = false;
+  readonly #serverCommands: Readonly<Record<string, ServerCommand>>;
+
+  constructor(store: Store, settings: EngineSettings) {
+    this.store = store;
+    this.settings = settings;
+    this.#serverCommands = {
+      EVAL: { arity: -3, run: (args) => this.#eval(args, (script) => this.#scripts.load(script)) },
+      EVALSHA: { arity: -3, run: (args) => this.#eval(args, (sha) => this.#scriptOf(sha)) },
+      SCRIPT: { arity: -2, run: (args) => this.#script(args) },
+      PING: { arity: -1, run: ([, text]) => this.#ping(text) },
+      INFO: { arity: -1, whileLoading: 'answered', run: ([, ...sections]) => this.#info(sections) },
+      CONFIG: { arity: -2, whileLoading: 'answered', run: (args) => this.#config(args) },
+      CLIENT: { arity: -2, whileLoading: 'answered', run: (args) => client(args) },
+    };
+  }
+
+  /** Executes one command: name and arguments. What it wrote is not committed yet. */
+  execute(args: readonly string[]): Reply {
+    try {
+      const name = args[0]!.toUpperCase();
+      const data = Object.hasOwn(DATA_COMMANDS, name) ? DATA_COMMANDS[name] : undefined;
+      const server = data ? undefined : this.#serverCommand(name);
+      checkArity(name, (data ?? server)!.arity, args.length);
+      const { maxMemory, policy } = this.settings;
+      this.#isFull = maxMemory > 0 && !this.store.evict(maxMemory, policy);
+      this.#admit(data?.kind ?? this.#kindOfScript(name, args[1]!));
+      if (this.settings.loading === 'yes' && server?.whileLoading === undefined) throw new ErrorReply(SAY.loading);
+      return data ? data.run(this.store, args) : server!.run(args);
+    } catch (error) {
+      if (error instanceof ErrorReply) return error;
+      throw error;
+    }
+  }
+
+  /** Forgets what a process holds in memory besides the data set. */
+  forgetScripts(): void {
+    this.#scripts.clear();
+  }
+
+  #serverCommand(name: string): ServerCommand {
+    if (!Object.hasOwn(this.#serverCommands, name)) throw new NotSimulated(`the command ${name}`);
+    return this.#serverCommands[name]!;
+  }
+
+  /** Redis judges a script by its flags as if it were a command; one without flags is judged command by command. */
+  #kindOfScript(name: string, script: string): Command['kind'] {
+    const known = name === 'EVAL' ? compileScript(script) : name === 'EVALSHA' ? this.#scripts.get(script)?.script : undefined;
+    const flags = known?.flags;
+    if (flags === undefined || flags.has('no-writes')) return 'read';
+    return flags.has('allow-oom') ? 'write' : 'write denyoom';
+  }
+
+  #admit(kind: Command['kind']): void {
+    if (this.#isFull && kind === 'write denyoom') throw new ErrorReply(SAY.oom);
+    if (kind !== 'read') this.#checkWrite();
+  }
+
+  #checkWrite(): void {
+    const { saves, minReplicas, role } = this.settings;
+    if (saves === 'fail') throw new ErrorReply(SAY.misconf);
+    if (minReplicas > 0 && role === 'master') throw new ErrorReply(SAY.noReplicas);
+    if (role === 'replica') throw new ErrorReply(SAY.readOnly);
+  }
+
+  #eval(args: readonly string[], find: (script: string) => KnownScript): Reply {
+    const count = parseInteger(args[2]!);
+    if (count > args.length - 3) throw new ErrorReply("ERR Number of keys can't be greater than number of args");
+    if (count < 0) throw new ErrorReply("ERR Number of keys can't be negative");
+    const known = find(args[1]!);
+    const { flags } = known.script;
+    let hasWritten = false;
+    return runScript(known, args.slice(3, 3 + count), args.slice(3 + count), (inner) => {
+      const command = this.#commandInScript(inner);
+      if (command.kind !== 'read') {
+        if (flags?.has('no-writes')) throw new ErrorReply('ERR Write commands are not allowed from read-only scripts.');
+        this.#checkWrite();
+        // A script that has written already goes on.
+        if (this.#isFull && flags === undefined && !hasWritten && command.kind === 'write denyoom') throw new ErrorReply(SAY.oom);
+        hasWritten = true;
+      }
+      return command.run(this.store, inner);
+    });
+  }
+
+  #commandInScript(args: readonly string[]): Command {
+    const name = args[0]!.toUpperCase();
+    if (!Object.hasOwn(DATA_COMMANDS, name)) throw new NotSimulated(`the command ${name} in a script`);
+    const command = DATA_COMMANDS[name]!;
+    if (!fitsArity(command.arity, args.length)) throw new ErrorReply('ERR Wrong number of args calling Redis command from script');
+    return command;
+  }
+
+  #scriptOf(sha: string): KnownScript {
+    const known = this.#scripts.get(sha);
+    if (known === undefined) throw new ErrorReply(SAY.noScript);
+    return known;
+  }
+
+  #script([, subcommand = '', ...rest]: readonly string[]): Reply {
+    switch (subcommand.toUpperCase()) {
+      case 'LOAD':
+        if (rest.length !== 1) throw new ErrorReply(wrongArity('script|load'));
+        return this.#scripts.load(rest[0]!).sha;
+      case 'EXISTS':
+        if (rest.length === 0) throw new ErrorReply(wrongArity('script|exists'));
+        return rest.map((sha) => (this.#scripts.get(sha) === undefined ? 0 : 1));
+      case 'FLUSH':
+        this.#scripts.clear();
+        return OK;
+      default:
+        throw new NotSimulated(`SCRIPT ${subcommand}`);
+    }
+  }
+
+  #ping(text: string | undefined): Reply {
+    if (this.settings.saves === 'fail') throw new ErrorReply(SAY.misconf);
+    return text ?? new StatusReply('PONG');
+  }
+
+  #info(sections: readonly string[]): Reply {
+    const { maxMemory, policy, role, saves, loading, appendOnly, runId } = this.settings;
+    const known: Record<string, readonly string[]> = {
+      server: ['redis_version:7.0.15', 'redis_mode:standalone', `run_id:${runId}`],
+      memory: [`used_memory:${this.store.usedBytes}`, `maxmemory:${maxMemory}`, `maxmemory_policy:${policy}`],
+      persistence: [
+        `loading:${loading === 'yes' ? 1 : 0}`,
+        `rdb_last_bgsave_status:${saves === 'fail' ? 'err' : 'ok'}`,
+        `aof_enabled:${appendOnly === 'yes' ? 1 : 0}`,
+      ],
+      replication: [
+        `role:${role === 'replica' ? 'slave' : 'master'}`,
+        'connected_slaves:0',
+        `master_replid:${runId}`,
+        `master_repl_offset:${this.store.offset}`,
+      ],
+    };
+    const wanted = sections.map((section) => section.toLowerCase());
+    const all = wanted.length === 0 || wanted.some((section) => ['default', 'all', 'everything'].includes(section));
+    return Object.entries(known)
+      .filter(([section]) => all || wanted.includes(section))
+      .map(([section, lines]) => `# ${section.charAt(0).toUpperCase()}${section.slice(1)}\r\n${lines.join('\r\n')}\r\n`)
+      .join('\r\n');
+  }
+
+  #config([, subcommand = '', ...rest]: readonly string[]): Reply {
+    if (subcommand.toUpperCase() !== 'SET' || rest.length !== 2) throw new NotSimulated(`CONFIG ${subcommand} ${rest.join(' ')}`);
+    const [name, value] = [rest[0]!.toLowerCase(), rest[1]!];
+    if (name === 'maxmemory') this.settings.maxMemory = parseInteger(value);
+    else if (name === 'min-replicas-to-write') this.settings.minReplicas = parseInteger(value);
+    else if (name === 'maxmemory-policy' && isPolicy(value)) this.settings.policy = value;
+    else throw new NotSimulated(`CONFIG SET ${name} ${value}`);
+    return OK;
+  }
+}
+
+function checkArity(name: string, arity: number, length: number): void {
+  if (!fitsArity(arity, length)) throw new ErrorReply(wrongArity(name.toLowerCase()));
+}
+
+function fitsArity(arity: number, length: number): boolean {
+  return arity >= 0 ? length === arity : length >= -arity;
+}
+
+function client([, subcommand = '', ...rest]: readonly string[]): Reply {
+  if (subcommand.toUpperCase() !== 'SETNAME') throw new NotSimulated(`CLIENT ${subcommand}`);
+  if (rest.length !== 1) throw new ErrorReply(wrongArity('client|setname'));
+  return OK;
+}
+
+function isPolicy(text: string): text is EvictionPolicy {
+  return text === 'noeviction' || text === 'allkeys-lru' || text === 'volatile-ttl';
+}

@@ -1,0 +1,214 @@
+import type { Clock } from '../../../src/core/clock.ts';
+import type { SeededRandom } from '../../support/seeded-random.ts';
+import type { Host } from '../world/host.ts';
+import type { Network, Wire } from '../world/network.ts';
+import { AppendOnlyFile, type Persistence } from './append-only-file.ts';
+import { Engine, type EngineSettings } from './engine.ts';
+import { replyBytes, type Reply } from './replies.ts';
+import { Store, type EvictionPolicy } from './store.ts';
+
+export interface SimRedisOptions {
+  /** The name under which it listens; its host's name when it is left out. */
+  readonly service?: string;
+  /**
+   * When what was written reaches the disk: `always` before it is answered, `everysec` about once a second, `no` within half
+   * a minute, as the kernel likes. `off`: there is no file.
+   */
+  readonly persistence?: Persistence;
+  /** How long the disk may take to sync, with `everysec`. */
+  readonly maxSyncMs?: number;
+  readonly maxMemory?: number;
+  readonly policy?: EvictionPolicy;
+  /** How many of the last writes can be taken back, at least. */
+  readonly historyLimit?: number;
+}
+
+/** How a server dies: its process, with what it held back from the file; its process and the file; or the machine, with what no disk holds yet. */
+export type Death = 'process' | 'file-lost' | 'power-loss';
+
+/** What a driver sends when it has nothing more to send: the half-close of TCP, which a {@link Wire} does not have. */
+export const END_OF_COMMANDS = Symbol('end of commands');
+
+const DEFAULT_HISTORY = 4096;
+const DEFAULT_MAX_SYNC_MS = 50;
+
+/**
+ * A Redis 7.0 that runs on a host of the simulation: one master without replicas.
+ *
+ * down ──boot──► loading ──► serving; a pause of the host holds everything back; kill or a crash of the host ──► down.
+ */
+export class SimRedis {
+  readonly host: Host;
+  readonly service: string;
+  readonly store: Store;
+  readonly #network: Network;
+  readonly #random: SeededRandom;
+  readonly #persistence: Persistence;
+  readonly #file: AppendOnlyFile;
+  readonly #engine: Engine;
+  readonly #settings: EngineSettings;
+  readonly #wires = new Set<Wire>();
+  #clock: Clock | undefined;
+  /** How long former processes have lived, ms: the time of writes goes on with the next process. */
+  #livedMs = 0;
+  #isWatching = false;
+
+  constructor(host: Host, network: Network, random: SeededRandom, options: SimRedisOptions = {}) {
+    const { service = host.name, persistence = 'everysec', maxSyncMs = DEFAULT_MAX_SYNC_MS } = options;
+    const { maxMemory = 0, policy = 'noeviction', historyLimit = DEFAULT_HISTORY } = options;
+    this.host = host;
+    this.service = service;
+    this.#network = network;
+    this.#random = random;
+    this.#persistence = persistence;
+    this.#file = new AppendOnlyFile(persistence, random, maxSyncMs);
+    this.store = new Store(() => this.#clock!.wallMs(), random, historyLimit);
+    this.#settings = {
+      maxMemory,
+      policy,
+      role: 'master',
+      saves: 'succeed',
+      minReplicas: 0,
+      loading: 'no',
+      appendOnly: persistence === 'off' ? 'no' : 'yes',
+      runId: '',
+    };
+    this.#engine = new Engine(this.store, this.#settings);
+  }
+
+  get runId(): string {
+    return this.#settings.runId;
+  }
+
+  get isServing(): boolean {
+    return this.host.isUp && !this.host.isPaused && this.#settings.loading === 'no';
+  }
+
+  /** Starts the process; for `loadingMs` it answers commands on data with LOADING. */
+  boot(loadingMs = 0): void {
+    const clock = this.host.boot();
+    this.#clock = clock;
+    this.host.onCrash.add(() => this.#died(clock));
+    this.#wires.clear();
+    this.#startAfresh();
+    this.#settings.role = 'master';
+    this.#settings.saves = 'succeed';
+    this.#network.listen(this.host, this.service, (wire) => this.#accept(wire));
+    this.#settings.loading = loadingMs > 0 ? 'yes' : 'no';
+    if (loadingMs > 0) clock.setTimer(loadingMs, () => (this.#settings.loading = 'no'));
+  }
+
+  /** Ends the process as `how` says, if there is one; a new {@link boot} finds what is left of the data. */
+  kill(how: Death): void {
+    this.host.crash();
+    if (how === 'file-lost') this.store.wipe();
+    if (how !== 'power-loss') return;
+    // A random part of what was not forced to the disk may be there nevertheless.
+    this.store.rollBack(this.#random.below(this.store.writesSince(this.#file.durableMs) + 1));
+    this.#file.ended(this.#nowMs, 'machine');
+  }
+
+  /** Removes all data, as FLUSHALL does. */
+  flushAll(): void {
+    this.store.clear();
+    this.#commit();
+  }
+
+  /**
+   * Promotion of a replica that lagged behind: the data is as it was `writes` writes ago, all connections break, and the
+   * scripts are unknown. Gives how many writes were lost.
+   */
+  rollBack(writes: number): number {
+    const lost = this.store.rollBack(writes);
+    this.#startAfresh();
+    for (const wire of [...this.#wires]) wire.reset();
+    this.#wires.clear();
+    return lost;
+  }
+
+  setMaxMemory(bytes: number): void {
+    this.#settings.maxMemory = bytes;
+  }
+
+  setPolicy(policy: EvictionPolicy): void {
+    this.#settings.policy = policy;
+  }
+
+  /** A replica refuses writes: READONLY. */
+  setRole(role: 'master' | 'replica'): void {
+    this.#settings.role = role;
+  }
+
+  /** While saving fails, writes are refused: MISCONF. */
+  setSaves(saves: 'succeed' | 'fail'): void {
+    this.#settings.saves = saves;
+  }
+
+  /** Writes are refused with fewer replicas than these, and there are none: NOREPLICAS. */
+  setMinReplicas(count: number): void {
+    this.#settings.minReplicas = count;
+  }
+
+  /** Executes one command as over a connection, now. */
+  execute(args: readonly string[]): Reply {
+    const reply = this.#engine.execute(args);
+    this.#commit();
+    return reply;
+  }
+
+  #startAfresh(): void {
+    this.#settings.runId = Array.from({ length: 40 }, () => this.#random.below(16).toString(16)).join('');
+    this.#engine.forgetScripts();
+  }
+
+  #accept(wire: Wire): void {
+    this.#wires.add(wire);
+    wire.open({
+      message: (message) => {
+        if (message === END_OF_COMMANDS) {
+          this.#wires.delete(wire);
+          wire.close();
+          return;
+        }
+        const reply = this.execute(message as readonly string[]);
+        wire.send(reply, replyBytes(reply));
+      },
+      closed: () => this.#wires.delete(wire),
+    });
+  }
+
+  /** The process is gone, and with it what it had not handed to the kernel. */
+  #died(clock: Clock): void {
+    this.store.rollBack(this.store.writesSince(this.#file.writtenMs));
+    if (this.#persistence === 'off') this.store.wipe();
+    this.#livedMs += clock.monotonicMs();
+    this.#clock = undefined;
+    this.#isWatching = false;
+    this.#file.ended(this.#nowMs, 'process');
+  }
+
+  #commit(): void {
+    const nowMs = this.#nowMs;
+    this.#file.advance(nowMs);
+    if (!this.store.commit(nowMs)) return;
+    this.#file.wrote(nowMs);
+    this.store.forget(this.#file.durableMs);
+    this.#watchFile();
+  }
+
+  /** By a timer, so that nothing gets on while the process is paused. */
+  #watchFile(): void {
+    const { dueMs } = this.#file;
+    if (dueMs === undefined || this.#isWatching) return;
+    this.#isWatching = true;
+    this.#clock!.setTimer(dueMs - this.#nowMs, () => {
+      this.#isWatching = false;
+      this.#file.advance(this.#nowMs);
+      this.#watchFile();
+    });
+  }
+
+  get #nowMs(): number {
+    return this.#livedMs + (this.#clock?.monotonicMs() ?? 0);
+  }
+}

@@ -1,0 +1,235 @@
+import type { Clock } from '../../../src/core/clock.ts';
+import { catalogueTable } from './catalogue.ts';
+import { columnOf, defineTable } from './define.ts';
+import { deadlockVictim, type LockOwner } from './locks.ts';
+import type { AddColumn, CreateTable } from './sql/ast.ts';
+import { parseStatement } from './sql/statements.ts';
+import { SqlError, deadlock, noSuchTable } from './sql-error.ts';
+import { Session } from './session.ts';
+import type { VirtualTable } from './statement-context.ts';
+import type { Table } from './table.ts';
+import type { Transaction } from './transaction.ts';
+import type { Row, SqlValue } from './values.ts';
+
+/** A row with the names of its columns. */
+export type NamedRow = Readonly<Record<string, SqlValue>>;
+
+/** One committed change of a row, as a trigger that writes an audit table would have seen it. */
+export interface Effect {
+  /** Which commit it was part of: 1, 2, 3, …; a restored backup does not turn it back. */
+  readonly commit: number;
+  readonly table: string;
+  readonly op: 'insert' | 'update' | 'delete';
+  /** The values of the primary key, of the row that was deleted or of what it became. */
+  readonly key: Row;
+  readonly before: NamedRow | undefined;
+  /** Undefined when it was deleted. */
+  readonly row: NamedRow | undefined;
+  /** False for an UPDATE that set a row to what it was. */
+  readonly changed: boolean;
+}
+
+/** What a backup holds. */
+export interface Snapshot {
+  readonly commit: number;
+  readonly tables: ReadonlyMap<
+    string,
+    {
+      readonly statement: CreateTable;
+      readonly added: readonly AddColumn[];
+      readonly rows: readonly Row[];
+      readonly nextAutoIncrement: number;
+    }
+  >;
+}
+
+interface Defined {
+  readonly table: Table;
+  readonly statement: CreateTable;
+  readonly added: AddColumn[];
+}
+
+/**
+ * One database of InnoDB tables at READ COMMITTED, in the memory of the test. Everything happens in the callbacks of the
+ * caller or of the clock, so a seed decides all.
+ *
+ * Where it knowingly differs from MariaDB 10.11:
+ * - A statement uses an index wherever one fits; MariaDB may read the whole of a small table, and wait for its rows.
+ * - A range of a table's rows is locked row by row, without the one row beyond the range.
+ * - Deleted records are purged when their transaction commits, not some time after.
+ * - Locks of what a transaction undoes itself are given back exactly where InnoDB has removed the record.
+ * - Deadlocks between rows and table definitions are found; in MariaDB they last until the wait times out.
+ */
+export class Engine {
+  readonly database: string;
+  readonly sessions = new Map<number, Session>();
+  readonly effects: Effect[] = [];
+  commitCount = 0;
+  isReadOnly = false;
+  isFull = false;
+  /** Statements that are to fail: the one after `skip` others that take locks. */
+  readonly failures: { skip: number; readonly error: SqlError }[] = [];
+  #tables = new Map<string, Defined>();
+  #nextSession = 1;
+  /** Those whose wait got another reason since deadlocks were last looked for. */
+  readonly #moved = new Set<LockOwner>();
+  #clock: Clock | undefined;
+
+  constructor(database: string) {
+    this.database = database;
+  }
+
+  /** Begins to live by a clock: that of the process that has just booted. */
+  start(clock: Clock): void {
+    this.#clock = clock;
+  }
+
+  /** The process is dead: what was not committed is gone. */
+  stop(): void {
+    for (const session of [...this.sessions.values()]) session.end();
+    this.#clock = undefined;
+  }
+
+  get clock(): Clock {
+    if (this.#clock === undefined) throw new Error('the database is not running');
+    return this.#clock;
+  }
+
+  connect(): Session {
+    const session = new Session(this.#nextSession++, this);
+    this.sessions.set(session.id, session);
+    return session;
+  }
+
+  table(name: string): Table {
+    const defined = this.#tables.get(name);
+    if (defined === undefined) throw noSuchTable(this.database, name);
+    return defined.table;
+  }
+
+  virtualTable(schema: string, name: string): VirtualTable {
+    if (schema.toLowerCase() !== 'information_schema') throw new SqlError(1049, '42000', `Unknown database '${schema}'`);
+    return catalogueTable(
+      name,
+      this.database,
+      [...this.#tables.values()].map(({ table }) => table),
+    );
+  }
+
+  /** Runs a CREATE TABLE at once, without a session. */
+  define(sql: string): void {
+    const statement = parseStatement(sql);
+    if (statement.kind !== 'create table') throw new Error(`no CREATE TABLE: ${sql}`);
+    this.create(statement);
+  }
+
+  /** False when the table exists and the statement says that this is no error. */
+  create(statement: CreateTable): boolean {
+    if (this.#tables.has(statement.table)) {
+      if (statement.ifNotExists) return false;
+      throw new SqlError(1050, '42S01', `Table '${statement.table}' already exists`);
+    }
+    this.#define(statement, []);
+    return true;
+  }
+
+  addColumn(statement: AddColumn): void {
+    const defined = this.#tables.get(statement.table);
+    if (defined === undefined) throw noSuchTable(this.database, statement.table);
+    if (defined.table.position(statement.column.name) !== undefined) {
+      throw new SqlError(1060, '42S21', `Duplicate column name '${statement.column.name}'`);
+    }
+    defined.table.addColumn(columnOf(statement.column));
+    defined.added.push(statement);
+  }
+
+  /** The committed rows of a table in the order of its key. */
+  read(name: string): NamedRow[] {
+    const table = this.table(name);
+    return table.sorted().flatMap(({ committed }) => (committed === undefined ? [] : [named(table, committed)]));
+  }
+
+  commit(transaction: Transaction): void {
+    const effects = transaction.effects();
+    if (effects.length > 0) {
+      const commit = ++this.commitCount;
+      for (const { op, table, before, after } of effects) {
+        const last = (after ?? before) as Row;
+        this.effects.push({
+          commit,
+          table: table.name,
+          op,
+          key: table.primary.positions.map((position) => last[position] as SqlValue),
+          before: before === undefined ? undefined : named(table, before),
+          row: after === undefined ? undefined : named(table, after),
+          changed: before !== after,
+        });
+      }
+    }
+    transaction.commit();
+    this.findDeadlocks();
+  }
+
+  /** Called for each statement that takes locks. @throws {SqlError} when it is its turn to fail. */
+  mayFail(): void {
+    const due = this.failures.find((failure) => failure.skip-- === 0);
+    if (due === undefined) return;
+    this.failures.splice(this.failures.indexOf(due), 1);
+    throw due.error;
+  }
+
+  /** Looks for circles of waits that have closed because somebody now waits for another. */
+  findDeadlocks(): void {
+    while (this.#moved.size > 0) {
+      const [owner] = this.#moved as Set<Transaction>;
+      this.#moved.delete(owner as Transaction);
+      const victim = deadlockVictim(owner as Transaction) as Transaction | undefined;
+      victim?.fail?.(deadlock());
+    }
+  }
+
+  snapshot(): Snapshot {
+    const tables = [...this.#tables].map(([name, { table, statement, added }]) => {
+      const rows = table.sorted().flatMap(({ committed }) => (committed === undefined ? [] : [committed]));
+      return [name, { statement, added: [...added], rows, nextAutoIncrement: table.nextAutoIncrement }] as const;
+    });
+    return { commit: this.commitCount, tables: new Map(tables) };
+  }
+
+  /** Puts a backup in place of what there is. All sessions must have ended. */
+  restore(snapshot: Snapshot): void {
+    if (this.sessions.size > 0) throw new Error('a backup is restored while there are sessions');
+    this.#tables = new Map();
+    for (const { statement, added, rows, nextAutoIncrement } of snapshot.tables.values()) {
+      const table = this.#define(statement, added);
+      for (const row of rows) load(table, row);
+      table.nextAutoIncrement = nextAutoIncrement;
+    }
+  }
+
+  #define(statement: CreateTable, added: readonly AddColumn[]): Table {
+    const table = defineTable(statement, {
+      table: (name) => this.#tables.get(name)?.table,
+      onMoved: (owner) => void this.#moved.add(owner),
+    });
+    for (const { column } of added) table.addColumn(columnOf(column));
+    this.#tables.set(table.name, { table, statement, added: [...added] });
+    return table;
+  }
+}
+
+function named(table: Table, row: Row): NamedRow {
+  const object: Record<string, SqlValue> = {};
+  for (let i = 0; i < table.columns.length; i++) object[(table.columns[i] as { name: string }).name] = row[i] ?? null;
+  return object;
+}
+
+function load(table: Table, row: Row): void {
+  const key = table.hasPrimaryKey ? (table.primary.keyOf(row) as Row) : [table.nextRowNumber++];
+  const entry = { text: table.hasPrimaryKey ? table.primary.textOf(key) : String(key[0]), key, row, committed: row, writer: undefined };
+  table.add(entry);
+  for (const index of table.secondary) {
+    const value = index.keyOf(row);
+    if (value !== undefined) index.slot(index.textOf(value), value).rows.set(entry.text, { entry, isLive: true });
+  }
+}

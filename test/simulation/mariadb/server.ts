@@ -1,0 +1,148 @@
+import type { SeededRandom } from '../../support/seeded-random.ts';
+import type { Host } from '../world/host.ts';
+import type { Network, Wire } from '../world/network.ts';
+import { ServerConnection, type CommitCut, type Pace } from './connection.ts';
+import { Engine, type Effect, type NamedRow, type Snapshot } from './engine.ts';
+import { deadlock, lockWaitTimeout, noSuchThread } from './sql-error.ts';
+
+export interface SimMariadbOptions {
+  readonly host: Host;
+  readonly network: Network;
+  readonly random: SeededRandom;
+  /** Under which clients dial it. */
+  readonly service: string;
+  /** The one database that it has. */
+  readonly database: string;
+  readonly pace?: Partial<Pace>;
+  readonly maxConnections?: number;
+}
+
+const DEFAULT_PACE: Pace = { minStatementMs: 0.05, maxStatementMs: 0.5, minFlushMs: 0.1, maxFlushMs: 1 };
+
+/**
+ * A MariaDB server on a simulated machine. What is committed stays, whatever happens to the process; `host` may also be
+ * crashed, paused and resumed directly.
+ */
+export class SimMariadb {
+  readonly host: Host;
+  readonly service: string;
+  readonly database: string;
+  readonly #engine: Engine;
+  readonly #network: Network;
+  readonly #random: SeededRandom;
+  readonly #pace: Pace;
+  readonly #maxConnections: number;
+  readonly #connections = new Set<ServerConnection>();
+  #cut: CommitCut | undefined;
+
+  constructor(options: SimMariadbOptions) {
+    this.host = options.host;
+    this.service = options.service;
+    this.database = options.database;
+    this.#engine = new Engine(options.database);
+    this.#network = options.network;
+    this.#random = options.random;
+    this.#pace = { ...DEFAULT_PACE, ...options.pace };
+    this.#maxConnections = options.maxConnections ?? 151;
+  }
+
+  /** Starts the process, which then accepts connections. */
+  boot(): void {
+    const clock = this.host.boot();
+    this.#engine.start(clock);
+    this.host.onCrash.add(() => {
+      this.#connections.clear();
+      this.#engine.stop();
+    });
+    this.#network.listen(this.host, this.service, (wire) => this.#accept(wire));
+  }
+
+  /** Ends the process without warning. Open transactions are gone. */
+  kill(): void {
+    this.host.crash();
+  }
+
+  /** Creates a table from a CREATE TABLE statement, whether the process runs or not. */
+  define(sql: string): void {
+    this.#engine.define(sql);
+  }
+
+  /** The committed rows of a table, in the order of its key: whole numbers as numbers (bigint beyond 2^53), bytes as Buffer, time as text. */
+  read(table: string): NamedRow[] {
+    return this.#engine.read(table);
+  }
+
+  /** Every change of a row that was ever committed, in the order of commits; only grows, also when a backup is restored. */
+  get effects(): readonly Effect[] {
+    return this.#engine.effects;
+  }
+
+  /** The number of the last commit that changed anything. */
+  get commitCount(): number {
+    return this.#engine.commitCount;
+  }
+
+  /** Connections that have logged in, by the id that KILL takes. */
+  get sessionIds(): readonly number[] {
+    return [...this.#engine.sessions.keys()];
+  }
+
+  setReadOnly(state: 'on' | 'off'): void {
+    this.#engine.isReadOnly = state === 'on';
+  }
+
+  /** With a full disk nothing can be inserted or updated: error 1114. */
+  setFull(state: 'on' | 'off'): void {
+    this.#engine.isFull = state === 'on';
+  }
+
+  snapshot(): Snapshot {
+    return this.#engine.snapshot();
+  }
+
+  /** Puts an older state in place of what there is, as a backup does. All connections break. */
+  restore(snapshot: Snapshot): void {
+    for (const connection of this.#connections) connection.break();
+    for (const session of [...this.#engine.sessions.values()]) session.end();
+    this.#engine.restore(snapshot);
+  }
+
+  /** The next COMMIT breaks its connection: before it takes effect, after it but without an answer, or as the answer is sent. */
+  cutAtCommit(moment: CommitCut): void {
+    this.#cut = moment;
+  }
+
+  /**
+   * Makes one statement that takes locks fail as busy: the first from now when `skip` is 0. A deadlock undoes its
+   * transaction, a lock that was waited for in vain the statement only.
+   */
+  failStatement(reason: 'deadlock' | 'lock wait', skip: number = 0): void {
+    this.#engine.failures.push({ skip, error: reason === 'deadlock' ? deadlock() : lockWaitTimeout() });
+  }
+
+  /** KILL: ends a connection from the inside, also one that waits for a lock. */
+  killSession(id: number): void {
+    const session = this.#engine.sessions.get(id);
+    if (session === undefined) throw noSuchThread(id);
+    session.end();
+    session.onKilled();
+  }
+
+  #accept(wire: Wire): void {
+    const connection = new ServerConnection({
+      wire,
+      engine: this.#engine,
+      random: this.#random,
+      pace: this.#pace,
+      isCrowded: this.#connections.size >= this.#maxConnections,
+      takeCut: () => {
+        const cut = this.#cut;
+        this.#cut = undefined;
+        return cut;
+      },
+      onEnd: () => void this.#connections.delete(connection),
+    });
+    this.#connections.add(connection);
+    connection.start();
+  }
+}

@@ -49,12 +49,12 @@ describe('a client with a spool streams through the embedded queue into the embe
 
   test('afterwards every row is there exactly once and in order', { timeout: 60_000 }, async () => {
     expect(await producer.stop('SIGTERM'), producer.output).toBe(0);
-    const { audit, items, plain, deadLetters } = readAuditedFile(file);
+    const { audit, items, plain, strayLetters } = readAuditedFile(file);
     const faults = auditFaults(producer.history(), audit, items, KEYS);
     // All of a large number would hide the first.
     expect(faults.slice(0, 20), `${faults.length} faults`).toEqual([]);
     expect(staleKeys(producer.history(), plain, KEYS)).toEqual([]);
     expect(audit.length).toBeGreaterThan(100 * LOOPS);
-    expect(deadLetters).toBe(0);
+    expect(strayLetters).toBe(0);
   });
 });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { auditFaults, staleKeys, type AuditRow } from '../support/audit.ts';
+import { auditFaults, staleKeys } from '../support/audit.ts';
+import { countDatabaseEffects, createAuditedDatabase, readAuditedDatabase } from '../support/audited-database.ts';
 import { eventually } from '../support/eventually.ts';
 import { mariadbAvailable, startMariadb } from '../support/mariadb-server.ts';
 import { KEYS, ProducerProcess } from '../support/producer-process.ts';
@@ -21,7 +22,7 @@ describe.skipIf(!available)('a client with a spool streams through Redis into Ma
   beforeAll(async () => {
     redis = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'everysec'] });
     mariadb = await startMariadb();
-    for (const statement of TABLES) await mariadb.query(statement);
+    await createAuditedDatabase(mariadb);
     server = await ServerProcess.create({
       SYNCLINE_QUEUE: redis.url,
       SYNCLINE_SINK: mariadb.url('shop'),
@@ -41,17 +42,7 @@ describe.skipIf(!available)('a client with a spool streams through Redis into Ma
     await mariadb?.close();
   });
 
-  /** Rows of numbers; the connection gives 64-bit columns as text. */
-  async function numbers(sql: string): Promise<(AuditRow & { pad: number })[]> {
-    const rows = await mariadb.query(sql);
-    return rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)])) as never);
-  }
-
-  /** How many changes of `item` took effect. */
-  async function effects(): Promise<number> {
-    const [row] = await numbers('SELECT COUNT(*) AS n FROM shop.audit');
-    return row?.n ?? 0;
-  }
+  const effects = () => countDatabaseEffects(mariadb);
 
   /** Waits until rows are applied again: no fault is injected into a system that stands still. */
   async function advance(): Promise<void> {
@@ -105,25 +96,14 @@ describe.skipIf(!available)('a client with a spool streams through Redis into Ma
 
   test('afterwards every row is there exactly once and in order', { timeout: 120_000 }, async () => {
     expect(await producer.stop('SIGTERM'), producer.output).toBe(0);
-    const audit = await numbers('SELECT gen, n, id FROM shop.audit ORDER BY at');
-    const items = await numbers('SELECT gen, n, id FROM shop.item ORDER BY id');
-    const plain = await numbers('SELECT gen, n, id, LENGTH(pad) AS pad FROM shop.plain ORDER BY id');
+    const { audit, items, plain, strayLetters } = await readAuditedDatabase(mariadb);
     const faults = auditFaults(producer.history(), audit, items, KEYS);
     // All of a large number would hide the first.
     expect(faults.slice(0, 20), `${faults.length} faults`).toEqual([]);
     expect(producer.history().spooled.size).toBeGreaterThan(LOOPS.client);
     // The table without triggers keeps the last row of each key only; of those that the client had made sure of, none is older.
     expect(staleKeys(producer.history(), plain, KEYS)).toEqual([]);
-    expect(plain.every(({ n, pad }) => pad === n % 200)).toBe(true);
-    expect(await mariadb.query('SELECT * FROM shop.syncline_dead_letter')).toEqual([]);
+    expect(plain.every(({ n, padBytes }) => padBytes === n % 200)).toBe(true);
+    expect(strayLetters).toBe(0);
   });
 });
-
-const TABLES = [
-  'CREATE DATABASE IF NOT EXISTS shop',
-  'CREATE TABLE shop.item (id BIGINT PRIMARY KEY, gen INT NOT NULL, n BIGINT NOT NULL) ENGINE=InnoDB',
-  'CREATE TABLE shop.plain (id BIGINT PRIMARY KEY, gen INT NOT NULL, n BIGINT NOT NULL, pad VARCHAR(200) NOT NULL) ENGINE=InnoDB',
-  'CREATE TABLE shop.audit (at BIGINT AUTO_INCREMENT PRIMARY KEY, gen INT NOT NULL, n BIGINT NOT NULL, id BIGINT NOT NULL) ENGINE=InnoDB',
-  'CREATE TRIGGER shop.item_inserted AFTER INSERT ON shop.item FOR EACH ROW INSERT INTO shop.audit (gen, n, id) VALUES (NEW.gen, NEW.n, NEW.id)',
-  'CREATE TRIGGER shop.item_updated AFTER UPDATE ON shop.item FOR EACH ROW INSERT INTO shop.audit (gen, n, id) VALUES (NEW.gen, NEW.n, NEW.id)',
-];

@@ -1,6 +1,6 @@
 /**
  * A client process for the fault tests: sends rows of its generation, n = 1, 2, 3, …, and writes down, after each block,
- * up to which n they are durable in its spool. SIGTERM makes it flush until everything is applied and end with 0.
+ * up to which n they are durable in its spool. Now and then it sends a row that every database refuses. SIGTERM makes it flush until everything is applied and end with 0.
  */
 import { appendFileSync } from 'node:fs';
 import { connect } from '../../src/client/client.ts';
@@ -14,16 +14,21 @@ const env = (name: string): string => {
 };
 
 const keys = Number(env('KEYS'));
+const refusedEvery = Number(env('REFUSED_EVERY'));
 const generation = Number(env('GENERATION'));
 const log = env('PRODUCER_LOG');
 const stop = new AbortController();
 process.on('SIGTERM', () => stop.abort());
 
 const client = await connect({ url: env('SYNCLINE_URL'), spool: env('SPOOL'), offline: true });
-client.on('rejected', (rejection) => appendFileSync(log, `rejected ${JSON.stringify({ ...rejection, rows: undefined })}\n`));
+client.on('rejected', ({ code, message, table, rows }) => {
+  if (table !== 'strict') return appendFileSync(log, `rejected ${code} ${message}\n`);
+  for (const { row } of rows) appendFileSync(log, `refused ${String(row['gen'])} ${String(row['n'])}\n`);
+});
 client.on('error', (error) => appendFileSync(log, `error ${error.code} ${error.message}\n`));
 const items = client.table('item', { key: ['id'] });
 const plain = client.table('plain', { key: ['id'] });
+const strict = client.table('strict', { key: ['gen', 'n'] });
 
 let n = 0;
 while (!stop.signal.aborted) {
@@ -32,6 +37,8 @@ while (!stop.signal.aborted) {
     const row = { id: generation * keys + (n % keys), gen: generation, n };
     await items.upsert(row);
     await plain.upsert({ ...row, pad: 'p'.repeat(n % 200) });
+    // One that the server finds, and one that only the database does.
+    if (n % refusedEvery === 0) await strict.insert({ gen: generation, n, needed: n % (2 * refusedEvery) === 0 ? null : 'refused' });
   }
   await client.flush({ until: 'spooled' });
   appendFileSync(log, `spooled ${generation} ${n}\n`);

@@ -44,10 +44,10 @@ describe('an embedded server that has no room', () => {
   }
 
   function expectExactlyOnce(load: RowLoad, file: string): void {
-    const { audit, items, deadLetters } = readAuditedFile(file);
+    const { audit, items, strayLetters } = readAuditedFile(file);
     const faults = auditFaults(load.history(), audit, items, load.keys);
     expect(faults.slice(0, 10), `${faults.length} faults`).toEqual([]);
-    expect(deadLetters).toBe(0);
+    expect(strayLetters).toBe(0);
   }
 
   test.skipIf(!mounted)('because the disk is full: the client is held back, and goes on when there is room (needs a tmpfs)', async () => {

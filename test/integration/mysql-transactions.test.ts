@@ -1,9 +1,8 @@
-import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { openMysqlSink } from '../../src/sinks/mysql/mysql.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
 import { freeze, thaw } from '../support/freeze.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
 import { advance, CLAIM, group, SETTINGS, shapeOf, sinkOn, STREAM, writeAll } from './mysql-harness.ts';
@@ -133,13 +132,14 @@ describe.skipIf(!mariadbAvailable())('transactions on MariaDB (skipped where mar
     'a connection that dies %s COMMIT reaches the server leaves the outcome unknown, and the watermark tells it',
     async (moment) => {
       const { sink: direct, database } = await newSink([ITEM]);
-      await using proxy = await startCutter(server.port);
+      await using proxy = await FaultProxy.start(server.port);
       const sink = another(database, { url: server.url(database).replace(String(server.port), String(proxy.port)) });
       await sink.refreshSchema();
       const transaction = await sink.begin(0, CLAIM);
       await transaction.write([group(sink, 'item', 'insert', 1, ['id'], [[1]])]);
-      proxy.cutAtCommit(moment);
+      const cut = proxy.cut('up', moment === 'before' ? { before: 'COMMIT' } : { answerTo: 'COMMIT' });
       await expect(advance(transaction)).rejects.toMatchObject({ code: 'commit_unknown' });
+      await cut;
       await transaction.rollback();
       const next = await direct.begin(0, CLAIM);
       expect(next.watermarks.get(STREAM)?.seq).toBe(moment === 'before' ? 0 : 1);
@@ -217,33 +217,3 @@ describe.skipIf(!mariadbAvailable())('transactions on MariaDB (skipped where mar
     expect(JSON.stringify([(error as Error).message, (error as Error).stack, error])).not.toContain('hunter2');
   });
 });
-
-/** A proxy in front of the server that cuts a connection at its COMMIT: before it passes it on, or before it passes the answer back. */
-async function startCutter(serverPort: number) {
-  let moment: 'before' | 'after' | undefined;
-  const proxy = createServer((client) => {
-    const upstream = connect(serverPort, '127.0.0.1');
-    let mute = false;
-    client.on('data', (chunk) => {
-      const commit = moment !== undefined && chunk.includes('COMMIT');
-      if (commit && moment === 'before') return void client.destroy();
-      mute = commit;
-      upstream.write(chunk);
-    });
-    upstream.on('data', (chunk) => void (mute ? client.destroy() : client.write(chunk)));
-    for (const [one, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const)
-      one.on('error', () => {}).on('close', () => other.destroy());
-  });
-  proxy.listen(0, '127.0.0.1');
-  await once(proxy, 'listening');
-  return {
-    port: (proxy.address() as AddressInfo).port,
-    cutAtCommit(at: 'before' | 'after') {
-      moment = at;
-    },
-    [Symbol.asyncDispose]: async () => void proxy.close(),
-  };
-}

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { connect, type Client, type ConnectOptions } from '../../src/client/client.ts';
-import { auditFaults, type AuditRow } from '../support/audit.ts';
+import { auditFaults } from '../support/audit.ts';
+import { countDatabaseEffects, createAuditedDatabase, readAuditedDatabase } from '../support/audited-database.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { freeze, thaw } from '../support/freeze.ts';
@@ -25,7 +26,7 @@ describe.skipIf(!available)('what the server needs goes away and comes back', ()
     mariadb = await startMariadb();
   });
   beforeEach(async () => {
-    await mariadb.query(TABLES);
+    await createAuditedDatabase(mariadb);
   });
   afterEach(async () => {
     for (const one of running.splice(0).toReversed()) await one.close();
@@ -55,12 +56,7 @@ describe.skipIf(!available)('what the server needs goes away and comes back', ()
     return client;
   }
 
-  async function numbers(sql: string): Promise<AuditRow[]> {
-    const rows = await mariadb.query(sql);
-    return rows.map((row) => Object.fromEntries(Object.entries(row).map(([name, value]) => [name, Number(value)])) as never);
-  }
-
-  const effects = async () => (await numbers('SELECT MAX(at) AS n FROM shop.audit'))[0]?.n ?? 0;
+  const effects = () => countDatabaseEffects(mariadb);
 
   /** Waits until rows take effect again. */
   async function advance(): Promise<void> {
@@ -69,13 +65,12 @@ describe.skipIf(!available)('what the server needs goes away and comes back', ()
   }
 
   async function expectExactlyOnce(load: RowLoad): Promise<void> {
-    const audit = await numbers('SELECT gen, n, id FROM shop.audit ORDER BY at');
-    const items = await numbers('SELECT gen, n, id FROM shop.item');
+    const { audit, items, strayLetters } = await readAuditedDatabase(mariadb);
     const faults = auditFaults(load.history(), audit, items, load.keys);
     // All of a large number would hide the first.
     expect(faults.slice(0, 10), `${faults.length} faults`).toEqual([]);
     expect(load.written).toBeGreaterThan(100);
-    expect(await mariadb.query('SELECT * FROM shop.syncline_dead_letter')).toEqual([]);
+    expect(strayLetters).toBe(0);
   }
 
   describe('the database', () => {
@@ -270,12 +265,3 @@ describe.skipIf(!available)('what the server needs goes away and comes back', ()
     await expectExactlyOnce(load);
   });
 });
-
-const TABLES = [
-  'DROP DATABASE IF EXISTS shop',
-  'CREATE DATABASE shop',
-  'CREATE TABLE shop.item (id BIGINT PRIMARY KEY, gen INT NOT NULL, n BIGINT NOT NULL) ENGINE=InnoDB',
-  'CREATE TABLE shop.audit (at BIGINT AUTO_INCREMENT PRIMARY KEY, gen INT NOT NULL, n BIGINT NOT NULL, id BIGINT NOT NULL) ENGINE=InnoDB',
-  'CREATE TRIGGER shop.item_inserted AFTER INSERT ON shop.item FOR EACH ROW INSERT INTO shop.audit (gen, n, id) VALUES (NEW.gen, NEW.n, NEW.id)',
-  'CREATE TRIGGER shop.item_updated AFTER UPDATE ON shop.item FOR EACH ROW INSERT INTO shop.audit (gen, n, id) VALUES (NEW.gen, NEW.n, NEW.id)',
-];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { auditFaults, staleKeys, type AuditRow } from './audit.ts';
+import { auditFaults, auditLetters, staleKeys, type AuditRow } from './audit.ts';
 
-const history = { spooled: new Map([[1, 4]]), complaints: [] };
+const history = { spooled: new Map([[1, 4]]), refused: new Set<string>(), complaints: [] };
 const [n1, n2, n3, n4] = [
   { gen: 1, n: 1, id: 7 },
   { gen: 1, n: 2, id: 8 },
@@ -52,7 +52,7 @@ describe('the audit', () => {
 });
 
 describe('the search for stale keys', () => {
-  const sure = { spooled: new Map([[1, 5]]), complaints: [] };
+  const sure = { spooled: new Map([[1, 5]]), refused: new Set<string>(), complaints: [] };
 
   test('accepts newer rows than the client had made sure of', () => {
     expect(
@@ -72,5 +72,23 @@ describe('the search for stale keys', () => {
       'key 2: holds n nothing, the client had made sure of 4',
       'key 3: holds n 3, the client had made sure of 5',
     ]);
+  });
+});
+
+describe('the audit of dead letters', () => {
+  const told = { spooled: new Map([[1, 5]]), refused: new Set(['1 2', '1 4']), complaints: [] };
+  const letters = [
+    { gen: 1, n: 2 },
+    { gen: 1, n: 4 },
+  ];
+
+  test('finds nothing wrong when each refused row is a dead letter once and was told', () => {
+    expect(auditLetters(told, letters, 2)).toEqual({ lost: [], duplicated: [], outOfOrder: [], other: [] });
+  });
+
+  test('finds one that is missing, one that is there twice, and one that nobody was told of', () => {
+    expect(auditLetters(told, letters.slice(1), 2).lost).toEqual(['refused row 1 2 is no dead letter']);
+    expect(auditLetters(told, [...letters, ...letters.slice(1)], 2).duplicated).toEqual(['refused row 1 4 is a dead letter 2 times']);
+    expect(auditLetters({ ...told, refused: new Set(['1 2']) }, letters, 2).lost).toEqual(['refused row 1 4 was not told to the client']);
   });
 });

@@ -10,6 +10,15 @@ export interface AuditRow {
 /** What the audited table holds at the end. */
 export type ItemRow = AuditRow;
 
+/** What is wrong, sentence by sentence. */
+export interface AuditFaults {
+  readonly lost: readonly string[];
+  readonly duplicated: readonly string[];
+  readonly outOfOrder: readonly string[];
+  /** What the client complained about, and tables that do not hold what was applied to them. */
+  readonly other: readonly string[];
+}
+
 /**
  * Compares the client's log with what the database saw, knowing nothing of how it came there: every row that the client
  * made sure of took effect exactly once, no row twice, the rows of a key (every `step`th n) in their order without one
@@ -18,7 +27,16 @@ export type ItemRow = AuditRow;
  * Rows above what the client made sure of may be there or not: it was killed before it knew.
  */
 export function auditFaults(history: ProducerHistory, audit: readonly AuditRow[], items: readonly ItemRow[], step: number): string[] {
-  const faults: string[] = [...history.complaints];
+  const { lost, duplicated, outOfOrder, other } = auditEffects(history, audit, items, step);
+  return [...other, ...outOfOrder, ...duplicated, ...lost];
+}
+
+/** As {@link auditFaults}, by kind. */
+export function auditEffects(history: ProducerHistory, audit: readonly AuditRow[], items: readonly ItemRow[], step: number): AuditFaults {
+  const lost: string[] = [];
+  const duplicated: string[] = [];
+  const outOfOrder: string[] = [];
+  const other: string[] = [...history.complaints];
   const seen = new Map<number, Map<number, number>>();
   const lastOfKey = new Map<number, number>();
   for (const { gen, n, id } of audit) {
@@ -26,20 +44,45 @@ export function auditFaults(history: ProducerHistory, audit: readonly AuditRow[]
     seen.set(gen, counts);
     counts.set(n, (counts.get(n) ?? 0) + 1);
     const last = lastOfKey.get(id);
-    if (last === undefined ? n > step : n !== last + step) faults.push(`key ${id}: n ${n} took effect after ${last ?? 'nothing'}`);
+    if (last === undefined ? n > step : n !== last + step) outOfOrder.push(`key ${id}: n ${n} took effect after ${last ?? 'nothing'}`);
     lastOfKey.set(id, n);
   }
   for (const [gen, counts] of seen) {
-    for (const [n, count] of counts) if (count !== 1) faults.push(`generation ${gen}: n ${n} took effect ${count} times`);
+    for (const [n, count] of counts) if (count !== 1) duplicated.push(`generation ${gen}: n ${n} took effect ${count} times`);
   }
   for (const [gen, sure] of history.spooled) {
     for (let n = 1; n <= sure; n++)
-      if (!seen.get(gen)?.has(n)) faults.push(`generation ${gen}: n ${n} is missing, the client had made sure of ${sure}`);
+      if (!seen.get(gen)?.has(n)) lost.push(`generation ${gen}: n ${n} is missing, the client had made sure of ${sure}`);
   }
   for (const { id, n } of items)
-    if (lastOfKey.get(id) !== n) faults.push(`key ${id}: holds n ${n}, the last one applied was ${lastOfKey.get(id)}`);
-  if (items.length !== lastOfKey.size) faults.push(`${items.length} rows remain of ${lastOfKey.size} keys`);
-  return faults;
+    if (lastOfKey.get(id) !== n) other.push(`key ${id}: holds n ${n}, the last one applied was ${lastOfKey.get(id)}`);
+  if (items.length !== lastOfKey.size) other.push(`${items.length} rows remain of ${lastOfKey.size} keys`);
+  return { lost, duplicated, outOfOrder, other };
+}
+
+/** A dead letter of table `strict`. */
+export interface LetterRow {
+  readonly gen: number;
+  readonly n: number;
+}
+
+/**
+ * Every `step`th row that the client made sure of is one that the database refuses: it must be a dead letter exactly
+ * once, and the client must have been told.
+ */
+export function auditLetters({ spooled, refused }: ProducerHistory, letters: readonly LetterRow[], step: number): AuditFaults {
+  const lost: string[] = [];
+  const duplicated: string[] = [];
+  const counts = new Map<string, number>();
+  for (const { gen, n } of letters) counts.set(`${gen} ${n}`, (counts.get(`${gen} ${n}`) ?? 0) + 1);
+  for (const [place, count] of counts) if (count !== 1) duplicated.push(`refused row ${place} is a dead letter ${count} times`);
+  for (const [gen, sure] of spooled) {
+    for (let n = step; n <= sure; n += step) {
+      if (!counts.has(`${gen} ${n}`)) lost.push(`refused row ${gen} ${n} is no dead letter`);
+      if (!refused.has(`${gen} ${n}`)) lost.push(`refused row ${gen} ${n} was not told to the client`);
+    }
+  }
+  return { lost, duplicated, outOfOrder: [], other: [] };
 }
 
 /**

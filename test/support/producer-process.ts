@@ -11,29 +11,41 @@ const PRODUCER = fileURLToPath(new URL('../fault/producer.ts', import.meta.url))
 /** Keys of one generation: n and n + KEYS change the same row. */
 export const KEYS = 50;
 
+/** Every so many n, a row goes to table `strict` that no database takes. */
+export const REFUSED_EVERY = 200;
+
 /** The fault tests' client as a process of its own; every start is a new generation over the same spool. */
 export class ProducerProcess {
   readonly #url: string;
-  readonly #folder = mkdtempSync(join(tmpdir(), 'syncline-producer-'));
+  readonly #folder: string;
   #child: ChildProcess | undefined;
   #generation = 0;
   /** What it printed: errors that it did not expect. */
   output = '';
 
-  constructor(url: string) {
+  /** Spool and log lie in `folder`, which is created and removed, or in one of its own. */
+  constructor(url: string, folder = mkdtempSync(join(tmpdir(), 'syncline-producer-'))) {
     this.#url = url;
+    this.#folder = folder;
   }
 
-  start(): void {
+  get spool(): string {
+    return join(this.#folder, 'spool');
+  }
+
+  /** With more variables for this life. */
+  start(env: Readonly<Record<string, string>> = {}): void {
     this.#generation++;
     const child = spawn(process.execPath, [PRODUCER], {
       env: {
         PATH: process.env['PATH'] ?? '',
         SYNCLINE_URL: this.#url,
-        SPOOL: join(this.#folder, 'spool'),
+        SPOOL: this.spool,
         PRODUCER_LOG: join(this.#folder, 'log'),
         GENERATION: String(this.#generation),
         KEYS: String(KEYS),
+        REFUSED_EVERY: String(REFUSED_EVERY),
+        ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -62,6 +74,11 @@ export class ProducerProcess {
     return child.exitCode;
   }
 
+  get pid(): number {
+    if (this.#child?.pid === undefined) throw new Error('the producer was not started');
+    return this.#child.pid;
+  }
+
   get running(): boolean {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
@@ -71,13 +88,15 @@ export class ProducerProcess {
     const file = join(this.#folder, 'log');
     const lines = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
     const spooled = new Map<number, number>();
+    const refused = new Set<string>();
     const complaints: string[] = [];
     for (const line of lines) {
       const [word, generation, n] = line.split(' ');
       if (word === 'spooled' || word === 'applied') spooled.set(Number(generation), Number(n));
+      else if (word === 'refused') refused.add(`${generation} ${n}`);
       else if (word) complaints.push(line);
     }
-    return { spooled, complaints };
+    return { spooled, refused, complaints };
   }
 
   async close(): Promise<void> {
@@ -89,6 +108,8 @@ export class ProducerProcess {
 export interface ProducerHistory {
   /** By generation, up to which n the client had made sure of its rows. */
   readonly spooled: ReadonlyMap<number, number>;
-  /** Rejections and errors that it was told. */
+  /** `generation n` of the rows for table `strict` that it was told are refused. */
+  readonly refused: ReadonlySet<string>;
+  /** Other rejections, and errors, that it was told. */
   readonly complaints: readonly string[];
 }

@@ -53,7 +53,7 @@ export class RowLoad {
   }
 
   history(): ProducerHistory {
-    return { spooled: new Map([[GENERATION, this.#written]]), complaints: this.#complaints };
+    return { spooled: new Map([[GENERATION, this.#written]]), refused: new Set(), complaints: this.#complaints };
   }
 
   async #run(): Promise<void> {

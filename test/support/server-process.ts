@@ -43,6 +43,12 @@ export class ServerProcess {
 
   /** Starts it and waits until it answers. */
   async start(): Promise<void> {
+    this.launch();
+    await this.answers();
+  }
+
+  /** Starts it, with more variables for this life, and waits for nothing. */
+  launch(env: Readonly<Record<string, string>> = {}): void {
     const child = spawn(process.execPath, [MAIN, 'start'], {
       cwd: this.data,
       env: {
@@ -52,17 +58,26 @@ export class ServerProcess {
         SYNCLINE_ADMIN_PORT: String(this.adminPort),
         SYNCLINE_LOG_FORMAT: 'json',
         ...this.#env,
+        ...env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
     child.stdout.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
+  }
+
+  /** Waits until it answers. */
+  async answers(): Promise<void> {
     await eventually(async () => {
-      if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}: ${this.output.slice(-2000)}`);
+      if (!this.running) throw new Error(`the server ended with ${this.#child?.exitCode}: ${this.output.slice(-2000)}`);
       const response = await fetch(`http://127.0.0.1:${this.adminPort}/health/live`);
       if (!response.ok) throw new Error(`live answers ${response.status}`);
     }, 15_000);
+  }
+
+  get running(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   /** Sends a signal and waits until the process has ended; resolves with its exit code, null after a kill. */

@@ -1,0 +1,184 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { auditEffects, auditLetters, staleKeys, type AuditFaults } from '../support/audit.ts';
+import { countDatabaseEffects, createAuditedDatabase, readAuditedDatabase } from '../support/audited-database.ts';
+import { countEffects, createAuditedFile, readAuditedFile, type AuditedRows } from '../support/audited-file.ts';
+import { eventually } from '../support/eventually.ts';
+import { FaultProxy } from '../support/fault-proxy.ts';
+import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
+import { KEYS, ProducerProcess, REFUSED_EVERY } from '../support/producer-process.ts';
+import { redisAvailable, startRedis, type RedisServer } from '../support/redis-server.ts';
+import { ServerProcess } from '../support/server-process.ts';
+import type { Installation } from './failpoints.ts';
+
+/** What became of everything that a client sent. */
+export interface Audit extends AuditFaults {
+  /** Rows that the client had made sure of. */
+  readonly sent: number;
+  /** Changes that took effect in the audited table; of a killed client they may be more than `sent`. */
+  readonly applied: number;
+  readonly deadLetters: number;
+}
+
+/** Redis, MariaDB and the ways to them. */
+export interface Services {
+  readonly redis: RedisServer;
+  readonly mariadb: MariadbServer;
+  readonly toRedis: FaultProxy;
+  readonly toMariadb: FaultProxy;
+}
+
+export interface WorldOptions {
+  /** Folder of Redis, instead of one of its own. */
+  readonly redisDir?: string;
+  /** Folder of the client's spool and log, instead of one of its own. */
+  readonly producerDir?: string;
+}
+
+/** Short, so that a node that stands still is succeeded within a test. */
+export const LEASE_MS = 1_000;
+const PATIENCE_MS = 30_000;
+
+/** Why an installation cannot be tested here; undefined when it can. */
+export function missingFor(installation: Installation): string | undefined {
+  if (installation === 'embedded' || (redisAvailable() && mariadbAvailable())) return undefined;
+  return 'redis-server and mariadbd must be installed';
+}
+
+/** An installation under load: a client with a spool, a way to the server, the server, and what is behind it. */
+export class FaultWorld {
+  readonly installation: Installation;
+  /** The way from the client to the server. */
+  readonly door: FaultProxy;
+  readonly producer: ProducerProcess;
+  /** Where processes with failpoints write which they have visited. */
+  readonly failpointLog = join(mkdtempSync(join(tmpdir(), 'syncline-failpoints-')), 'log');
+  server: ServerProcess;
+  readonly #services: Services | undefined;
+  readonly #servers: ServerProcess[] = [];
+  #struckAtMs = 0;
+  longestWaitMs = 0;
+
+  private constructor(
+    installation: Installation,
+    services: Services | undefined,
+    server: ServerProcess,
+    door: FaultProxy,
+    options: WorldOptions,
+  ) {
+    this.installation = installation;
+    this.#services = services;
+    this.server = server;
+    this.#servers.push(server);
+    this.door = door;
+    this.producer = new ProducerProcess(`tcp://127.0.0.1:${door.port}`, options.producerDir);
+  }
+
+  /** Resolves when rows are applied. */
+  static async start(installation: Installation, options: WorldOptions = {}): Promise<FaultWorld> {
+    const services = installation === 'services' ? await startServices(options) : undefined;
+    const server = await ServerProcess.create(services && serverEnv(services));
+    if (services === undefined) createAuditedFile(join(server.data, 'data.db'));
+    const world = new FaultWorld(installation, services, server, await FaultProxy.start(server.tcpPort), options);
+    try {
+      await server.start();
+      world.producer.start();
+      world.struck();
+      await world.advance();
+    } catch (error) {
+      await world.close();
+      throw error;
+    }
+    world.longestWaitMs = 0;
+    return world;
+  }
+
+  get services(): Services {
+    if (this.#services === undefined) throw new Error('the embedded installation has no services');
+    return this.#services;
+  }
+
+  /** A second server on the same queue and sink; it is not started. */
+  async secondServer(): Promise<ServerProcess> {
+    const second = await ServerProcess.create(serverEnv(this.services));
+    this.#servers.push(second);
+    return second;
+  }
+
+  /** From now on it is waited until rows are applied again. */
+  struck(): void {
+    this.#struckAtMs = performance.now();
+  }
+
+  /** Waits until rows are applied again: no fault is injected into a system that stands still. */
+  async advance(): Promise<void> {
+    const before = await this.effects();
+    await eventually(async () => {
+      if (!this.producer.running) throw new Error(`the producer ended: ${this.producer.output}`);
+      const now = await this.effects();
+      if (now < before + KEYS) throw new Error(`${now - before} rows were applied; the server said ${this.server.output.slice(-1500)}`);
+    }, PATIENCE_MS);
+    this.longestWaitMs = Math.max(this.longestWaitMs, performance.now() - this.#struckAtMs);
+  }
+
+  /** How many changes took effect, about. */
+  async effects(): Promise<number> {
+    return this.#services === undefined ? countEffects(join(this.server.data, 'data.db')) : countDatabaseEffects(this.#services.mariadb);
+  }
+
+  /** Lets the client finish, and checks every row of every generation. */
+  async audit(): Promise<Audit> {
+    const code = await this.producer.stop('SIGTERM');
+    const history = this.producer.history();
+    const { audit, items, plain, letters, strayLetters } = await this.#read();
+    const other = [
+      ...(code === 0 ? [] : [`the client ended with ${code}: ${this.producer.output}`]),
+      ...staleKeys(history, plain, KEYS),
+      ...plain.filter(({ n, padBytes }) => padBytes !== n % 200).map(({ n }) => `n ${n} of table plain is not what was sent`),
+      ...(strayLetters === 0 ? [] : [`${strayLetters} changes that nothing is wrong with are dead letters`]),
+    ];
+    const faults = [auditEffects(history, audit, items, KEYS), auditLetters(history, letters, REFUSED_EVERY)];
+    return {
+      sent: [...history.spooled.values()].reduce((sum, n) => sum + n, 0),
+      applied: audit.length,
+      deadLetters: letters.length,
+      lost: faults.flatMap(({ lost }) => lost),
+      duplicated: faults.flatMap(({ duplicated }) => duplicated),
+      outOfOrder: faults.flatMap(({ outOfOrder }) => outOfOrder),
+      other: [...faults.flatMap(({ other }) => other), ...other],
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.producer.close();
+    for (const server of this.#servers) await server.close();
+    await this.door.close();
+    rmSync(dirname(this.failpointLog), { recursive: true, force: true });
+    if (this.#services === undefined) return;
+    const { redis, mariadb, toRedis, toMariadb } = this.#services;
+    for (const one of [toRedis, toMariadb, redis, mariadb]) await one.close();
+  }
+
+  async #read(): Promise<AuditedRows> {
+    return this.#services === undefined ? readAuditedFile(join(this.server.data, 'data.db')) : readAuditedDatabase(this.#services.mariadb);
+  }
+}
+
+async function startServices({ redisDir }: WorldOptions): Promise<Services> {
+  const redis = await startRedis({
+    args: ['--appendonly', 'yes', '--appendfsync', 'everysec'],
+    ...(redisDir === undefined ? {} : { dir: redisDir }),
+  });
+  const mariadb = await startMariadb();
+  await createAuditedDatabase(mariadb);
+  return { redis, mariadb, toRedis: await FaultProxy.start(redis.port), toMariadb: await FaultProxy.start(mariadb.port) };
+}
+
+function serverEnv({ toRedis, toMariadb }: Services): Record<string, string> {
+  return {
+    SYNCLINE_QUEUE: `redis://127.0.0.1:${toRedis.port}`,
+    SYNCLINE_SINK: `mysql://root@127.0.0.1:${toMariadb.port}/shop`,
+    SYNCLINE_APPLY_LEASE_MS: String(LEASE_MS),
+  };
+}

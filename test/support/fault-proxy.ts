@@ -1,0 +1,239 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { FaultyPipe, NO_FAULTS, type PipeFaults } from './faulty-pipe.ts';
+
+/** `up`: from whoever connected to the target. `down`: back. */
+export type Direction = 'up' | 'down';
+
+/** Where a connection is cut: after so many more bytes of a direction, or at a chunk that holds a text. */
+export type CutPoint = { readonly afterBytes: number } | { readonly before: string } | { readonly answerTo: string };
+
+const BOTH: readonly Direction[] = ['up', 'down'];
+
+/** Sees a chunk and gives what is to be passed on of it. */
+type Tap = (chunk: Buffer, pair: Pair, direction: Direction) => Buffer | undefined;
+
+/**
+ * A TCP proxy in front of a port of this machine that does to connections what networks do. Faults are set while it
+ * runs. Those that last hold for the connections that are there and for those to come, until {@link FaultProxy.heal}.
+ */
+export class FaultProxy {
+  readonly port: number;
+  readonly #server: Server;
+  readonly #pairs = new Set<Pair>();
+  readonly #taps = new Set<Tap>();
+  readonly #faults: Record<Direction, PipeFaults> = { up: NO_FAULTS, down: NO_FAULTS };
+  #target: number;
+  #refusing = false;
+
+  private constructor(server: Server, target: number) {
+    this.#server = server;
+    this.#target = target;
+    this.port = (server.address() as AddressInfo).port;
+    server.on('connection', (socket: Socket) => this.#connected(socket));
+  }
+
+  static async start(target: number): Promise<FaultProxy> {
+    // Either side may close its half; that is passed on, and nothing more.
+    const server = createServer({ allowHalfOpen: true, noDelay: true });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return new FaultProxy(server, target);
+  }
+
+  get connectionCount(): number {
+    return this.#pairs.size;
+  }
+
+  /** Connections that are made from now on go to another port. */
+  retarget(port: number): void {
+    this.#target = port;
+  }
+
+  /** Delays, throttles or tears what travels; what is left out stays as it is. */
+  disturb(faults: Partial<Omit<PipeFaults, 'stalled' | 'swallowing'>>, directions = BOTH): void {
+    this.#set(faults, directions);
+  }
+
+  /** Nothing is passed on, and nothing is lost: what was sent arrives after {@link heal}. */
+  freeze(directions = BOTH): void {
+    this.#set({ stalled: true }, directions);
+  }
+
+  /** What is sent vanishes without a word, as behind a firewall that forgot the connection; it is gone for good. */
+  blackhole(directions = BOTH): void {
+    this.#set({ swallowing: true }, directions);
+  }
+
+  /** New connections are reset. */
+  refuse(): void {
+    this.#refusing = true;
+  }
+
+  /** Ends what lasts: {@link disturb}, {@link freeze}, {@link blackhole}, {@link refuse}. */
+  heal(): void {
+    this.#refusing = false;
+    this.#set(NO_FAULTS, BOTH);
+  }
+
+  /** Resets every connection, on both sides. */
+  reset(): void {
+    for (const pair of [...this.#pairs]) pair.reset();
+  }
+
+  /** Ends one direction of every connection: its reader sees the end, and may go on sending. */
+  halfClose(direction: Direction): void {
+    for (const pair of this.#pairs) pair[direction].end();
+  }
+
+  /** Changes one bit in the middle of the next chunk that travels on any connection. Resolves when it is done. */
+  corrupt(direction: Direction): Promise<void> {
+    return this.#tap((done) => (chunk, _pair, towards) => {
+      if (towards !== direction) return chunk;
+      done();
+      const changed = Buffer.from(chunk);
+      changed[changed.length >> 1]! ^= 0x40;
+      return changed;
+    });
+  }
+
+  /**
+   * Resets the first connection that gets to a point; resolves when that has happened.
+   * `afterBytes`: so many bytes of it still arrive. `before` a chunk with that text: nothing of the chunk arrives.
+   * `answerTo` a chunk with that text: the chunk arrives, and its answer does not.
+   */
+  cut(direction: Direction, at: CutPoint): Promise<void> {
+    if ('afterBytes' in at) return this.#cutAfter(direction, at.afterBytes);
+    return this.#tap((done) => {
+      let asked: Pair | undefined;
+      return (chunk, pair, towards) => {
+        if (pair === asked && towards !== direction) {
+          done();
+          pair.reset();
+          return undefined;
+        }
+        if (asked !== undefined || towards !== direction) return chunk;
+        if ('answerTo' in at) {
+          if (chunk.includes(at.answerTo)) asked = pair;
+        } else if (chunk.includes(at.before)) {
+          done();
+          pair.reset();
+          return undefined;
+        }
+        return chunk;
+      };
+    });
+  }
+
+  async close(): Promise<void> {
+    this.reset();
+    if (!this.#server.listening) return;
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    await closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #cutAfter(direction: Direction, bytes: number): Promise<void> {
+    const passed = new Map<Pair, number>();
+    return this.#tap((done) => (chunk, pair, towards) => {
+      if (towards !== direction) return chunk;
+      const left = bytes - (passed.get(pair) ?? 0);
+      passed.set(pair, bytes - left + chunk.length);
+      if (chunk.length < left) return chunk;
+      done();
+      pair.resetAfter(direction, chunk.subarray(0, left));
+      return undefined;
+    });
+  }
+
+  /** Adds what `make` gives to the taps, until it says that it is done. */
+  #tap(make: (done: () => void) => Tap): Promise<void> {
+    return new Promise((resolve) => {
+      const tap = make(() => {
+        this.#taps.delete(tap);
+        resolve();
+      });
+      this.#taps.add(tap);
+    });
+  }
+
+  #set(faults: Partial<PipeFaults>, directions: readonly Direction[]): void {
+    for (const direction of directions) {
+      this.#faults[direction] = { ...this.#faults[direction], ...faults };
+      for (const pair of this.#pairs) pair[direction].pump();
+    }
+  }
+
+  #connected(client: Socket): void {
+    if (this.#refusing) return void client.resetAndDestroy();
+    const filter = (chunk: Buffer, pair: Pair, direction: Direction): Buffer | undefined => {
+      let passed: Buffer | undefined = chunk;
+      for (const tap of [...this.#taps]) passed = passed && tap(passed, pair, direction);
+      return passed;
+    };
+    const target = connect({ port: this.#target, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    const pair = new Pair(client, target, (direction) => this.#faults[direction], filter);
+    this.#pairs.add(pair);
+    pair.whenClosed(() => this.#pairs.delete(pair));
+  }
+}
+
+/** One connection, and the one that was made for it to the target. */
+class Pair {
+  readonly up: FaultyPipe;
+  readonly down: FaultyPipe;
+  readonly #client: Socket;
+  readonly #target: Socket;
+
+  constructor(
+    client: Socket,
+    target: Socket,
+    faults: (direction: Direction) => PipeFaults,
+    filter: (chunk: Buffer, pair: Pair, direction: Direction) => Buffer | undefined,
+  ) {
+    this.#client = client;
+    this.#target = target;
+    this.up = new FaultyPipe(
+      client,
+      target,
+      () => faults('up'),
+      (chunk) => filter(chunk, this, 'up'),
+    );
+    this.down = new FaultyPipe(
+      target,
+      client,
+      () => faults('down'),
+      (chunk) => filter(chunk, this, 'down'),
+    );
+    // What befalls one side befalls the other; each error is followed by a close.
+    for (const socket of [client, target]) socket.on('error', () => this.reset()).on('close', () => this.#closed());
+  }
+
+  whenClosed(closed: () => void): void {
+    this.#client.on('close', closed);
+  }
+
+  reset(): void {
+    for (const socket of [this.#client, this.#target]) {
+      if (socket.connecting) socket.destroy();
+      else if (!socket.destroyed) socket.resetAndDestroy();
+    }
+  }
+
+  /** Lets `bytes` arrive, behind everything that is on its way. */
+  resetAfter(direction: Direction, bytes: Buffer): void {
+    const receiver = direction === 'up' ? this.#target : this.#client;
+    receiver.write(bytes, () => this.reset());
+  }
+
+  /** Both halves of one side are closed: the other has seen the ends and closes as well, or is closed here. */
+  #closed(): void {
+    for (const socket of [this.#client, this.#target]) if (!socket.writable && !socket.readable) socket.destroy();
+    if (this.#client.destroyed && !this.#target.writableEnded) this.#target.resetAndDestroy();
+    if (this.#target.destroyed && !this.#client.writableEnded) this.#client.resetAndDestroy();
+  }
+}

@@ -97,7 +97,7 @@ describe('with a running server', () => {
     const { code, out } = await runSyncline(['send', '-', '-t', 'person', '-k', 'id', '--op', 'insert'], { env, input });
     expect(code).toBe(1);
     expect(out).toMatch(/^4 rows in .*: 2 applied, 2 rejected\n/);
-    expect(out).toContain('1 × duplicate_key\n    insert person {"id":0,"name":"twice"}: ');
+    expect(out).toContain('1 × duplicate_key\n    person: a row with this key exists: insert person {"id":0,"name":"twice"}\n');
     expect(out).toContain('1 × not sent\n    line 3 is not valid JSON\n');
 
     const list = await runSyncline(['dead-letters', 'list', '--json', '--table', 'person'], { env });
@@ -123,6 +123,9 @@ describe('with a running server', () => {
     ]);
     expect(await runSyncline(['dead-letters', 'drop', id], { env })).toMatchObject({ code: 1, out: '0 dropped, 1 were not open\n' });
     expect((await runSyncline(['dead-letters', 'list'], { env })).out).toBe('no dead letters that are open\n');
+    expect((await runSyncline(['dead-letters', 'list', '--state', 'all', '--table', 'person'], { env })).out).toMatch(
+      new RegExp(`^ +id +state +when .*\\n +${id} +retried `),
+    );
   });
 
   test('status shows it', async () => {

@@ -298,6 +298,10 @@ export class Session implements Submitter {
 
   #batch(frame: Frame): void {
     if (this.#state === 'opening') return this.#intake.putBack(frame, 'opening');
+    if (this.#payloads.mustWait(frame)) {
+      this.#intake.putBack(frame, 'turn');
+      return this.#payloads.wait(() => this.#intake.release('turn'));
+    }
     const { queue, appender, settings } = this.#context;
     const { partition, seq, prev, crc } = frame;
     if (partition >= queue.partitionCount) {

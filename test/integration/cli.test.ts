@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runSyncline } from '../support/cli-process.ts';
+import { heldToPermissions, runSyncline } from '../support/cli-process.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { ServerProcess } from '../support/server-process.ts';
@@ -205,8 +205,9 @@ describe('start', () => {
   });
   afterAll(() => busy.close());
 
-  const start = async (env: Record<string, string>, args: readonly string[] = []) =>
+  const start = async (env: Record<string, string>, args: readonly string[] = [], command?: readonly [string, ...string[]]) =>
     runSyncline(['start', ...args], {
+      ...(command === undefined ? {} : { command }),
       cwd: folder,
       env: { SYNCLINE_DATA: join(folder, 'data'), SYNCLINE_TCP_PORT: '0', SYNCLINE_ADMIN_PORT: '0', SYNCLINE_LOG_LEVEL: 'error', ...env },
     });
@@ -245,14 +246,13 @@ describe('start', () => {
     );
   });
 
-  // Root needs no permission.
-  const unusable = process.getuid?.() === 0 ? ['below a file'] : ['below a file', 'without permission'];
+  const unusable = heldToPermissions() === undefined ? ['below a file'] : ['below a file', 'without permission'];
   test.each(unusable)('refuses a folder %s, names it and says what to set', async (kind) => {
     const parent = join(folder, kind.replaceAll(' ', '-'));
     if (kind === 'below a file') writeFileSync(parent, 'x');
     else mkdirSync(parent, { mode: 0o500 });
     expectRefusal(
-      await start({ SYNCLINE_DATA: join(parent, 'data') }),
+      await start({ SYNCLINE_DATA: join(parent, 'data') }, [], heldToPermissions()),
       join(parent, 'data'),
       /below/.test(kind) ? 'ENOTDIR' : 'EACCES',
       'SYNCLINE_DATA',

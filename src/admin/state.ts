@@ -6,6 +6,8 @@ export interface AdminState {
   readonly node: string;
   readonly version: string;
   uptimeMs(): number;
+  /** Brings up to date what is otherwise known as of a second ago: what waits in the queue. May reject. */
+  refresh(): Promise<void>;
   queue(): QueueState;
   /** Every partition once, in order. */
   partitions(): readonly PartitionState[];

@@ -28,6 +28,14 @@ test('sums the lag and names what is in the way', async () => {
   ]);
 });
 
+test('tells what waits now, not what waited a second ago', async () => {
+  let batches = 88;
+  const state = { ...sampleState(), partitions: () => [samplePartition({ batches })] };
+  expect((await readStatus({ ...state, refresh: async () => void (batches = 0) })).lag.batches).toBe(0);
+  batches = 7;
+  expect((await readStatus({ ...state, refresh: () => Promise.reject(new Error('away')) })).lag.batches).toBe(7);
+});
+
 test('tells why dead letters cannot be counted, and everything else', async () => {
   const status = await readStatus({ ...sampleState(), deadLetters: () => Promise.reject(new Error('sink_unavailable: no connection')) });
   expect(status.deadLetters).toEqual({ failure: 'sink_unavailable: no connection' });

@@ -29,6 +29,13 @@ export interface Status {
 }
 
 export async function readStatus(state: AdminState): Promise<Status> {
+  const counting = withDeadline(state.deadLetters()).then(
+    (open) => ({ open }),
+    (error: unknown) => ({ failure: messageOf(error) }),
+  );
+  // A queue that is away says so itself, and what was known of it last stands.
+  await withDeadline(state.refresh()).catch(() => {});
+  const deadLetters = await counting;
   const [queue, partitions] = [state.queue(), state.partitions()];
   const found = obstacles(queue, partitions);
   const lag = lagOf(partitions);
@@ -43,10 +50,7 @@ export async function readStatus(state: AdminState): Promise<Status> {
     partitions,
     sessions: state.sessions(),
     sinks: state.sinks().map(({ failure, ...sink }) => (failure === undefined ? sink : { ...sink, failure })),
-    deadLetters: await withDeadline(state.deadLetters()).then(
-      (open) => ({ open }),
-      (error: unknown) => ({ failure: messageOf(error) }),
-    ),
+    deadLetters,
   };
 }
 

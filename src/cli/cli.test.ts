@@ -63,13 +63,14 @@ describe('syncline', () => {
   });
 
   test.each([
-    [['sned'], 'unknown command sned; did you mean send?'],
+    [['sned'], 'unknown command sned; did you mean send? See: '],
+    [['start', '--xyzzy'], 'unknown option --xyzzy. See: '],
     [['start', '--confg', 'x'], 'unknown option --confg; did you mean --config?'],
     [['start', 'now'], 'start takes no now.'],
     [['send'], 'send takes one file, or - for standard input.'],
     [['send', 'nowhere.csv', '-t', 't'], 'nowhere.csv does not exist.'],
     [['send', '.', '-t', 't'], 'is a folder.'],
-    [['send', '-', '--op', 'delet'], '--op is upsert, insert, update, delete, not delet; did you mean delete?'],
+    [['send', '-', '--op', 'delet'], '--op is upsert, insert, update, delete, not delet; did you mean delete? See: '],
     [['send', '-', '--format', 'xml'], '--format is ndjson, json or csv, not xml.'],
     [['send', '-', '--format', 'csv'], 'CSV needs --table.'],
     [['send', '-', '--types', 'a:int'], '--types and --delimiter are for CSV.'],

@@ -29,13 +29,17 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
       name,
       COMMANDS.map((one) => one.name),
     );
-    return fail(terminal, `unknown command ${name}${near === undefined ? '' : `; did you mean ${near}?`} See: syncline --help`, EXIT.usage);
+    return fail(
+      terminal,
+      `${sentence(`unknown command ${name}${near === undefined ? '' : `; did you mean ${near}?`}`)} See: syncline --help`,
+      EXIT.usage,
+    );
   }
   if (rest.includes('--help') || rest.includes('-h')) return print(terminal, command.help());
   try {
     return await command.run(rest, terminal);
   } catch (error) {
-    if (error instanceof UsageError) return fail(terminal, `${error.message} See: syncline ${name} --help`, EXIT.usage);
+    if (error instanceof UsageError) return fail(terminal, `${sentence(error.message)} See: syncline ${name} --help`, EXIT.usage);
     if (error instanceof SyncError) return fail(terminal, describeError(error), EXIT.failed);
     throw error;
   }
@@ -67,6 +71,10 @@ Without any configuration "syncline start" runs an embedded server below ./syncl
 function print(terminal: Terminal, text: string): number {
   terminal.out(text);
   return EXIT.ok;
+}
+
+function sentence(text: string): string {
+  return /[.?]$/.test(text) ? text : `${text}.`;
 }
 
 function fail(terminal: Terminal, message: string, code: number): number {

@@ -90,10 +90,21 @@ async function list(sink: Sink, flags: Flags, terminal: Terminal): Promise<numbe
     terminal.out(`no dead letters${state === 'all' ? '' : ` that are ${state}`}\n`);
     return EXIT.ok;
   }
+  // Which state they are in is news only where several are listed.
+  const withState = <T>(one: T): T[] => (state === 'all' ? [one] : []);
   const rows = letters.map((letter) =>
-    [String(letter.id), when(letter.createdAtMs), letter.table, letter.op, letter.key, letter.code, letter.message].map(printable),
+    [
+      String(letter.id),
+      ...withState(letter.state),
+      when(letter.createdAtMs),
+      letter.table,
+      letter.op,
+      letter.key,
+      letter.code,
+      letter.message,
+    ].map(printable),
   );
-  terminal.out(`${textTable(['id', 'when', 'table', 'op', 'key', 'code', 'why'], rows)}\n`);
+  terminal.out(`${textTable(['id', ...withState('state'), 'when', 'table', 'op', 'key', 'code', 'why'], rows)}\n`);
   if (letters.length === limit) terminal.out(`\nthe newest ${count(limit)}; see older ones with --limit\n`);
   return EXIT.ok;
 }

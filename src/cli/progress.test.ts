@@ -47,7 +47,7 @@ describe('refusals', () => {
     expect(refusals.total).toBe(6);
     expect(refusals.describe()).toBe(
       '5 × too_long\n' +
-        [1, 2, 3].map((id) => `    insert t {"id":"${id}","name":"x\\u001b[31m"}: name is too long\n`).join('') +
+        [1, 2, 3].map((id) => `    name is too long: insert t {"id":"${id}","name":"x\\u001b[31m"}\n`).join('') +
         '1 × not sent\n    line 7 is not valid JSON\n',
     );
   });

@@ -41,7 +41,7 @@ export class Refusals {
     this.#rejected += refused;
     for (const { table, op, row } of rows) {
       if (entry.examples.length === EXAMPLES_PER_CODE) break;
-      entry.examples.push(shorten(`${op} ${table} ${JSON.stringify(row, exact)}: ${message}`));
+      entry.examples.push(shorten(`${message}: ${op} ${table} ${JSON.stringify(row, exact)}`));
     }
     if (rows.length === 0 && entry.examples.length < EXAMPLES_PER_CODE) entry.examples.push(shorten(message));
   }

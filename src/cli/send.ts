@@ -82,7 +82,7 @@ function report({ trouble, interrupted, refusals, result }: SendEnd, terminal: T
 
 function formatOf(name: string, flags: Flags): InputFormat {
   const op = OPS.find((one) => one === flags.op);
-  if (op === undefined) throw new UsageError(`--op is ${OPS.join(', ')}, not ${flags.op}${suggestion(flags.op, OPS)}.`);
+  if (op === undefined) throw new UsageError(`--op is ${OPS.join(', ')}, not ${flags.op}${suggestion(flags.op, OPS)}`);
   const format = flags.format ?? FORMAT_OF_EXTENSION[extname(name).toLowerCase()] ?? 'ndjson';
   if (format !== 'ndjson' && format !== 'json' && format !== 'csv') throw new UsageError(`--format is ndjson, json or csv, not ${format}.`);
   if (format === 'csv' && flags.table === undefined) throw new UsageError('CSV needs --table.');

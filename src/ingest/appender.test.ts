@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createWorld, STREAM } from '../../test/support/ingest-world.ts';
 import type { AppendEntry, AppendResult } from '../queue/queue.ts';
-import type { Submitter } from './appender.ts';
+import { ENTRY_OVERHEAD_BYTES, type Submitter } from './appender.ts';
 
 class Recorder implements Submitter {
   readonly results: { readonly partition: number; readonly seq: number; readonly verdict: AppendResult['verdict'] }[] = [];
@@ -107,10 +107,18 @@ describe('the appender', () => {
     await clock.advance(10);
     gone.gone = true;
     await clock.advance(2_000);
-    expect(appender.inFlightBytes).toBe(400);
+    expect(appender.inFlightBytes).toBe(4 * (100 + ENTRY_OVERHEAD_BYTES));
     queue.fault = 'none';
     await clock.advance(2_000);
     expect([gone.seqs, present.seqs, appender.inFlightBytes]).toEqual([[], [1, 2, 3, 4], 0]);
+  });
+
+  test('is full of small frames by what they take in memory', () => {
+    const { appender } = createWorld({ maxInFlightBytes: 1_000_000 });
+    const recorder = new Recorder();
+    let count = 0;
+    while (!appender.isFull) appender.submit(0, entry(++count, 41), recorder);
+    expect(count).toBeLessThan(2_000);
   });
 
   test('tells those who wait for room in turn, once a quarter of the budget is free', async () => {

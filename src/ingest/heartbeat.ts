@@ -12,14 +12,20 @@ export interface HeartbeatEvents {
 /** Silence, in heartbeats, after which a peer counts as lost. */
 const LOST_AFTER = 2.5;
 
-/** Watches that a peer is heard: asks after one interval of silence, gives up after two and a half. */
+/**
+ * Watches that a peer is heard: asks after one interval of silence, gives up after two and a half. When this process
+ * itself stood still, its peers are asked anew and have as long to answer as ever.
+ */
 export class Heartbeat {
   readonly #clock: Clock;
   readonly #intervalMs: number;
   readonly #events: HeartbeatEvents;
   #heardAtMs: number;
+  /** When the peer was first asked in this silence. */
+  #askedAtMs: number | undefined;
   #deaf = false;
   #timer: Timer | undefined;
+  #dueMs = 0;
 
   constructor(clock: Clock, intervalMs: number, events: HeartbeatEvents) {
     this.#clock = clock;
@@ -44,6 +50,7 @@ export class Heartbeat {
 
   heard(): void {
     this.#heardAtMs = this.#clock.monotonicMs();
+    this.#askedAtMs = undefined;
   }
 
   /** We do not read now, so the peer's silence says nothing until {@link listen}. It is still pinged, so that it hears us. */
@@ -57,18 +64,27 @@ export class Heartbeat {
   }
 
   readonly #check = (): void => {
-    const silentMs = this.#clock.monotonicMs() - this.#heardAtMs;
-    const lostAfterMs = this.#intervalMs * LOST_AFTER;
+    const nowMs = this.#clock.monotonicMs();
+    const silentMs = nowMs - this.#heardAtMs;
     const isSilent = silentMs >= this.#intervalMs;
-    if (!isSilent) this.#arm(this.#intervalMs - silentMs);
-    else if (this.#deaf) this.#arm(this.#intervalMs);
-    else if (silentMs < lostAfterMs) this.#arm(Math.min(this.#intervalMs, lostAfterMs - silentMs));
-    else return this.#events.lost();
+    // We stood still, and an answer may wait to be read: ask anew.
+    if (nowMs - this.#dueMs >= this.#intervalMs) this.#askedAtMs = undefined;
+    if (!isSilent) {
+      this.#arm(this.#intervalMs - silentMs);
+    } else if (this.#deaf) {
+      this.#arm(this.#intervalMs);
+    } else {
+      this.#askedAtMs ??= nowMs;
+      const leftMs = this.#askedAtMs + this.#intervalMs * (LOST_AFTER - 1) - nowMs;
+      if (leftMs <= 0) return this.#events.lost();
+      this.#arm(Math.min(this.#intervalMs, leftMs));
+    }
     this.#events.beat();
     if (isSilent) this.#events.ping();
   };
 
   #arm(delayMs: number): void {
+    this.#dueMs = this.#clock.monotonicMs() + delayMs;
     this.#timer = this.#clock.setTimer(delayMs, this.#check);
   }
 }

@@ -1,8 +1,10 @@
+import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { createWorld, FrameChain, rejectionOf, smallBatch, STREAM } from '../../test/support/ingest-world.ts';
-import { FRAME } from '../protocol/frame.ts';
+import { createWorld, FrameChain, rejectionOf, SETTINGS, smallBatch, STREAM } from '../../test/support/ingest-world.ts';
+import { FLAG_ZSTD, FRAME } from '../protocol/frame.ts';
 
 const OTHER = 'f'.repeat(32);
+const THIRD = 'e'.repeat(32);
 /** A payload of about `bytes`. */
 const padding = (bytes: number) => smallBatch('x'.repeat(bytes));
 
@@ -67,6 +69,31 @@ describe('credit', () => {
     await world.clock.settle();
     expect(peers.map((peer, index) => peer.take().at(-1) === `STORED ${index}:10`)).toEqual([true, true, true, true]);
     expect(world.appender.inFlightBytes).toBe(0);
+  });
+});
+
+describe('compressed frames', () => {
+  /** Frames that each expand to the limit, and little on the wire. */
+  function bombs(partition: number, count: number): FrameChain {
+    const chain = new FrameChain(partition, 0);
+    const payload = smallBatch('x'.repeat(SETTINGS.maxFrameBytes - 100));
+    const compressed = zstdCompressSync(payload, { pledgedSrcSize: payload.length });
+    for (let i = 0; i < count; i++) chain.add(compressed, FLAG_ZSTD);
+    return chain;
+  }
+
+  test('are expanded a few in each turn, in turns between those who send them, and hold up nobody', async () => {
+    const world = createWorld();
+    const [first, second, plain] = [await world.open(), await world.open({ stream: OTHER }), await world.open({ stream: THIRD })];
+    const before = world.appender.counters.frames;
+    first.sendBytes(bombs(0, 40).bytes(1, 40));
+    second.sendBytes(bombs(1, 40).bytes(1, 40));
+    expect(world.appender.counters.frames - before).toBeLessThanOrEqual(2);
+    plain.sendBytes(new FrameChain(2, 5).bytes(1, 5));
+    expect(world.appender.counters.frames - before).toBeGreaterThanOrEqual(6);
+    await world.clock.settle();
+    expect([first.take().at(-1), second.take().at(-1), plain.take().at(-1)]).toEqual(['STORED 0:40', 'STORED 1:40', 'STORED 2:5']);
+    expect((await world.queue.backlog('main')).slice(0, 3).map(({ count }) => count)).toEqual([40, 40, 5]);
   });
 });
 

@@ -1,4 +1,5 @@
 // Hot path
+import type { Clock } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
 import { expandPayload } from '../protocol/batch.ts';
 import { FLAG_ZSTD, type Frame, HEADER_BYTES } from '../protocol/frame.ts';
@@ -9,10 +10,29 @@ import { BatchScan } from '../protocol/scan.ts';
 export class PayloadCheck {
   readonly #scan = new BatchScan();
   readonly #maxBytes: number;
+  readonly #clock: Clock;
+  /** What compressed payloads have expanded to in this turn of the event loop. */
+  #expandedBytes = 0;
+  readonly #waiters: (() => void)[] = [];
+  #isRenewing = false;
 
   /** `maxBytes` bounds the expanded payload. */
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, clock: Clock) {
     this.#maxBytes = maxBytes;
+    this.#clock = clock;
+  }
+
+  /**
+   * Whether `frame` must wait for another turn. A compressed one of 200 bytes may take milliseconds: 400 kB of them from
+   * one client, all in one turn, kept all other connections waiting for many seconds.
+   */
+  mustWait({ flags }: Frame): boolean {
+    return (flags & FLAG_ZSTD) !== 0 && this.#expandedBytes >= this.#maxBytes;
+  }
+
+  /** Calls `resume` once in a turn in which there is room, in the order of the calls. */
+  wait(resume: () => void): void {
+    this.#waiters.push(resume);
   }
 
   /**
@@ -22,8 +42,10 @@ export class PayloadCheck {
   refusalOf(frame: Frame): Buffer | undefined {
     let payload = frame.payload;
     if ((frame.flags & FLAG_ZSTD) !== 0) {
+      this.#count(this.#maxBytes);
       try {
         payload = expandPayload(frame, this.#maxBytes);
+        this.#count(payload.length - this.#maxBytes);
       } catch (error) {
         if (!(error instanceof SyncError)) throw error;
         return refusal(frame, error.code, error.message);
@@ -31,6 +53,23 @@ export class PayloadCheck {
     }
     return this.#scan.scan(payload) ? undefined : refusal(frame, 'malformed_payload', this.#scan.reason);
   }
+
+  #count(bytes: number): void {
+    this.#expandedBytes += bytes;
+    if (this.#isRenewing) return;
+    this.#isRenewing = true;
+    this.#clock.defer(this.#renew);
+  }
+
+  /** A new turn. Who has used up its room waits again, behind the others. */
+  readonly #renew = (): void => {
+    this.#isRenewing = false;
+    this.#expandedBytes = 0;
+    for (let left = this.#waiters.length; left > 0 && this.#expandedBytes < this.#maxBytes; left--) this.#waiters.shift()!();
+    if (this.#waiters.length === 0 || this.#isRenewing) return;
+    this.#isRenewing = true;
+    this.#clock.defer(this.#renew);
+  };
 }
 
 function refusal(frame: Frame, code: string, message: string): Buffer {

@@ -89,6 +89,13 @@ describe('opening', () => {
     expect(JSON.stringify(world.logged)).not.toContain('guessed');
   });
 
+  test('a HELLO without a token is told that one is asked for', async () => {
+    const world = createWorld();
+    const peer = await world.open({ token: '' });
+    await world.clock.advance(500);
+    expect(decodeError(peer.frames[0]!.payload)).toMatchObject({ code: 'auth_failed', message: expect.stringContaining('no token') });
+  });
+
   test('what was stored and applied before is told: WELCOME, REJECTED from the oldest held on, then APPLIED', async () => {
     const world = createWorld();
     const chain = new FrameChain(1, 6);

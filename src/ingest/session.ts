@@ -251,7 +251,7 @@ export class Session implements Submitter {
     const { authenticator, settings } = this.#context;
     const producer = await authenticator.authenticate(hello.token, this.address);
     if (this.gone) return;
-    if (producer === undefined) return this.#refuseToken();
+    if (producer === undefined) return this.#refuseToken(hello.token);
     this.#deadline?.cancel();
     this.#producer = producer;
     this.#state = 'opening';
@@ -286,16 +286,22 @@ export class Session implements Submitter {
   }
 
   /** Answers late, so that guessing tokens is slow. */
-  #refuseToken(): void {
+  #refuseToken(token: string): void {
     const { random } = this.#context;
     const delayMs = AUTH_FAILURE_DELAY_MS.least + random.fraction() * (AUTH_FAILURE_DELAY_MS.most - AUTH_FAILURE_DELAY_MS.least);
-    this.#setDeadline(delayMs, () =>
-      this.fail(new SyncError('auth_failed', 'the token in HELLO is not known here; check the token and the producers of this server')),
-    );
+    const reason =
+      token === ''
+        ? 'HELLO brings no token, and this server asks for one'
+        : 'the token in HELLO is not known here; check the token and the producers of this server';
+    this.#setDeadline(delayMs, () => this.fail(new SyncError('auth_failed', reason)));
   }
 
   #batch(frame: Frame): void {
     if (this.#state === 'opening') return this.#intake.putBack(frame, 'opening');
+    if (this.#payloads.mustWait(frame)) {
+      this.#intake.putBack(frame, 'turn');
+      return this.#payloads.wait(() => this.#intake.release('turn'));
+    }
     const { queue, appender, settings } = this.#context;
     const { partition, seq, prev, crc } = frame;
     if (partition >= queue.partitionCount) {

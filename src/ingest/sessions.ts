@@ -42,7 +42,7 @@ export class Sessions implements SessionKeeper {
 
   constructor(context: IngestContext) {
     this.#context = context;
-    this.#payloads = new PayloadCheck(context.settings.maxFrameBytes);
+    this.#payloads = new PayloadCheck(context.settings.maxFrameBytes, context.clock);
     this.#unwatch = [
       context.progress.watch((advance) => this.#byStream.get(advance.stream)?.advanced(advance)),
       context.queue.watch((event) => this.#queueChanged(event)),

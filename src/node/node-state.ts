@@ -66,6 +66,11 @@ export class NodeState implements AdminState {
     return this.#options.clock.monotonicMs() - this.#startedMs;
   }
 
+  async refresh(): Promise<void> {
+    const { queue, sink } = this.#options;
+    this.backlogRead(await queue.backlog(sink.name));
+  }
+
   queue(): QueueState {
     const { admission } = this.#options.queue;
     return {

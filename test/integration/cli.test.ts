@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { runSyncline } from '../support/cli-process.ts';
+import { heldToPermissions, runSyncline } from '../support/cli-process.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { ServerProcess } from '../support/server-process.ts';
@@ -97,7 +97,7 @@ describe('with a running server', () => {
     const { code, out } = await runSyncline(['send', '-', '-t', 'person', '-k', 'id', '--op', 'insert'], { env, input });
     expect(code).toBe(1);
     expect(out).toMatch(/^4 rows in .*: 2 applied, 2 rejected\n/);
-    expect(out).toContain('1 × duplicate_key\n    insert person {"id":0,"name":"twice"}: ');
+    expect(out).toContain('1 × duplicate_key\n    person: a row with this key exists: insert person {"id":0,"name":"twice"}\n');
     expect(out).toContain('1 × not sent\n    line 3 is not valid JSON\n');
 
     const list = await runSyncline(['dead-letters', 'list', '--json', '--table', 'person'], { env });
@@ -123,6 +123,9 @@ describe('with a running server', () => {
     ]);
     expect(await runSyncline(['dead-letters', 'drop', id], { env })).toMatchObject({ code: 1, out: '0 dropped, 1 were not open\n' });
     expect((await runSyncline(['dead-letters', 'list'], { env })).out).toBe('no dead letters that are open\n');
+    expect((await runSyncline(['dead-letters', 'list', '--state', 'all', '--table', 'person'], { env })).out).toMatch(
+      new RegExp(`^ +id +state +when .*\\n +${id} +retried `),
+    );
   });
 
   test('status shows it', async () => {
@@ -202,8 +205,9 @@ describe('start', () => {
   });
   afterAll(() => busy.close());
 
-  const start = async (env: Record<string, string>, args: readonly string[] = []) =>
+  const start = async (env: Record<string, string>, args: readonly string[] = [], command?: readonly [string, ...string[]]) =>
     runSyncline(['start', ...args], {
+      ...(command === undefined ? {} : { command }),
       cwd: folder,
       env: { SYNCLINE_DATA: join(folder, 'data'), SYNCLINE_TCP_PORT: '0', SYNCLINE_ADMIN_PORT: '0', SYNCLINE_LOG_LEVEL: 'error', ...env },
     });
@@ -242,14 +246,13 @@ describe('start', () => {
     );
   });
 
-  // Root needs no permission.
-  const unusable = process.getuid?.() === 0 ? ['below a file'] : ['below a file', 'without permission'];
+  const unusable = heldToPermissions() === undefined ? ['below a file'] : ['below a file', 'without permission'];
   test.each(unusable)('refuses a folder %s, names it and says what to set', async (kind) => {
     const parent = join(folder, kind.replaceAll(' ', '-'));
     if (kind === 'below a file') writeFileSync(parent, 'x');
     else mkdirSync(parent, { mode: 0o500 });
     expectRefusal(
-      await start({ SYNCLINE_DATA: join(parent, 'data') }),
+      await start({ SYNCLINE_DATA: join(parent, 'data') }, [], heldToPermissions()),
       join(parent, 'data'),
       /below/.test(kind) ? 'ENOTDIR' : 'EACCES',
       'SYNCLINE_DATA',

@@ -71,6 +71,17 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
       expect(sink.tables().map((each) => each.name)).toEqual(['a.b']);
     });
 
+    test('of a name that no table can have are unknown, and nothing fails', async () => {
+      const { sink } = await newSink(['CREATE TABLE t (id INT PRIMARY KEY)']);
+      const names = ['\u{1f984}', 't\u{10ffff}', '\ufffd', 'a\0b', '\ud800', 't'.repeat(65), '', ' ', 't '];
+      await sink.refreshSchema([...names, 't']);
+      for (const name of names) {
+        await sink.refreshSchema([name]);
+        expect(sink.table(name), JSON.stringify(name)).toBeUndefined();
+      }
+      expect(sink.table('t')).toBeDefined();
+    });
+
     test('are independent only when no row can decide about another', async () => {
       const other = await emptyDatabase();
       const { sink, database } = await newSink([

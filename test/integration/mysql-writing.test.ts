@@ -363,6 +363,20 @@ describe.skipIf(!mariadbAvailable())('writing on MariaDB (skipped where mariadbd
     ]);
   });
 
+  test('a key with characters that its charset lacks is refused, whatever the operation, and holds up nobody', async () => {
+    const { sink } = await newSink(['CREATE TABLE t (k VARCHAR(20) CHARACTER SET sjis COLLATE sjis_bin PRIMARY KEY, v INT, u INT UNIQUE)']);
+    for (const [op, columns, row] of [
+      ['delete', ['k'], ['\u{1f984}']],
+      ['update', ['k', 'v'], ['\u{1f984}', 1]],
+      ['upsert', ['k', 'v'], ['\u{1f984}', 1]],
+      ['insert', ['k', 'v'], ['\u{1f984}', 1]],
+    ] as const) {
+      const groups = [group(sink, 't', op, 1, columns, [row])];
+      await expect(writeAll(sink, groups), op).rejects.toMatchObject({ kind: 'permanent' });
+      expect(await writeSingly(sink, groups), op).toEqual([expect.objectContaining({ code: 'wrong_type' })]);
+    }
+  });
+
   test('keys that a collation would take for one are refused', async () => {
     const { sink } = await newSink([
       'CREATE TABLE loose (id VARCHAR(50) COLLATE utf8mb4_general_ci PRIMARY KEY)',

@@ -329,6 +329,22 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
       expect((await queue.append(1, entries(A, 1, 1)))[0]?.verdict).toBe('append');
     });
 
+    test('a database that it may not select, or that is not there, is never another one', async () => {
+      const server = await start();
+      await server.command('ACL', 'SETUSER', 'syncline', 'on', `>${password}`, '~*', '+@all', '-select');
+      const forbidden = await open(secretUrl(server.port, 'syncline').replace(/0$/, '3'));
+      expect(reason(forbidden)).toMatch(/^queue_unavailable: .*select/);
+      const missing = await open(`${server.url}/99`);
+      expect(reason(missing)).toMatch(/^queue_unavailable: .*DB index is out of range/);
+      for (const queue of [forbidden, missing]) expect(await codeOf(queue.append(1, entries(A, 1, 1)))).toBe('queue_unavailable');
+      expect(await server.command('DBSIZE')).toBe(':0');
+      // As soon as it may, it does.
+      await server.command('ACL', 'SETUSER', 'syncline', '+select');
+      await becomes(forbidden, /^open$/);
+      expect((await forbidden.append(1, entries(A, 1, 1)))[0]?.verdict).toBe('append');
+      expect(await server.command('DBSIZE')).toBe(':0');
+    });
+
     test('the password is in no message, whatever goes wrong', async () => {
       const server = await start({ args: ['--requirepass', 'another'] });
       const queue = await open(secretUrl(server.port, 'default'));

@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -17,6 +17,17 @@ export interface CliOptions {
   readonly running?: (child: ChildProcess) => void;
   /** What runs instead of our own command with this Node. */
   readonly command?: readonly [string, ...string[]];
+}
+
+/**
+ * Our own command, for `CliOptions.command`, held to the permissions of files even where the tests run as root; undefined
+ * where that cannot be done.
+ */
+export function heldToPermissions(): readonly [string, ...string[]] | undefined {
+  if (process.getuid?.() !== 0) return [process.execPath, MAIN];
+  const dropped = '-dac_override,-dac_read_search';
+  const available = spawnSync('setpriv', ['--bounding-set', dropped, 'true']).status === 0;
+  return available ? ['setpriv', '--bounding-set', dropped, '--inh-caps', dropped, process.execPath, MAIN] : undefined;
 }
 
 /** Runs `syncline` as a process of its own and waits for its end. Only the given variables of ours are set. */

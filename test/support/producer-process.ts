@@ -59,7 +59,7 @@ export class ProducerProcess {
     await eventually(() => {
       if (!this.running) throw new Error(`the producer ended: ${this.output}`);
       if (!this.history().spooled.has(this.#generation)) throw new Error(`generation ${this.#generation} has not made sure of any rows`);
-    });
+    }, 60_000);
   }
 
   /** Sends a signal and resolves with the exit code once it has ended. */

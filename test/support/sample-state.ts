@@ -6,6 +6,7 @@ export function sampleState(): AdminState {
     node: 'node-1',
     version: '0.1.0',
     uptimeMs: () => 60_000,
+    refresh: () => Promise.resolve(),
     queue: () => ({ kind: 'redis', held: undefined, failure: undefined }),
     partitions: () => [
       samplePartition({ batches: 1, bytes: 100, oldestAgeMs: 20 }),

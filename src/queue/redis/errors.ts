@@ -39,6 +39,8 @@ export function redisError(error: unknown, secret: string | undefined): SyncErro
 /** The message of a driver's error without what it may repeat of the command. */
 export function redisMessage(error: unknown, secret: string | undefined): string {
   const whole = error instanceof Error ? error.message || ((error as NodeJS.ErrnoException).code ?? error.name) : String(error);
+  // What the driver says of a connection that ended a moment ago.
+  if (whole.startsWith("Stream isn't writeable")) return 'the connection was closed';
   const line = whole.split('\n', 1)[0] as string;
   const ours = (line.split(', with args', 1)[0] as string).slice(0, MAX_MESSAGE_LENGTH);
   return secret === undefined || secret === '' ? ours : ours.replaceAll(secret, '***');

@@ -24,8 +24,8 @@ export interface Driver {
   on(event: 'error', listener: (error: unknown) => void): unknown;
   /** Sends a command; strings in the reply come as buffers. */
   callBuffer(name: string, ...args: Argument[]): Promise<unknown>;
-  /** Closes for good. */
-  disconnect(): void;
+  /** Closes; for good, unless it is to connect anew. */
+  disconnect(reconnect?: boolean): void;
 }
 
 /** Makes a driver that connects at once, and again for ever as its options say. */
@@ -66,6 +66,8 @@ export class RedisLink {
   /** Rejects each command that waits for its reply. */
   readonly #pending = new Set<(error: SyncError) => void>();
   #up = false;
+  /** The database that the URL names could not be selected on this connection. */
+  #misplaced = false;
   #closed = false;
   #failureCount = 0;
   #problem = away('not connected yet');
@@ -100,10 +102,13 @@ export class RedisLink {
     const { createDriver = createRedis } = options;
     this.#client = createDriver(driverOptions);
     this.#client.on('ready', () => {
+      // The driver would go on in database 0, which may be another installation's.
+      if (this.#misplaced) return this.#client.disconnect(true);
       this.#up = true;
       events.up();
     });
     this.#client.on('error', (error: unknown) => {
+      if (isAboutSelect(error)) this.#misplaced = true;
       this.#problem = away(redisMessage(error, this.#secret));
     });
     this.#client.on('close', () => {
@@ -170,6 +175,7 @@ export class RedisLink {
   /** The driver forgets commands whose connection died without settling them; here they end at once. */
   #lost(): void {
     this.#up = false;
+    this.#misplaced = false;
     for (const reject of [...this.#pending]) reject(this.#problem);
     this.#pending.clear();
     this.#events.down(this.#problem);
@@ -178,6 +184,10 @@ export class RedisLink {
 
 function createRedis(options: RedisOptions): Driver {
   return new Redis({ ...options, replyMapping: 'legacy' });
+}
+
+function isAboutSelect(error: unknown): boolean {
+  return replyCode(error) !== undefined && (error as { command?: { name?: unknown } }).command?.name === 'select';
 }
 
 function away(reason: string): SyncError {

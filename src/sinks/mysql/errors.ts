@@ -26,7 +26,8 @@ const CODES: readonly (readonly [code: ErrorCode, errnos: readonly number[]])[] 
   ['out_of_range', [1264, 1441, 1526, 1690]],
   ['too_long', [1406, 1071]],
   ['null_not_allowed', [1048, 1263, 1364]],
-  ['wrong_type', [1265, 1292, 1300, 1366, 1367, 1411, 1210, 3140, 3141]],
+  // 1267, 1270 and 1271 answer a comparison with text that the column's charset lacks.
+  ['wrong_type', [1265, 1267, 1270, 1271, 1292, 1300, 1366, 1367, 1411, 1210, 3140, 3141]],
   ['loses_precision', [3652]],
   ['unknown_table', [1051, 1109, 1146]],
   ['unknown_column', [1054]],

@@ -45,8 +45,12 @@ export type ForeignReferences = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** Up to this many tables are read one by one, beyond it the whole database: the server opens every table for a list. */
 const MAX_SINGLE_READS = 8;
-/** No table has a longer name, so no longer one is looked for. */
+/**
+ * No table has a longer name, nor one with other characters, so such a one is not looked for. The server would answer a
+ * comparison with characters beyond 16 bits with an error.
+ */
 const MAX_NAME_CHARACTERS = 64;
+const NAME_CHARACTERS = /^[^\0\ud800-\udfff]+$/;
 
 /**
  * Reads the definitions of the named tables, or of all. Names that are no tables are left out; views and Syncline's own
@@ -58,7 +62,7 @@ export async function readSchema(
   names: readonly string[] | undefined,
   references: ForeignReferences,
 ): Promise<TableDefinition[]> {
-  const possible = names?.filter((name) => name.length <= MAX_NAME_CHARACTERS && name.isWellFormed() && !name.includes('\0'));
+  const possible = names?.filter((name) => name.length <= MAX_NAME_CHARACTERS && NAME_CHARACTERS.test(name));
   if (possible?.length === 0) return [];
   // Of all tables, because any of them may point at the named ones.
   const foreignKeys = await connection.rows(

@@ -47,7 +47,8 @@ export class Host {
     return {
       wallMs: () => Math.round(EPOCH_MS + this.#timeline.nowMs + this.wallOffsetMs),
       monotonicMs: () => this.#timeline.nowMs - bootedMs,
-      setTimer: (delayMs, run): Timer => this.#timer(delayMs, run),
+      // As Node.js has it: whole milliseconds, at least one.
+      setTimer: (delayMs, run): Timer => this.#timer(Math.max(1, Math.trunc(delayMs)), run),
       defer: (run) => void this.#timer(0, run),
     };
   }
@@ -81,8 +82,13 @@ export class Host {
     this.#timer(0, run);
   }
 
-  #timer(delayMs: number, run: () => void): Timer {
+  /** As {@link enter}, always for the process that is there at the call. */
+  entry(): (run: () => void) => void {
     const incarnation = this.#incarnation;
+    return (run) => void this.#timer(0, run, incarnation);
+  }
+
+  #timer(delayMs: number, run: () => void, incarnation = this.#incarnation): Timer {
     let cancelled = false;
     const guarded = () => {
       if (cancelled || this.#state === 'down' || this.#incarnation !== incarnation) return;

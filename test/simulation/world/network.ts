@@ -72,10 +72,12 @@ export class Network {
   dial(from: Host, name: string, timeoutMs: number = CONNECT_TIMEOUT_MS): Promise<Wire> {
     return new Promise((resolve, reject) => {
       let settled = false;
+      // What a process has asked for is no business of the next one.
+      const enter = from.entry();
       const settle = (outcome: () => void) => {
         if (settled) return;
         settled = true;
-        from.enter(outcome);
+        enter(outcome);
       };
       this.#timeline.at(timeoutMs, () => settle(() => reject(new Error(`connect ETIMEDOUT ${name}`))));
       const service = this.#services.get(name);

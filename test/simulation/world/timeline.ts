@@ -5,6 +5,9 @@ interface Entry {
   run: (() => void) | undefined;
 }
 
+/** More than this at one time, and something runs in circles. */
+const MAX_EVENTS_AT_ONCE = 100_000;
+
 /**
  * Virtual time: what is due runs in its order, one event after the other, and between two of them every promise that is
  * settled has called back. Nothing in a simulation reads the time or waits for anything elsewhere, so a seed decides all.
@@ -13,6 +16,8 @@ export class Timeline {
   nowMs = 0;
   /** Events that have run. */
   eventCount = 0;
+  /** Events since time moved last. */
+  #eventsNow = 0;
   #order = 0;
   /** A binary heap, the earliest first. */
   readonly #heap: Entry[] = [];
@@ -36,7 +41,12 @@ export class Timeline {
       if (next === undefined || next.dueMs > untilMs) break;
       this.#pop();
       if (next.run === undefined) continue;
-      this.nowMs = Math.max(this.nowMs, next.dueMs);
+      if (next.dueMs > this.nowMs) {
+        this.nowMs = next.dueMs;
+        this.#eventsNow = 0;
+      } else if (++this.#eventsNow > MAX_EVENTS_AT_ONCE) {
+        throw new Error(`time stands still at ${this.nowMs} ms`);
+      }
       this.eventCount++;
       next.run();
       await turn();

@@ -1,0 +1,155 @@
+import { connect, type Client, type Table } from '../../../src/client/client.ts';
+import type { Clock } from '../../../src/core/clock.ts';
+import type { SeededRandom } from '../../support/seeded-random.ts';
+import { dialerTo } from '../world/bytes.ts';
+import type { Host } from '../world/host.ts';
+import type { Network } from '../world/network.ts';
+import { randomOf } from '../world/seeded.ts';
+import { Ledger } from '../checker/ledger.ts';
+import { TYPE, unpack, type WireFrame } from '../checker/wire.ts';
+import { SpoolDisk } from './spool-disk.ts';
+import { type Tap, tapped } from './tap.ts';
+
+/** What a client meets on its way, for the checks that cannot wait for the end. */
+export interface ClientWitness {
+  /** APPLIED reached the client, or the client forgot everything up to `seq`. */
+  settled(client: SimClient, stream: string, partition: number, seq: number, how: 'was told' | 'forgot'): void;
+  fault(message: string): void;
+}
+
+export interface SimClientOptions {
+  readonly host: Host;
+  readonly network: Network;
+  readonly random: SeededRandom;
+  /** The doors that it connects to, each time one of them. */
+  readonly doors: readonly string[];
+  readonly witness: ClientWitness;
+  /** Keys of this client begin here: no two clients write the same. */
+  readonly firstKey: number;
+  /** How many keys it writes again and again. */
+  readonly keyCount: number;
+  /** Mean time between two writes. */
+  readonly pauseMs: number;
+  /** The share of writes that the database refuses. */
+  readonly poisonShare: number;
+  readonly onRegressed: 'stop' | 'new-stream';
+}
+
+/** A client that writes until it is told to stop, through as many processes as it takes, and notes what it was told. */
+export class SimClient {
+  readonly ledger: Ledger;
+  readonly disk: SpoolDisk;
+  readonly host: Host;
+  readonly #options: SimClientOptions;
+  /** Grows with every change, over all processes. */
+  #n = 0;
+  #client: Client | undefined;
+  #isWriting = true;
+  /** Set when everything that was written is applied. */
+  isDone = false;
+
+  constructor(options: SimClientOptions) {
+    this.#options = options;
+    this.host = options.host;
+    this.ledger = new Ledger(options.host.name);
+    this.disk = new SpoolDisk(options.random, {
+      appended: (stream, frames) => this.ledger.appended(stream, frames),
+      restarted: (stream, frames) => this.ledger.restarted(stream, frames),
+      forgotten: (stream, partition, seq) => options.witness.settled(this, stream, partition, seq, 'forgot'),
+    });
+  }
+
+  boot(): void {
+    const { host, network, random, doors, onRegressed } = this.#options;
+    const clock = host.boot();
+    const dialer = { connect: (signal: AbortSignal) => dialerTo(network, host, random.pick(doors)).connect(signal) };
+    void connect({
+      token: 'a token',
+      offline: true,
+      clock,
+      random: randomOf(random),
+      dialer: tapped(dialer, () => this.#tap()),
+      spool: this.disk.open(clock),
+      batchBytes: 400,
+      lingerMs: 5,
+      bufferBytes: 20_000,
+      onRegressed,
+    }).then((client) => {
+      this.#client = client;
+      client.on('error', (error) => this.#options.witness.fault(`${host.name} has stopped: ${error.code}: ${error.message}`));
+      // Why a client has stopped is told by its event.
+      this.#write(client, clock).catch(() => {});
+    });
+  }
+
+  /** Writes no more, and is done when everything is applied. */
+  finish(): void {
+    this.#isWriting = false;
+  }
+
+  status(): string {
+    return JSON.stringify(this.#client?.status());
+  }
+
+  async #write(client: Client, clock: Clock): Promise<void> {
+    const { random, pauseMs } = this.#options;
+    const tables = { event: client.table('event', { key: ['id'] }), item: client.table('item', { key: ['id'] }) };
+    while (this.#isWriting) {
+      const burst = random.chance(0.2) ? 1 + random.below(8) : 1;
+      for (let i = 0; i < burst; i++) await this.#writeOne(tables);
+      await new Promise<void>((resolve) => void clock.setTimer(random.fraction() * 2 * pauseMs, resolve));
+    }
+    await client.flush();
+    this.isDone = true;
+  }
+
+  #writeOne({ event, item }: { readonly event: Table; readonly item: Table }): Promise<void> {
+    const { random, firstKey, keyCount, poisonShare } = this.#options;
+    const n = ++this.#n;
+    const isPoison = random.chance(poisonShare);
+    const note = isPoison && random.chance(0.5) ? 'x'.repeat(60) : `note ${n}`;
+    if (random.chance(0.4)) {
+      // A key that was written before is refused as a duplicate.
+      const id = isPoison && n > 1 ? firstKey + 1 + random.below(n - 1) : firstKey + n;
+      return event.insert({ id, note });
+    }
+    const id = firstKey + random.below(keyCount);
+    if (isPoison && random.chance(0.3)) return item.upsert({ id, n, colour: 'there is no such column' });
+    switch (random.below(4)) {
+      case 0:
+        return item.update({ id, n });
+      case 1:
+        return item.delete({ id });
+      case 2:
+        return item.insert({ id, n, note });
+      default:
+        return item.upsert({ id, n, note });
+    }
+  }
+
+  /** Notes what one connection carries. */
+  #tap(): Tap {
+    const { witness } = this.#options;
+    let stream = '';
+    return {
+      sent: (frame) => {
+        if (frame.type === TYPE.hello)
+          stream = Buffer.from((unpack(frame.payload) as Map<string, Uint8Array>).get('stream')!).toString('hex');
+        if (frame.type !== TYPE.batch) return;
+        const fault = this.ledger.sent(stream, frame);
+        if (fault !== undefined) witness.fault(fault);
+      },
+      received: (frame) => {
+        if (frame.type === TYPE.rejected) this.ledger.rejected(stream, frame);
+        if (frame.type === TYPE.applied) this.#applied(stream, frame);
+      },
+    };
+  }
+
+  #applied(stream: string, { partition, seq }: WireFrame): void {
+    const lane = `${stream} ${partition}`;
+    if (seq <= (this.ledger.applied.get(lane) ?? 0)) return;
+    this.#options.witness.settled(this, stream, partition, seq, 'was told');
+    this.ledger.applied.set(lane, seq);
+  }
+}

@@ -1,0 +1,134 @@
+import { createSliceRunner } from './slice-runner.ts';
+import { schemaRenewal } from '../../../src/apply/schema-renewal.ts';
+import type { SliceContext } from '../../../src/apply/slice.ts';
+import type { Logger } from '../../../src/admin/log.ts';
+import type { Clock } from '../../../src/core/clock.ts';
+import { messageOf, SyncError } from '../../../src/core/errors.ts';
+import type { Random } from '../../../src/core/random.ts';
+import { createAuthenticator } from '../../../src/ingest/producers.ts';
+import { startNode, type Node } from '../../../src/node/node.ts';
+import type { Queue, QueueReader, QueueSettings } from '../../../src/queue/queue.ts';
+import type { Sink } from '../../../src/sinks/sink.ts';
+import type { SeededRandom } from '../../support/seeded-random.ts';
+import { ByteConnection } from '../world/bytes.ts';
+import type { Host } from '../world/host.ts';
+import type { Network, Wire } from '../world/network.ts';
+import { randomOf } from '../world/seeded.ts';
+
+/** A process that a part of a node lives in. */
+export interface Process {
+  readonly host: Host;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** The queue and the sink of a node, opened from its process. */
+export interface Backends {
+  openQueue(process: Process, settings: QueueSettings): Promise<Queue>;
+  openReader(process: Process): Promise<QueueReader>;
+  openSink(process: Process): Sink;
+}
+
+export interface SimNodeOptions {
+  readonly host: Host;
+  readonly network: Network;
+  readonly random: SeededRandom;
+  readonly backends: Backends;
+  readonly partitions: number;
+  readonly logger: Logger;
+  /** The process ended by itself. */
+  fault(message: string): void;
+}
+
+const THREADS = 2;
+const KEEP_ALIVE_MS = 5_000;
+
+/** A node: the production code from the door to queue and sink, in a process that can die. */
+export class SimNode {
+  readonly host: Host;
+  readonly #options: SimNodeOptions;
+  #node: Node | undefined;
+
+  constructor(options: SimNodeOptions) {
+    this.host = options.host;
+    this.#options = options;
+  }
+
+  /** Bytes that wait to be stored; for bounds. */
+  get inFlightBytes(): number {
+    return this.#node?.appender.inFlightBytes ?? 0;
+  }
+
+  boot(): void {
+    this.#node = undefined;
+    this.#start(this.host.boot()).catch((error: unknown) => {
+      // What a startup error says may be right in the middle of a fault: the process ends, and its supervisor tries again.
+      if (!(error instanceof SyncError)) return this.#options.fault(`${this.host.name} ended: ${messageOf(error)}`);
+      this.host.crash();
+      this.#options.logger.error({ code: error.code }, `${this.host.name} refused to start: ${error.message}`);
+    });
+  }
+
+  /** Drains as at SIGTERM; the process then ends. */
+  async stop(): Promise<void> {
+    await this.#node?.close();
+    this.host.crash();
+  }
+
+  async #start(clock: Clock): Promise<void> {
+    const { host, network, random, backends, partitions, logger } = this.#options;
+    const process: Process = { host, clock, random: randomOf(random) };
+    const settings: QueueSettings = { partitions, sinks: [{ name: 'main', required: true }], mapping: '' };
+    const queue = await backends.openQueue(process, settings);
+    const sink = backends.openSink(process);
+    const threads: SliceContext[] = [];
+    for (let i = 0; i < THREADS; i++) threads.push(await this.#thread(process));
+    const node = await startNode({
+      name: host.name,
+      clock,
+      random: process.random,
+      logger,
+      queue,
+      settings,
+      sink,
+      runner: createSliceRunner(threads),
+      authenticator: createAuthenticator({}),
+      partitionBy: new Map(),
+      ingest: {
+        maxConnections: 64,
+        maxConnectionsPerAddress: 64,
+        maxFrameBytes: 64 * 1024,
+        creditBytes: 4_000,
+        maxInFlightBytes: 8_000,
+        authTimeoutMs: 5_000,
+        heartbeatMs: 10_000,
+      },
+      apply: { leaseMs: 3_000, sliceElements: 8, sliceBytes: 8_000, maxConcurrency: THREADS },
+      retentionDays: 30,
+      observer: { sliceFinished: () => {}, backlogRead: () => {}, sinkPrepared: () => {}, sinkAway: () => {} },
+    });
+    this.#node = node;
+    network.listen(host, host.name, (wire: Wire) => node.sessions.accept(new ByteConnection(wire)));
+  }
+
+  async #thread(process: Process): Promise<SliceContext> {
+    const { backends, partitions } = this.#options;
+    const { clock } = process;
+    const sink = backends.openSink(process);
+    const keepAlive = () => {
+      void sink.keepAlive().catch(() => {});
+      clock.setTimer(KEEP_ALIVE_MS, keepAlive);
+    };
+    clock.setTimer(KEEP_ALIVE_MS, keepAlive);
+    return {
+      queue: await backends.openReader(process),
+      sink,
+      clock,
+      partitionCount: partitions,
+      partitionBy: new Map(),
+      maxFrameBytes: 64 * 1024,
+      budgetMs: 2_000,
+      renewSchema: schemaRenewal(sink, clock),
+    };
+  }
+}

@@ -1,0 +1,178 @@
+import type { Fault } from './faults.ts';
+import { REDIS_MEMORY_BYTES } from './servers.ts';
+
+/** What happens to Redis. */
+export const REDIS_FAULTS: readonly Fault[] = [
+  {
+    name: 'Redis is killed and restarts with its file',
+    weight: 3,
+    maxMs: 3_000,
+    strike: ({ servers: { redis } }, random) => {
+      redis.kill('process');
+      const loadingMs = random.below(500);
+      return () => {
+        if (!redis.host.isUp) redis.boot(loadingMs);
+      };
+    },
+  },
+  {
+    name: 'the machine of Redis loses power',
+    weight: 2,
+    maxMs: 3_000,
+    strike: ({ servers: { redis } }, random) => {
+      redis.kill('power-loss');
+      const loadingMs = random.below(500);
+      return () => {
+        if (!redis.host.isUp) redis.boot(loadingMs);
+      };
+    },
+  },
+  {
+    name: 'Redis restarts empty',
+    weight: 2,
+    maxMs: 2_000,
+    strike: ({ servers: { redis } }) => {
+      redis.kill('file-lost');
+      return () => {
+        if (!redis.host.isUp) redis.boot();
+      };
+    },
+  },
+  {
+    name: 'FLUSHALL',
+    weight: 3,
+    maxMs: 0,
+    strike: ({ servers: { redis } }) => {
+      if (redis.host.isUp) redis.flushAll();
+      return undefined;
+    },
+  },
+  {
+    name: 'a replica that lags behind is promoted',
+    weight: 4,
+    maxMs: 0,
+    strike: ({ servers: { redis } }, random) => {
+      if (redis.host.isUp) redis.rollBack(1 + random.below(random.pick([3, 20, 200])));
+      return undefined;
+    },
+  },
+  {
+    name: 'Redis stands still',
+    weight: 2,
+    maxMs: 10_000,
+    strike: ({ servers: { redis } }) => {
+      redis.host.pause();
+      return () => redis.host.resume();
+    },
+  },
+  {
+    name: 'Redis is out of memory',
+    weight: 2,
+    maxMs: 10_000,
+    strike: ({ servers: { redis } }) => {
+      redis.setMaxMemory(1);
+      return () => redis.setMaxMemory(REDIS_MEMORY_BYTES);
+    },
+  },
+  {
+    name: 'Redis evicts keys',
+    weight: 1,
+    maxMs: 5_000,
+    strike: ({ servers: { redis } }, random) => {
+      redis.setPolicy(random.pick(['allkeys-lru', 'volatile-ttl']));
+      redis.setMaxMemory(random.pick([1, 20_000]));
+      return () => {
+        redis.setPolicy('noeviction');
+        redis.setMaxMemory(REDIS_MEMORY_BYTES);
+      };
+    },
+  },
+  {
+    name: 'Redis is a replica for a while',
+    weight: 1,
+    maxMs: 5_000,
+    strike: ({ servers: { redis } }) => {
+      redis.setRole('replica');
+      return () => redis.setRole('master');
+    },
+  },
+  {
+    name: 'Redis cannot save',
+    weight: 1,
+    maxMs: 5_000,
+    strike: ({ servers: { redis } }) => {
+      redis.setSaves('fail');
+      return () => redis.setSaves('succeed');
+    },
+  },
+];
+
+/** What happens to the database. */
+export const MARIADB_FAULTS: readonly Fault[] = [
+  {
+    name: 'the database is killed',
+    weight: 3,
+    maxMs: 4_000,
+    strike: ({ servers: { mariadb } }) => {
+      mariadb.kill();
+      return () => {
+        if (!mariadb.host.isUp) mariadb.boot();
+      };
+    },
+  },
+  {
+    name: 'the database stands still',
+    weight: 2,
+    maxMs: 40_000,
+    strike: ({ servers: { mariadb } }) => {
+      mariadb.host.pause();
+      return () => mariadb.host.resume();
+    },
+  },
+  {
+    name: 'a connection is lost around COMMIT',
+    weight: 6,
+    maxMs: 0,
+    strike: ({ servers: { mariadb } }, random) => {
+      mariadb.cutAtCommit(random.pick(['before', 'after', 'answer']));
+      return undefined;
+    },
+  },
+  {
+    name: 'statements fail as deadlocks or lock waits',
+    weight: 4,
+    maxMs: 0,
+    strike: ({ servers: { mariadb } }, random) => {
+      for (let i = random.below(4); i >= 0; i--) mariadb.failStatement(random.pick(['deadlock', 'lock wait']), random.below(12));
+      return undefined;
+    },
+  },
+  {
+    name: 'the database is read-only',
+    weight: 1,
+    maxMs: 5_000,
+    strike: ({ servers: { mariadb } }) => {
+      mariadb.setReadOnly('on');
+      return () => mariadb.setReadOnly('off');
+    },
+  },
+  {
+    name: 'the disk of the database is full',
+    weight: 1,
+    maxMs: 5_000,
+    strike: ({ servers: { mariadb } }) => {
+      mariadb.setFull('on');
+      return () => mariadb.setFull('off');
+    },
+  },
+  {
+    name: 'a session of the database is killed',
+    weight: 2,
+    maxMs: 0,
+    strike: ({ servers: { mariadb } }, random) => {
+      const ids = mariadb.sessionIds;
+      if (ids.length > 0) mariadb.killSession(random.pick(ids));
+      return undefined;
+    },
+  },
+];

@@ -1,0 +1,69 @@
+import { openRedisQueue } from '../../src/queue/redis/redis-queue.ts';
+import { openRedisReader } from '../../src/queue/redis/redis-reader.ts';
+import { openMysqlSink } from '../../src/sinks/mysql/mysql.ts';
+import type { SeededRandom } from '../support/seeded-random.ts';
+import type { SinkView } from './checker/sink-view.ts';
+import { SimMariadb } from './mariadb/server.ts';
+import { createDial } from './mariadb/dial.ts';
+import type { Backends, Process } from './node/sim-node.ts';
+import { driverFactory } from './redis/driver.ts';
+import { SimRedis } from './redis/server.ts';
+import type { Host } from './world/host.ts';
+import type { Network } from './world/network.ts';
+import { randomOf } from './world/seeded.ts';
+
+/** The Redis and the MariaDB that all nodes of a simulation share. */
+export interface Servers {
+  readonly redis: SimRedis;
+  readonly mariadb: SimMariadb;
+  /** How a node reaches them. */
+  readonly backends: Backends;
+  readonly view: SinkView;
+}
+
+export interface ServerHosts {
+  readonly redis: Host;
+  readonly mariadb: Host;
+  readonly network: Network;
+  /** Of servers and drivers. */
+  readonly random: SeededRandom;
+}
+
+const DATABASE = 'shop';
+/** What the queue of a history never comes near to, unless a fault lowers it. */
+export const REDIS_MEMORY_BYTES = 64 * 1024 * 1024;
+
+/** The tables that clients write: rows that are inserted once, and rows that are written again and again. */
+const DEFINITIONS = [
+  'CREATE TABLE event (id BIGINT NOT NULL PRIMARY KEY, note VARCHAR(40) NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4',
+  'CREATE TABLE item (id BIGINT NOT NULL PRIMARY KEY, n BIGINT NOT NULL DEFAULT 0, note VARCHAR(40) NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4',
+];
+
+/** Makes the servers; they run once they are booted. */
+export function createServers({ redis: redisHost, mariadb: mariadbHost, network, random }: ServerHosts): Servers {
+  const redis = new SimRedis(redisHost, network, random, { persistence: 'everysec', maxMemory: REDIS_MEMORY_BYTES });
+  const mariadb = new SimMariadb({ host: mariadbHost, network, random, service: 'mariadb', database: DATABASE });
+  for (const sql of DEFINITIONS) mariadb.define(sql);
+  const redisOptions = ({ host, clock }: Process) => ({
+    url: 'redis://redis:6379',
+    createDriver: driverFactory(host, clock, network, redis.service),
+    random: randomOf(random),
+  });
+  return {
+    redis,
+    mariadb,
+    backends: {
+      openQueue: (process, settings) => openRedisQueue(settings, { ...redisOptions(process), clock: process.clock }),
+      openReader: (process) => openRedisReader(redisOptions(process)),
+      openSink: ({ host, clock }) =>
+        openMysqlSink({
+          name: 'main',
+          url: `mysql://root@mariadb:3306/${DATABASE}`,
+          schema: 'strict',
+          clock,
+          dial: createDial(host, clock, network, mariadb.service),
+        }),
+    },
+    view: { rows: (table) => mariadb.read(table), effects: mariadb.effects },
+  };
+}

@@ -1,0 +1,247 @@
+import { createHash } from 'node:crypto';
+import type { Logger } from '../../src/admin/log.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
+import { check } from './checker/check.ts';
+import type { ModelTable } from './checker/model.ts';
+import { lettersOf, watermarkOf } from './checker/sink-view.ts';
+import { SimClient } from './client/sim-client.ts';
+import { type Fault, FAULTS } from './faults.ts';
+import { MARIADB_FAULTS, REDIS_FAULTS } from './server-faults.ts';
+import { SimNode } from './node/sim-node.ts';
+import { createServers, type Servers } from './servers.ts';
+import { Host } from './world/host.ts';
+import { Network } from './world/network.ts';
+import { Timeline } from './world/timeline.ts';
+
+/** How a history goes, but for its seed. */
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Faults to choose from. */
+  readonly faults?: readonly Fault[];
+  /** How long clients write and faults strike, virtual ms. */
+  readonly activeMs?: number;
+  /** Told of everything that happens, one line each. */
+  readonly trace?: (line: string) => void;
+}
+
+/** How a history went. */
+export interface History {
+  readonly seed: number;
+  /** What is wrong; empty when every promise was kept. */
+  readonly violations: readonly string[];
+  readonly virtualMs: number;
+  readonly events: number;
+  readonly changes: number;
+  readonly faults: number;
+  /** Equal for equal histories. */
+  readonly digest: string;
+}
+
+export const ALL_FAULTS: readonly Fault[] = [...FAULTS, ...REDIS_FAULTS, ...MARIADB_FAULTS];
+
+const DEFAULT_ACTIVE_MS = 30_000;
+/** After the faults have ceased, everything must be applied within this time. */
+const SETTLE_MS = 120_000;
+const KEYS_APART = 1_000_000;
+
+export const TABLES: readonly ModelTable[] = [
+  { name: 'event', key: 'id', defaults: { note: null }, accepts: ({ note }) => String(note ?? '').length <= 40 },
+  { name: 'item', key: 'id', defaults: { n: 0, note: null }, accepts: ({ note }) => String(note ?? '').length <= 40 },
+];
+
+/** One history: a world of its own, its clients, its faults, and what became of it. */
+export class Simulation {
+  readonly timeline = new Timeline();
+  readonly network: Network;
+  readonly hosts: readonly Host[];
+  readonly clients: readonly SimClient[];
+  readonly node: SimNode;
+  /** A second node, which is there only when a fault starts it. */
+  readonly rival: SimNode;
+  readonly servers: Servers;
+  /** Pairs of hosts that talk to each other. */
+  readonly paths: readonly (readonly [string, string])[];
+  readonly violations: string[] = [];
+  readonly #options: SimulationOptions;
+  readonly #random: SeededRandom;
+  readonly #digest = createHash('sha256');
+  readonly #undo = new Set<() => void>();
+  #faultCount = 0;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    const random = new SeededRandom(options.seed);
+    // What one part draws must not depend on how often another does.
+    const fork = () => new SeededRandom(random.below(2 ** 32));
+    this.#random = fork();
+    this.network = new Network(this.timeline, fork());
+    const host = (name: string) => new Host(name, this.timeline);
+    const [node, rival, redis, mariadb] = [host('node'), host('rival'), host('redis'), host('mariadb')];
+    this.servers = createServers({ redis, mariadb, network: this.network, random: fork() });
+    const partitions = random.pick([1, 2, 4]);
+    const nodeOn = (host: Host) =>
+      new SimNode({
+        host,
+        network: this.network,
+        random: fork(),
+        backends: this.servers.backends,
+        partitions,
+        logger: this.#logger(host.name),
+        fault: (message) => this.violate(message),
+      });
+    this.node = nodeOn(node);
+    this.rival = nodeOn(rival);
+    const clientCount = 1 + random.below(3);
+    this.clients = Array.from(
+      { length: clientCount },
+      (_, i) =>
+        new SimClient({
+          host: host(`client-${i + 1}`),
+          network: this.network,
+          random: fork(),
+          doors: random.chance(0.3) ? ['node', 'rival'] : ['node'],
+          witness: {
+            settled: (...args) => this.#settled(...args),
+            fault: (message) => this.violate(message),
+          },
+          firstKey: (i + 1) * KEYS_APART,
+          keyCount: random.pick([1, 3, 10]),
+          pauseMs: random.pick([100, 300, 1_000]),
+          poisonShare: random.pick([0, 0, 0.05, 0.3]),
+          onRegressed: 'stop',
+        }),
+    );
+    this.hosts = [node, rival, redis, mariadb, ...this.clients.map((client) => client.host)];
+    const ofNodes = ['node', 'rival'].flatMap((name) => [[name, 'redis'] as const, [name, 'mariadb'] as const]);
+    this.paths = [...ofNodes, ...this.clients.map((client) => [client.host.name, 'node'] as const)];
+  }
+
+  async run(): Promise<History> {
+    const { activeMs = DEFAULT_ACTIVE_MS, faults = ALL_FAULTS } = this.#options;
+    this.servers.redis.boot();
+    this.servers.mariadb.boot();
+    this.node.boot();
+    for (const client of this.clients) client.boot();
+    this.#planFaults(faults, activeMs);
+    await this.timeline.run(activeMs, () => this.violations.length > 0);
+    if (this.violations.length === 0) await this.#settleDown();
+    return {
+      seed: this.#options.seed,
+      violations: this.violations,
+      virtualMs: this.timeline.nowMs,
+      events: this.timeline.eventCount,
+      changes: this.clients
+        .flatMap(({ ledger }) => [...ledger.batches.values()].flat())
+        .reduce((sum, { changes }) => sum + changes.length, 0),
+      faults: this.#faultCount,
+      digest: this.#digest.digest('hex').slice(0, 16),
+    };
+  }
+
+  violate(message: string): void {
+    this.#note(`VIOLATION ${message}`);
+    this.violations.push(message);
+  }
+
+  /** Does something later, whatever happens to hosts. */
+  readonly at = (delayMs: number, run: () => void): void => {
+    this.timeline.at(delayMs, run);
+  };
+
+  /** No more faults: everything comes back, the clients finish, and what came of it is looked at. */
+  async #settleDown(): Promise<void> {
+    this.#note('faults cease');
+    for (const undo of [...this.#undo]) undo();
+    this.network.mendAll();
+    for (const host of this.hosts) host.resume();
+    this.rival.host.crash();
+    if (!this.servers.redis.host.isUp) this.servers.redis.boot();
+    if (!this.servers.mariadb.host.isUp) this.servers.mariadb.boot();
+    if (!this.node.host.isUp) this.node.boot();
+    for (const client of this.clients) {
+      if (!client.host.isUp) client.boot();
+      client.finish();
+    }
+    const isDone = () => this.violations.length > 0 || this.clients.every((client) => client.isDone);
+    await this.#watchdog(isDone);
+    if (this.violations.length > 0) return;
+    if (!isDone()) {
+      const waiting = this.clients.filter((client) => !client.isDone).map((client) => `${client.host.name} ${client.status()}`);
+      return this.violate(`not everything is applied ${SETTLE_MS} ms after the faults ceased: ${waiting.join('; ')}`);
+    }
+    const ledgers = this.clients.map(({ ledger }) => ledger);
+    for (const fault of check({ ledgers, sink: this.servers.view, tables: TABLES, journals: ['event'] })) this.violate(fault);
+  }
+
+  /** A node that refused to start in the middle of a fault is started again, as by its supervisor. */
+  async #watchdog(isDone: () => boolean): Promise<void> {
+    const untilMs = this.timeline.nowMs + SETTLE_MS;
+    while (!isDone() && this.timeline.nowMs < untilMs) {
+      if (!this.node.host.isUp) this.node.boot();
+      await this.timeline.run(Math.min(untilMs, this.timeline.nowMs + 1_000), isDone);
+    }
+  }
+
+  #planFaults(faults: readonly Fault[], activeMs: number): void {
+    const random = this.#random;
+    if (faults.length === 0) return;
+    const total = faults.reduce((sum, { weight }) => sum + weight, 0);
+    const meanPauseMs = random.pick([1_000, 3_000, 8_000]);
+    for (let atMs = random.fraction() * meanPauseMs; atMs < activeMs; atMs += random.fraction() * 2 * meanPauseMs) {
+      let left = random.fraction() * total;
+      const fault = faults.find(({ weight }) => (left -= weight) < 0) ?? faults[0]!;
+      const lastsMs = random.fraction() ** 2 * fault.maxMs;
+      const its = new SeededRandom(random.below(2 ** 32));
+      this.timeline.at(atMs, () => this.#strike(fault, its, lastsMs));
+    }
+  }
+
+  #strike(fault: Fault, random: SeededRandom, lastsMs: number): void {
+    this.#note(`fault: ${fault.name} (${Math.round(lastsMs)} ms)`);
+    this.#faultCount++;
+    const undo = fault.strike(this, random);
+    if (undo === undefined) return;
+    const once = () => {
+      if (!this.#undo.delete(once)) return;
+      this.#note(`healed: ${fault.name}`);
+      undo();
+    };
+    this.#undo.add(once);
+    this.timeline.at(lastsMs, once);
+  }
+
+  /** APPLIED is told, and a frame forgotten, only where the database has it and the client knows of every dead letter in it. */
+  #settled(client: SimClient, stream: string, partition: number, seq: number, how: string): void {
+    const watermark = watermarkOf(this.servers.view, stream, partition);
+    if (seq > watermark)
+      return this.violate(`${client.host.name} ${how} ${stream} ${partition} ${seq} as applied, and the database is at ${watermark}`);
+    for (const letter of lettersOf(this.servers.view)) {
+      if (letter.stream !== stream || letter.partition !== partition || letter.seq > seq) continue;
+      const batch = client.ledger.byPlace.get(`${stream} ${partition} ${letter.seq}`);
+      if (batch !== undefined && !batch.rejected.has(letter.index))
+        return this.violate(
+          `${client.host.name} ${how} ${stream} ${partition} ${seq} as applied, and not that ${letter.seq} is a dead letter`,
+        );
+    }
+  }
+
+  #note(text: string): void {
+    const line = `${this.timeline.nowMs.toFixed(3).padStart(11)}  ${text}`;
+    this.#digest.update(line);
+    this.#options.trace?.(line);
+  }
+
+  #logger(name: string): Logger {
+    const write = (level: string) => (fields: object, message: string) => {
+      // Ids and places in a line tell two histories apart that differ anywhere.
+      this.#note(`${name} ${level}: ${message} ${JSON.stringify(fields)}`);
+    };
+    const logger: Logger = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error'), child: () => logger };
+    return logger;
+  }
+}
+
+/** Runs the history of a seed. */
+export function simulate(options: SimulationOptions): Promise<History> {
+  return new Simulation(options).run();
+}

@@ -1,15 +1,23 @@
 /**
- * `node test/simulation/run.ts [--seeds FROM..TO] [--trace]`: runs the histories of these seeds and prints those that
- * broke a promise. Ends with 1 if there was one.
+ * `node test/simulation/run.ts [--seeds FROM..TO] [--first] [--trace]`: runs the histories of these seeds and prints those
+ * that broke a promise, with `--first` only the first. Ends with 1 if there was one.
  */
 import { parseArgs } from 'node:util';
 import { simulate } from './simulation.ts';
 
-const { values } = parseArgs({ options: { seeds: { type: 'string', default: '1..100' }, trace: { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '1..100' },
+    trace: { type: 'boolean', default: false },
+    // Ends with the first seed that breaks a promise.
+    first: { type: 'boolean', default: false },
+  },
+});
 const [from, to = from] = values.seeds.split('..').map(Number);
 const started = performance.now();
-let [events, virtualMs, changes, faults, broken] = [0, 0, 0, 0, 0];
+let [count, events, virtualMs, changes, faults, broken] = [0, 0, 0, 0, 0, 0];
 for (let seed = from!; seed <= to!; seed++) {
+  count++;
   const history = await simulate({ seed, ...(values.trace ? { trace: (line: string) => console.log(line) } : {}) });
   events += history.events;
   virtualMs += history.virtualMs;
@@ -18,9 +26,10 @@ for (let seed = from!; seed <= to!; seed++) {
   if (history.violations.length > 0) {
     broken++;
     console.log(`seed ${seed}: ${history.violations.join('\n  ')}`);
+    if (values.first) break;
   }
 }
-const count = to! - from! + 1;
+
 const seconds = (performance.now() - started) / 1000;
 console.log(
   `${count} histories, ${broken} broken; ${(virtualMs / 3_600_000).toFixed(1)} virtual hours, ${changes} changes, ${faults} faults, ${events} events; ${(count / seconds).toFixed(1)} histories/s`,

@@ -313,11 +313,7 @@ class SimDriver implements Driver {
       this.#connect();
     });
     if (typeof maxRetriesPerRequest === 'number' && this.#retryAttempts % (maxRetriesPerRequest + 1) === 0)
-      this.#flush(
-        new Error(
-          `Reached the max retries per request limit (which is ${maxRetriesPerRequest}). Refer to "maxRetriesPerRequest" option for details.`,
-        ),
-      );
+      this.#flush(tooManyRetries(maxRetriesPerRequest));
   }
 
   #emit(event: 'ready' | 'close'): void;
@@ -326,6 +322,14 @@ class SimDriver implements Driver {
     if (this.#isDead) return;
     for (const listener of this.#listeners[event]) listener(error);
   }
+}
+
+function tooManyRetries(limit: number): Error {
+  const error = new Error(
+    `Reached the max retries per request limit (which is ${limit}). Refer to "maxRetriesPerRequest" option for details.`,
+  );
+  error.name = 'MaxRetriesPerRequestError';
+  return error;
 }
 
 function withDefaults(options: RedisOptions): Options {

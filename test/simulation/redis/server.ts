@@ -116,7 +116,7 @@ export class SimRedis {
 
   /**
    * Promotion of a replica that lagged behind: the data is as it was `writes` writes ago, all connections break, and the
-   * scripts are unknown. Gives how many writes were lost.
+   * scripts are unknown. A write is a command, a script, or the end of a key that expired. Gives how many were lost.
    */
   rollBack(writes: number): number {
     const lost = this.store.rollBack(writes);

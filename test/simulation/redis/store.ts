@@ -33,12 +33,15 @@ const SAMPLES = 5;
 /**
  * The data set of one server, with what is needed to take its last writes back.
  *
- * Known differences from Redis 7.0:
- * - memory is an estimate by length; a key that has expired is gone when it is looked at, not by a cycle in the background.
- * - HSCAN and `pairs` in scripts walk in another order; small hashes are scanned in one go, as Redis does.
- * - TIME has the resolution of the host's wall clock, a millisecond.
- * - there is one database, no user, no MULTI, no blocking command, and no command but those in `commands.ts`: any other
- *   one that exists in Redis throws instead of being answered.
+ * Known differences from Redis 7.0, here and in the files beside:
+ * - Memory is an estimate by length. What has expired goes when it is looked at, and not in the background. Eviction picks
+ *   among five random keys, and goes on until there is room.
+ * - HSCAN of a large hash, and `pairs` in scripts, walk in another order.
+ * - TIME has the resolution of the host's wall clock, a millisecond. Commands take no time.
+ * - There is one database, no user, no MULTI, no pub/sub, no blocking command and no replica. A command, an option, a setting
+ *   or a piece of Lua that is not simulated throws instead of being answered, also where Redis would answer with an error.
+ * - `unpack` in scripts takes 7900 values; in Redis 8000, less what is on the stack.
+ * - A background rewrite of the file never happens; a sync takes a random time. A disk that is full is not simulated.
  */
 export class Store {
   /** The server's wall clock, ms. */

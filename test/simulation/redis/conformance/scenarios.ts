@@ -148,6 +148,11 @@ export const LAST_SCENARIOS: Readonly<Record<string, Scenario>> = {
     await everything(run);
   },
 
+  loading: async (run, subject) => {
+    await subject.restartSlowly();
+    await everything(run);
+  },
+
   'failing saves': async (run, subject) => {
     await everything(run);
     await subject.failSaves();

@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
+import { eventually } from '../../../support/eventually.ts';
 import { SeededRandom } from '../../../support/seeded-random.ts';
-import { startRedis, type RedisServer } from '../../../support/redis-server.ts';
+import { redisAvailable, startRedis, type RedisServer } from '../../../support/redis-server.ts';
 import { Host } from '../../world/host.ts';
 import { Network } from '../../world/network.ts';
 import { Timeline } from '../../world/timeline.ts';
@@ -14,6 +16,8 @@ export interface Subject {
   sleep(ms: number): Promise<void>;
   /** Ends the process and starts it again with its file. */
   restart(): Promise<void>;
+  /** As {@link restart}; the server then loads its file for longer than a scenario takes. */
+  restartSlowly(): Promise<void>;
   becomeReplica(): Promise<void>;
   failSaves(): Promise<void>;
   close(): Promise<void>;
@@ -27,10 +31,22 @@ export interface Answer {
 }
 
 const NEAR_MS = 3_600_000;
+const ARGS = ['--appendonly', 'yes', '--appendfsync', 'everysec'];
+/** While it loads, Redis looks at its connections after each 1024 commands, which are slowed down then. */
+const SLOW_COMMANDS = 40_000;
+
+/** Whether a real Redis of the version that is simulated is here; in CI there must be one. */
+export function comparable(): boolean {
+  if (!redisAvailable()) return false;
+  const isSame = spawnSync('redis-server', ['--version']).stdout.includes(' v=7.0.');
+  if (!isSame && process.env['CI'] === 'true') throw new Error('redis-server 7.0 must be installed where CI=true');
+  return isSame;
+}
 
 export async function realSubject(): Promise<Subject> {
-  const server = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'everysec'] });
+  const server = await startRedis({ args: ARGS });
   let connection = await connectReal(server.port);
+  let loading: Promise<RedisServer> | undefined;
   return {
     execute: async (...args) => answer(args, await connection.execute(args), Date.now()),
     sleep: (ms) => new Promise((resolve) => void setTimeout(resolve, ms)),
@@ -41,10 +57,19 @@ export async function realSubject(): Promise<Subject> {
       await server.restart();
       connection = await connectReal(server.port);
     },
+    restartSlowly: async () => {
+      await connection.execute(['EVAL', `for i = 1, ${SLOW_COMMANDS} do redis.call('RPUSH', KEYS[1], i) end`, '1', 'filling']);
+      await connection.execute(['CONFIG', 'SET', 'appendfsync', 'always']);
+      connection.close();
+      await server.kill();
+      loading = startRedis({ args: [...ARGS, '--key-load-delay', '10'], port: server.port, dir: server.dir });
+      connection = await eventually(() => connectReal(server.port));
+    },
     becomeReplica: async () => void (await connection.execute(['REPLICAOF', '127.0.0.1', '1'])),
     failSaves: () => failSaves(server, connection),
     close: async () => {
       connection.close();
+      await (await loading)?.close();
       await server.close();
     },
   };
@@ -61,6 +86,10 @@ export async function simulatedSubject(): Promise<Subject> {
     restart: async () => {
       redis.kill('process');
       redis.boot();
+    },
+    restartSlowly: async () => {
+      redis.kill('process');
+      redis.boot(60_000);
     },
     becomeReplica: async () => redis.setRole('replica'),
     failSaves: async () => redis.setSaves('fail'),

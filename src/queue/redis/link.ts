@@ -102,6 +102,8 @@ export class RedisLink {
     const { createDriver = createRedis } = options;
     this.#client = createDriver(driverOptions);
     this.#client.on('ready', () => {
+      // The driver still becomes ready when it was told to disconnect in the middle of connecting.
+      if (this.#closed) return;
       // The driver would go on in database 0, which may be another installation's.
       if (this.#misplaced) return this.#client.disconnect(true);
       this.#up = true;

@@ -42,14 +42,14 @@ export class Host {
   boot(): Clock {
     if (this.#state !== 'down') throw new Error(`${this.name} runs already`);
     this.#state = 'up';
-    this.#incarnation++;
+    const incarnation = ++this.#incarnation;
     const bootedMs = this.#timeline.nowMs;
     return {
       wallMs: () => Math.round(EPOCH_MS + this.#timeline.nowMs + this.wallOffsetMs),
       monotonicMs: () => this.#timeline.nowMs - bootedMs,
       // As Node.js has it: whole milliseconds, at least one.
-      setTimer: (delayMs, run): Timer => this.#timer(Math.max(1, Math.trunc(delayMs)), run),
-      defer: (run) => void this.#timer(0, run),
+      setTimer: (delayMs, run): Timer => this.#timer(Math.max(1, Math.trunc(delayMs)), run, incarnation),
+      defer: (run) => void this.#timer(0, run, incarnation),
     };
   }
 

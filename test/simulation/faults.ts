@@ -54,6 +54,23 @@ export const FAULTS: readonly Fault[] = [
       return () => (disk.isFull = false);
     },
   },
+  {
+    name: 'a backup of a client is restored',
+    weight: 2,
+    maxMs: 10_000,
+    strike: ({ clients }, random) => {
+      const client = random.pick(clients);
+      // What a client holds at the time of its backup, or when that is restored, would be lost or sent twice, and rightly so.
+      if (client.disk.held.length > 0 || client.disk.stream === undefined) return undefined;
+      const backup = client.disk.backUp();
+      return () => {
+        if (!client.host.isUp || client.host.isPaused || client.isHolding) return;
+        client.host.crash();
+        client.disk.restore(backup);
+        client.boot();
+      };
+    },
+  },
   { name: 'the node is killed', weight: 4, maxMs: 2_000, strike: ({ node }) => crash(node.host, () => node.boot()) },
   { name: 'the node stands still, perhaps beyond its leases', weight: 3, maxMs: 12_000, strike: ({ node }) => pause(node.host) },
   {
@@ -90,6 +107,17 @@ export const FAULTS: readonly Fault[] = [
         rival.host.resume();
         at(500 + random.below(2_000), () => rival.host.crash());
       };
+    },
+  },
+  {
+    name: 'a node with another number of partitions is started',
+    weight: 1,
+    maxMs: 6_000,
+    strike: ({ stranger, servers: { redis } }) => {
+      // An empty Redis would take its settings, and then refuse the others: that is for the operator to see.
+      if (stranger.host.isUp || !redis.isServing || redis.execute(['HGET', 'syncline:meta', 'settings']) === null) return undefined;
+      stranger.boot();
+      return () => stranger.host.crash();
     },
   },
   {

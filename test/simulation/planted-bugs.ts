@@ -116,7 +116,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         file: SLICE,
         find: '      await tx.commit(plan.places, []);\n',
         replace:
-          "      try {\n        await tx.commit(plan.places, []);\n      } catch (error) {\n        if (!(error instanceof SyncError) || error.code !== 'commit_unknown') throw error;\n        const again = await this.#context.sink.begin(this.#task.lease.partition, this.#claims);\n        try {\n          await again.write(coalesce(inputOf(plan.accepted), { history: false }));\n          await again.commit(plan.places, []);\n        } finally {\n          await again.rollback();\n        }\n      }\n",
+          "      try {\n        await tx.commit(plan.places, []);\n      } catch (error) {\n        if (!(error instanceof SyncError) || error.code !== 'commit_unknown') throw error;\n        const again = await this.#context.sink.begin(this.#task.lease.partition, this.#claims);\n        const failed: FailedBatch[] = [];\n        for (const accepted of plan.accepted) failed.push(...[(await this.#applyChanges(again, accepted)) ?? []].flat());\n        await again.commit(\n          plan.places,\n          failed.flatMap((batch) => deadLettersOf(batch, this.#task.lease.partition)),\n        );\n      }\n",
       },
     ],
   },
@@ -239,6 +239,11 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         file: ACKNOWLEDGEMENTS,
         find: '    if (lane.awaited !== 0 && place.seq >= lane.awaited) lane.stopAwaiting();\n    if (place.seq >= lane.thrownAway)',
         replace: '    if (place.seq >= lane.thrownAway)',
+      },
+      {
+        file: 'src/ingest/recheck.ts',
+        find: 'if (lane.awaited <= newest.seq) acknowledgements.rewind',
+        replace: 'if (lane.awaited === 0) acknowledgements.rewind',
       },
     ],
   },

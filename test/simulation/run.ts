@@ -15,9 +15,13 @@ const { values } = parseArgs({
 });
 const [from, to = from] = values.seeds.split('..').map(Number);
 const started = performance.now();
+let current = 0;
+// An assertion that fails ends the process that it is in: here that is all of them.
+for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, ended);
 let [count, events, virtualMs, changes, faults, broken] = [0, 0, 0, 0, 0, 0];
 for (let seed = from!; seed <= to!; seed++) {
   count++;
+  current = seed;
   const history = await simulate({ seed, ...(values.trace ? { trace: (line: string) => console.log(line) } : {}) });
   events += history.events;
   virtualMs += history.virtualMs;
@@ -35,3 +39,8 @@ console.log(
   `${count} histories, ${broken} broken; ${(virtualMs / 3_600_000).toFixed(1)} virtual hours, ${changes} changes, ${faults} faults, ${events} events; ${(count / seconds).toFixed(1)} histories/s`,
 );
 process.exitCode = broken > 0 ? 1 : 0;
+
+function ended(error: unknown): void {
+  console.log(`seed ${current}: a process ended: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  process.exit(1);
+}

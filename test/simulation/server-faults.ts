@@ -48,6 +48,15 @@ export const REDIS_FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: 'somebody deletes a list',
+    weight: 2,
+    maxMs: 0,
+    strike: ({ servers: { redis } }, random) => {
+      if (redis.host.isUp) redis.execute(['DEL', `syncline:{${random.below(4)}}:list:main`]);
+      return undefined;
+    },
+  },
+  {
     name: 'a replica that lags behind is promoted',
     weight: 4,
     maxMs: 0,

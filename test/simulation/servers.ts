@@ -7,7 +7,8 @@ import { SimMariadb } from './mariadb/server.ts';
 import { createDial } from './mariadb/dial.ts';
 import type { Backends, Process } from './node/sim-node.ts';
 import { driverFactory } from './redis/driver.ts';
-import { SimRedis } from './redis/server.ts';
+import type { SimRedis } from './redis/server.ts';
+import { WatchedRedis } from './checker/watched-redis.ts';
 import type { Host } from './world/host.ts';
 import type { Network } from './world/network.ts';
 import { randomOf } from './world/seeded.ts';
@@ -27,6 +28,8 @@ export interface ServerHosts {
   readonly network: Network;
   /** Of servers and drivers. */
   readonly random: SeededRandom;
+  /** Something is lost in the queue that nobody will be asked for. */
+  fault(message: string): void;
 }
 
 const DATABASE = 'shop';
@@ -40,9 +43,11 @@ const DEFINITIONS = [
 ];
 
 /** Makes the servers; they run once they are booted. */
-export function createServers({ redis: redisHost, mariadb: mariadbHost, network, random }: ServerHosts): Servers {
-  const redis = new SimRedis(redisHost, network, random, { persistence: 'everysec', maxMemory: REDIS_MEMORY_BYTES });
+export function createServers({ redis: redisHost, mariadb: mariadbHost, network, random, fault }: ServerHosts): Servers {
   const mariadb = new SimMariadb({ host: mariadbHost, network, random, service: 'mariadb', database: DATABASE });
+  const view: SinkView = { rows: (table) => mariadb.read(table), effects: mariadb.effects };
+  const redisOptionsOfServer = { persistence: 'everysec', maxMemory: REDIS_MEMORY_BYTES } as const;
+  const redis = new WatchedRedis(redisHost, network, random, redisOptionsOfServer, view, fault);
   for (const sql of DEFINITIONS) mariadb.define(sql);
   const redisOptions = ({ host, clock }: Process) => ({
     url: 'redis://redis:6379',
@@ -64,6 +69,6 @@ export function createServers({ redis: redisHost, mariadb: mariadbHost, network,
           dial: createDial(host, clock, network, mariadb.service),
         }),
     },
-    view: { rows: (table) => mariadb.read(table), effects: mariadb.effects },
+    view,
   };
 }

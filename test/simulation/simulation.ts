@@ -58,6 +58,8 @@ export class Simulation {
   readonly node: SimNode;
   /** A second node, which is there only when a fault starts it. */
   readonly rival: SimNode;
+  /** A node that was configured otherwise; likewise. */
+  readonly stranger: SimNode;
   readonly servers: Servers;
   /** Pairs of hosts that talk to each other. */
   readonly paths: readonly (readonly [string, string])[];
@@ -76,10 +78,11 @@ export class Simulation {
     this.#random = fork();
     this.network = new Network(this.timeline, fork());
     const host = (name: string) => new Host(name, this.timeline);
-    const [node, rival, redis, mariadb] = [host('node'), host('rival'), host('redis'), host('mariadb')];
-    this.servers = createServers({ redis, mariadb, network: this.network, random: fork() });
+    const [node, rival, stranger] = [host('node'), host('rival'), host('stranger')];
+    const [redis, mariadb] = [host('redis'), host('mariadb')];
+    this.servers = createServers({ redis, mariadb, network: this.network, random: fork(), fault: (message) => this.violate(message) });
     const partitions = random.pick([1, 2, 4]);
-    const nodeOn = (host: Host) =>
+    const nodeOn = (host: Host, partitions: number) =>
       new SimNode({
         host,
         network: this.network,
@@ -89,8 +92,9 @@ export class Simulation {
         logger: this.#logger(host.name),
         fault: (message) => this.violate(message),
       });
-    this.node = nodeOn(node);
-    this.rival = nodeOn(rival);
+    this.node = nodeOn(node, partitions);
+    this.rival = nodeOn(rival, partitions);
+    this.stranger = nodeOn(stranger, partitions * 2);
     const clientCount = 1 + random.below(3);
     this.clients = Array.from(
       { length: clientCount },
@@ -99,7 +103,7 @@ export class Simulation {
           host: host(`client-${i + 1}`),
           network: this.network,
           random: fork(),
-          doors: random.chance(0.3) ? ['node', 'rival'] : ['node'],
+          doors: random.pick([['node'], ['node', 'rival'], ['node', 'rival', 'stranger']]),
           witness: {
             settled: (...args) => this.#settled(...args),
             fault: (message) => this.violate(message),
@@ -111,7 +115,7 @@ export class Simulation {
           onRegressed: 'stop',
         }),
     );
-    this.hosts = [node, rival, redis, mariadb, ...this.clients.map((client) => client.host)];
+    this.hosts = [node, rival, stranger, redis, mariadb, ...this.clients.map((client) => client.host)];
     const ofNodes = ['node', 'rival'].flatMap((name) => [[name, 'redis'] as const, [name, 'mariadb'] as const]);
     this.paths = [...ofNodes, ...this.clients.map((client) => [client.host.name, 'node'] as const)];
   }
@@ -155,6 +159,7 @@ export class Simulation {
     this.network.mendAll();
     for (const host of this.hosts) host.resume();
     this.rival.host.crash();
+    this.stranger.host.crash();
     if (!this.servers.redis.host.isUp) this.servers.redis.boot();
     if (!this.servers.mariadb.host.isUp) this.servers.mariadb.boot();
     if (!this.node.host.isUp) this.node.boot();

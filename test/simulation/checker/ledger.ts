@@ -23,7 +23,8 @@ export class Ledger {
   readonly byPlace = new Map<string, LedgerBatch>();
   /** The highest APPLIED, by `stream partition`. */
   readonly applied = new Map<string, number>();
-  readonly #crcs = new Map<string, number>();
+  /** Of what was made durable at a place: more than one where a backup of the client's disk was restored. */
+  readonly #crcs = new Map<string, Set<number>>();
 
   constructor(client: string) {
     this.client = client;
@@ -51,7 +52,7 @@ export class Ledger {
   sent(stream: string, { partition, seq, crc }: WireFrame): string | undefined {
     const known = this.#crcs.get(`${stream} ${partition} ${seq}`);
     if (known === undefined) return `${this.client} sent ${stream} ${partition} ${seq} before it was durable`;
-    return known === crc ? undefined : `${this.client} sent ${stream} ${partition} ${seq} with other bytes than it had made durable`;
+    return known.has(crc) ? undefined : `${this.client} sent ${stream} ${partition} ${seq} with other bytes than it had made durable`;
   }
 
   rejected(stream: string, { partition, seq, payload }: WireFrame): void {
@@ -77,8 +78,10 @@ export class Ledger {
 
   #place(stream: string, { partition, seq, crc }: WireFrame, batch: LedgerBatch): void {
     const place = `${stream} ${partition} ${seq}`;
+    this.#crcs.set(place, (this.#crcs.get(place) ?? new Set()).add(crc));
+    // After a backup was restored, the place is taken by what was applied there: this batch has yet to find another.
+    if (this.byPlace.has(place)) return;
     batch.places.push(place);
     this.byPlace.set(place, batch);
-    this.#crcs.set(place, crc);
   }
 }

@@ -82,6 +82,11 @@ export class SimClient {
     });
   }
 
+  /** Whether anything is not applied, as far as the client knows. */
+  get isHolding(): boolean {
+    return this.disk.held.length > 0 || (this.#client?.status().pendingChanges ?? 0) > 0;
+  }
+
   /** Writes no more, and is done when everything is applied. */
   finish(): void {
     this.#isWriting = false;

@@ -14,6 +14,8 @@ export interface SpoolWitness {
   forgotten(stream: string, partition: number, seq: number): void;
 }
 
+export type DiskBackup = Pick<SpoolDisk, 'stream' | 'note' | 'assigned' | 'held'>;
+
 /** How long the disk takes to make something durable, ms. */
 const SYNC_MS = { least: 0.1, most: 4 };
 /** Marks of what is applied are written with a delay; a crash loses them. */
@@ -33,6 +35,20 @@ export class SpoolDisk {
   constructor(random: SeededRandom, witness: SpoolWitness) {
     this.#random = random;
     this.#witness = witness;
+  }
+
+  /** What a backup of this disk holds. */
+  backUp(): DiskBackup {
+    const { stream, note, assigned, held } = this;
+    return { stream, note, assigned: new Map(assigned), held: [...held] };
+  }
+
+  /** Puts a backup in place of what is there. */
+  restore({ stream, note, assigned, held }: DiskBackup): void {
+    this.stream = stream;
+    this.note = note;
+    this.assigned = new Map(assigned);
+    this.held = [...held];
   }
 
   /** The spool of the process that lives by `clock`. */

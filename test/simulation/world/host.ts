@@ -34,6 +34,10 @@ export class Host {
     return this.#state !== 'down';
   }
 
+  get isRunning(): boolean {
+    return this.#state === 'up';
+  }
+
   get isPaused(): boolean {
     return this.#state === 'paused';
   }

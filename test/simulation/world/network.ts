@@ -310,7 +310,9 @@ class End implements Wire {
       // Lost with the connection.
       if (!this.#underWay.includes(sent)) return;
       this.#arrived++;
-      this.#take();
+      // Alone and awaited, it is taken within this event.
+      if (this.#arrived === 1 && this.#to.isRunning) this.#takeOne();
+      else this.#take();
     });
   }
 
@@ -339,7 +341,7 @@ class End implements Wire {
 
   #takeOne(): void {
     const other = this.#other!;
-    if (this.#arrived === 0 || other.#isHeld) return;
+    if (this.#arrived === 0 || other.#isHeld || (other.#receiver === undefined && !other.#isClosed)) return;
     const sent = this.#underWay.shift();
     if (sent === undefined) return;
     this.#arrived--;
@@ -356,7 +358,7 @@ class End implements Wire {
       other.#hasRefused = true;
       other.#queue({ message: undefined, bytes: 0, end: 'reset' });
     }
-    if (!this.#isClosed) this.host.enter(() => this.#receiver?.moved?.());
+    if (!this.#isClosed && this.#receiver?.moved !== undefined) this.host.enter(() => this.#receiver?.moved?.());
     if (this.#arrived > 0) this.#take();
   }
 

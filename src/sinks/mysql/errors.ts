@@ -77,7 +77,11 @@ export function failureOf(error: ServerError, subject?: Subject): SyncError {
   // Without a change there is nothing to set aside: it is Syncline's own statement, or its tables, that are at fault.
   if (subject === undefined) {
     const detail = code === 'unknown_table' || code === 'unknown_column' ? saying(error) : `, SQLSTATE ${error.sqlState}`;
-    return new SyncError('sink_unavailable', `the database refused one of Syncline's own statements with error ${error.errno}${detail}`);
+    const hint = code === 'unknown_table' ? '; a server creates its tables when it starts with this sink' : '';
+    return new SyncError(
+      'sink_unavailable',
+      `the database refused one of Syncline's own statements with error ${error.errno}${detail}${hint}`,
+    );
   }
   const { table } = subject;
   if (code === 'duplicate_unique') {

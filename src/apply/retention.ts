@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
+import { START, type StreamId } from '../core/stream.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Sink } from '../sinks/sink.ts';
 
@@ -14,7 +15,7 @@ export interface RetentionOptions {
 
 const INTERVAL_MS = 3_600_000;
 const DAY_MS = 86_400_000;
-/** Streams forgotten in one turn at most; the rest follows an hour later. */
+/** Streams that are looked at together. */
 const STREAMS_PER_TURN = 1_000;
 
 /**
@@ -23,12 +24,12 @@ const STREAMS_PER_TURN = 1_000;
  */
 export function startRetention(options: RetentionOptions): () => Promise<void> {
   let timer: Timer;
-  let stopped = false;
+  const stop = new AbortController();
   let running: Promise<void> = Promise.resolve();
   const arm = () => {
-    if (stopped) return;
+    if (stop.signal.aborted) return;
     timer = options.clock.setTimer(INTERVAL_MS, () => {
-      running = forgetIdle(options).catch((error: unknown) => {
+      running = forgetIdle(options, stop.signal).catch((error: unknown) => {
         // Whatever is away now is there an hour later.
         if (!(error instanceof SyncError)) throw error;
       });
@@ -37,18 +38,40 @@ export function startRetention(options: RetentionOptions): () => Promise<void> {
   };
   arm();
   return async () => {
-    stopped = true;
+    stop.abort();
     timer.cancel();
     await running;
   };
 }
 
-/** One turn. Nothing is forgotten while batches wait: one of them might belong to a stream that looks idle. */
-export async function forgetIdle({ queue, sink, clock, days, logger }: RetentionOptions): Promise<void> {
+/** Forgets all that are idle now, some at a time, until `signal` is aborted. A stream of which batches wait is not idle. */
+export async function forgetIdle(options: RetentionOptions, signal?: AbortSignal): Promise<void> {
+  const { sink, clock, days, logger } = options;
   const beforeMs = clock.wallMs() - days * DAY_MS;
-  const idle = await sink.idleStreams(beforeMs, STREAMS_PER_TURN);
-  if (idle.length === 0 || (await queue.backlog(sink.name)).some(({ count }) => count > 0)) return;
-  for (let partition = 0; partition < queue.partitionCount; partition++) await queue.forget(partition, idle);
-  await sink.expireStreams(idle, beforeMs);
-  logger.info({ streams: idle.length, days }, 'forgot streams that were idle beyond their retention');
+  let count = 0;
+  for (;;) {
+    const idle = await sink.idleStreams(beforeMs, STREAMS_PER_TURN);
+    const forgotten = await forgetSome(options, idle, beforeMs);
+    count += forgotten;
+    if (forgotten === 0 || idle.length < STREAMS_PER_TURN || signal?.aborted === true) break;
+  }
+  if (count > 0) logger.info({ streams: count, days }, 'forgot streams that were idle beyond their retention');
+}
+
+/** Returns how many of `idle` were forgotten. */
+async function forgetSome({ queue, sink }: RetentionOptions, idle: readonly StreamId[], beforeMs: number): Promise<number> {
+  if (idle.length === 0) return 0;
+  const waiting = new Set<StreamId>();
+  for (let partition = 0; partition < queue.partitionCount; partition++) {
+    const recorded = await queue.streams(partition);
+    const here = idle.filter((stream) => recorded.has(stream));
+    if (here.length === 0) continue;
+    const watermarks = await sink.readWatermarks(partition, here);
+    for (const stream of here) if (recorded.get(stream)!.seq > (watermarks.get(stream) ?? START).seq) waiting.add(stream);
+  }
+  const streams = idle.filter((stream) => !waiting.has(stream));
+  if (streams.length === 0) return 0;
+  for (let partition = 0; partition < queue.partitionCount; partition++) await queue.forget(partition, streams);
+  await sink.expireStreams(streams, beforeMs);
+  return streams.length;
 }

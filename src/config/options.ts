@@ -200,7 +200,8 @@ export const optionsSchema = z.strictObject({
       env: 'SYNCLINE_INGEST_CREDIT_BYTES',
     }),
     maxInFlightBytes: bytes([64 * KIB, 16 * GIB], 64 * MIB, {
-      description: 'How much all connections together may have sent and not yet stored. At least `creditBytes`.',
+      description:
+        'How much all connections together may have sent and not yet stored, with 512 bytes more for each frame. At least `creditBytes`.',
       env: 'SYNCLINE_INGEST_MAX_IN_FLIGHT_BYTES',
     }),
     authTimeoutMs: integer([100, 60_000], 5000, {

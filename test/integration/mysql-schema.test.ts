@@ -453,6 +453,30 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
       expect(shapeOf(sink, 'fixed', 'upsert', 1, ['id', 'v']).check([1, 5000])?.code).toBe('out_of_range');
     });
 
+    test('adds many columns in few statements, and as many as a table can have', async () => {
+      const { sink, database } = await newSink(['CREATE TABLE wide (id INT PRIMARY KEY)'], { schema: 'evolve' });
+      const alterations = async () => Number((await server.query("SHOW GLOBAL STATUS LIKE 'Com_alter_table'"))[0]?.['Value']);
+      const columnCount = async () =>
+        Number(
+          (
+            await server.query(`SELECT COUNT(*) AS n FROM information_schema.COLUMNS WHERE TABLE_SCHEMA='${database}'
+          AND TABLE_NAME='wide'`)
+          )[0]?.['n'],
+        );
+      const evolve = async (from: number, to: number) => {
+        const columns = Array.from({ length: to - from }, (_, i) => `c${from + i}`);
+        await sink.evolve([
+          { groups: [{ table: 'wide', op: 'upsert', keyCount: 1, columns: ['id', ...columns], rows: [[1, ...columns.map(() => 1)]] }] },
+        ]);
+      };
+      const before = await alterations();
+      await evolve(0, 400);
+      expect([await columnCount(), (await alterations()) - before]).toEqual([401, 1]);
+      await evolve(400, 3000);
+      expect(await columnCount()).toBeGreaterThan(900);
+      expect((await alterations()) - before).toBeLessThan(30);
+    });
+
     test('by several nodes at once ends in one table', async () => {
       const { sink, database } = await newSink([], { schema: 'evolve' });
       const others = Array.from({ length: 3 }, () => open(server.url(database), { schema: 'evolve' }));

@@ -171,6 +171,16 @@ describe.skipIf(!mariadbAvailable())('writing on MariaDB (skipped where mariadbd
     expect(fault?.message).not.toContain('secret');
   });
 
+  test.each([1001, 1205, 30001])('a trigger that refuses with error number %i of its own is believed', async (errno) => {
+    const { sink } = await newSink([
+      ITEM,
+      `CREATE TRIGGER guard BEFORE INSERT ON item FOR EACH ROW IF NEW.amount < 0 THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO=${errno}; END IF`,
+    ]);
+    const groups = [group(sink, 'item', 'insert', 1, ['id', 'amount'], [[5, -1]])];
+    await expect(writeAll(sink, groups)).rejects.toMatchObject({ code: 'check_failed' });
+    expect((await writeSingly(sink, groups))[0]?.code).toBe('check_failed');
+  });
+
   test('groups of any kind on a table with several unique keys do what a plain model does, row after row', async () => {
     const { sink, database } = await newSink([PERSON]);
     const id = fc.integer({ min: 1, max: 5 });

@@ -114,6 +114,25 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
       expect((await queue.append(1, entries(A, 2, 2)))[0]?.verdict).toBe('append');
     });
 
+    test('because its disk takes nothing: held, still read, and open again when it can save', async () => {
+      const server = await start({ args: ['--enable-protected-configs', 'yes'] });
+      const queue = await open(server.url);
+      await queue.append(1, entries(A, 1, 1));
+      const gone = mkdtempSync(join(tmpdir(), 'syncline-no-disk-'));
+      await server.command('CONFIG', 'SET', 'dir', gone);
+      rmSync(gone, { recursive: true });
+      // With points at which it saves, Redis refuses writes after a save that failed.
+      await server.command('CONFIG', 'SET', 'save', '3600 1');
+      await server.command('BGSAVE');
+      await becomes(queue, /^queue_readonly: .*MISCONF/);
+      expect(await codeOf(queue.append(1, entries(A, 2, 2)))).toBe('queue_readonly');
+      expect(await queue.fetch('main', 1, ALL)).toHaveLength(1);
+      await server.command('CONFIG', 'SET', 'dir', server.dir);
+      await server.command('BGSAVE');
+      await becomes(queue, /^open$/);
+      expect((await queue.append(1, entries(A, 2, 2)))[0]?.verdict).toBe('append');
+    });
+
     test('for want of replicas: held, still read, and open again when it takes writes', async () => {
       const server = await start();
       const queue = await open(server.url);

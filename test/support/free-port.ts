@@ -1,13 +1,26 @@
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
-/** A port on 127.0.0.1 that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/**
+ * Below the range from which systems take the ports of outgoing connections: a port that was free would otherwise be
+ * some connection's by the time its server starts, or starts again.
+ */
+const RANGE = [12_000, 32_000] as const;
+const MAX_TRIES = 100;
+
+/** A port of 127.0.0.1 on which nobody listens right now. */
+export async function freePort(): Promise<number> {
+  for (let i = 0; i < MAX_TRIES; i++) {
+    const port = randomInt(...RANGE);
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`no free port among ${MAX_TRIES} from ${RANGE[0]} to ${RANGE[1]}`);
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => (typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port'))));
-    });
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 }

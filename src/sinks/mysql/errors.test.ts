@@ -43,6 +43,10 @@ describe('errors of the server', () => {
     );
   });
 
+  test('about text that a charset lacks are about the change', () => {
+    for (const errno of [1267, 1270, 1271]) expect(failureOf(error(errno), subject).code).toBe('wrong_type');
+  });
+
   test('of the storage engine are looked at for a full disk', () => {
     expect(codeOf(error(1030, 'Got error 28 "No space left on device" from storage engine InnoDB'))).toBe('sink_full');
     expect(codeOf(error(3, 'Error writing file \'./binlog.000001\' (Errcode: 28 "No space left on device")'))).toBe('sink_full');
@@ -79,8 +83,8 @@ describe('errors of the server', () => {
   });
 
   test('of statements that are about no change are never permanent', () => {
-    for (const errno of [1146, 1062, 1452, 1366, 1153]) expect(failureOf(error(errno, 'x', '22000')).kind).toBe('transient');
-    expect(failureOf(error(1146, "Table 'shop.syncline_meta' doesn't exist")).message).toContain('syncline_meta');
+    for (const errno of [1146, 1062, 1452, 1366, 1153, 1267]) expect(failureOf(error(errno, 'x', '22000')).kind).toBe('transient');
+    expect(failureOf(error(1146, "Table 'shop.syncline_meta' doesn't exist")).message).toMatch(/syncline_meta.*when it starts/);
     expect(failureOf(error(1366, "Incorrect string value: 'secret'")).message).not.toContain('secret');
   });
 

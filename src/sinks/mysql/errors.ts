@@ -50,6 +50,8 @@ const codeByErrno: ReadonlyMap<number, ErrorCode> = new Map(CODES.flatMap(([code
 
 /** The code for an error of the server. Whether a duplicate is one of the change's key only {@link failureOf} tells. */
 export function codeOf(error: ServerError): ErrorCode {
+  // A trigger's SIGNAL, which may carry any number.
+  if (/^45[0-9A-Z]{3}$/.test(error.sqlState)) return 'check_failed';
   if (noSpace(error)) return 'sink_full';
   const code = codeByErrno.get(error.errno);
   if (code !== undefined) return code;
@@ -58,7 +60,7 @@ export function codeOf(error: ServerError): ErrorCode {
 
 /** Whether the server ends the connection with this answer, or nothing more can be expected of it. */
 export function endsConnection(error: ServerError): boolean {
-  return codeByErrno.get(error.errno) === 'sink_unavailable';
+  return codeOf(error) === 'sink_unavailable' && codeByErrno.has(error.errno);
 }
 
 /** Error 1030 and its kin only pass on what the storage engine or the file system said. */
@@ -77,7 +79,11 @@ export function failureOf(error: ServerError, subject?: Subject): SyncError {
   // Without a change there is nothing to set aside: it is Syncline's own statement, or its tables, that are at fault.
   if (subject === undefined) {
     const detail = code === 'unknown_table' || code === 'unknown_column' ? saying(error) : `, SQLSTATE ${error.sqlState}`;
-    return new SyncError('sink_unavailable', `the database refused one of Syncline's own statements with error ${error.errno}${detail}`);
+    const hint = code === 'unknown_table' ? '; a server creates its tables when it starts with this sink' : '';
+    return new SyncError(
+      'sink_unavailable',
+      `the database refused one of Syncline's own statements with error ${error.errno}${detail}${hint}`,
+    );
   }
   const { table } = subject;
   if (code === 'duplicate_unique') {

@@ -13,6 +13,8 @@ const CHARACTER_BYTES = 4;
 const MAX_KEY_CHARACTERS = 191;
 /** Error 1060: somebody else added the column a moment ago. */
 const DUPLICATE_COLUMN = /\berror 1060\b/;
+/** Too many columns, or too long a row. */
+const NO_ROOM = /\berror 111[78]\b/;
 
 /**
  * Creates the tables and adds the columns that `batches` lack; returns the tables that were touched. Types follow the
@@ -34,12 +36,27 @@ export async function evolveSchema(
       continue;
     }
     const missing = [...wanted.columns].filter(([column]) => !hasColumn(table, column) && CREATABLE.test(column));
-    // One by one: another node may be adding some of them.
-    for (const [column, kind] of missing)
-      await tryDefinition(connection, `ALTER TABLE ${quoteName(name)} ADD COLUMN ${quoteName(column)} ${plainType(kind)} NULL`);
-    if (missing.length > 0) touched.push(name);
+    if (missing.length === 0) continue;
+    await addMissing(
+      connection,
+      name,
+      missing.map(([column, kind]) => `ADD COLUMN ${quoteName(column)} ${plainType(kind)} NULL`),
+    );
+    touched.push(name);
   }
   return touched;
+}
+
+/**
+ * Adds columns with one statement, and in halves where that is refused: another node may be adding some of them, or the
+ * table may have no room for all. Returns whether it may have room for more.
+ */
+async function addMissing(connection: Connection, table: string, additions: readonly string[]): Promise<boolean> {
+  const answer = await tryDefinition(connection, `ALTER TABLE ${quoteName(table)} ${additions.join(',')}`);
+  if (answer === 'done') return true;
+  if (additions.length === 1) return answer !== 'full';
+  const middle = additions.length >> 1;
+  return (await addMissing(connection, table, additions.slice(0, middle))) && addMissing(connection, table, additions.slice(middle));
 }
 
 /** Column names are the same to the server in any case. */
@@ -152,13 +169,15 @@ function createStatement(name: string, wanted: WantedTable, mariadb: boolean): s
   return `CREATE TABLE IF NOT EXISTS ${quoteName(name)} (${definitions.join(',')}) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`;
 }
 
-async function tryDefinition(connection: Connection, sql: string | undefined): Promise<void> {
-  if (sql === undefined) return;
+async function tryDefinition(connection: Connection, sql: string | undefined): Promise<'done' | 'refused' | 'full'> {
+  if (sql === undefined) return 'refused';
   try {
     await connection.run(sql);
+    return 'done';
   } catch (error) {
     if (!(error instanceof SyncError) || !connection.alive) throw error;
     // With the connection still alive this is about the definition, not about the server.
     if (error.code !== 'sink_unavailable' && !DUPLICATE_COLUMN.test(error.message)) throw error;
+    return NO_ROOM.test(error.message) ? 'full' : 'refused';
   }
 }

@@ -111,7 +111,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'a node with another number of partitions is started',
-    weight: 1,
+    weight: 3,
     maxMs: 6_000,
     strike: ({ stranger, servers: { redis } }) => {
       // An empty Redis would take its settings, and then refuse the others: that is for the operator to see.

@@ -245,6 +245,11 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         find: 'if (lane.awaited <= newest.seq) acknowledgements.rewind',
         replace: 'if (lane.awaited === 0) acknowledgements.rewind',
       },
+      {
+        file: 'src/client/session.ts',
+        find: 'return this.#broken(`the server asks for seq',
+        replace: 'return void (`the server asks for seq',
+      },
     ],
   },
   {

@@ -57,6 +57,19 @@ export const REDIS_FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: 'a list is deleted while the database stands still',
+    weight: 2,
+    maxMs: 10_000,
+    strike: ({ servers: { redis, mariadb } }, random) => {
+      mariadb.host.pause();
+      const list = `syncline:{${random.below(4)}}:list:main`;
+      return () => {
+        if (redis.host.isUp) redis.execute(['DEL', list]);
+        mariadb.host.resume();
+      };
+    },
+  },
+  {
     name: 'a replica that lags behind is promoted',
     weight: 4,
     maxMs: 0,

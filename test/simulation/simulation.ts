@@ -4,7 +4,7 @@ import { SeededRandom } from '../support/seeded-random.ts';
 import { check } from './checker/check.ts';
 import type { ModelTable } from './checker/model.ts';
 import { lettersOf, watermarkOf } from './checker/sink-view.ts';
-import { SimClient } from './client/sim-client.ts';
+import { SimClient, type SimClientOptions } from './client/sim-client.ts';
 import { type Fault, FAULTS } from './faults.ts';
 import { MARIADB_FAULTS, REDIS_FAULTS } from './server-faults.ts';
 import { SimNode } from './node/sim-node.ts';
@@ -20,9 +20,21 @@ export interface SimulationOptions {
   readonly faults?: readonly Fault[];
   /** How long clients write and faults strike, virtual ms. */
   readonly activeMs?: number;
+  /** What the world is made of; drawn from the seed when it is left out. */
+  readonly shape?: Shape;
+  /** Called before anything runs. */
+  readonly prepare?: (simulation: Simulation) => void;
   /** Told of everything that happens, one line each. */
   readonly trace?: (line: string) => void;
 }
+
+export interface Shape {
+  readonly partitions: number;
+  readonly clients: readonly ClientShape[];
+}
+
+/** How a client behaves; see `SimClientOptions`. */
+export type ClientShape = Pick<SimClientOptions, 'doors' | 'keyCount' | 'pauseMs' | 'poisonShare'>;
 
 /** How a history went. */
 export interface History {
@@ -48,6 +60,17 @@ export const TABLES: readonly ModelTable[] = [
   { name: 'event', key: 'id', defaults: { note: null }, accepts: ({ note }) => String(note ?? '').length <= 40 },
   { name: 'item', key: 'id', defaults: { n: 0, note: null }, accepts: ({ note }) => String(note ?? '').length <= 40 },
 ];
+
+function drawShape(random: SeededRandom): Shape {
+  const partitions = random.pick([1, 2, 4]);
+  const clients = Array.from({ length: 1 + random.below(3) }, () => ({
+    doors: random.pick([['node'], ['node', 'rival'], ['node', 'rival', 'stranger']]),
+    keyCount: random.pick([1, 3, 10]),
+    pauseMs: random.pick([100, 300, 1_000]),
+    poisonShare: random.pick([0, 0, 0.05, 0.3]),
+  }));
+  return { partitions, clients };
+}
 
 /** One history: a world of its own, its clients, its faults, and what became of it. */
 export class Simulation {
@@ -81,7 +104,7 @@ export class Simulation {
     const [node, rival, stranger] = [host('node'), host('rival'), host('stranger')];
     const [redis, mariadb] = [host('redis'), host('mariadb')];
     this.servers = createServers({ redis, mariadb, network: this.network, random: fork(), fault: (message) => this.violate(message) });
-    const partitions = random.pick([1, 2, 4]);
+    const { partitions, clients } = options.shape ?? drawShape(random);
     const nodeOn = (host: Host, partitions: number) =>
       new SimNode({
         host,
@@ -95,23 +118,18 @@ export class Simulation {
     this.node = nodeOn(node, partitions);
     this.rival = nodeOn(rival, partitions);
     this.stranger = nodeOn(stranger, partitions * 2);
-    const clientCount = 1 + random.below(3);
-    this.clients = Array.from(
-      { length: clientCount },
-      (_, i) =>
+    this.clients = clients.map(
+      (client, i) =>
         new SimClient({
+          ...client,
           host: host(`client-${i + 1}`),
           network: this.network,
           random: fork(),
-          doors: random.pick([['node'], ['node', 'rival'], ['node', 'rival', 'stranger']]),
           witness: {
             settled: (...args) => this.#settled(...args),
             fault: (message) => this.violate(message),
           },
           firstKey: (i + 1) * KEYS_APART,
-          keyCount: random.pick([1, 3, 10]),
-          pauseMs: random.pick([100, 300, 1_000]),
-          poisonShare: random.pick([0, 0, 0.05, 0.3]),
           onRegressed: 'stop',
         }),
     );
@@ -122,6 +140,7 @@ export class Simulation {
 
   async run(): Promise<History> {
     const { activeMs = DEFAULT_ACTIVE_MS, faults = ALL_FAULTS } = this.#options;
+    this.#options.prepare?.(this);
     this.servers.redis.boot();
     this.servers.mariadb.boot();
     this.node.boot();

@@ -30,6 +30,21 @@ export interface WireReceiver {
   moved?(): void;
 }
 
+/** A message that is about to be sent. */
+export interface Sending {
+  readonly from: string;
+  readonly to: string;
+  readonly message: unknown;
+}
+
+/** What becomes of one message, and of those that it has to do with. */
+export interface Interference {
+  /** What arrives of it; undefined when nothing does. */
+  readonly arrives: unknown;
+  /** Called once that has arrived. */
+  readonly then: (breakConnection: () => void) => void;
+}
+
 /** How messages travel from one host to another. */
 export interface PathSettings {
   readonly minLatencyMs: number;
@@ -51,6 +66,8 @@ export class Network {
   readonly #paths = new Map<string, PathSettings>();
   readonly #cut = new Set<string>();
   readonly #connections = new Set<Connection>();
+  /** Asked about every message: undefined lets it pass. */
+  interfere: ((sending: Sending) => Interference | undefined) | undefined;
 
   constructor(timeline: Timeline, random: SeededRandom) {
     this.#timeline = timeline;
@@ -130,6 +147,11 @@ export class Network {
   }
 
   /** For connections. */
+  soon(run: () => void): void {
+    this.#timeline.at(0, run);
+  }
+
+  /** For connections. */
   deliver(from: Host, to: Host, notBeforeMs: number, run: () => void): number {
     const dueMs = Math.max(notBeforeMs, this.#timeline.nowMs + this.#latency(from.name, to.name));
     this.#timeline.at(dueMs - this.#timeline.nowMs, run);
@@ -166,8 +188,15 @@ class Connection {
     this.#network = network;
     this.client = new End(network, from, to);
     this.server = new End(network, to, from);
-    this.client.join(this.server, () => this.#ended());
-    this.server.join(this.client, () => this.#ended());
+    for (const [end, other] of [
+      [this.client, this.server],
+      [this.server, this.client],
+    ] as const)
+      end.join(
+        other,
+        () => this.#ended(),
+        () => this.break(),
+      );
   }
 
   joins(a: string, b: string): boolean {
@@ -193,6 +222,7 @@ interface Sent {
   readonly bytes: number;
   /** The end of the connection: orderly, or not. */
   readonly end: 'no' | 'close' | 'reset';
+  readonly then?: () => void;
 }
 
 /** One end; it owns what travels from it to the other end. */
@@ -202,6 +232,7 @@ class End implements Wire {
   readonly #network: Network;
   #other: End | undefined;
   #onOver: () => void = () => {};
+  #break: () => void = () => {};
   #receiver: WireReceiver | undefined;
   /** Sent and not yet on its way, because the path is cut. */
   #unsent: Sent[] = [];
@@ -214,6 +245,8 @@ class End implements Wire {
   #isHeld = false;
   /** This end neither sends nor receives any more. */
   #isClosed = false;
+  /** Something that was sent from here is lost. */
+  #isTorn = false;
   /** The other end was told that this one is closed. */
   #hasRefused = false;
 
@@ -223,9 +256,10 @@ class End implements Wire {
     this.#to = to;
   }
 
-  join(other: End, onOver: () => void): void {
+  join(other: End, onOver: () => void, breakConnection: () => void): void {
     this.#other = other;
     this.#onOver = onOver;
+    this.#break = breakConnection;
     this.host.onCrash.add(this.#crashed);
   }
 
@@ -247,8 +281,14 @@ class End implements Wire {
   }
 
   send(message: unknown, bytes = 0): void {
-    if (this.#isClosed) return;
-    this.#queue({ message, bytes, end: 'no' });
+    if (this.#isClosed || this.#isTorn) return;
+    const interference = this.#network.interfere?.({ from: this.host.name, to: this.#to.name, message });
+    if (interference === undefined) return this.#queue({ message, bytes, end: 'no' });
+    // Behind a hole nothing arrives.
+    this.#isTorn = interference.arrives !== message;
+    const then = () => this.#network.soon(() => interference.then(this.#break));
+    if (interference.arrives === undefined) return then();
+    this.#queue({ message: interference.arrives, bytes, end: 'no', then });
   }
 
   pause(): void {
@@ -348,8 +388,10 @@ class End implements Wire {
     this.#inFlightBytes -= sent.bytes;
     const receiver = other.#receiver;
     if (!other.#isClosed && receiver !== undefined) {
-      if (sent.end === 'no') receiver.message(sent.message);
-      else {
+      if (sent.end === 'no') {
+        receiver.message(sent.message);
+        sent.then?.();
+      } else {
         other.#finish();
         receiver.closed(sent.end === 'reset' ? new Error('read ECONNRESET') : undefined);
       }

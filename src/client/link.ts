@@ -52,6 +52,9 @@ const REFUSED = new Set<ErrorCode>([
   'unknown_partition',
 ]);
 
+/** A length that was damaged on the way looks like this: it is judged before the checksum can be. */
+const MAYBE_DAMAGED = new Set<ErrorCode>(['frame_too_small', 'frame_too_large']);
+
 /** Keeps a client connected: dials, runs one session at a time, and decides what follows its end. */
 export class Link {
   readonly #dialer: Dialer;
@@ -64,6 +67,8 @@ export class Link {
   #dialing: AbortController | undefined;
   #retry: Timer | undefined;
   #failures = 0;
+  /** The server has minded the size of a frame since a session last got on. */
+  #sizeMinded = false;
   /** When a connection was last lost with frames unanswered. */
   #lostFramesAtMs = -Infinity;
   #stopped = false;
@@ -138,7 +143,10 @@ export class Link {
     this.#outbox.end();
     if (end.kind === 'left') return;
     this.#session = undefined;
-    if (session.progressed) this.#failures = 0;
+    if (session.progressed) {
+      this.#failures = 0;
+      this.#sizeMinded = false;
+    }
     switch (end.kind) {
       case 'broken':
         return this.#retryLater(end.reason);
@@ -165,6 +173,10 @@ export class Link {
       return this.#startStream(error.message);
     }
     if (!REFUSED.has(error.code)) return this.#retryLater(error.message);
+    if (MAYBE_DAMAGED.has(error.code) && !this.#sizeMinded) {
+      this.#sizeMinded = true;
+      return this.#retryLater(error.message);
+    }
     this.#listener.refused(error);
     if (!this.#stopped) this.#retryIn(REFUSED_RETRY_MS * (1 + this.#random.fraction() / 2), error.message);
   }

@@ -55,6 +55,9 @@ const REFUSED = new Set<ErrorCode>([
   'unknown_partition',
 ]);
 
+/** A length that was damaged on the way looks like this: it is judged before the checksum can be. */
+const MAYBE_DAMAGED = new Set<ErrorCode>(['frame_too_small', 'frame_too_large']);
+
 /** Keeps a client connected: dials, runs one session at a time, and decides what follows its end. */
 export class Link {
   readonly #dialer: Dialer;
@@ -67,6 +70,8 @@ export class Link {
   #dialing: AbortController | undefined;
   #retry: Timer | undefined;
   #failures = 0;
+  /** The server has minded the size of a frame since a session last got on. */
+  #sizeMinded = false;
   /** When a connection was last lost with frames unanswered. */
   #lostFramesAtMs = -Infinity;
   /** Connections of ours that may reach the server late, and then take the stream from the one after them. */
@@ -145,7 +150,10 @@ export class Link {
     this.#outbox.end();
     if (end.kind === 'left') return;
     this.#session = undefined;
-    if (session.progressed) this.#failures = 0;
+    if (session.progressed) {
+      this.#failures = 0;
+      this.#sizeMinded = false;
+    }
     switch (end.kind) {
       case 'broken':
         this.#lateConnections = Math.min(this.#lateConnections + 1, MAX_LATE_CONNECTIONS);
@@ -174,6 +182,10 @@ export class Link {
       return this.#startStream(error.message);
     }
     if (!REFUSED.has(error.code)) return this.#retryLater(error.message);
+    if (MAYBE_DAMAGED.has(error.code) && !this.#sizeMinded) {
+      this.#sizeMinded = true;
+      return this.#retryLater(error.message);
+    }
     this.#listener.refused(error);
     if (!this.#stopped) this.#retryIn(REFUSED_RETRY_MS * (1 + this.#random.fraction() / 2), error.message);
   }

@@ -185,6 +185,23 @@ describe('being refused', () => {
     expect(named('connected')).toHaveLength(2);
   });
 
+  test('a frame of the wrong size is sent again at once, for it may have been damaged on the way; only then it is an event', async () => {
+    const { client, clock, network, named, reconnected } = await openClient({}, ONE);
+    await client.table('cities').upsert({ id: 1 });
+    await clock.settle();
+    const [frame] = network.link.batches();
+    network.link.error('frame_too_large');
+    const link = await reconnected(1000);
+    link.welcome(ONE);
+    await clock.settle();
+    expect(hexOf(link.batches())).toEqual(hexOf([frame!]));
+    expect(named('error')).toEqual([]);
+    link.error('frame_too_large');
+    expect(named('error')).toMatchObject([{ code: 'frame_too_large' }]);
+    await clock.advance(29_000);
+    expect(network.links).toHaveLength(2);
+  });
+
   test('another producer than the one that was named stops the client', async () => {
     const { client, network } = await startClient({ producer: 'warehouse' });
     network.link.welcome();

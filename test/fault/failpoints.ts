@@ -14,10 +14,10 @@ export interface Failpoint {
 }
 
 /**
- * When a place is reached: again and again under load, when the process starts, when a client connects, when the process
+ * When a place is reached: all the time under load, a few times in a second, when the process starts, when a client connects, when the process
  * is asked to stop, when the queue was wiped, when a spool begins a stream.
  */
-export type Occasion = 'load' | 'start' | 'connect' | 'stop' | 'wipe' | 'new spool';
+export type Occasion = 'load' | 'interval' | 'start' | 'connect' | 'stop' | 'wipe' | 'new spool';
 
 /** Which installation reaches a place: Redis and MariaDB, queue and sink in SQLite, or each of them. */
 export type Installation = 'services' | 'embedded';
@@ -76,8 +76,8 @@ const APPLY: readonly Failpoint[] = [
     'queue_unavailable',
   ),
   point('lease: acquired', SCHEDULER, 'const holder = await queue.acquire(lease, node, leaseMs, takeover);‸', 'start', 'queue_unavailable'),
-  point('lease: before renew', SCHEDULER, '‸const still = await queue.renew(leases, leaseMs);', 'load', 'queue_unavailable'),
-  point('lease: renewed', SCHEDULER, 'const still = await queue.renew(leases, leaseMs);‸', 'load', 'queue_unavailable'),
+  point('lease: before renew', SCHEDULER, '‸const still = await queue.renew(leases, leaseMs);', 'interval', 'queue_unavailable'),
+  point('lease: renewed', SCHEDULER, 'const still = await queue.renew(leases, leaseMs);‸', 'interval', 'queue_unavailable'),
   point('lease: before release', SCHEDULER, '‸await this.#options.queue.release(held).catch(ignoreTransient);', 'stop'),
   point('lease: released', SCHEDULER, 'await this.#options.queue.release(held).catch(ignoreTransient);‸', 'stop'),
   point('heal: before', SCHEDULER, '‸if (places.size > 0) await queue.heal(work.lease, places);', 'start', 'queue_unavailable'),
@@ -91,7 +91,7 @@ const APPLY: readonly Failpoint[] = [
     'backlog: read',
     SCHEDULER,
     'const backlog = await this.#options.queue.backlog(this.#options.sink.name);‸',
-    'load',
+    'interval',
     'queue_unavailable',
   ),
   point('fetch: before', SLICE, '‸const elements = await queue.fetch(lease.sink, lease.partition, limits);', 'load', 'queue_unavailable'),
@@ -181,7 +181,7 @@ const CLIENT: readonly Failpoint[] = [
   client('spool: before a write', 'src/client/generation.ts', '‸await file.write(bytes, segment.bytes);\n      await file.sync();', 'load'),
   client('spool: before a sync', 'src/client/generation.ts', 'await file.write(bytes, segment.bytes);‸\n      await file.sync();', 'load'),
   client('spool: after a sync', 'src/client/generation.ts', 'await file.write(bytes, segment.bytes);\n      await file.sync();‸', 'load'),
-  client('spool: marked', 'src/client/file-spool.ts', 'await this.#generation?.mark();‸', 'load'),
+  client('spool: marked', 'src/client/file-spool.ts', 'await this.#generation?.mark();‸', 'interval'),
   client('spool: a segment is created', 'src/client/generation.ts', '‸this.#nextIndex += 1;', 'start'),
   client(
     'spool: a segment is removed',

@@ -32,8 +32,9 @@ export interface Services {
 export interface WorldOptions {
   /** Folder of Redis, instead of one of its own. */
   readonly redisDir?: string;
-  /** Folder of the client's spool and log, instead of one of its own. */
-  readonly producerDir?: string;
+  readonly redisArgs?: readonly string[];
+  /** Folder of the client's spool, instead of one of its own. */
+  readonly spool?: string;
 }
 
 /** Short, so that a node that stands still is succeeded within a test. */
@@ -72,7 +73,7 @@ export class FaultWorld {
     this.server = server;
     this.#servers.push(server);
     this.door = door;
-    this.producer = new ProducerProcess(`tcp://127.0.0.1:${door.port}`, options.producerDir);
+    this.producer = new ProducerProcess(`tcp://127.0.0.1:${door.port}`, options.spool);
   }
 
   /** Resolves when rows are applied. */
@@ -99,11 +100,14 @@ export class FaultWorld {
     return this.#services;
   }
 
-  /** A second server on the same queue and sink; it is not started. */
-  async secondServer(): Promise<ServerProcess> {
-    const second = await ServerProcess.create(serverEnv(this.services));
-    this.#servers.push(second);
-    return second;
+  /** Starts another server on the same queue and sink and sends the client there; the one before is left as it is. */
+  async replaceServer(): Promise<void> {
+    const other = this.#servers.find((server) => server !== this.server) ?? (await ServerProcess.create(serverEnv(this.services)));
+    if (!this.#servers.includes(other)) this.#servers.push(other);
+    await other.start();
+    this.server = other;
+    this.door.retarget(other.tcpPort);
+    this.door.reset();
   }
 
   /** From now on it is waited until rows are applied again. */
@@ -113,6 +117,8 @@ export class FaultWorld {
 
   /** Waits until rows are applied again: no fault is injected into a system that stands still. */
   async advance(): Promise<void> {
+    // What is applied may be what a client left that was killed: the new one must have begun.
+    await this.producer.sending();
     const before = await this.effects();
     await eventually(async () => {
       if (!this.producer.running) throw new Error(`the producer ended: ${this.producer.output}`);
@@ -165,9 +171,9 @@ export class FaultWorld {
   }
 }
 
-async function startServices({ redisDir }: WorldOptions): Promise<Services> {
+async function startServices({ redisDir, redisArgs = [] }: WorldOptions): Promise<Services> {
   const redis = await startRedis({
-    args: ['--appendonly', 'yes', '--appendfsync', 'everysec'],
+    args: ['--appendonly', 'yes', '--appendfsync', 'everysec', ...redisArgs],
     ...(redisDir === undefined ? {} : { dir: redisDir }),
   });
   const mariadb = await startMariadb();

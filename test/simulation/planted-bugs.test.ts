@@ -5,21 +5,23 @@ import { PLANTED_BUGS } from './planted-bugs.ts';
 import { findBug } from './prove.ts';
 import { simulate } from './simulation.ts';
 
-/** The seed that shows each bug; `node test/simulation/prove.ts --write` finds them afresh. */
+/** The first seed that shows each bug; `node test/simulation/prove.ts --write` finds them afresh. */
 const SEEDS = JSON.parse(readFileSync(new URL('planted-bugs.json', import.meta.url), 'utf8')) as Record<string, number>;
+/** A change of the product moves events, and with them the seed: one of so many that follow must show the bug. */
+const SEEDS_TRIED = 60;
 
-test('each bug has a name of its own and a seed that shows it', () => {
+test('each bug has a name of its own, a seed that shows it, and fits the sources', () => {
   const names = PLANTED_BUGS.map(({ name }) => name);
   expect(new Set(names).size).toBe(names.length);
   expect(Object.keys(SEEDS).sort()).toEqual(names.toSorted());
+  for (const { name, patches } of PLANTED_BUGS) checkPatches(patches.map((patch) => ({ ...patch, name })));
 });
 
-test.each(PLANTED_BUGS)('is caught: $name', async (bug) => {
-  checkPatches(bug.patches.map((patch) => ({ ...patch, name: bug.name })));
+test.each(PLANTED_BUGS.filter(({ isSeldom }) => isSeldom !== true))('is caught: $name', { timeout: 120_000 }, async (bug) => {
   const seed = SEEDS[bug.name]!;
-  expect((await findBug(bug, seed, seed)).seed).toBe(seed);
+  expect((await findBug(bug, seed, seed + SEEDS_TRIED)).seed).toBeGreaterThanOrEqual(seed);
 });
 
-test('without a bug, the same seeds keep every promise', async () => {
+test('without a bug, the same seeds keep every promise', { timeout: 120_000 }, async () => {
   for (const seed of new Set(Object.values(SEEDS))) expect((await simulate({ seed })).violations).toEqual([]);
-}, 120_000);
+});

@@ -176,9 +176,14 @@ export class FaultProxy {
       return passed;
     };
     const target = connect({ port: this.#target, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
-    const pair = new Pair(client, target, (direction) => this.#faults[direction], filter);
+    const pair: Pair = new Pair(
+      client,
+      target,
+      (direction) => this.#faults[direction],
+      filter,
+      () => this.#pairs.delete(pair),
+    );
     this.#pairs.add(pair);
-    pair.whenClosed(() => this.#pairs.delete(pair));
   }
 }
 
@@ -194,6 +199,7 @@ class Pair {
     target: Socket,
     faults: (direction: Direction) => PipeFaults,
     filter: (chunk: Buffer, pair: Pair, direction: Direction) => Buffer | undefined,
+    closed: () => void,
   ) {
     this.#client = client;
     this.#target = target;
@@ -209,12 +215,10 @@ class Pair {
       () => faults('down'),
       (chunk) => filter(chunk, this, 'down'),
     );
-    // What befalls one side befalls the other; each error is followed by a close.
-    for (const socket of [client, target]) socket.on('error', () => this.reset()).on('close', () => this.#closed());
-  }
-
-  whenClosed(closed: () => void): void {
-    this.#client.on('close', closed);
+    // Each error is followed by a close.
+    for (const socket of [client, target]) socket.on('error', () => this.reset());
+    client.on('close', () => this.#closed(target, closed));
+    target.on('close', () => this.#closed(client, closed));
   }
 
   reset(): void {
@@ -230,10 +234,10 @@ class Pair {
     receiver.write(bytes, () => this.reset());
   }
 
-  /** Both halves of one side are closed: the other has seen the ends and closes as well, or is closed here. */
-  #closed(): void {
-    for (const socket of [this.#client, this.#target]) if (!socket.writable && !socket.readable) socket.destroy();
-    if (this.#client.destroyed && !this.#target.writableEnded) this.#target.resetAndDestroy();
-    if (this.#target.destroyed && !this.#client.writableEnded) this.#client.resetAndDestroy();
+  /** One side is gone: the other gets what is on its way, if it was to have an end, and goes as well. */
+  #closed(other: Socket, closed: () => void): void {
+    if (other.closed) closed();
+    else if (other.writableEnded) other.destroySoon();
+    else this.reset();
   }
 }

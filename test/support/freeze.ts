@@ -7,6 +7,11 @@ import { eventually } from './eventually.ts';
  */
 export async function freeze(pid: number): Promise<void> {
   process.kill(pid, 'SIGSTOP');
+  await frozen(pid);
+}
+
+/** Resolves when every thread of a process that gets SIGSTOP, or sends it to itself, stands still. */
+export async function frozen(pid: number): Promise<void> {
   await eventually(() => {
     const running = threadStates(pid).filter((state) => state !== 'T');
     if (running.length > 0) throw new Error(`process ${pid} still runs after SIGSTOP: threads are ${running.join(' ')}`);

@@ -16,21 +16,18 @@ export const REFUSED_EVERY = 200;
 
 /** The fault tests' client as a process of its own; every start is a new generation over the same spool. */
 export class ProducerProcess {
+  readonly spool: string;
   readonly #url: string;
-  readonly #folder: string;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'syncline-producer-'));
   #child: ChildProcess | undefined;
   #generation = 0;
   /** What it printed: errors that it did not expect. */
   output = '';
 
-  /** Spool and log lie in `folder`, which is created and removed, or in one of its own. */
-  constructor(url: string, folder = mkdtempSync(join(tmpdir(), 'syncline-producer-'))) {
+  /** The spool is a folder of its own unless one is named; in that case, nothing may be in it. */
+  constructor(url: string, spool?: string) {
     this.#url = url;
-    this.#folder = folder;
-  }
-
-  get spool(): string {
-    return join(this.#folder, 'spool');
+    this.spool = spool ?? join(this.#folder, 'spool');
   }
 
   /** With more variables for this life. */

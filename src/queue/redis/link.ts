@@ -24,7 +24,7 @@ export interface Driver {
   on(event: 'error', listener: (error: unknown) => void): unknown;
   /** Sends a command; strings in the reply come as buffers. */
   callBuffer(name: string, ...args: Argument[]): Promise<unknown>;
-  /** Closes; for good, unless it is to connect anew. */
+  /** Ends the connection; with `reconnect` another one is made, without it this is for good. */
   disconnect(reconnect?: boolean): void;
 }
 
@@ -51,6 +51,8 @@ export type Argument = string | number | Buffer;
 const DEFAULT_COMMAND_TIMEOUT_MS = 2000;
 const DEFAULT_CONNECT_TIMEOUT_MS = 2000;
 const MAX_RETRY_DELAY_MS = 1000;
+/** How often in a row commands may go unanswered, each sent after the one before was given up, until the connection is. */
+const MAX_UNANSWERED = 2;
 
 /**
  * One connection to Redis that is made again for ever. A command is sent once, now or not at all: nothing is queued
@@ -70,6 +72,8 @@ export class RedisLink {
   #misplaced = false;
   #closed = false;
   #failureCount = 0;
+  /** Commands without a reply, each sent after the one before had its deadline, since the last reply. */
+  #unanswered = 0;
   #problem = away('not connected yet');
 
   /** Starts to connect. @throws {SyncError} `bad_config` when the URL or the TLS options cannot be used. */
@@ -107,6 +111,7 @@ export class RedisLink {
       // The driver would go on in database 0, which may be another installation's.
       if (this.#misplaced) return this.#client.disconnect(true);
       this.#up = true;
+      this.#unanswered = 0;
       events.up();
     });
     this.#client.on('error', (error: unknown) => {
@@ -158,11 +163,31 @@ export class RedisLink {
     return new Promise((resolve, reject) => {
       if (!this.#up) return reject(this.#problem);
       this.#pending.add(reject);
+      const unanswered = this.#unanswered;
       void this.#client
         .callBuffer(name, ...args)
-        .then(resolve, reject)
+        .then(
+          (reply) => {
+            this.#unanswered = 0;
+            resolve(reply);
+          },
+          (error: Error) => {
+            this.#noteFailure(error, unanswered);
+            reject(error);
+          },
+        )
         .finally(() => this.#pending.delete(reject));
     });
+  }
+
+  /**
+   * Gives up a connection on which bytes may come but no replies do, as after a length that was damaged on the way: the
+   * driver would wait for the rest of that reply for ever. `unanswered` is how many there were when the command was sent.
+   */
+  #noteFailure(error: unknown, unanswered: number): void {
+    if (replyCode(error) !== undefined) this.#unanswered = 0;
+    // Of those that were sent together, one counts; one that ended with its connection does not.
+    else if (this.#up && unanswered === this.#unanswered && ++this.#unanswered >= MAX_UNANSWERED) this.#client.disconnect(true);
   }
 
   /** 1 makes the driver connect anew; 2 would send the command again. */

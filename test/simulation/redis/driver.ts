@@ -108,10 +108,12 @@ class SimDriver implements Driver {
     });
   }
 
-  disconnect(): void {
-    this.#isClosing = true;
-    this.#reconnectTimer?.cancel();
-    this.#reconnectTimer = undefined;
+  disconnect(reconnect = false): void {
+    if (!reconnect) {
+      this.#isClosing = true;
+      this.#reconnectTimer?.cancel();
+      this.#reconnectTimer = undefined;
+    }
     this.#endSocket();
   }
 

@@ -1,0 +1,84 @@
+import { messageOf } from '../../src/core/errors.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
+import { FaultWorld, missingFor, type Audit } from './fault-world.ts';
+import type { Scenario } from './scenario.ts';
+
+/** What came of a scenario. */
+export interface Outcome {
+  readonly scenario: string;
+  readonly what: string;
+  readonly seed: number;
+  /** Faults that were injected and survived. */
+  readonly struck: number;
+  readonly audit: Audit;
+  readonly longestWaitMs: number;
+  readonly tookMs: number;
+}
+
+export interface Skipped {
+  readonly scenario: string;
+  readonly skipped: string;
+}
+
+/** Injects `count` faults into an installation of its own, and audits it at the end. */
+export async function runScenario(scenario: Scenario, count: number, seed: number): Promise<Outcome | Skipped> {
+  const missing = missingFor(scenario.installation);
+  if (missing !== undefined) return { scenario: scenario.name, skipped: missing };
+  const ground = scenario.ground?.();
+  if (ground !== undefined && 'unavailable' in ground) return { scenario: scenario.name, skipped: ground.unavailable };
+  const startedMs = performance.now();
+  try {
+    const world = await FaultWorld.start(scenario.installation, ground?.options);
+    try {
+      const { struck, trouble } = await strike(world, scenario, count, seed);
+      const audit = await world.audit();
+      return {
+        scenario: scenario.name,
+        what: scenario.what,
+        seed,
+        struck,
+        audit: { ...audit, other: [...trouble, ...audit.other] },
+        longestWaitMs: world.longestWaitMs,
+        tookMs: performance.now() - startedMs,
+      };
+    } finally {
+      await world.close();
+    }
+  } finally {
+    ground?.remove();
+  }
+}
+
+/** Injects `count` faults, each into a system that applies rows; stops at the first that it does not recover from. */
+export async function strike(
+  world: FaultWorld,
+  scenario: Scenario,
+  count: number,
+  seed: number,
+): Promise<{ readonly struck: number; readonly trouble: readonly string[] }> {
+  for (let round = 0; round < count; round++) {
+    try {
+      await scenario.strike(world, { seed, round, random: new SeededRandom(seed * 1_000_003 + round) });
+      await world.advance();
+    } catch (error) {
+      return { struck: round, trouble: [`fault ${round + 1} (seed ${seed}): ${messageOf(error)}`] };
+    }
+  }
+  return { struck: count, trouble: [] };
+}
+
+export function faultsOf({ lost, duplicated, outOfOrder, other }: Audit): string[] {
+  return [...other, ...lost, ...duplicated, ...outOfOrder];
+}
+
+/** One line for people. */
+export function summaryOf(outcome: Outcome | Skipped): string {
+  if ('skipped' in outcome) return `${outcome.scenario}: skipped, ${outcome.skipped}`;
+  const { scenario, what, struck, audit, longestWaitMs } = outcome;
+  const { sent, applied, deadLetters, lost, duplicated, outOfOrder, other } = audit;
+  return (
+    `${scenario}: ${what}, ${struck} times; ${sent} rows sent, ${applied} applied, ${deadLetters} refused, ` +
+    `${lost.length} lost, ${duplicated.length} duplicated, ${outOfOrder.length} out of order${other.length > 0 ? `, ${other.length} OTHER FAULTS` : ''}; ` +
+    `longest wait until applied again ${(longestWaitMs / 1000).toFixed(1)} s`
+  );
+}

@@ -1,8 +1,9 @@
 /** Writes the pages that come from the code. `test/tidy/generated-docs.test.ts` checks that they are up to date. */
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { jsonSchema } from '../src/config/catalogue.ts';
 import { configurationPage } from '../src/config/document.ts';
 import { ERRORS, type ErrorKind } from '../src/core/errors.ts';
+import { PLANTED_BUGS } from '../test/simulation/planted-bugs.ts';
 
 const ROOT = new URL('..', import.meta.url);
 
@@ -12,6 +13,7 @@ export function generatedDocs(): ReadonlyMap<string, string> {
     ['docs/configuration.md', configurationPage()],
     ['docs/syncline.schema.json', `${JSON.stringify(jsonSchema(), null, 2)}\n`],
     ['docs/errors.md', errorsPage()],
+    ['docs/planted-bugs.md', plantedBugsPage()],
   ]);
 }
 
@@ -39,6 +41,28 @@ Every error has a code, a stable string that appears in logs, on the wire, in de
 kind says what Syncline does about it.
 
 ${sections.join('\n')}`;
+}
+
+function plantedBugsPage(): string {
+  const seeds = JSON.parse(readFileSync(new URL('test/simulation/planted-bugs.json', ROOT), 'utf8')) as Record<string, number>;
+  const rows = PLANTED_BUGS.map(({ name, patches }) => {
+    const files = [...new Set(patches.map(({ file }) => `\`${file}\``))].join(', ');
+    return `| ${name} | ${files} | ${seeds[name] ?? 'not found'} |`;
+  });
+  const found = Object.values(seeds).sort((a, b) => a - b);
+  return `<!-- Generated from test/simulation/planted-bugs.ts and .json by scripts/generate-docs.ts; edit there. -->
+# Planted bugs
+
+A test that never fails proves nothing. So mistakes that somebody could make are planted in the source, one at a time and only while a
+simulation runs, and the simulator has to find them ([reliability.md](reliability.md) says how it works). The last column is the first seed, counted from 1,
+whose history broke a promise: that many histories it took. The median is ${found[found.length >> 1]}.
+
+Find them afresh with \`npm run prove -- --seeds 1000\`, one of them with \`-- --bug "no floor rule"\`.
+
+| mistake | where | histories until it showed |
+|---|---|---|
+${rows.join('\n')}
+`;
 }
 
 if (import.meta.main) {

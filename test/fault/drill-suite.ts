@@ -1,12 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { DrillPlan } from './drill-plans.ts';
 import type { Installation } from './failpoints.ts';
 import { FaultWorld, missingFor } from './fault-world.ts';
 import { faultsOf, runScenario, strike } from './run-scenario.ts';
 import type { Scenario } from './scenario.ts';
 import { SCENARIOS } from './scenarios.ts';
-
-/** By name of the scenario, how often its fault is injected. */
-export type DrillPlan = Readonly<Record<string, number>>;
 
 const SEED = 1;
 /** Per fault: most take one or two seconds. */

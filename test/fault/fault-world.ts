@@ -40,6 +40,9 @@ export interface WorldOptions {
 /** Short, so that a node that stands still is succeeded within a test. */
 export const LEASE_MS = 1_000;
 const PATIENCE_MS = 30_000;
+/** How long the client may take to see everything applied at the end. */
+const FINISH_MS = 60_000;
+const SUPERVISION_MS = 200;
 
 /** Why an installation cannot be tested here; undefined when it can. */
 export function missingFor(installation: Installation): string | undefined {
@@ -60,6 +63,10 @@ export class FaultWorld {
   readonly #servers: ServerProcess[] = [];
   #struckAtMs = 0;
   longestWaitMs = 0;
+  /** Whether a server that ends by itself is started again. */
+  supervised = false;
+  /** How often that was done. */
+  restartCount = 0;
 
   private constructor(
     installation: Installation,
@@ -122,6 +129,7 @@ export class FaultWorld {
     const before = await this.effects();
     await eventually(async () => {
       if (!this.producer.running) throw new Error(`the producer ended: ${this.producer.output}`);
+      await this.#supervise();
       const now = await this.effects();
       if (now < before + KEYS) throw new Error(`${now - before} rows were applied; the server said ${this.server.output.slice(-1500)}`);
     }, PATIENCE_MS);
@@ -135,11 +143,11 @@ export class FaultWorld {
 
   /** Lets the client finish, and checks every row of every generation. */
   async audit(): Promise<Audit> {
-    const code = await this.producer.stop('SIGTERM');
+    const finished = await this.#finish();
     const history = this.producer.history();
     const { audit, items, plain, letters, strayLetters } = await this.#read();
     const other = [
-      ...(code === 0 ? [] : [`the client ended with ${code}: ${this.producer.output}`]),
+      ...finished,
       ...staleKeys(history, plain, KEYS),
       ...plain.filter(({ n, padBytes }) => padBytes !== n % 200).map(({ n }) => `n ${n} of table plain is not what was sent`),
       ...(strayLetters === 0 ? [] : [`${strayLetters} changes that nothing is wrong with are dead letters`]),
@@ -164,6 +172,27 @@ export class FaultWorld {
     if (this.#services === undefined) return;
     const { redis, mariadb, toRedis, toMariadb } = this.#services;
     for (const one of [toRedis, toMariadb, redis, mariadb]) await one.close();
+  }
+
+  /** Lets the client flush; what it says when it cannot. */
+  async #finish(): Promise<string[]> {
+    let patience: NodeJS.Timeout | undefined;
+    const given = new Promise<'stuck'>((resolve) => (patience = setTimeout(() => resolve('stuck'), FINISH_MS)));
+    const supervision = setInterval(() => void this.#supervise().catch(() => {}), SUPERVISION_MS);
+    const code = await Promise.race([this.producer.stop('SIGTERM'), given]);
+    clearTimeout(patience);
+    clearInterval(supervision);
+    if (code === 0) return [];
+    const server = this.server.running ? JSON.stringify(await this.server.status()) : `it ended: ${this.server.output.slice(-1500)}`;
+    await this.producer.stop('SIGKILL');
+    return [`the client could not finish (${code}): ${this.producer.output}; of the server: ${server}`];
+  }
+
+  async #supervise(): Promise<void> {
+    if (this.server.running) return;
+    if (!this.supervised) throw new Error(`the server ended by itself: ${this.server.output.slice(-1500)}`);
+    this.restartCount++;
+    await this.server.start();
   }
 
   async #read(): Promise<AuditedRows> {

@@ -12,6 +12,8 @@ export interface Outcome {
   readonly struck: number;
   readonly audit: Audit;
   readonly longestWaitMs: number;
+  /** How often the server ended by itself and was started again; only where the scenario allows it. */
+  readonly restartCount: number;
   readonly tookMs: number;
 }
 
@@ -39,6 +41,7 @@ export async function runScenario(scenario: Scenario, count: number, seed: numbe
         struck,
         audit: { ...audit, other: [...trouble, ...audit.other] },
         longestWaitMs: world.longestWaitMs,
+        restartCount: world.restartCount,
         tookMs: performance.now() - startedMs,
       };
     } finally {
@@ -56,6 +59,7 @@ export async function strike(
   count: number,
   seed: number,
 ): Promise<{ readonly struck: number; readonly trouble: readonly string[] }> {
+  world.supervised = scenario.supervised === true;
   for (let round = 0; round < count; round++) {
     try {
       await scenario.strike(world, { seed, round, random: new SeededRandom(seed * 1_000_003 + round) });
@@ -74,11 +78,12 @@ export function faultsOf({ lost, duplicated, outOfOrder, other }: Audit): string
 /** One line for people. */
 export function summaryOf(outcome: Outcome | Skipped): string {
   if ('skipped' in outcome) return `${outcome.scenario}: skipped, ${outcome.skipped}`;
-  const { scenario, what, struck, audit, longestWaitMs } = outcome;
+  const { scenario, what, struck, audit, longestWaitMs, restartCount } = outcome;
   const { sent, applied, deadLetters, lost, duplicated, outOfOrder, other } = audit;
   return (
     `${scenario}: ${what}, ${struck} times; ${sent} rows sent, ${applied} applied, ${deadLetters} refused, ` +
     `${lost.length} lost, ${duplicated.length} duplicated, ${outOfOrder.length} out of order${other.length > 0 ? `, ${other.length} OTHER FAULTS` : ''}; ` +
+    (restartCount > 0 ? `the server ended by itself ${restartCount} times; ` : '') +
     `longest wait until applied again ${(longestWaitMs / 1000).toFixed(1)} s`
   );
 }

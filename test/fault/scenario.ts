@@ -8,6 +8,8 @@ export interface Scenario {
   /** What happens, as in "the server is killed". */
   readonly what: string;
   readonly installation: Installation;
+  /** The server may end by itself, and is started again then, as whoever runs it would do. */
+  readonly supervised?: true;
   /** Makes what the installation needs beyond the usual; undefined with a reason where that is not possible here. */
   readonly ground?: () => Ground | Unavailable;
   /**

@@ -74,7 +74,10 @@ const CORRUPTIONS = BOTH.map((direction): Disturbance => ({ name: `corrupted ${d
 /** Connections are cut, held up, torn and corrupted on the way. */
 export const NETWORKS: readonly Scenario[] = [
   ...onTheWay('client-server', 'between client and server', ({ door }) => door),
-  ...onTheWay('server-redis', 'between server and Redis', ({ services }) => services.toRedis),
+  // A reply of Redis that cannot be is a bug to the server, which then ends.
+  ...onTheWay('server-redis', 'between server and Redis', ({ services }) => services.toRedis).map((scenario): Scenario =>
+    scenario.name.endsWith('-corrupted') ? { ...scenario, supervised: true } : scenario,
+  ),
   ...onTheWay('server-mariadb', 'between server and MariaDB', ({ services }) => services.toMariadb).filter(
     // What reaches the database with other bytes than were sent is another statement: only TLS tells.
     ({ name }) => !name.endsWith('-corrupted'),

@@ -57,8 +57,10 @@ export interface ConnectOptions {
  * @throws {SyncError} `auth_failed`, `wrong_producer` and the like at once; `server_unavailable` after `connectTimeoutMs`;
  *   `spool_locked` or `spool_corrupt` for a folder that cannot be used.
  * @throws {TypeError} for options that make no sense.
+ * @throws {Error} on a Node.js that is too old.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
+  requireNode(process.versions.node);
   const { clock = systemClock, random = systemRandom, offline = false } = options;
   const connectTimeoutMs = count(options.connectTimeoutMs, 'connectTimeoutMs', 10_000);
   const url = options.url ?? process.env['SYNCLINE_URL'] ?? DEFAULT_URL;
@@ -85,6 +87,17 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     throw error;
   }
   return client;
+}
+
+/** The oldest Node.js that the client runs on, as `engines` in package.json says: major and minor version. */
+const OLDEST_NODE = [24, 15] as const;
+
+function requireNode(version: string): void {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major > OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor >= OLDEST_NODE[1])) return;
+  throw new Error(
+    `syncline/client needs Node.js ${OLDEST_NODE.join('.')} or newer, and this is ${version}; install a newer one from https://nodejs.org`,
+  );
 }
 
 const DEFAULT_URL = 'tcp://127.0.0.1:9501';

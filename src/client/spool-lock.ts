@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { messageOf, SyncError } from '../core/errors.ts';
 
 export interface SpoolLock {
@@ -18,7 +18,9 @@ export function lockSpool(folder: string): SpoolLock {
   const path = join(folder, 'lock');
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(path, { timeout: 0 });
+    // Asked for here, so that an older Node.js can load this module and `connect` can say what is wrong.
+    const sqlite = process.getBuiltinModule('node:sqlite');
+    database = new sqlite.DatabaseSync(path, { timeout: 0 });
     database.exec('PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
   } catch (error) {
     database?.close();

@@ -1,4 +1,5 @@
-import { zstdDecompressSync } from 'node:zlib';
+// Not by name: an older Node.js could not even load this module, and `connect` could not say what is wrong.
+import zlib from 'node:zlib';
 import { SyncError } from '../core/errors.ts';
 
 /**
@@ -12,7 +13,7 @@ export function expandZstd(payload: Uint8Array, maxBytes: number): Uint8Array {
   }
   let expanded: Buffer;
   try {
-    expanded = zstdDecompressSync(payload, { maxOutputLength: Math.max(contentBytes, 1), chunkSize: chunkBytes(contentBytes) });
+    expanded = zlib.zstdDecompressSync(payload, { maxOutputLength: Math.max(contentBytes, 1), chunkSize: chunkBytes(contentBytes) });
   } catch (cause) {
     throw new SyncError('malformed_payload', `a compressed payload does not expand to the ${contentBytes} bytes that it declares`, {
       cause,

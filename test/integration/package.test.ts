@@ -119,6 +119,14 @@ describe('the package, installed from its tarball in an empty folder', () => {
     expect(code).toBe(1);
     expect(err).toMatch(/^syncline: needs Node\.js 24\.15 or newer, and this is .*; install /);
   });
+
+  test.skipIf(oldNode === undefined)('its client says so as well (skipped where there is none)', () => {
+    const script = `import { connect } from 'syncline/client'; connect().catch((error) => console.log(error.message));`;
+    const options = { cwd: join(folder, 'home'), encoding: 'utf8' } as const;
+    expect(execFileSync(oldNode as string, ['--input-type=module', '-e', script], options)).toMatch(
+      /^syncline\/client needs Node\.js 24\.15 or newer, and this is .*; install /,
+    );
+  });
 });
 
 async function listening(server: ChildProcess, adminPort: number): Promise<void> {

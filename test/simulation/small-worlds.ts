@@ -67,7 +67,7 @@ export function withCut(direction: Direction, bytes: number): Promise<History> {
       before += length;
       if (length === 0 || left < 0 || left >= length) return undefined;
       const part = (sending.message as Uint8Array).subarray(0, left);
-      return { arrives: left === 0 ? undefined : part, then: (breakConnection) => breakConnection() };
+      return { arrives: left === 0 ? undefined : part, afterwards: (breakConnection) => breakConnection() };
     };
   });
 }
@@ -84,17 +84,17 @@ function bytesOf({ from, to, message }: Sending, direction: Direction): number {
 function interference(simulation: Simulation, { from, to, message }: Sending, kind: FaultKind): Interference {
   switch (kind) {
     case 'lost':
-      return { arrives: undefined, then: (breakConnection) => breakConnection() };
+      return { arrives: undefined, afterwards: (breakConnection) => breakConnection() };
     case 'last':
-      return { arrives: message, then: (breakConnection) => breakConnection() };
+      return { arrives: message, afterwards: (breakConnection) => breakConnection() };
     case 'sender dies':
-      return { arrives: undefined, then: () => die(simulation, from) };
+      return { arrives: undefined, afterwards: () => die(simulation, from) };
     case 'receiver dies':
-      return { arrives: message, then: () => die(simulation, to) };
+      return { arrives: message, afterwards: () => die(simulation, to) };
     case 'Redis is wiped':
-      return { arrives: message, then: () => simulation.servers.redis.host.isUp && simulation.servers.redis.flushAll() };
+      return { arrives: message, afterwards: () => simulation.servers.redis.host.isUp && simulation.servers.redis.flushAll() };
     case 'database dies':
-      return { arrives: message, then: () => die(simulation, 'mariadb') };
+      return { arrives: message, afterwards: () => die(simulation, 'mariadb') };
   }
 }
 

@@ -42,7 +42,7 @@ export interface Interference {
   /** What arrives of it; undefined when nothing does. */
   readonly arrives: unknown;
   /** Called once that has arrived. */
-  readonly then: (breakConnection: () => void) => void;
+  readonly afterwards: (breakConnection: () => void) => void;
 }
 
 /** How messages travel from one host to another. */
@@ -222,7 +222,7 @@ interface Sent {
   readonly bytes: number;
   /** The end of the connection: orderly, or not. */
   readonly end: 'no' | 'close' | 'reset';
-  readonly then?: () => void;
+  readonly afterwards?: () => void;
 }
 
 /** One end; it owns what travels from it to the other end. */
@@ -286,9 +286,9 @@ class End implements Wire {
     if (interference === undefined) return this.#queue({ message, bytes, end: 'no' });
     // Behind a hole nothing arrives.
     this.#isTorn = interference.arrives !== message;
-    const then = () => this.#network.soon(() => interference.then(this.#break));
-    if (interference.arrives === undefined) return then();
-    this.#queue({ message: interference.arrives, bytes, end: 'no', then });
+    const afterwards = () => this.#network.soon(() => interference.afterwards(this.#break));
+    if (interference.arrives === undefined) return afterwards();
+    this.#queue({ message: interference.arrives, bytes, end: 'no', afterwards });
   }
 
   pause(): void {
@@ -390,7 +390,7 @@ class End implements Wire {
     if (!other.#isClosed && receiver !== undefined) {
       if (sent.end === 'no') {
         receiver.message(sent.message);
-        sent.then?.();
+        sent.afterwards?.();
       } else {
         other.#finish();
         receiver.closed(sent.end === 'reset' ? new Error('read ECONNRESET') : undefined);

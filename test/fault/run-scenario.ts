@@ -65,6 +65,8 @@ export async function strike(
       await scenario.strike(world, { seed, round, random: new SeededRandom(seed * 1_000_003 + round) });
       await world.advance();
     } catch (error) {
+      // Rows that are on their way because the server is not started again are not lost.
+      world.supervised = true;
       return { struck: round, trouble: [`fault ${round + 1} (seed ${seed}): ${messageOf(error)}`] };
     }
   }

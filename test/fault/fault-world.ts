@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { auditEffects, auditLetters, staleKeys, type AuditFaults } from '../support/audit.ts';
 import { countDatabaseEffects, createAuditedDatabase, readAuditedDatabase } from '../support/audited-database.ts';
 import { countEffects, createAuditedFile, readAuditedFile, type AuditedRows } from '../support/audited-file.ts';
@@ -39,10 +40,9 @@ export interface WorldOptions {
 
 /** Short, so that a node that stands still is succeeded within a test. */
 export const LEASE_MS = 1_000;
+/** How long nothing may move. */
 const PATIENCE_MS = 30_000;
-/** How long the client may take to see everything applied at the end. */
-const FINISH_MS = 60_000;
-const SUPERVISION_MS = 200;
+const FINISH_POLL_MS = 250;
 
 /** Why an installation cannot be tested here; undefined when it can. */
 export function missingFor(installation: Installation): string | undefined {
@@ -174,18 +174,23 @@ export class FaultWorld {
     for (const one of [toRedis, toMariadb, redis, mariadb]) await one.close();
   }
 
-  /** Lets the client flush; what it says when it cannot. */
+  /** Lets the client flush; what is wrong when it cannot. */
   async #finish(): Promise<string[]> {
-    let patience: NodeJS.Timeout | undefined;
-    const given = new Promise<'stuck'>((resolve) => (patience = setTimeout(() => resolve('stuck'), FINISH_MS)));
-    const supervision = setInterval(() => void this.#supervise().catch(() => {}), SUPERVISION_MS);
-    const code = await Promise.race([this.producer.stop('SIGTERM'), given]);
-    clearTimeout(patience);
-    clearInterval(supervision);
-    if (code === 0) return [];
-    const server = this.server.running ? JSON.stringify(await this.server.status()) : `it ended: ${this.server.output.slice(-1500)}`;
+    const ended = this.producer.stop('SIGTERM');
+    let [effects, sinceMs] = [-1, 0];
+    while (this.producer.running && (effects < 0 || performance.now() - sinceMs < PATIENCE_MS)) {
+      await this.#supervise().catch(() => {});
+      const now = await this.effects();
+      if (now !== effects) [effects, sinceMs] = [now, performance.now()];
+      await Promise.race([ended, delay(FINISH_POLL_MS)]);
+    }
+    if (!this.producer.running) return (await ended) === 0 ? [] : [`the client ended in failure: ${this.producer.output}`];
+    process.kill(this.producer.pid, 'SIGUSR2');
+    const status = this.server.running ? JSON.stringify(await this.server.status()) : 'it has ended';
     await this.producer.stop('SIGKILL');
-    return [`the client could not finish (${code}): ${this.producer.output}; of the server: ${server}`];
+    return [
+      `nothing moves, and the client waits: ${this.producer.output}; the server: ${status}; it said ${this.server.output.slice(-1500)}`,
+    ];
   }
 
   async #supervise(): Promise<void> {

@@ -6,6 +6,9 @@ import { appendFileSync } from 'node:fs';
 import { connect } from '../../src/client/client.ts';
 
 const BLOCK = 20;
+/** Above this many changes on their way nothing is added: a drill should test faults, and not how long a backlog takes. */
+const MAX_PENDING = 20_000;
+const PAUSE_MS = 5;
 
 const env = (name: string): string => {
   const value = process.env[name];
@@ -18,6 +21,7 @@ const refusedEvery = Number(env('REFUSED_EVERY'));
 const generation = Number(env('GENERATION'));
 const log = env('PRODUCER_LOG');
 const stop = new AbortController();
+let n = 0;
 process.on('SIGTERM', () => stop.abort());
 
 const client = await connect({ url: env('SYNCLINE_URL'), spool: env('SPOOL'), offline: true });
@@ -26,11 +30,12 @@ client.on('rejected', ({ code, message, table, rows }) => {
   for (const { row } of rows) appendFileSync(log, `refused ${String(row['gen'])} ${String(row['n'])}\n`);
 });
 client.on('error', (error) => appendFileSync(log, `error ${error.code} ${error.message}\n`));
+// For whoever wonders why it does not end.
+process.on('SIGUSR2', () => console.error(JSON.stringify({ ...client.status(), n })));
 const items = client.table('item', { key: ['id'] });
 const plain = client.table('plain', { key: ['id'] });
 const strict = client.table('strict', { key: ['gen', 'n'] });
 
-let n = 0;
 while (!stop.signal.aborted) {
   for (let i = 0; i < BLOCK; i++) {
     n++;
@@ -42,8 +47,13 @@ while (!stop.signal.aborted) {
   }
   await client.flush({ until: 'spooled' });
   appendFileSync(log, `spooled ${generation} ${n}\n`);
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  do await pause();
+  while (client.status().pendingChanges > MAX_PENDING && !stop.signal.aborted);
 }
 await client.flush();
 appendFileSync(log, `applied ${generation} ${n}\n`);
 await client.close();
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+}

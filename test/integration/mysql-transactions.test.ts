@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
+import type { Dial } from '../../src/sinks/mysql/connection.ts';
+import { dialMysql } from '../../src/sinks/mysql/driver.ts';
 import { openMysqlSink } from '../../src/sinks/mysql/mysql.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
 import { FaultProxy } from '../support/fault-proxy.ts';
@@ -126,6 +128,22 @@ describe.skipIf(!mariadbAvailable())('transactions on MariaDB (skipped where mar
     lateMs = 120_000;
     await sink.keepAlive();
     expect(await connectionsTo(database)).toEqual([]);
+  });
+
+  test('many that ask at once share a few connections', async () => {
+    const { database } = await newSink([ITEM]);
+    let [open, most] = [0, 0];
+    const sink = another(database, {
+      dial: async (...where: Parameters<Dial>) => {
+        most = Math.max(most, ++open);
+        const driver = await dialMysql(...where);
+        driver.onLost(() => open--);
+        return driver;
+      },
+    });
+    const states = await Promise.all(Array.from({ length: 500 }, () => sink.readStream(STREAM)));
+    expect(states.map(({ status }) => status)).toEqual(Array.from({ length: 500 }, () => 'unknown'));
+    expect(most).toBeLessThanOrEqual(8);
   });
 
   test.each(['before', 'after'] as const)(

@@ -11,6 +11,9 @@ const PRODUCER = fileURLToPath(new URL('../fault/producer.ts', import.meta.url))
 /** Keys of one generation: n and n + KEYS change the same row. */
 export const KEYS = 50;
 
+/** How long a client may take to start, on a machine that has much to do. */
+const SENDING_MS = 30_000;
+
 /** Every so many n, a row goes to table `strict` that no database takes. */
 export const REFUSED_EVERY = 200;
 
@@ -56,7 +59,7 @@ export class ProducerProcess {
     await eventually(() => {
       if (!this.running) throw new Error(`the producer ended: ${this.output}`);
       if (!this.history().spooled.has(this.#generation)) throw new Error(`generation ${this.#generation} has not made sure of any rows`);
-    }, 60_000);
+    }, SENDING_MS);
   }
 
   /** Sends a signal and resolves with the exit code once it has ended. */

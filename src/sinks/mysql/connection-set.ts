@@ -3,6 +3,13 @@ import { Connection, type ConnectionSettings } from './connection.ts';
 
 /** How many idle connections are kept; the slices of a thread that run at once need one each. */
 const MAX_IDLE_CONNECTIONS = 8;
+/**
+ * How many pieces of work outside transactions have a connection at a time. A thousand clients that come back together ask
+ * how far each of them is, and the database has connections for others, too.
+ */
+const MAX_USES = 8;
+/** How many more wait in line. While a database stands still, whoever asks again and again must not pile up here. */
+const MAX_WAITING_USES = 1_000;
 /** An idle connection that has been silent for longer than this is pinged, ms. */
 const PING_AFTER_MS = 4_000;
 
@@ -14,6 +21,9 @@ export class ConnectionSet {
   readonly #settings: ConnectionSettings;
   #idle: Connection[] = [];
   readonly #taken = new Set<Connection>();
+  /** Pieces of work of {@link use} under way, and those that wait their turn. */
+  #uses = 0;
+  readonly #waiting: (() => void)[] = [];
   #closed = false;
 
   constructor(settings: ConnectionSettings) {
@@ -59,10 +69,27 @@ export class ConnectionSet {
   }
 
   /**
-   * Runs `work` outside any transaction of the caller. On an idle connection that turns out to be dead it runs again on
-   * a new one, so `work` must be repeatable.
+   * Runs `work` outside any transaction of the caller, {@link MAX_USES} at a time; the rest waits in line. On an idle
+   * connection that turns out to be dead it runs again on a new one, so `work` must be repeatable, and must not use
+   * another connection itself.
+   * @throws {SyncError} `sink_busy` when {@link MAX_WAITING_USES} wait already.
    */
   async use<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    if (this.#waiting.length >= MAX_WAITING_USES)
+      throw new SyncError('sink_busy', `${MAX_WAITING_USES} questions wait for the database; it answers slowly or not at all`);
+    if (this.#uses < MAX_USES) this.#uses++;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await this.#useNow(work);
+    } finally {
+      // Whoever is next takes the place over.
+      const next = this.#waiting.shift();
+      if (next !== undefined) next();
+      else this.#uses--;
+    }
+  }
+
+  async #useNow<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
     const idle = this.takeIdle();
     if (idle !== undefined) {
       try {

@@ -12,7 +12,7 @@ const PRODUCER = fileURLToPath(new URL('../fault/producer.ts', import.meta.url))
 export const KEYS = 50;
 
 /** How long a client may take to start, on a machine that has much to do. */
-const SENDING_MS = 30_000;
+const SENDING_MS = 60_000;
 
 /** Every so many n, a row goes to table `strict` that no database takes. */
 export const REFUSED_EVERY = 200;

@@ -21,6 +21,8 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 });
+// Processes that were started end with this one.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 const exitCode = await main();
 // Not left to the event loop: what the faults left behind must not keep the process.
 process.exit(exitCode);

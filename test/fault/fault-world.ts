@@ -177,10 +177,10 @@ export class FaultWorld {
   /** Lets the client flush; what is wrong when it cannot. */
   async #finish(): Promise<string[]> {
     const ended = this.producer.stop('SIGTERM');
-    let [effects, sinceMs] = [-1, 0];
-    while (this.producer.running && (effects < 0 || performance.now() - sinceMs < PATIENCE_MS)) {
+    let [effects, sinceMs] = [-1, performance.now()];
+    while (this.producer.running && performance.now() - sinceMs < PATIENCE_MS) {
       await this.#supervise().catch(() => {});
-      const now = await this.effects();
+      const now = await this.effects().catch(() => effects);
       if (now !== effects) [effects, sinceMs] = [now, performance.now()];
       await Promise.race([ended, delay(FINISH_POLL_MS)]);
     }

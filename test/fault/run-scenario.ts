@@ -33,7 +33,9 @@ export async function runScenario(scenario: Scenario, count: number, seed: numbe
     const world = await FaultWorld.start(scenario.installation, ground?.options);
     try {
       const { struck, trouble } = await strike(world, scenario, count, seed);
-      const audit = await world.audit();
+      const audit = await world.audit().catch((error: unknown) => {
+        throw new Error(`${scenario.name} cannot be audited: ${messageOf(error)} ${trouble.join(' ')}`, { cause: error });
+      });
       return {
         scenario: scenario.name,
         what: scenario.what,

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { endWithUs } from './end-with-us.ts';
 import { eventually } from './eventually.ts';
 
 const PRODUCER = fileURLToPath(new URL('../fault/producer.ts', import.meta.url));
@@ -52,6 +53,7 @@ export class ProducerProcess {
     child.stdout.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (this.output += chunk.toString()));
     this.#child = child;
+    endWithUs(child);
   }
 
   /** Waits until the running generation has made sure of its first rows. */

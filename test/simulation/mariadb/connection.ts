@@ -16,6 +16,9 @@ export interface Pace {
   /** What a COMMIT takes on top. */
   readonly minFlushMs: number;
   readonly maxFlushMs: number;
+  /** How long deleted records stay in their indexes, where they are locked like others; Infinity is for ever. */
+  readonly minPurgeMs: number;
+  readonly maxPurgeMs: number;
 }
 
 /** When a connection breaks at its COMMIT. */

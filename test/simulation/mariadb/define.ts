@@ -21,9 +21,9 @@ export function defineTable(statement: CreateTable, surroundings: Surroundings):
     columnOf(primaryKey.includes(clause.name) ? { ...clause, notNull: true } : clause, collation),
   );
   const positionsOf = (names: readonly string[]) => names.map((name) => columns.findIndex((column) => column.name === name));
+  const primary = new Index('PRIMARY', true, positionsOf(primaryKey), columns, undefined, surroundings.onMoved);
   const indexOn = (name: string, isUnique: boolean, names: readonly string[]) =>
-    new Index(name, isUnique, positionsOf(names), columns, surroundings.onMoved);
-  const primary = indexOn('PRIMARY', true, primaryKey);
+    new Index(name, isUnique, positionsOf(names), columns, primary, surroundings.onMoved);
   const secondary: Index[] = [];
   for (const { name, unique, columns: names } of statement.indexes) {
     // Others only make reads faster, unless a foreign key needs them.

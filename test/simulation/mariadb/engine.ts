@@ -8,7 +8,7 @@ import { SqlError, deadlock, noSuchTable } from './sql-error.ts';
 import { Session } from './session.ts';
 import type { VirtualTable } from './statement-context.ts';
 import type { Table } from './table.ts';
-import type { Transaction } from './transaction.ts';
+import { purge, type Ghost, type Transaction } from './transaction.ts';
 import type { Row, SqlValue } from './values.ts';
 
 /** A row with the names of its columns. */
@@ -43,6 +43,16 @@ export interface Snapshot {
   >;
 }
 
+/** What the threads of the server leave to chance. */
+export interface EngineChances {
+  /** Until who was waiting goes on. */
+  wakeMs(): number;
+  /** Until a deleted record is removed from its indexes; undefined is for ever. */
+  purgeMs(): number | undefined;
+  /** By how much the weight of a transaction may be more than its locks and changes, when one is chosen as a deadlock's victim. */
+  weightUncertainty(): number;
+}
+
 interface Defined {
   readonly table: Table;
   readonly statement: CreateTable;
@@ -56,7 +66,6 @@ interface Defined {
  * Where it knowingly differs from MariaDB 10.11:
  * - A statement uses an index wherever one fits; MariaDB may read the whole of a small table, and wait for its rows.
  * - A range of a table's rows is locked row by row, without the one row beyond the range.
- * - Deleted records are purged when their transaction commits, not some time after.
  * - Locks of what a transaction undoes itself are given back exactly where InnoDB has removed the record.
  * - Deadlocks between rows and table definitions are found; in MariaDB they last until the wait times out.
  */
@@ -74,9 +83,17 @@ export class Engine {
   /** Those whose wait got another reason since deadlocks were last looked for. */
   readonly #moved = new Set<LockOwner>();
   #clock: Clock | undefined;
+  readonly #ghosts = new Set<Ghost>();
+  readonly #chances: EngineChances;
 
-  constructor(database: string) {
+  constructor(database: string, chances: EngineChances) {
     this.database = database;
+    this.#chances = chances;
+  }
+
+  /** How long after a lock was granted its owner goes on. */
+  wakeDelayMs(): number {
+    return this.#chances.wakeMs();
   }
 
   /** Begins to live by a clock: that of the process that has just booted. */
@@ -87,6 +104,8 @@ export class Engine {
   /** The process is dead: what was not committed is gone. */
   stop(): void {
     for (const session of [...this.sessions.values()]) session.end();
+    for (const ghost of this.#ghosts) purge(ghost);
+    this.#ghosts.clear();
     this.#clock = undefined;
   }
 
@@ -166,7 +185,7 @@ export class Engine {
         });
       }
     }
-    transaction.commit();
+    this.#purgeLater(transaction.commit());
     this.findDeadlocks();
   }
 
@@ -183,9 +202,26 @@ export class Engine {
     while (this.#moved.size > 0) {
       const [owner] = this.#moved as Set<Transaction>;
       this.#moved.delete(owner as Transaction);
-      const victim = deadlockVictim(owner as Transaction) as Transaction | undefined;
-      victim?.fail?.(deadlock());
+      this.victimOf(owner as Transaction)?.fail?.(deadlock());
     }
+  }
+
+  /** Whom to roll back if the wait of `transaction` has closed a circle. */
+  victimOf(transaction: Transaction): Transaction | undefined {
+    return deadlockVictim(transaction, () => this.#chances.weightUncertainty()) as Transaction | undefined;
+  }
+
+  /** Purges as the background threads of InnoDB do, which other transactions may notice by the locks. */
+  #purgeLater(ghosts: readonly Ghost[]): void {
+    if (ghosts.length === 0) return;
+    for (const ghost of ghosts) this.#ghosts.add(ghost);
+    const delayMs = this.#chances.purgeMs();
+    if (delayMs === undefined) return;
+    this.clock.setTimer(delayMs, () => {
+      const early = ghosts.filter((ghost) => this.#ghosts.delete(ghost) && !purge(ghost));
+      this.#purgeLater(early);
+      this.findDeadlocks();
+    });
   }
 
   snapshot(): Snapshot {
@@ -200,6 +236,7 @@ export class Engine {
   restore(snapshot: Snapshot): void {
     if (this.sessions.size > 0) throw new Error('a backup is restored while there are sessions');
     this.#tables = new Map();
+    this.#ghosts.clear();
     for (const { statement, added, rows, nextAutoIncrement } of snapshot.tables.values()) {
       const table = this.#define(statement, added);
       for (const row of rows) load(table, row);
@@ -225,11 +262,8 @@ function named(table: Table, row: Row): NamedRow {
 }
 
 function load(table: Table, row: Row): void {
-  const key = table.hasPrimaryKey ? (table.primary.keyOf(row) as Row) : [table.nextRowNumber++];
+  const key = table.hasPrimaryKey ? table.primary.keyOf(row) : [table.nextRowNumber++];
   const entry = { text: table.hasPrimaryKey ? table.primary.textOf(key) : String(key[0]), key, row, committed: row, writer: undefined };
   table.add(entry);
-  for (const index of table.secondary) {
-    const value = index.keyOf(row);
-    if (value !== undefined) index.slot(index.textOf(value), value).rows.set(entry.text, { entry, isLive: true });
-  }
+  for (const index of table.secondary) index.add(index.newRecord(entry, index.keyOf(row)));
 }

@@ -1,6 +1,3 @@
-import { compareKeys, type IndexKey } from './keys.ts';
-import type { ValueType } from './values.ts';
-
 /** Who can own and wait for locks. */
 export interface LockOwner {
   /** What it waits for now. */
@@ -13,21 +10,24 @@ export interface LockOwner {
   readonly takesDuplicates: boolean;
 }
 
-/**
- * S and X lock a record. `insert` locks a key for a new record: it waits for locks of the record that may stand there,
- * and for gaps that hold the key, and is X then.
- */
-export type LockMode = 'S' | 'X' | 'insert';
+/** S and X lock a record; `write` is X that comes with writing it. */
+export type LockMode = 'S' | 'X' | 'write';
+
+/** What a lock covers: a record, the gap before it, or both. */
+export type LockSpan = 'record' | 'gap' | 'next-key';
 
 /** A lock that was asked for and is not there yet. */
 export interface LockWait {
   readonly owner: LockOwner;
   readonly mode: LockMode;
   readonly place: LockPlace;
+  readonly span: LockSpan;
   /** The owner of the first lock in its way. */
   blocker: LockOwner;
   /** Called once, when nothing is in its way any more. */
   onGranted: () => void;
+  /** Called when it was given up. */
+  onWithdrawn?: () => void;
 }
 
 /** Something that has locks: a record, or the gaps of an index. */
@@ -42,19 +42,22 @@ export interface LockPlace {
   structuresOf(owner: LockOwner): readonly string[];
 }
 
-interface Request {
+interface Holder {
   readonly owner: LockOwner;
-  mode: LockMode;
-  /** Of a lock that nobody asked for: it comes with writing the record, and goes when the write is undone. */
-  isImplicit: boolean;
-  /** Until it is granted. */
-  wait: LockWait | undefined;
+  /** The locks that it asked for and got. */
+  hasS: boolean;
+  hasX: boolean;
+  /** A lock as X that nobody asked for: it comes with writing the record, and goes when the write is undone. */
+  isWriter: boolean;
+  /** The lock structures that it asked for. */
+  readonly structures: Set<string>;
 }
 
-/** The locks of one record, granted and wanted, in the order in which they were asked for. */
+/** The locks of one record, granted and wanted. */
 export class RecordLocks implements LockPlace {
   readonly index: object | undefined;
-  readonly #requests: Request[] = [];
+  #holders: Holder[] = [];
+  #waits: LockWait[] = [];
   readonly #onEmpty: () => void;
   readonly #onMoved: (owner: LockOwner) => void;
 
@@ -67,146 +70,265 @@ export class RecordLocks implements LockPlace {
 
   /** Whether others hold or want the record. */
   isWantedBeside(owner: LockOwner): boolean {
-    return this.#requests.some((request) => request.owner !== owner);
+    return this.#holders.some((holder) => holder.owner !== owner) || this.#waits.some((wait) => wait.owner !== owner);
   }
 
-  /** How `owner` holds the record, if it does. */
-  heldBy(owner: LockOwner): { readonly mode: LockMode; readonly isImplicit: boolean } | undefined {
-    return this.#requests.find((request) => request.owner === owner && request.wait === undefined);
+  /** Whether `owner` asked for the lock and has it. */
+  holds(owner: LockOwner, mode: 'S' | 'X'): boolean {
+    const holder = this.#holderOf(owner);
+    return holder !== undefined && (holder.hasX || (mode === 'S' && holder.hasS));
   }
 
-  /** Takes the lock, or joins the queue and returns what to wait for. */
-  acquire(owner: LockOwner, mode: LockMode, origin: 'explicit' | 'implicit'): LockWait | undefined {
-    const held = this.#requests.find((request) => request.owner === owner && request.wait === undefined);
-    if (held !== undefined && (held.mode !== 'S' || mode === 'S')) {
-      if (origin === 'explicit') held.isImplicit = false;
+  /** Takes the lock, or joins the queue and returns what to wait for. A `span` of the gap too only counts as another structure. */
+  acquire(owner: LockOwner, mode: LockMode, span: LockSpan = 'record'): LockWait | undefined {
+    const holder = this.#holderOf(owner);
+    if (holder !== undefined && covers(holder, mode)) {
+      grantTo(holder, mode, span);
       return undefined;
     }
-    const isImplicit = origin === 'implicit';
-    const blocker = this.#blockerOf(owner, mode, this.#requests.length);
+    const blocker = this.#blockerOf(owner, mode, this.#waits.length);
     owner.lockedAt.add(this);
     if (blocker === undefined) {
-      if (held === undefined) this.#requests.push({ owner, mode, isImplicit, wait: undefined });
-      else held.mode = mode;
+      this.#grantTo(owner, mode, span);
       return undefined;
     }
-    // The first who waits for an implicit lock makes a real one of it.
-    for (const request of this.#requests) if (request.owner === blocker) request.isImplicit = false;
-    const wait: LockWait = { owner, mode, blocker, place: this, onGranted: () => {} };
-    this.#requests.push({ owner, mode, isImplicit, wait });
+    // The first who waits for a writer makes a lock of its own of what it has.
+    for (const each of this.#holders) if (each.owner === blocker && each.isWriter && !each.hasX) grantTo(each, 'X', 'record');
+    const wait: LockWait = { owner, mode, blocker, place: this, span, onGranted: () => {} };
+    this.#waits.push(wait);
     owner.wait = wait;
     return wait;
   }
 
+  /** Gives back a lock that was asked for. */
+  unlock(owner: LockOwner, mode: 'S' | 'X'): void {
+    const holder = this.#holderOf(owner);
+    if (holder === undefined) return;
+    if (mode === 'S') holder.hasS = false;
+    else holder.hasX = false;
+    holder.structures.delete(structureOf(mode, 'record'));
+    this.#dropIdle(holder);
+  }
+
+  /** Gives back what came with a write that is undone. */
+  unwrite(owner: LockOwner): void {
+    const holder = this.#holderOf(owner);
+    if (holder === undefined) return;
+    holder.isWriter = false;
+    this.#dropIdle(holder);
+  }
+
   release(owner: LockOwner): void {
     owner.lockedAt.delete(this);
-    for (let i = this.#requests.length - 1; i >= 0; i--) if (this.#requests[i]?.owner === owner) this.#requests.splice(i, 1);
+    this.#holders = this.#holders.filter((holder) => holder.owner !== owner);
+    this.#waits = this.#waits.filter((wait) => wait.owner !== owner);
     this.#grant();
   }
 
-  /** The record is gone: so are its locks, and who waited looks again. Returns the waits. */
-  vanish(): readonly LockWait[] {
-    const waits = this.#requests.flatMap(({ wait }) => wait ?? []);
-    for (const { owner } of this.#requests) owner.lockedAt.delete(this);
-    this.#requests.length = 0;
+  withdraw(owner: LockOwner): void {
+    for (const wait of this.#waits) if (wait.owner === owner) wait.onWithdrawn?.();
+    this.#waits = this.#waits.filter((wait) => wait.owner !== owner);
+    if (this.#holderOf(owner) === undefined) owner.lockedAt.delete(this);
+    this.#grant();
+  }
+
+  /** The record is gone: so are its locks, and who waited looks again. Returns who had or wanted which. */
+  vanish(): readonly { readonly owner: LockOwner; readonly mode: LockMode }[] {
+    const [holders, waits] = [this.#holders, this.#waits];
+    [this.#holders, this.#waits] = [[], []];
+    for (const { owner } of [...holders, ...waits]) owner.lockedAt.delete(this);
     for (const wait of waits) {
       wait.owner.wait = undefined;
       wait.onGranted();
     }
     this.#onEmpty();
-    return waits;
-  }
-
-  withdraw(owner: LockOwner): void {
-    const at = this.#requests.findIndex((request) => request.owner === owner && request.wait !== undefined);
-    if (at >= 0) this.#requests.splice(at, 1);
-    if (!this.#requests.some((request) => request.owner === owner)) owner.lockedAt.delete(this);
-    this.#grant();
+    const held = holders.flatMap(({ owner, hasS, hasX }) => [
+      ...(hasS ? [{ owner, mode: 'S' as const }] : []),
+      ...(hasX ? [{ owner, mode: 'X' as const }] : []),
+    ]);
+    return [...held, ...waits];
   }
 
   structuresOf(owner: LockOwner): readonly string[] {
-    return this.#requests
-      .filter((request) => request.owner === owner && !request.isImplicit)
-      .map(({ mode, wait }) => (wait === undefined ? mode : `${mode} waits`));
+    const waits = this.#waits.filter((wait) => wait.owner === owner).map(({ mode, span }) => `${structureOf(mode, span)} waits`);
+    return [...(this.#holderOf(owner)?.structures ?? []), ...waits];
   }
 
-  /** The owner of the first request before place `end` that stands in the way. */
+  #holderOf(owner: LockOwner): Holder | undefined {
+    return this.#holders.find((holder) => holder.owner === owner);
+  }
+
+  /** The owner of the first lock, or of the first wait before place `end`, that stands in the way. */
   #blockerOf(owner: LockOwner, mode: LockMode, end: number): LockOwner | undefined {
+    const holder = this.#holders.find((each) => each.owner !== owner && !(mode === 'S' && !each.hasX && !each.isWriter));
+    if (holder !== undefined) return holder.owner;
     for (let i = 0; i < end; i++) {
-      const request = this.#requests[i] as Request;
-      if (request.owner !== owner && !(mode === 'S' && request.mode === 'S')) return request.owner;
+      const wait = this.#waits[i] as LockWait;
+      if (wait.owner !== owner && !(mode === 'S' && wait.mode === 'S')) return wait.owner;
     }
     return undefined;
   }
 
+  #grantTo(owner: LockOwner, mode: LockMode, span: LockSpan): void {
+    let holder = this.#holderOf(owner);
+    if (holder === undefined) {
+      holder = { owner, hasS: false, hasX: false, isWriter: false, structures: new Set() };
+      this.#holders.push(holder);
+    }
+    grantTo(holder, mode, span);
+  }
+
+  #dropIdle(holder: Holder): void {
+    if (holder.hasS || holder.hasX || holder.isWriter) return this.#grant();
+    this.#holders = this.#holders.filter((each) => each !== holder);
+    if (!this.#waits.some((wait) => wait.owner === holder.owner)) holder.owner.lockedAt.delete(this);
+    this.#grant();
+  }
+
   #grant(): void {
-    for (let i = 0; i < this.#requests.length; i++) {
-      const request = this.#requests[i] as Request;
-      const { owner, mode, wait } = request;
-      if (wait === undefined) continue;
-      const blocker = this.#blockerOf(owner, mode, i);
+    for (let i = 0; i < this.#waits.length; i++) {
+      const wait = this.#waits[i] as LockWait;
+      const blocker = this.#blockerOf(wait.owner, wait.mode, i);
       if (blocker !== undefined) {
-        if (blocker !== wait.blocker) this.#onMoved(owner);
+        if (blocker !== wait.blocker) this.#onMoved(wait.owner);
         wait.blocker = blocker;
         continue;
       }
-      request.wait = undefined;
-      const held = this.#requests.find((each) => each !== request && each.owner === owner && each.wait === undefined);
-      if (held !== undefined) {
-        held.mode = mode;
-        this.#requests.splice(i--, 1);
-      }
-      owner.wait = undefined;
+      this.#waits.splice(i--, 1);
+      this.#grantTo(wait.owner, wait.mode, wait.span);
+      wait.owner.wait = undefined;
       wait.onGranted();
     }
-    if (this.#requests.length === 0) this.#onEmpty();
+    if (this.#holders.length === 0 && this.#waits.length === 0) this.#onEmpty();
   }
 }
+
+function covers({ hasS, hasX, isWriter }: Holder, mode: LockMode): boolean {
+  return hasX || isWriter || (mode === 'S' && hasS);
+}
+
+function grantTo(holder: Holder, mode: LockMode, span: LockSpan): void {
+  if (mode === 'write') {
+    holder.isWriter = true;
+    return;
+  }
+  // A stronger one is enough, unless it leaves the gap out.
+  if (mode === 'S' && span === 'record' && holder.hasX) return;
+  if (mode === 'X') holder.hasX = true;
+  else holder.hasS = true;
+  holder.structures.add(structureOf(mode, span));
+}
+
+function structureOf(mode: LockMode, span: LockSpan): string {
+  return `${mode} ${span}`;
+}
+
+/** Where an index ends, as a gap's record. */
+export const SUPREMUM = Symbol('supremum');
+
+/** The record that a gap lies before. */
+type GapPlace = string | typeof SUPREMUM;
 
 interface Gap {
   readonly owner: LockOwner;
-  /** The keys of the records before and after it; undefined where the index ends. */
-  readonly low: IndexKey | undefined;
-  readonly high: IndexKey | undefined;
+  readonly mode: LockMode;
+  readonly structure: string;
 }
 
-/** The locked gaps of one index. They stand in the way of new records only, and not of each other. */
+/**
+ * The locked gaps of one index, each named by the record that it lies before. They stand in the way of new records only,
+ * and not of each other.
+ */
 export class GapLocks implements LockPlace {
   readonly index: object;
-  readonly #types: readonly ValueType[];
   readonly #onMoved: (owner: LockOwner) => void;
-  #gaps: Gap[] = [];
-  #inserts: { readonly key: IndexKey; readonly wait: LockWait }[] = [];
+  readonly #gaps = new Map<GapPlace, Gap[]>();
+  /** Who wants to insert, and where that is now. */
+  #inserts: { readonly place: () => GapPlace; readonly wait: LockWait }[] = [];
 
-  constructor(index: object, types: readonly ValueType[], onMoved: (owner: LockOwner) => void) {
+  constructor(index: object, onMoved: (owner: LockOwner) => void) {
     this.index = index;
-    this.#types = types;
     this.#onMoved = onMoved;
   }
 
-  add(gap: Gap): void {
-    this.#gaps.push(gap);
-    gap.owner.lockedAt.add(this);
+  /** Whether no gap is locked, so that nobody has to look for places. */
+  get isEmpty(): boolean {
+    return this.#gaps.size === 0;
   }
 
-  /** Returns what to wait for before a record with `key` can be inserted. */
-  waitToInsert(owner: LockOwner, key: IndexKey): LockWait | undefined {
-    const blocker = this.#blockerOf(owner, key);
+  /** Locks a gap; false when it was locked like this already. */
+  add(owner: LockOwner, mode: LockMode, place: GapPlace, span: LockSpan): boolean {
+    const gaps = this.#gaps.get(place) ?? [];
+    this.#gaps.set(place, gaps);
+    const structure = structureOf(mode, span);
+    owner.lockedAt.add(this);
+    if (gaps.some((gap) => gap.owner === owner && gap.structure === structure)) return false;
+    gaps.push({ owner, mode, structure });
+    return true;
+  }
+
+  drop(owner: LockOwner, mode: LockMode, place: GapPlace, span: LockSpan): void {
+    const structure = structureOf(mode, span);
+    const others = this.#gaps.get(place)?.filter((gap) => gap.owner !== owner || gap.structure !== structure) ?? [];
+    if (others.length > 0) this.#gaps.set(place, others);
+    else this.#gaps.delete(place);
+    this.#grant();
+  }
+
+  /** Returns what to wait for before a record can be inserted into the gap that `place` finds. */
+  waitToInsert(owner: LockOwner, place: () => GapPlace): LockWait | undefined {
+    if (this.isEmpty) return undefined;
+    const blocker = this.#blockerOf(owner, place());
     if (blocker === undefined) return undefined;
-    const wait: LockWait = { owner, mode: 'insert', blocker, place: this, onGranted: () => {} };
-    this.#inserts.push({ key, wait });
+    const wait: LockWait = { owner, mode: 'write', blocker, place: this, span: 'gap', onGranted: () => {} };
+    this.#inserts.push({ place, wait });
     owner.lockedAt.add(this);
     owner.wait = wait;
     return wait;
   }
 
+  /** A record was inserted before another, so that the gap there is two. */
+  split(inserted: string, next: GapPlace): void {
+    for (const { owner, mode } of this.#gaps.get(next) ?? []) this.add(owner, mode, inserted, 'gap');
+  }
+
+  /** A record is gone, and the gaps before and after it are one. Its locks of `kept` owners go on there. */
+  merge(removed: string, next: GapPlace, keeps: (owner: LockOwner, mode: LockMode) => boolean): void {
+    const gaps = this.#gaps.get(removed) ?? [];
+    this.#gaps.delete(removed);
+    for (const { owner, mode } of gaps) if (keeps(owner, mode)) this.add(owner, mode, next, 'gap');
+    this.#grant();
+  }
+
   release(owner: LockOwner): void {
     owner.lockedAt.delete(this);
-    this.#gaps = this.#gaps.filter((gap) => gap.owner !== owner);
+    for (const [place, gaps] of this.#gaps) {
+      const others = gaps.filter((gap) => gap.owner !== owner);
+      if (others.length === 0) this.#gaps.delete(place);
+      else if (others.length < gaps.length) this.#gaps.set(place, others);
+    }
     this.#inserts = this.#inserts.filter(({ wait }) => wait.owner !== owner);
+    this.#grant();
+  }
+
+  withdraw(owner: LockOwner): void {
+    this.#inserts = this.#inserts.filter(({ wait }) => wait.owner !== owner);
+  }
+
+  structuresOf(owner: LockOwner): readonly string[] {
+    const waits = this.#inserts.filter(({ wait }) => wait.owner === owner).map(() => 'insert waits');
+    const gaps = [...this.#gaps.values()].flat().filter((gap) => gap.owner === owner);
+    return [...gaps.map(({ structure }) => structure), ...waits];
+  }
+
+  #blockerOf(owner: LockOwner, place: GapPlace): LockOwner | undefined {
+    return this.#gaps.get(place)?.find((gap) => gap.owner !== owner)?.owner;
+  }
+
+  #grant(): void {
     const waiting = this.#inserts;
-    this.#inserts = waiting.filter(({ key, wait }) => {
-      const blocker = this.#blockerOf(wait.owner, key);
+    this.#inserts = waiting.filter(({ place, wait }) => {
+      const blocker = this.#blockerOf(wait.owner, place());
       if (blocker === undefined) return false;
       if (blocker !== wait.blocker) this.#onMoved(wait.owner);
       wait.blocker = blocker;
@@ -218,39 +340,21 @@ export class GapLocks implements LockPlace {
       each.wait.onGranted();
     }
   }
-
-  withdraw(owner: LockOwner): void {
-    this.#inserts = this.#inserts.filter(({ wait }) => wait.owner !== owner);
-    if (!this.#gaps.some((gap) => gap.owner === owner)) owner.lockedAt.delete(this);
-  }
-
-  structuresOf(owner: LockOwner): readonly string[] {
-    const waits = this.#inserts.filter(({ wait }) => wait.owner === owner).map(() => 'insert waits');
-    return this.#gaps.some((gap) => gap.owner === owner) ? ['gap', ...waits] : waits;
-  }
-
-  #blockerOf(owner: LockOwner, key: IndexKey): LockOwner | undefined {
-    return this.#gaps.find(
-      (gap) =>
-        gap.owner !== owner &&
-        (gap.low === undefined || compareKeys(gap.low, key, this.#types) < 0) &&
-        (gap.high === undefined || compareKeys(gap.high, key, this.#types) > 0),
-    )?.owner;
-  }
 }
 
 /**
  * Whom to roll back now that `owner` waits: undefined unless the waits form a circle. It is the lightest of the circle,
- * and `owner` itself where it is as light as any other.
+ * and `owner` itself where it is as light as any other. `uncertainty` is added to each weight: how many structures InnoDB
+ * has for the same locks depends on how records lie on their pages.
  */
-export function deadlockVictim(owner: LockOwner): LockOwner | undefined {
-  const circle = circleFrom(owner);
+export function deadlockVictim(owner: LockOwner, uncertainty: () => number): LockOwner | undefined {
+  const circle = circleFrom(owner)?.map((each) => ({ owner: each, weight: each.weight + uncertainty() }));
   let victim = circle?.[0];
   for (const each of circle ?? []) {
-    const { weight } = victim as LockOwner;
-    if (each.weight < weight || (each.weight === weight && each === owner)) victim = each;
+    const { weight } = victim as { weight: number };
+    if (each.weight < weight || (each.weight === weight && each.owner === owner)) victim = each;
   }
-  return victim;
+  return victim?.owner;
 }
 
 /** The waits that lead back to where they began, if any that `owner` leads to do. */

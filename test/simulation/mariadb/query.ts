@@ -34,14 +34,13 @@ function* runSelect(select: Select, context: StatementContext): Work<ResultSet> 
   if (select.from !== undefined) sources.push(yield* readSource(select.from, select, context));
   for (const { source } of select.joins) sources.push(yield* readSource(source, { ...select, where: undefined }, context));
   const scope = scopeOf(sources, context);
-  const matches = filterOf(select.where, scope('where clause'));
-  let found = joined(sources, select, scope('on clause')).filter(matches);
+  const matches = filterOf(select.where, scope('WHERE'));
+  let found = joined(sources, select, scope('ON')).filter(matches);
   const items = select.items.flatMap((item) => itemsOf(item, sources));
-  const values = items.map(({ value }) => compile(value, scope('field list')));
-  if (select.groupBy.length > 0 || items.some(({ value }) => aggregates(value)))
-    found = grouped(found, select.groupBy, scope('group statement'));
-  if (select.having !== undefined) found = found.filter(filterOf(select.having, scope('having clause')));
-  found = ordered(found, select.orderBy, scope('order clause')).slice(0, select.limit);
+  const values = items.map(({ value }) => compile(value, scope('SELECT')));
+  if (select.groupBy.length > 0 || items.some(({ value }) => aggregates(value))) found = grouped(found, select.groupBy, scope('GROUP BY'));
+  if (select.having !== undefined) found = found.filter(filterOf(select.having, scope('HAVING')));
+  found = ordered(found, select.orderBy, scope('ORDER BY')).slice(0, select.limit);
   return {
     columns: items.map(({ name }, i) => ({ name, type: (values[i] as Compiled).type })),
     rows: found.map((each) => values.map((value) => value.evaluate(each))),
@@ -57,17 +56,19 @@ function* readSource(source: Source, select: Select, context: StatementContext):
   const { alias } = source;
   if (!(table instanceof Table)) return { alias, ...table };
   const read = { alias, columns: table.columns };
-  const scope = scopeOf([{ ...read, rows: [] }], context)('where clause');
+  const scope = scopeOf([{ ...read, rows: [] }], context)('WHERE');
   // In a join the condition is about more than this table.
   const where = select.joins.length === 0 ? select.where : undefined;
   const access = accessOf(table, where, scope, source.index);
   if (select.lock === undefined) return { ...read, rows: visibleRows(table, access, context) };
   if (select.joins.length > 0) throw new Error('a join that locks is not simulated');
   const rows: Row[] = [];
-  yield* context.lockMatching(table, access, select.lock === 'update' ? 'X' : 'S', filterOf(where, scope), (entry) => {
+  const found = (entry: Entry) => {
     rows.push(entry.row as Row);
     return undefined;
-  });
+  };
+  const reading = access.kind === 'points' && access.keys.length === 1 ? 'constant' : 'consistent';
+  yield* context.lockMatching(table, access, select.lock === 'update' ? 'X' : 'S', filterOf(where, scope), found, reading);
   return { ...read, rows };
 }
 

@@ -1,8 +1,8 @@
 import type { IndexKey } from './keys.ts';
-import type { LockMode, LockWait } from './locks.ts';
+import { SUPREMUM, type LockMode, type LockWait } from './locks.ts';
 import { SqlError } from './sql-error.ts';
-import type { Entry, ForeignKey, Index, Slot, Table } from './table.ts';
-import { entryLockText, type Transaction } from './transaction.ts';
+import type { Entry, ForeignKey, Index, IndexRecord, Table } from './table.ts';
+import type { Transaction } from './transaction.ts';
 import type { Row } from './values.ts';
 
 /** Work that stops where it has to wait for a lock, and goes on when it is granted. */
@@ -15,9 +15,15 @@ export interface Duplicate {
   readonly key: IndexKey;
 }
 
+/** A row that is locked. */
+export interface Locked {
+  readonly entry: Entry;
+  /** Whether it was not locked like this before. */
+  readonly isNewLock: boolean;
+}
+
 /**
- * Rows with their locks, as InnoDB at READ COMMITTED writes and locks them. What a failed write leaves behind is undone
- * by its caller.
+ * Rows with their locks, as InnoDB at READ COMMITTED writes and locks them.
  */
 export class Rows {
   readonly #transaction: Transaction;
@@ -29,56 +35,74 @@ export class Rows {
   }
 
   /** Locks the row of a key; undefined, and no lock, when there is none. */
-  *lock(table: Table, text: string, mode: 'S' | 'X'): Work<{ readonly entry: Entry; readonly isNewLock: boolean } | undefined> {
+  *lock(table: Table, text: string, mode: 'S' | 'X'): Work<Locked | undefined> {
     const { primary } = table;
-    const isNewLock = primary.peekLocks(text)?.heldBy(this.#transaction) === undefined;
+    let isNewLock = primary.peekLocks(text)?.holds(this.#transaction, mode) !== true;
     for (;;) {
       const entry = table.entries.get(text);
-      if (entry === undefined && primary.peekLocks(text)?.isWantedBeside(this.#transaction) !== true) return undefined;
-      const wait = primary.locks(text).acquire(this.#transaction, mode, 'explicit');
+      // One that was deleted for good is passed by without a lock.
+      if (entry === undefined || (entry.row === undefined && entry.writer === undefined)) return undefined;
+      const wait = primary.locks(text).acquire(this.#transaction, mode);
       if (wait !== undefined) {
         yield wait;
+        // InnoDB does not remember of a lock that it waited for that it was new.
+        isNewLock = false;
         continue;
       }
-      if (entry?.row !== undefined) return { entry, isNewLock };
-      if (isNewLock) this.unlock(table, text);
+      if (entry.row !== undefined) return { entry, isNewLock };
+      if (isNewLock) this.unlock(table, text, mode);
       return undefined;
     }
   }
 
   /** Lets go of a row that a statement locked and does not want. */
-  unlock(table: Table, text: string): void {
-    table.primary.peekLocks(text)?.release(this.#transaction);
+  unlock(table: Table, text: string, mode: 'S' | 'X'): void {
+    table.primary.peekLocks(text)?.unlock(this.#transaction, mode);
   }
 
-  /** Locks a value of a unique index and the row that has it. */
-  *lockThrough(
-    index: Index,
-    table: Table,
-    key: IndexKey,
-    mode: 'S' | 'X',
-  ): Work<{ readonly entry: Entry; readonly isNewLock: boolean } | undefined> {
-    const text = index.textOf(key);
-    const isNew = index.peekLocks(text)?.heldBy(this.#transaction) === undefined;
-    for (;;) {
-      const slot = index.slots.get(text);
-      if (slot === undefined && index.peekLocks(text)?.isWantedBeside(this.#transaction) !== true) return undefined;
-      const wait = index.locks(text).acquire(this.#transaction, mode, 'explicit');
-      if (wait !== undefined) {
-        yield wait;
-        continue;
-      }
-      const live = slot === undefined ? undefined : liveIn(slot);
-      if (live !== undefined) return yield* this.lock(table, live.text, mode);
-      if (isNew) index.peekLocks(text)?.release(this.#transaction);
-      return undefined;
+  /** Locks the record with a value in a unique index, and the row that it belongs to. */
+  *lockThrough(index: Index, table: Table, key: IndexKey, mode: 'S' | 'X'): Work<Locked | undefined> {
+    for (const record of index.recordsOf(index.textOf(key))) {
+      const { entry } = record;
+      // One that was deleted for good is passed by without a lock.
+      if (!record.isLive && (entry.writer === undefined || entry.writer === this.#transaction)) continue;
+      yield* this.#acquire(index, record.lockText, mode);
+      if (record.isLive) return yield* this.lock(table, entry.text, mode);
+    }
+    return undefined;
+  }
+
+  /** Inserts a row whose values were checked, or gives the row that is in its way. */
+  insert(table: Table, row: Row): Work<Duplicate | undefined> {
+    return this.#whole(this.#insert(table, row));
+  }
+
+  /** Changes a row that is locked, or gives the row that is in its way. */
+  update(table: Table, entry: Entry, after: Row): Work<Duplicate | undefined> {
+    return this.#whole(this.#update(table, entry, after));
+  }
+
+  /** Deletes a row that is locked. */
+  *delete(table: Table, entry: Entry): Work<void> {
+    yield* this.#whole(this.#delete(table, entry));
+  }
+
+  /** What fails, or finds a duplicate, undoes what it has done to the row. */
+  *#whole(work: Work<Duplicate | undefined>): Work<Duplicate | undefined> {
+    const start = this.#transaction.length;
+    try {
+      const duplicate = yield* work;
+      if (duplicate !== undefined) this.#transaction.undoTo(start);
+      return duplicate;
+    } catch (error) {
+      this.#transaction.undoTo(start);
+      throw error;
     }
   }
 
-  /** Inserts a row whose values were checked; gives the row that is in its way, if one is. */
-  *insert(table: Table, row: Row): Work<Duplicate | undefined> {
+  *#insert(table: Table, row: Row): Work<Duplicate | undefined> {
     const { primary } = table;
-    const key = table.hasPrimaryKey ? (primary.keyOf(row) as IndexKey) : [table.nextRowNumber++];
+    const key = table.hasPrimaryKey ? primary.keyOf(row) : [table.nextRowNumber++];
     const text = table.hasPrimaryKey ? primary.textOf(key) : String(key[0]);
     yield* this.#checkParents(table, primary, row);
     const duplicate = yield* this.#takeKey(table, key, text);
@@ -92,12 +116,11 @@ export class Rows {
     return undefined;
   }
 
-  /** Changes a row that is locked; gives the row that is in its way, if one is. */
-  *update(table: Table, entry: Entry, after: Row): Work<Duplicate | undefined> {
+  *#update(table: Table, entry: Entry, after: Row): Work<Duplicate | undefined> {
     const before = entry.row as Row;
-    if (table.hasPrimaryKey && table.primary.textOf(table.primary.keyOf(after) as IndexKey) !== entry.text) {
-      yield* this.delete(table, entry);
-      return yield* this.insert(table, after);
+    if (table.hasPrimaryKey && table.primary.textOf(table.primary.keyOf(after)) !== entry.text) {
+      yield* this.#delete(table, entry);
+      return yield* this.#insert(table, after);
     }
     yield* this.#checkParents(table, table.primary, after, before);
     this.#transaction.setRow(table, entry, after);
@@ -111,8 +134,7 @@ export class Rows {
     return undefined;
   }
 
-  /** Deletes a row that is locked. */
-  *delete(table: Table, entry: Entry): Work<void> {
+  *#delete(table: Table, entry: Entry): Work<undefined> {
     const before = entry.row as Row;
     this.#transaction.setRow(table, entry, undefined);
     yield* this.#checkChildren(table, table.primary, before);
@@ -120,6 +142,7 @@ export class Rows {
       yield* this.#removeFrom(index, entry, before);
       yield* this.#checkChildren(table, index, before);
     }
+    return undefined;
   }
 
   /** Gets hold of a primary key for a new row. */
@@ -128,16 +151,16 @@ export class Rows {
     const transaction = this.#transaction;
     for (;;) {
       const entry = table.entries.get(text);
-      const isOwnGhost = entry !== undefined && entry.row === undefined && entry.writer === transaction;
-      if ((entry !== undefined && !isOwnGhost) || primary.peekLocks(text)?.isWantedBeside(transaction) === true) {
-        const wait = primary.locks(text).acquire(transaction, this.#duplicateMode, 'explicit');
-        if (wait !== undefined) {
-          yield wait;
-          continue;
-        }
-        if (entry?.row !== undefined) return { index: primary, entry, key };
+      let wait: LockWait | undefined;
+      if (entry === undefined) {
+        wait = primary.gaps.waitToInsert(transaction, () => table.next(key)?.text ?? SUPREMUM);
+        // Nobody can have a lock where there is no record.
+        if (wait === undefined) wait = primary.locks(text).acquire(transaction, 'write');
+      } else {
+        wait = primary.locks(text).acquire(transaction, this.#duplicateMode);
+        if (wait === undefined && entry.row !== undefined) return { index: primary, entry, key };
+        wait ??= primary.locks(text).acquire(transaction, 'write');
       }
-      const wait = primary.gaps.waitToInsert(transaction, key) ?? primary.locks(text).acquire(transaction, 'insert', 'implicit');
       if (wait === undefined) return undefined;
       yield wait;
     }
@@ -147,54 +170,60 @@ export class Rows {
   *#addTo(index: Index, table: Table, entry: Entry, row: Row, before?: Row): Work<Duplicate | undefined> {
     yield* this.#checkParents(table, index, row, before);
     const key = index.keyOf(row);
-    if (key === undefined) return undefined;
     const transaction = this.#transaction;
-    const text = index.textOf(key);
-    if (!index.isUnique) {
-      const slot = index.slot(text, key);
-      transaction.setSlot(index, slot, entry, true);
-      yield* this.#acquire(index, entryLockText(slot, entry), 'X', 'implicit');
-      return undefined;
-    }
+    const record = index.newRecord(entry, key);
     for (;;) {
-      const other = yield* this.#findDuplicate(index, key, text);
-      if (other !== undefined) return { index, entry: other, key };
-      const wait = index.gaps.waitToInsert(transaction, key) ?? index.locks(text).acquire(transaction, 'insert', 'implicit');
+      if (index.isUnique && !key.includes(null)) {
+        const other = yield* this.#findDuplicate(index, record);
+        if (other !== undefined) return { index, entry: other, key };
+      }
+      const known = index.record(record.text, entry);
+      const wait =
+        (known === undefined ? index.gaps.waitToInsert(transaction, () => index.next(record.position)?.lockText ?? SUPREMUM) : undefined) ??
+        index.locks(record.lockText).acquire(transaction, 'write');
       if (wait === undefined) break;
       yield wait;
     }
-    transaction.setSlot(index, index.slot(text, key), entry, true);
+    transaction.setRecord(record, true);
     return undefined;
   }
 
-  /** Looks for a live row with the key in a unique index, and locks what it looks at with the gap before it. */
-  *#findDuplicate(index: Index, key: IndexKey, text: string): Work<Entry | undefined> {
-    const transaction = this.#transaction;
+  /** Looks for a live record with the value of a new one in a unique index, and locks what it looks at with the gaps before. */
+  *#findDuplicate(index: Index, record: IndexRecord): Work<Entry | undefined> {
     for (;;) {
-      const slot = index.slots.get(text);
-      if (slot === undefined && index.peekLocks(text)?.isWantedBeside(transaction) !== true) return undefined;
-      const wait = index.locks(text).acquire(transaction, this.#duplicateMode, 'explicit');
-      if (wait !== undefined) {
-        yield wait;
-        continue;
+      const records = index.recordsOf(record.text);
+      let wait: LockWait | undefined;
+      for (const each of records) {
+        wait = this.#lockNextKey(each);
+        if (wait !== undefined) break;
+        if (each.isLive) return each.entry;
       }
-      const { low, high } = index.neighbours(key, index.slots.values());
-      index.gaps.add({ owner: transaction, low, high: key });
-      const live = slot === undefined ? undefined : liveIn(slot);
-      if (live !== undefined) return live;
-      // All with this value are deleted: the scan ends at the next one, and locks that too.
-      index.gaps.add({ owner: transaction, low: key, high });
-      if (high !== undefined) yield* this.#acquire(index, index.textOf(high), this.#duplicateMode, 'explicit');
-      return undefined;
+      const last = records.at(-1);
+      if (last === undefined) return undefined;
+      if (wait === undefined) {
+        // All with this value are deleted: the scan ends at the next one, and locks that too.
+        const next = index.next(last.position);
+        if (next === undefined) index.gaps.add(this.#transaction, this.#duplicateMode, SUPREMUM, 'next-key');
+        else wait = this.#lockNextKey(next);
+      }
+      if (wait === undefined) return undefined;
+      yield wait;
     }
   }
 
+  #lockNextKey({ index, lockText }: IndexRecord): LockWait | undefined {
+    const { gaps } = index;
+    const wait = index.locks(lockText).acquire(this.#transaction, this.#duplicateMode, 'next-key');
+    // Also while it waits it stands in the way of new records.
+    const isNew = gaps.add(this.#transaction, this.#duplicateMode, lockText, 'next-key');
+    if (wait !== undefined && isNew) wait.onWithdrawn = () => gaps.drop(this.#transaction, this.#duplicateMode, lockText, 'next-key');
+    return wait;
+  }
+
   *#removeFrom(index: Index, entry: Entry, row: Row): Work<void> {
-    const key = index.keyOf(row);
-    if (key === undefined) return;
-    const slot = index.slots.get(index.textOf(key)) as Slot;
-    yield* this.#acquire(index, index.isUnique ? slot.text : entryLockText(slot, entry), 'X', 'implicit');
-    this.#transaction.setSlot(index, slot, entry, false);
+    const record = index.record(index.textOf(index.keyOf(row)), entry) as IndexRecord;
+    yield* this.#acquire(index, record.lockText, 'write');
+    this.#transaction.setRecord(record, false);
   }
 
   /** Parents of a new row's foreign keys must be there, and stay. */
@@ -202,28 +231,26 @@ export class Rows {
     for (const foreignKey of table.foreignKeys) {
       if (foreignKey.childIndex !== index || (before !== undefined && !hasMoved(index, before, row))) continue;
       const key = index.keyOf(row);
-      if (key === undefined) continue;
-      const { parent, parentIndex } = foreignKey;
-      const text = parentIndex.textOf(key);
-      this.#transaction.touch(parent, 'read');
-      if (!(yield* this.#lockParent(parent, parentIndex, text))) {
+      if (key.includes(null)) continue;
+      this.#transaction.touch(foreignKey.parent, 'read');
+      if (!(yield* this.#lockParent(foreignKey, key))) {
         throw new SqlError(1452, '23000', `Cannot add or update a child row: ${this.#failureOf(foreignKey)}`);
       }
     }
   }
 
-  *#lockParent(parent: Table, index: Index, text: string): Work<boolean> {
-    const exists = () => (index === parent.primary ? parent.entries.has(text) : index.slots.has(text));
-    const isLive = () => {
-      const slot = index.slots.get(text);
-      return index === parent.primary ? parent.entries.get(text)?.row !== undefined : slot !== undefined && liveIn(slot) !== undefined;
-    };
-    for (;;) {
-      if (!exists() && index.peekLocks(text)?.isWantedBeside(this.#transaction) !== true) return false;
-      const wait = index.locks(text).acquire(this.#transaction, 'S', 'explicit');
-      if (wait === undefined) return isLive();
-      yield wait;
+  *#lockParent({ parent, parentIndex }: ForeignKey, key: IndexKey): Work<boolean> {
+    const text = parentIndex.textOf(key);
+    if (parentIndex === parent.primary) {
+      if (!parent.entries.has(text)) return false;
+      yield* this.#acquire(parentIndex, text, 'S');
+      return parent.entries.get(text)?.row !== undefined;
     }
+    for (const record of parentIndex.recordsOf(text)) {
+      yield* this.#acquire(parentIndex, record.lockText, 'S');
+      if (record.isLive) return true;
+    }
+    return false;
   }
 
   /** Children of a row that goes away from `index` must not be there, or go with it. */
@@ -231,7 +258,7 @@ export class Rows {
     for (const foreignKey of table.referencedBy) {
       if (foreignKey.parentIndex !== index) continue;
       const key = index.keyOf(row);
-      if (key === undefined) continue;
+      if (key.includes(null)) continue;
       this.#transaction.touch(foreignKey.child, 'read');
       yield* this.#checkChildrenOf(foreignKey, key);
     }
@@ -239,30 +266,25 @@ export class Rows {
 
   *#checkChildrenOf(foreignKey: ForeignKey, key: IndexKey): Work<void> {
     const { child, childIndex, onDelete } = foreignKey;
-    const slotText = childIndex.textOf(key);
-    const passed = new Set<string>();
+    const passed = new Set<Entry>();
     for (;;) {
-      const slot = childIndex === child.primary ? undefined : childIndex.slots.get(slotText);
-      const entries = slot === undefined ? entriesOf(child, childIndex, slotText) : [...slot.rows.values()].map(({ entry }) => entry);
-      const next = entries.find((each) => !passed.has(each.text));
+      const next = childrenOf(foreignKey, key).find(({ entry }) => !passed.has(entry));
       if (next === undefined) return;
-      const lockText = slot === undefined || childIndex.isUnique ? slotText : entryLockText(slot, next);
-      yield* this.#acquire(childIndex, lockText, onDelete === 'cascade' ? 'X' : 'S', 'explicit');
-      passed.add(next.text);
-      const isLive = slot === undefined ? next.row !== undefined : slot.rows.get(next.text)?.isLive === true;
-      if (!isLive) continue;
+      yield* this.#acquire(childIndex, next.lockText, onDelete === 'cascade' ? 'X' : 'S');
+      passed.add(next.entry);
+      if (!next.isLive()) continue;
       if (onDelete === 'restrict')
         throw new SqlError(1451, '23000', `Cannot delete or update a parent row: ${this.#failureOf(foreignKey)}`);
-      const locked = yield* this.lock(child, next.text, 'X');
+      const locked = yield* this.lock(child, next.entry.text, 'X');
       if (locked === undefined) continue;
       this.#transaction.note({ op: 'delete', table: child, before: locked.entry.row, after: undefined });
       yield* this.delete(child, locked.entry);
     }
   }
 
-  *#acquire(index: Index, text: string, mode: LockMode, origin: 'explicit' | 'implicit'): Work<void> {
+  *#acquire(index: Index, text: string, mode: LockMode): Work<void> {
     for (;;) {
-      const wait = index.locks(text).acquire(this.#transaction, mode, origin);
+      const wait = index.locks(text).acquire(this.#transaction, mode);
       if (wait === undefined) return;
       yield wait;
     }
@@ -281,19 +303,22 @@ export class Rows {
   }
 }
 
-function liveIn(slot: Slot): Entry | undefined {
-  for (const { entry, isLive } of slot.rows.values()) if (isLive) return entry;
-  return undefined;
+interface Child {
+  readonly entry: Entry;
+  readonly lockText: string;
+  isLive(): boolean;
 }
 
-/** Where the primary key is the foreign key. */
-function entriesOf(child: Table, index: Index, text: string): Entry[] {
-  const entry = index === child.primary ? child.entries.get(text) : undefined;
-  return entry === undefined ? [] : [entry];
+/** The records of a foreign key's index that point at a key. */
+function childrenOf({ child, childIndex }: ForeignKey, key: IndexKey): Child[] {
+  const text = childIndex.textOf(key);
+  if (childIndex !== child.primary) {
+    return childIndex.recordsOf(text).map((record) => ({ entry: record.entry, lockText: record.lockText, isLive: () => record.isLive }));
+  }
+  const entry = child.entries.get(text);
+  return entry === undefined ? [] : [{ entry, lockText: text, isLive: () => entry.row !== undefined }];
 }
 
 function hasMoved(index: Index, before: Row, after: Row): boolean {
-  const [a, b] = [index.keyOf(before), index.keyOf(after)];
-  if (a === undefined || b === undefined) return a !== b;
-  return index.textOf(a) !== index.textOf(b);
+  return index.textOf(index.keyOf(before)) !== index.textOf(index.keyOf(after));
 }

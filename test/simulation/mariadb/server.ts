@@ -17,7 +17,9 @@ export interface SimMariadbOptions {
   readonly maxConnections?: number;
 }
 
-const DEFAULT_PACE: Pace = { minStatementMs: 0.05, maxStatementMs: 0.5, minFlushMs: 0.1, maxFlushMs: 1 };
+const DEFAULT_PACE: Pace = { minStatementMs: 0.05, maxStatementMs: 0.5, minFlushMs: 0.1, maxFlushMs: 1, minPurgeMs: 5, maxPurgeMs: 1_000 };
+
+const MAX_WAKE_MS = 0.1;
 
 /**
  * A MariaDB server on a simulated machine. What is committed stays, whatever happens to the process; `host` may also be
@@ -39,10 +41,16 @@ export class SimMariadb {
     this.host = options.host;
     this.service = options.service;
     this.database = options.database;
-    this.#engine = new Engine(options.database);
     this.#network = options.network;
     this.#random = options.random;
     this.#pace = { ...DEFAULT_PACE, ...options.pace };
+    const { minPurgeMs, maxPurgeMs } = this.#pace;
+    this.#engine = new Engine(options.database, {
+      // None half of the time, so that what is clear stays clear.
+      weightUncertainty: () => Math.max(0, this.#random.below(8) - 4),
+      wakeMs: () => this.#random.fraction() * MAX_WAKE_MS,
+      purgeMs: () => (minPurgeMs === Infinity ? undefined : minPurgeMs + this.#random.fraction() * (maxPurgeMs - minPurgeMs)),
+    });
     this.#maxConnections = options.maxConnections ?? 151;
   }
 

@@ -2,7 +2,7 @@ import type { Timer } from '../../../src/core/clock.ts';
 import { TEXT, isTrue } from './compiled.ts';
 import type { Engine } from './engine.ts';
 import { compile } from './expression.ts';
-import { deadlockVictim, type LockWait } from './locks.ts';
+import type { LockWait } from './locks.ts';
 import { runQuery, tablesOf, type ResultSet } from './query.ts';
 import type { Work } from './rows.ts';
 import type { AddColumn, CreateTable, Statement } from './sql/ast.ts';
@@ -104,7 +104,7 @@ export class Session {
         transaction.wait = undefined;
       }
     };
-    // As an event of its own: whoever made room goes on first.
+    // As an event of its own: whoever made room goes on first, and of several that wait for one lock any may be faster.
     const later = (error?: SqlError) => {
       settle(error);
       let isAborted = false;
@@ -112,7 +112,7 @@ export class Session {
         isAborted = true;
         transaction.rollback();
       };
-      clock.defer(() => {
+      clock.setTimer(this.#engine.wakeDelayMs(), () => {
         if (!isAborted) resume(error);
       });
     };
@@ -122,7 +122,7 @@ export class Session {
       settle(lockWaitTimeout());
       transaction.rollback();
     };
-    const victim = deadlockVictim(transaction) as Transaction | undefined;
+    const victim = this.#engine.victimOf(transaction);
     if (victim !== undefined) victim.fail?.(deadlock());
     if (transaction.wait !== wait) return;
     const waitMs = this.variables.seconds(wait.place.index === undefined ? 'lock_wait_timeout' : 'innodb_lock_wait_timeout') * 1000;
@@ -133,13 +133,14 @@ export class Session {
   *#execute(statement: Statement, transaction: Transaction): Work<Answer> {
     if (statement.kind !== 'show warnings') this.#warnings = [];
     const start = transaction.length;
-    transaction.takesDuplicates = false;
     try {
       const answer = yield* this.#dispatch(statement, transaction);
+      transaction.takesDuplicates = false;
       if (this.#transaction !== transaction) this.#engine.commit(transaction);
       return answer;
     } catch (error) {
       if (!(error instanceof SqlError)) throw error;
+      transaction.takesDuplicates = false;
       // A deadlock costs the transaction, every other failure only the statement.
       if (error.errno === 1213 || this.#transaction !== transaction) {
         transaction.rollback();
@@ -299,8 +300,9 @@ function takesLocks(statement: Statement): boolean {
 
 /** Holds a table's definition until the transaction ends: shared to use it, alone to change it. */
 function* useTable(table: Table, transaction: Transaction, mode: 'S' | 'X'): Work<void> {
+  transaction.hasJoined = true;
   for (;;) {
-    const wait = table.definition.acquire(transaction, mode, 'explicit');
+    const wait = table.definition.acquire(transaction, mode);
     if (wait === undefined) return;
     yield wait;
   }

@@ -6,6 +6,7 @@ import { SeededRandom } from '../../support/seeded-random.ts';
 import { Host } from '../world/host.ts';
 import { Network } from '../world/network.ts';
 import { Timeline } from '../world/timeline.ts';
+import type { Pace } from './connection.ts';
 import { createDial } from './dial.ts';
 import { SimMariadb } from './server.ts';
 
@@ -18,7 +19,7 @@ export class SimHarness {
   readonly mariadb: SimMariadb;
   readonly dial: Dial;
 
-  constructor(tables: readonly string[] = [], seed: number = 1) {
+  constructor(tables: readonly string[] = [], seed: number = 1, pace: Partial<Pace> = {}) {
     const random = new SeededRandom(seed);
     this.network = new Network(this.timeline, random);
     this.client = new Host('node', this.timeline);
@@ -29,6 +30,7 @@ export class SimHarness {
       random,
       service: 'mariadb',
       database: 'd',
+      pace,
     });
     for (const table of tables) this.mariadb.define(table);
     this.mariadb.boot();

@@ -57,14 +57,17 @@ export class StatementContext {
     return entry.writer === undefined || entry.writer === this.transaction ? entry.row : entry.committed;
   }
 
-  /** Locks the rows that match, one after the other, and hands each over with its lock. Returns how many there were. */
+  /**
+   * Locks the rows that match, one after the other, and hands each over with its lock. Returns how many there were. A row
+   * that a SELECT looks up as a constant stays locked also if it does not match.
+   */
   *lockMatching(
     table: Table,
     access: Access,
     mode: 'S' | 'X',
     matches: (context: Context) => boolean,
     found: (entry: Entry) => Work<void> | undefined,
-    reading: 'consistent' | 'semi-consistent' = 'consistent',
+    reading: 'consistent' | 'semi-consistent' | 'constant' = 'consistent',
   ): Work<number> {
     this.transaction.touch(table, mode === 'X' ? 'write' : 'read');
     let count = 0;
@@ -79,7 +82,7 @@ export class StatementContext {
         if (matches({ rows: [locked.entry.row] })) {
           count++;
           yield* found(locked.entry) ?? [];
-        } else if (locked.isNewLock) this.rows.unlock(table, locked.entry.text);
+        } else if (locked.isNewLock && reading !== 'constant') this.rows.unlock(table, locked.entry.text, mode);
       }
       return count;
     }
@@ -90,7 +93,7 @@ export class StatementContext {
       if (matches({ rows: [locked.entry.row] })) {
         count++;
         yield* found(locked.entry) ?? [];
-      } else if (locked.isNewLock) this.rows.unlock(table, text);
+      } else if (locked.isNewLock) this.rows.unlock(table, text, mode);
     }
     return count;
   }

@@ -2,7 +2,7 @@ import type { Compiled } from './compiled.ts';
 import { compareKeys, keyTextOf, type IndexKey } from './keys.ts';
 import { GapLocks, RecordLocks, type LockOwner } from './locks.ts';
 import type { ColumnType } from './types.ts';
-import type { Row, SqlValue } from './values.ts';
+import type { Row, SqlValue, ValueType } from './values.ts';
 
 export interface Column {
   readonly name: string;
@@ -40,11 +40,17 @@ export interface Entry {
   writer: LockOwner | undefined;
 }
 
-/** The rows with one value of a secondary index. Not live are those that an open transaction deleted or moved away. */
-export interface Slot {
+/** An entry of a secondary index. Not live is one that an open transaction deleted, or one that is not purged yet. */
+export interface IndexRecord {
+  readonly index: Index;
+  readonly entry: Entry;
+  /** The same for all with this value. */
   readonly text: string;
-  readonly key: IndexKey;
-  readonly rows: Map<string, { readonly entry: Entry; isLive: boolean }>;
+  /** The values of the index's columns, then the primary key, by which it is ordered. */
+  readonly position: IndexKey;
+  /** Under which it is locked. */
+  readonly lockText: string;
+  isLive: boolean;
 }
 
 export class Index {
@@ -54,16 +60,20 @@ export class Index {
   readonly positions: readonly number[];
   readonly types: readonly ColumnType[];
   readonly gaps: GapLocks;
-  /** Of a secondary index. */
-  readonly slots = new Map<string, Slot>();
+  /** The types of {@link IndexRecord.position}. */
+  readonly #recordTypes: readonly ValueType[];
+  /** Of a secondary index: by value, then by row. */
+  readonly #records = new Map<string, Map<string, IndexRecord>>();
   readonly #locks = new Map<string, RecordLocks>();
   readonly #onMoved: (owner: LockOwner) => void;
 
+  /** `primary` is the index that the records of a secondary one point to. */
   constructor(
     name: string,
     isUnique: boolean,
     positions: readonly number[],
     columns: readonly Column[],
+    primary: Index | undefined,
     onMoved: (owner: LockOwner) => void,
   ) {
     this.name = name;
@@ -71,14 +81,13 @@ export class Index {
     this.positions = positions;
     this.columns = positions.map((position) => (columns[position] as Column).name);
     this.types = positions.map((position) => (columns[position] as Column).type);
-    this.gaps = new GapLocks(this, this.types, onMoved);
+    this.#recordTypes = [...this.types, ...(primary === undefined || primary.types.length > 0 ? (primary?.types ?? []) : ROW_NUMBER)];
+    this.gaps = new GapLocks(this, onMoved);
     this.#onMoved = onMoved;
   }
 
-  /** The row's key here; undefined when part of it is null. */
-  keyOf(row: Row): IndexKey | undefined {
-    const key = this.positions.map((position) => row[position] as SqlValue);
-    return key.includes(null) ? undefined : key;
+  keyOf(row: Row): IndexKey {
+    return this.positions.map((position) => row[position] as SqlValue);
   }
 
   textOf(key: IndexKey): string {
@@ -99,27 +108,54 @@ export class Index {
     return locks;
   }
 
-  slot(text: string, key: IndexKey): Slot {
-    let slot = this.slots.get(text);
-    if (slot === undefined) {
-      slot = { text, key, rows: new Map() };
-      this.slots.set(text, slot);
-    }
-    return slot;
+  /** A record for a row, not in the index yet. */
+  newRecord(entry: Entry, key: IndexKey): IndexRecord {
+    const text = this.textOf(key);
+    const position = [...key, ...entry.key];
+    return { index: this, entry, text, position, lockText: `${text.length}:${text}${entry.text}`, isLive: true };
   }
 
-  /** The neighbours of a key among those of `records`. */
-  neighbours(key: IndexKey, records: Iterable<{ readonly key: IndexKey }>): { low: IndexKey | undefined; high: IndexKey | undefined } {
-    let low: IndexKey | undefined;
-    let high: IndexKey | undefined;
-    for (const { key: each } of records) {
-      const order = compareKeys(each, key, this.types);
-      if (order < 0 && (low === undefined || compareKeys(each, low, this.types) > 0)) low = each;
-      if (order > 0 && (high === undefined || compareKeys(each, high, this.types) < 0)) high = each;
+  record(text: string, entry: Entry): IndexRecord | undefined {
+    return this.#records.get(text)?.get(entry.text);
+  }
+
+  /** All records with a value, in their order. */
+  recordsOf(text: string): readonly IndexRecord[] {
+    const records = this.#records.get(text);
+    if (records === undefined) return [];
+    return records.size === 1 ? [...records.values()] : [...records.values()].sort((a, b) => this.#compare(a.position, b.position));
+  }
+
+  add(record: IndexRecord): void {
+    const records = this.#records.get(record.text) ?? new Map<string, IndexRecord>();
+    this.#records.set(record.text, records);
+    records.set(record.entry.text, record);
+  }
+
+  remove(record: IndexRecord): void {
+    const records = this.#records.get(record.text);
+    records?.delete(record.entry.text);
+    if (records?.size === 0) this.#records.delete(record.text);
+  }
+
+  /** The record after a place; undefined where the index ends. */
+  next(position: IndexKey): IndexRecord | undefined {
+    let next: IndexRecord | undefined;
+    for (const records of this.#records.values()) {
+      for (const each of records.values()) {
+        if (this.#compare(each.position, position) > 0 && (next === undefined || this.#compare(each.position, next.position) < 0))
+          next = each;
+      }
     }
-    return { low, high };
+    return next;
+  }
+
+  #compare(a: IndexKey, b: IndexKey): number {
+    return compareKeys(a, b, this.#recordTypes);
   }
 }
+
+const ROW_NUMBER = [{ kind: 'integer' as const }];
 
 export class Table {
   readonly name: string;
@@ -195,9 +231,13 @@ export class Table {
     return this.#sorted;
   }
 
+  /** The entry after a key; undefined where the table ends. */
+  next(key: IndexKey): Entry | undefined {
+    const types = this.hasPrimaryKey ? this.primary.types : ROW_NUMBER;
+    return this.sorted().find((each) => compareKeys(each.key, key, types) > 0);
+  }
+
   #index(): void {
     this.#positions = new Map(this.columns.flatMap(({ name }, i) => [[name, i] as const, [name.toLowerCase(), i] as const]));
   }
 }
-
-const ROW_NUMBER = [{ kind: 'integer' as const }];

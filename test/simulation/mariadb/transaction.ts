@@ -1,7 +1,6 @@
-import type { IndexKey } from './keys.ts';
-import type { LockOwner, LockPlace, LockWait } from './locks.ts';
+import { SUPREMUM, type GapLocks, type LockMode, type LockOwner, type LockPlace, type LockWait } from './locks.ts';
 import type { SqlError } from './sql-error.ts';
-import type { Entry, Index, Slot, Table } from './table.ts';
+import type { Entry, IndexRecord, Table } from './table.ts';
 import type { Row } from './values.ts';
 
 /** What a statement did to a row, as a trigger would see it. */
@@ -14,8 +13,53 @@ export interface RowEffect {
 
 type UndoStep =
   | { readonly kind: 'row'; readonly table: Table; readonly entry: Entry; readonly before: Row | undefined; readonly isNew: boolean }
-  | { readonly kind: 'slot'; readonly index: Index; readonly slot: Slot; readonly entry: Entry; readonly wasLive: boolean | undefined }
+  | { readonly kind: 'record'; readonly record: IndexRecord; readonly wasLive: boolean | undefined }
   | { readonly kind: 'effect'; readonly effect: RowEffect };
+
+/** A record that is deleted for good, and still in the way of locks until it is purged. */
+export type Ghost =
+  | { readonly kind: 'row'; readonly table: Table; readonly entry: Entry }
+  | { readonly kind: 'record'; readonly record: IndexRecord };
+
+/** Removes a record, unless it lives again; false when it is in use, so that it is too early. */
+export function purge(ghost: Ghost): boolean {
+  const entry = ghost.kind === 'row' ? ghost.entry : ghost.record.entry;
+  if (entry.writer !== undefined) return false;
+  if (ghost.kind === 'row') {
+    if (entry.row === undefined && ghost.table.entries.get(entry.text) === entry) removeEntry(ghost.table, entry);
+  } else if (!ghost.record.isLive && ghost.record.index.record(ghost.record.text, entry) === ghost.record) removeRecord(ghost.record);
+  return true;
+}
+
+function removeEntry(table: Table, entry: Entry): void {
+  const locks = table.primary.peekLocks(entry.text)?.vanish() ?? [];
+  table.remove(entry);
+  inherit(table.primary.gaps, entry.text, locks, () => table.next(entry.key)?.text ?? SUPREMUM);
+}
+
+function removeRecord(record: IndexRecord): void {
+  const { index } = record;
+  const locks = index.peekLocks(record.lockText)?.vanish() ?? [];
+  index.remove(record);
+  inherit(index.gaps, record.lockText, locks, () => index.next(record.position)?.lockText ?? SUPREMUM);
+}
+
+/**
+ * A record is gone: those who looked at it, or waited to, to see whether it is a duplicate, keep others from inserting
+ * where it was.
+ */
+function inherit(
+  gaps: GapLocks,
+  removed: string,
+  locks: readonly { readonly owner: LockOwner; readonly mode: LockMode }[],
+  findNext: () => string | typeof SUPREMUM,
+): void {
+  if (gaps.isEmpty && locks.length === 0) return;
+  const next = findNext();
+  const keeps = (owner: LockOwner, mode: LockMode) => mode === (owner.takesDuplicates ? 'X' : 'S');
+  for (const { owner, mode } of locks) if (keeps(owner, mode)) gaps.add(owner, mode, next, 'gap');
+  gaps.merge(removed, next, keeps);
+}
 
 /** A transaction: what it has locked, and how to undo what it did. */
 export class Transaction implements LockOwner {
@@ -25,7 +69,9 @@ export class Transaction implements LockOwner {
   /** While it waits: makes the wait end in vain. */
   fail: ((error: SqlError) => void) | undefined;
   readonly #steps: UndoStep[] = [];
-  #savepoints: { readonly name: string; readonly length: number }[] = [];
+  #savepoints: { readonly name: string; readonly length: number; readonly hasJoined: boolean }[] = [];
+  /** Whether it has used a table, with which InnoDB takes part in it. */
+  hasJoined = false;
   readonly #touched = new Set<string>();
 
   get weight(): number {
@@ -51,22 +97,31 @@ export class Transaction implements LockOwner {
 
   /** Counts the lock of a table that comes before locks of its rows. */
   touch(table: Table, intent: 'read' | 'write'): void {
-    this.#touched.add(`${intent} ${table.name}`);
+    if (!this.#touched.has(`write ${table.name}`)) this.#touched.add(`${intent} ${table.name}`);
   }
 
   setRow(table: Table, entry: Entry, row: Row | undefined): void {
     const isNew = table.entries.get(entry.text) !== entry;
-    if (isNew) table.add(entry);
+    if (isNew) {
+      table.add(entry);
+      const { gaps } = table.primary;
+      if (!gaps.isEmpty) gaps.split(entry.text, table.next(entry.key)?.text ?? SUPREMUM);
+    }
     this.#steps.push({ kind: 'row', table, entry, before: entry.row, isNew });
     entry.row = row;
     entry.writer = this;
   }
 
-  setSlot(index: Index, slot: Slot, entry: Entry, isLive: boolean): void {
-    const known = slot.rows.get(entry.text);
-    this.#steps.push({ kind: 'slot', index, slot, entry, wasLive: known?.isLive });
-    if (known === undefined) slot.rows.set(entry.text, { entry, isLive });
-    else known.isLive = isLive;
+  /** Makes a record of an index live, or not; it may be new. */
+  setRecord(record: IndexRecord, isLive: boolean): void {
+    const { index } = record;
+    const known = index.record(record.text, record.entry);
+    this.#steps.push({ kind: 'record', record: known ?? record, wasLive: known?.isLive });
+    if (known === undefined) {
+      index.add(record);
+      if (!index.gaps.isEmpty) index.gaps.split(record.lockText, index.next(record.position)?.lockText ?? SUPREMUM);
+    }
+    (known ?? record).isLive = isLive;
   }
 
   note(effect: RowEffect): void {
@@ -80,7 +135,7 @@ export class Transaction implements LockOwner {
   setSavepoint(name: string): void {
     this.#savepoints = [
       ...this.#savepoints.filter((each) => each.name !== name.toLowerCase()),
-      { name: name.toLowerCase(), length: this.length },
+      { name: name.toLowerCase(), length: this.length, hasJoined: this.hasJoined },
     ];
   }
 
@@ -89,7 +144,13 @@ export class Transaction implements LockOwner {
     const at = this.#savepoints.findIndex((each) => each.name === name.toLowerCase());
     if (at < 0) return false;
     this.#savepoints.length = at + 1;
-    this.undoTo((this.#savepoints[at] as { length: number }).length);
+    const { length, hasJoined } = this.#savepoints[at] as { length: number; hasJoined: boolean };
+    this.undoTo(length);
+    // What InnoDB did not know of when the savepoint was set ends there as a whole, with its locks.
+    if (!hasJoined) {
+      this.#releaseAll();
+      this.hasJoined = false;
+    }
     return true;
   }
 
@@ -104,24 +165,23 @@ export class Transaction implements LockOwner {
     while (this.#steps.length > length) {
       const step = this.#steps.pop() as UndoStep;
       if (step.kind === 'row') this.#undoRow(step.table, step.entry, step.before, step.isNew);
-      else if (step.kind === 'slot') this.#undoSlot(step.index, step.slot, step.entry, step.wasLive);
+      else if (step.kind === 'record') this.#undoRecord(step.record, step.wasLive);
     }
   }
 
-  /** Makes everything durable, and lets go of all locks. */
-  commit(): void {
+  /** Makes everything durable, lets go of all locks, and returns the records that are deleted now. */
+  commit(): Ghost[] {
+    const ghosts: Ghost[] = [];
     for (const step of this.#steps) {
       if (step.kind === 'row') {
         const { entry, table } = step;
         entry.committed = entry.row;
         entry.writer = undefined;
-        if (entry.row === undefined && table.entries.get(entry.text) === entry) table.remove(entry);
-      } else if (step.kind === 'slot') {
-        if (step.slot.rows.get(step.entry.text)?.isLive === false) step.slot.rows.delete(step.entry.text);
-        if (step.slot.rows.size === 0 && step.index.slots.get(step.slot.text) === step.slot) step.index.slots.delete(step.slot.text);
-      }
+        if (entry.row === undefined) ghosts.push({ kind: 'row', table, entry });
+      } else if (step.kind === 'record' && !step.record.isLive) ghosts.push({ kind: 'record', record: step.record });
     }
     this.#end();
+    return ghosts;
   }
 
   rollback(): void {
@@ -132,39 +192,24 @@ export class Transaction implements LockOwner {
   #end(): void {
     this.#steps.length = 0;
     this.#savepoints = [];
+    this.#releaseAll();
+  }
+
+  #releaseAll(): void {
+    this.#touched.clear();
     for (const place of [...this.lockedAt]) place.release(this);
   }
 
   #undoRow(table: Table, entry: Entry, before: Row | undefined, isNew: boolean): void {
     entry.row = before;
     if (before === entry.committed) entry.writer = undefined;
-    if (!isNew) return;
-    table.remove(entry);
-    const waits = table.primary.peekLocks(entry.text)?.vanish() ?? [];
-    inherit(table.primary, entry.key, waits, table.entries);
+    if (isNew) removeEntry(table, entry);
+    else if (before === undefined) table.primary.peekLocks(entry.text)?.unwrite(this);
   }
 
-  #undoSlot(index: Index, slot: Slot, entry: Entry, wasLive: boolean | undefined): void {
-    const text = index.isUnique ? slot.text : entryLockText(slot, entry);
-    if (wasLive === undefined) slot.rows.delete(entry.text);
-    else (slot.rows.get(entry.text) as { isLive: boolean }).isLive = wasLive;
-    const locks = index.peekLocks(text);
-    const isGone = index.isUnique ? slot.rows.size === 0 : wasLive === undefined;
-    if (slot.rows.size === 0) index.slots.delete(slot.text);
-    if (locks === undefined) return;
-    if (isGone) inherit(index, slot.key, locks.vanish(), index.slots);
-    else if (locks.heldBy(this)?.isImplicit === true) locks.release(this);
+  #undoRecord(record: IndexRecord, wasLive: boolean | undefined): void {
+    if (wasLive === undefined) return removeRecord(record);
+    record.isLive = wasLive;
+    record.index.peekLocks(record.lockText)?.unwrite(this);
   }
-}
-
-/** Those who waited to see whether a record is a duplicate keep others from inserting it before them. */
-function inherit(index: Index, key: IndexKey, waits: readonly LockWait[], others: ReadonlyMap<string, { readonly key: IndexKey }>): void {
-  for (const { owner, mode } of waits) {
-    if (mode === (owner.takesDuplicates ? 'X' : 'S')) index.gaps.add({ owner, ...index.neighbours(key, others.values()) });
-  }
-}
-
-/** Where the locks of one row's entry in an index that is not unique are. */
-export function entryLockText(slot: Slot, entry: Entry): string {
-  return `${slot.text.length}:${slot.text}${entry.text}`;
 }

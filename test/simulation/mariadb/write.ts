@@ -20,9 +20,11 @@ export interface Written {
 export function* runInsert(statement: InsertStatement, context: StatementContext): Work<Written> {
   const table = context.surroundings.table(statement.table);
   const names = statement.columns ?? table.columns.map(({ name }) => name);
-  const positions = names.map((name) => positionIn(table, name, 'field list'));
-  const scope = scopeOf(table, context, 'field list');
-  const assignments = statement.onDuplicate?.map((assignment) => compileAssignment(table, assignment, scope));
+  const positions = names.map((name) => positionIn(table, name, 'INSERT INTO'));
+  const scope = scopeOf(table, context, 'VALUES');
+  const assignments = statement.onDuplicate?.map((assignment) =>
+    compileAssignment(table, assignment, scopeOf(table, context, 'SELECT'), 'UPDATE'),
+  );
   const given =
     'kind' in statement.rows ? (yield* runQuery(statement.rows, context)).rows : rowsOf(statement.rows, scope, positions.length);
   const { transaction } = context;
@@ -30,18 +32,17 @@ export function* runInsert(statement: InsertStatement, context: StatementContext
   transaction.touch(table, 'write');
   let affectedRows = 0;
   let insertId = 0;
-  for (const values of given) {
-    const row = newRow(table, positions, values, context);
-    const auto = table.columns.findIndex(({ autoIncrement }) => autoIncrement);
-    const start = transaction.length;
+  const numbers = new AutoIncrement(table);
+  for (const [i, values] of given.entries()) {
+    const checked = newRow(table, positions, values, context);
+    const row = numbers.fill(checked, given.length - i);
     const duplicate = yield* context.rows.insert(table, row);
     if (duplicate === undefined) {
       transaction.note({ op: 'insert', table, before: undefined, after: row });
       affectedRows++;
-      if (auto >= 0 && insertId === 0 && !positions.includes(auto)) insertId = Number(row[auto]);
+      if (insertId === 0) insertId = numbers.first;
       continue;
     }
-    transaction.undoTo(start);
     if (assignments !== undefined) affectedRows += yield* updateDuplicate(table, row, duplicate, assignments, context);
     else if (statement.ignore) context.surroundings.warn(duplicateError(duplicate));
     else throw duplicateError(duplicate);
@@ -51,8 +52,8 @@ export function* runInsert(statement: InsertStatement, context: StatementContext
 
 export function* runUpdate(statement: UpdateStatement, context: StatementContext): Work<Written> {
   const table = context.surroundings.table(statement.table);
-  const assignments = statement.sets.map((assignment) => compileAssignment(table, assignment, scopeOf(table, context, 'field list')));
-  const scope = scopeOf(table, context, 'where clause');
+  const assignments = statement.sets.map((assignment) => compileAssignment(table, assignment, scopeOf(table, context, 'SET'), 'SET'));
+  const scope = scopeOf(table, context, 'WHERE');
   const access = accessOf(table, statement.where, scope, statement.index);
   const matches = filterOf(statement.where, scope);
   const affectedRows = yield* context.lockMatching(
@@ -70,7 +71,7 @@ export function* runUpdate(statement: UpdateStatement, context: StatementContext
 
 export function* runDelete(statement: DeleteStatement, context: StatementContext): Work<Written> {
   const table = context.surroundings.table(statement.table);
-  const scope = scopeOf(table, context, 'where clause');
+  const scope = scopeOf(table, context, 'WHERE');
   const access = accessOf(table, statement.where, scope, undefined);
   const affectedRows = yield* context.lockMatching(table, access, 'X', filterOf(statement.where, scope), function* (entry) {
     context.transaction.note({ op: 'delete', table, before: entry.row, after: undefined });
@@ -107,8 +108,8 @@ function filterOf(where: Expression | undefined, scope: Scope): (context: Contex
   return (context) => isTrue(condition.evaluate(context));
 }
 
-function compileAssignment(table: Table, { column, value }: Assignment, scope: Scope): CompiledAssignment {
-  const position = positionIn(table, column, 'field list');
+function compileAssignment(table: Table, { column, value }: Assignment, scope: Scope, clause: string): CompiledAssignment {
+  const position = positionIn(table, column, clause);
   return { position, column: table.columns[position] as Column, value: compile(value, scope) };
 }
 
@@ -127,7 +128,7 @@ function newRow(table: Table, positions: readonly number[], values: readonly (Sq
   const row: SqlValue[] = table.columns.map((column, position) => {
     const at = positions.indexOf(position);
     const value = at < 0 ? undefined : values[at];
-    if (column.autoIncrement && (value === undefined || value === null)) return table.nextAutoIncrement++;
+    if (column.autoIncrement && (value === undefined || value === null)) return null;
     if (value !== undefined) return taken(table, column, value, context);
     if (column.default !== undefined) return column.default;
     if (!column.notNull) return null;
@@ -135,10 +136,39 @@ function newRow(table: Table, positions: readonly number[], values: readonly (Sq
     if (column.type.members.length > 0) return column.type.members[0] as string;
     throw noDefault(column.name);
   });
-  const auto = table.columns.findIndex(({ autoIncrement }) => autoIncrement);
-  if (auto >= 0) table.nextAutoIncrement = Math.max(table.nextAutoIncrement, Number(row[auto]) + 1);
   check(table, row, context);
   return row;
+}
+
+/** Numbers for the rows of one INSERT: the first row that needs one takes as many as there are rows left. */
+class AutoIncrement {
+  readonly #table: Table;
+  readonly #position: number;
+  #next = 0;
+  #end = 0;
+  /** The first that was given; 0 when none was. */
+  first = 0;
+
+  constructor(table: Table) {
+    this.#table = table;
+    this.#position = table.columns.findIndex(({ autoIncrement }) => autoIncrement);
+  }
+
+  fill(row: Row, rowsLeft: number): Row {
+    if (this.#position < 0) return row;
+    const given = row[this.#position] ?? null;
+    if (given !== null) {
+      this.#table.nextAutoIncrement = Math.max(this.#table.nextAutoIncrement, Number(given) + 1);
+      return row;
+    }
+    if (this.#next === this.#end) {
+      this.#next = this.#table.nextAutoIncrement;
+      this.#end = this.#next + rowsLeft;
+      this.#table.nextAutoIncrement = this.#end;
+    }
+    if (this.first === 0) this.first = this.#next;
+    return row.with(this.#position, this.#next++);
+  }
 }
 
 /** A value as the column keeps it. */

@@ -1,0 +1,77 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Driver } from '../../../../src/sinks/mysql/connection.ts';
+import { parseAddress } from '../../../../src/sinks/mysql/address.ts';
+import { dialMysql } from '../../../../src/sinks/mysql/driver.ts';
+import { sessionSetup } from '../../../../src/sinks/mysql/session.ts';
+import type { MariadbServer } from '../../../support/mariadb-server.ts';
+import { query, SimHarness } from '../sim-harness.ts';
+
+/** A database that scripts run against, simulated or real. Made anew for each script. */
+export interface Subject {
+  /** A connection with the session of the sink. */
+  connect(): Promise<Driver>;
+  /** Resolves when every statement without an answer waits for a lock; `unanswered` counts them. */
+  quiet(unanswered: () => number): Promise<void>;
+  /** Resolves when `isDone`, however long locks are waited for. */
+  until(isDone: () => boolean): Promise<void>;
+  close(): Promise<void>;
+}
+
+const STATEMENT_TIMEOUT_MS = 30_000;
+
+export async function simulatedSubject(tables: readonly string[], seed: number): Promise<Subject> {
+  const world = new SimHarness(tables, seed, { minPurgeMs: Infinity });
+  return {
+    async connect() {
+      const driver = await world.connect();
+      await world.settled(query(driver, sessionSetup(driver.serverVersion, STATEMENT_TIMEOUT_MS)));
+      return driver;
+    },
+    // Much longer than a statement takes, much shorter than a lock is waited for.
+    quiet: () => world.pass(50),
+    async until(isDone) {
+      while (!isDone()) await world.pass(100);
+    },
+    close: async () => {},
+  };
+}
+
+let databases = 0;
+
+export async function realSubject(server: MariadbServer, tables: readonly string[]): Promise<Subject> {
+  const database = `conformance_${++databases}`;
+  await server.query(`CREATE DATABASE ${database} CHARACTER SET utf8mb4`);
+  await server.query(['SELECT 1', ...tables], database);
+  const address = parseAddress(server.url(database));
+  const observer = await dialMysql(address, undefined);
+  // Nothing that it may still see is purged: when purges happen is the one thing that no script decides.
+  await query(observer, 'START TRANSACTION WITH CONSISTENT SNAPSHOT');
+  const drivers: Driver[] = [observer];
+  return {
+    async connect() {
+      const driver = await dialMysql(address, undefined);
+      drivers.push(driver);
+      await query(driver, sessionSetup(driver.serverVersion, STATEMENT_TIMEOUT_MS));
+      return driver;
+    },
+    async quiet(unanswered) {
+      // Twice, because a wait is on record for a moment before it is seen to close a circle.
+      for (let still = 0; unanswered() > 0 && still < 2;) {
+        await delay(1);
+        const before = unanswered();
+        const [row] = (await query(observer, 'SHOW ENGINE INNODB STATUS')) as string[][];
+        // What comes before it tells of the latest deadlock.
+        const [, transactions = ''] = row?.[2]?.split('\nTRANSACTIONS\n') ?? [];
+        const waits = transactions.match(/^LOCK WAIT /gm)?.length ?? 0;
+        still = waits === before && unanswered() === before ? still + 1 : 0;
+      }
+    },
+    async until(isDone) {
+      while (!isDone()) await delay(10);
+    },
+    async close() {
+      for (const driver of drivers) driver.destroy();
+      await server.query(`DROP DATABASE ${database}`);
+    },
+  };
+}

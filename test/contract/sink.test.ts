@@ -8,6 +8,7 @@ import { createMemorySink } from '../../src/sinks/memory.ts';
 import { createMemoryStore } from '../../src/sinks/memory-store.ts';
 import { openSink } from '../../src/sinks/registry.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
+import { createTable, MYSQL_TYPES } from './contract-tables.ts';
 import { describeSink, type ContractTable, type SinkHarness } from './sink.contract.ts';
 
 describe('the memory sink', () => {
@@ -60,8 +61,6 @@ async function createSqliteHarness(): Promise<SinkHarness> {
     },
   };
 }
-
-const MYSQL_TYPES = { int: 'BIGINT', text: 'VARCHAR(100) COLLATE utf8mb4_bin', bytes: 'VARBINARY(100)' };
 
 /** A database is emptied and used again, because creating tables is what takes time, unless a test altered it. */
 class MysqlDatabases {
@@ -121,18 +120,4 @@ class MysqlDatabases {
     const found = await this.#server().query(`SELECT table_name AS name FROM information_schema.tables WHERE table_schema = '${database}'`);
     await this.#server().query(['SET foreign_key_checks = 0', ...found.map(({ name }) => `DELETE FROM ${String(name)}`)], database);
   }
-}
-
-function createTable(table: ContractTable, types: Readonly<Record<'int' | 'text' | 'bytes', string>>, suffix: string): string {
-  const columns = Object.entries(table.columns).map(([name, column]) => {
-    const notNull = column.notNull === true || table.key.includes(name) ? ' NOT NULL' : '';
-    return `${name} ${types[column.type ?? 'text']}${notNull}${column.default === undefined ? '' : ` DEFAULT '${String(column.default)}'`}`;
-  });
-  const constraints = [
-    ...(table.key.length === 0 ? [] : [`PRIMARY KEY (${table.key.join(', ')})`]),
-    ...(table.unique ?? []).map((unique) => `UNIQUE (${unique.join(', ')})`),
-    ...(table.references ?? []).map((reference) => `FOREIGN KEY (${reference.columns.join(', ')}) REFERENCES ${reference.table} (id)`),
-    ...(table.checkSql === undefined ? [] : [`CHECK (${table.checkSql})`]),
-  ];
-  return `CREATE TABLE ${table.name} (${[...columns, ...constraints].join(', ')})${suffix}`;
 }

@@ -1,7 +1,7 @@
-import { BIGINT, TEXT } from './compiled.ts';
+import { BIGINT } from './compiled.ts';
 import type { VirtualTable } from './statement-context.ts';
 import type { Table } from './table.ts';
-import type { Row, SqlValue, ValueType } from './values.ts';
+import { collationOf, type Row, type SqlValue, type ValueType } from './values.ts';
 
 /** The tables of `information_schema`, as far as the sink reads them. */
 export function catalogueTable(name: string, database: string, tables: readonly Table[]): VirtualTable {
@@ -52,8 +52,10 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
 
 const NUMBERS = ['ORDINAL_POSITION', 'NON_UNIQUE', 'SEQ_IN_INDEX', 'SUB_PART', 'NUMERIC_PRECISION', 'NUMERIC_SCALE', 'DATETIME_PRECISION'];
 
+const NAME: ValueType = { kind: 'text', collation: collationOf('utf8mb4_general_ci') };
+
 function typeOf(column: string): ValueType {
-  return NUMBERS.includes(column) || column.endsWith('_LENGTH') ? BIGINT : TEXT;
+  return NUMBERS.includes(column) || column.endsWith('_LENGTH') ? BIGINT : NAME;
 }
 
 function rowsOf(name: string, database: string, tables: readonly Table[]): Row[] {

@@ -16,6 +16,8 @@ export interface Pace {
   /** What a COMMIT takes on top. */
   readonly minFlushMs: number;
   readonly maxFlushMs: number;
+  /** How often a statement lets others run between two of its rows. */
+  readonly pauseChance: number;
   /** How long deleted records stay in their indexes, where they are locked like others; Infinity is for ever. */
   readonly minPurgeMs: number;
   readonly maxPurgeMs: number;

@@ -47,6 +47,8 @@ export interface Snapshot {
 export interface EngineChances {
   /** Until who was waiting goes on. */
   wakeMs(): number;
+  /** Between two rows of a statement, in which others may run; 0 when it goes on. */
+  pauseMs(): number;
   /** Until a deleted record is removed from its indexes; undefined is for ever. */
   purgeMs(): number | undefined;
   /** By how much the weight of a transaction may be more than its locks and changes, when one is chosen as a deadlock's victim. */
@@ -94,6 +96,11 @@ export class Engine {
   /** How long after a lock was granted its owner goes on. */
   wakeDelayMs(): number {
     return this.#chances.wakeMs();
+  }
+
+  /** How long a statement stops between two rows; mostly not at all. */
+  pauseMs(): number {
+    return this.#chances.pauseMs();
   }
 
   /** Begins to live by a clock: that of the process that has just booted. */

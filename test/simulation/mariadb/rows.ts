@@ -5,8 +5,11 @@ import type { Entry, ForeignKey, Index, IndexRecord, Table } from './table.ts';
 import type { Transaction } from './transaction.ts';
 import type { Row } from './values.ts';
 
-/** Work that stops where it has to wait for a lock, and goes on when it is granted. */
-export type Work<T> = Generator<LockWait, T, void>;
+/** A place between two rows where another thread of the server may run. */
+export const BETWEEN_ROWS = Symbol('between rows');
+
+/** Work that stops where it has to wait for a lock, and goes on when it is granted; and where others may run. */
+export type Work<T> = Generator<LockWait | typeof BETWEEN_ROWS, T, void>;
 
 /** A row that has the same value in a unique index. */
 export interface Duplicate {
@@ -66,7 +69,7 @@ export class Rows {
       const { entry } = record;
       // One that was deleted for good is passed by without a lock.
       if (!record.isLive && (entry.writer === undefined || entry.writer === this.#transaction)) continue;
-      yield* this.#acquire(index, record.lockText, mode);
+      if (!(yield* this.#acquireRecord(record, mode))) continue;
       if (record.isLive) return yield* this.lock(table, entry.text, mode);
     }
     return undefined;
@@ -222,7 +225,7 @@ export class Rows {
 
   *#removeFrom(index: Index, entry: Entry, row: Row): Work<void> {
     const record = index.record(index.textOf(index.keyOf(row)), entry) as IndexRecord;
-    yield* this.#acquire(index, record.lockText, 'write');
+    yield* this.#acquireRecord(record, 'write');
     this.#transaction.setRecord(record, false);
   }
 
@@ -242,15 +245,17 @@ export class Rows {
   *#lockParent({ parent, parentIndex }: ForeignKey, key: IndexKey): Work<boolean> {
     const text = parentIndex.textOf(key);
     if (parentIndex === parent.primary) {
-      if (!parent.entries.has(text)) return false;
-      yield* this.#acquire(parentIndex, text, 'S');
-      return parent.entries.get(text)?.row !== undefined;
+      const isThere = yield* this.#acquire(parentIndex, text, 'S', () => parent.entries.has(text));
+      return isThere && parent.entries.get(text)?.row !== undefined;
     }
-    for (const record of parentIndex.recordsOf(text)) {
-      yield* this.#acquire(parentIndex, record.lockText, 'S');
-      if (record.isLive) return true;
+    const passed = new Set<IndexRecord>();
+    for (;;) {
+      // After a wait there may be others.
+      const record = parentIndex.recordsOf(text).find((each) => !passed.has(each));
+      if (record === undefined) return false;
+      passed.add(record);
+      if ((yield* this.#acquireRecord(record, 'S')) && record.isLive) return true;
     }
-    return false;
   }
 
   /** Children of a row that goes away from `index` must not be there, or go with it. */
@@ -270,9 +275,9 @@ export class Rows {
     for (;;) {
       const next = childrenOf(foreignKey, key).find(({ entry }) => !passed.has(entry));
       if (next === undefined) return;
-      yield* this.#acquire(childIndex, next.lockText, onDelete === 'cascade' ? 'X' : 'S');
       passed.add(next.entry);
-      if (!next.isLive()) continue;
+      const isThere = yield* this.#acquire(childIndex, next.lockText, onDelete === 'cascade' ? 'X' : 'S', next.exists);
+      if (!isThere || !next.isLive()) continue;
       if (onDelete === 'restrict')
         throw new SqlError(1451, '23000', `Cannot delete or update a parent row: ${this.#failureOf(foreignKey)}`);
       const locked = yield* this.lock(child, next.entry.text, 'X');
@@ -282,12 +287,19 @@ export class Rows {
     }
   }
 
-  *#acquire(index: Index, text: string, mode: LockMode): Work<void> {
-    for (;;) {
+  #acquireRecord(record: IndexRecord, mode: LockMode): Work<boolean> {
+    const { index, text, entry, lockText } = record;
+    return this.#acquire(index, lockText, mode, () => index.record(text, entry) === record);
+  }
+
+  /** Locks a record; false when it was removed while its lock was waited for. */
+  *#acquire(index: Index, text: string, mode: LockMode, exists: () => boolean): Work<boolean> {
+    while (exists()) {
       const wait = index.locks(text).acquire(this.#transaction, mode);
-      if (wait === undefined) return;
+      if (wait === undefined) return true;
       yield wait;
     }
+    return false;
   }
 
   get #duplicateMode(): 'S' | 'X' {
@@ -306,17 +318,25 @@ export class Rows {
 interface Child {
   readonly entry: Entry;
   readonly lockText: string;
-  isLive(): boolean;
+  readonly exists: () => boolean;
+  readonly isLive: () => boolean;
 }
 
 /** The records of a foreign key's index that point at a key. */
 function childrenOf({ child, childIndex }: ForeignKey, key: IndexKey): Child[] {
   const text = childIndex.textOf(key);
   if (childIndex !== child.primary) {
-    return childIndex.recordsOf(text).map((record) => ({ entry: record.entry, lockText: record.lockText, isLive: () => record.isLive }));
+    return childIndex.recordsOf(text).map((record) => ({
+      entry: record.entry,
+      lockText: record.lockText,
+      exists: () => childIndex.record(text, record.entry) === record,
+      isLive: () => record.isLive,
+    }));
   }
   const entry = child.entries.get(text);
-  return entry === undefined ? [] : [{ entry, lockText: text, isLive: () => entry.row !== undefined }];
+  return entry === undefined
+    ? []
+    : [{ entry, lockText: text, exists: () => child.entries.get(text) === entry, isLive: () => entry.row !== undefined }];
 }
 
 function hasMoved(index: Index, before: Row, after: Row): boolean {

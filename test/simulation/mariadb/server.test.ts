@@ -6,7 +6,6 @@ import { advance, CLAIM, group, SETTINGS, STREAM } from '../../integration/mysql
 import { query, SimHarness } from './sim-harness.ts';
 
 const ITEM = 'CREATE TABLE item (id INT PRIMARY KEY, name VARCHAR(50), amount INT)';
-const ADDRESS = { host: 'mariadb', port: 3306, user: 'root', password: '', database: 'd', socket: undefined };
 
 async function prepared(seed = 1) {
   const world = new SimHarness([ITEM], seed);
@@ -222,7 +221,7 @@ test('a server that is paused is given up by its clients, and goes on where it w
   await world.settled(transaction.write(insert(2)));
   world.mariadb.host.pause();
   await expect(world.settled(advance(transaction))).rejects.toMatchObject({ kind: 'transient' });
-  const late = world.dial(ADDRESS, undefined).catch((error: unknown) => error);
+  const late = world.dial(world.address, undefined).catch((error: unknown) => error);
   expect(await world.settled(late)).toMatchObject({ code: 'ETIMEDOUT' });
   world.mariadb.host.resume();
   await world.pass(100);

@@ -17,9 +17,18 @@ export interface SimMariadbOptions {
   readonly maxConnections?: number;
 }
 
-const DEFAULT_PACE: Pace = { minStatementMs: 0.05, maxStatementMs: 0.5, minFlushMs: 0.1, maxFlushMs: 1, minPurgeMs: 5, maxPurgeMs: 1_000 };
+const DEFAULT_PACE: Pace = {
+  minStatementMs: 0.05,
+  maxStatementMs: 0.5,
+  minFlushMs: 0.1,
+  maxFlushMs: 1,
+  pauseChance: 0.05,
+  minPurgeMs: 5,
+  maxPurgeMs: 1_000,
+};
 
 const MAX_WAKE_MS = 0.1;
+const MAX_PAUSE_MS = 0.2;
 
 /**
  * A MariaDB server on a simulated machine. What is committed stays, whatever happens to the process; `host` may also be
@@ -48,6 +57,7 @@ export class SimMariadb {
     this.#engine = new Engine(options.database, {
       // None half of the time, so that what is clear stays clear.
       weightUncertainty: () => Math.max(0, this.#random.below(8) - 4),
+      pauseMs: () => (this.#random.chance(this.#pace.pauseChance) ? this.#random.fraction() * MAX_PAUSE_MS : 0),
       wakeMs: () => this.#random.fraction() * MAX_WAKE_MS,
       purgeMs: () => (minPurgeMs === Infinity ? undefined : minPurgeMs + this.#random.fraction() * (maxPurgeMs - minPurgeMs)),
     });

@@ -4,7 +4,7 @@ import type { Engine } from './engine.ts';
 import { compile } from './expression.ts';
 import type { LockWait } from './locks.ts';
 import { runQuery, tablesOf, type ResultSet } from './query.ts';
-import type { Work } from './rows.ts';
+import { BETWEEN_ROWS, type Work } from './rows.ts';
 import type { AddColumn, CreateTable, Statement } from './sql/ast.ts';
 import { parseStatement } from './sql/statements.ts';
 import { UnsupportedSql } from './sql/tokens.ts';
@@ -60,10 +60,15 @@ export class Session {
     const { clock } = this.#engine;
     const deadlineMs = limitMs > 0 ? clock.monotonicMs() + limitMs : Infinity;
     const work = this.#execute(statement, transaction);
-    const step = (advance: () => IteratorResult<LockWait, Answer>): void => {
-      let result: IteratorResult<LockWait, Answer>;
+    const step = (advance: () => IteratorResult<LockWait | typeof BETWEEN_ROWS, Answer>): void => {
+      let result: IteratorResult<LockWait | typeof BETWEEN_ROWS, Answer>;
+      let pauseMs = 0;
       try {
-        result = advance();
+        do {
+          result = advance();
+          advance = () => work.next();
+          pauseMs = result.value === BETWEEN_ROWS ? this.#engine.pauseMs() : 0;
+        } while (result.value === BETWEEN_ROWS && pauseMs === 0);
       } catch (error) {
         if (error instanceof UnsupportedSql) throw error;
         throw new Error(`a statement failed in the simulated database: ${sql.slice(0, 500)}`, { cause: error });
@@ -73,7 +78,9 @@ export class Session {
         this.#engine.findDeadlocks();
         return done(result.value);
       }
-      this.#wait(result.value, transaction, deadlineMs, (error) => step(() => (error === undefined ? work.next() : work.throw(error))));
+      const resume = (error?: SqlError) => step(() => (error === undefined ? work.next() : work.throw(error)));
+      if (result.value === BETWEEN_ROWS) this.#resumeLater(pauseMs, transaction, resume);
+      else this.#wait(result.value, transaction, deadlineMs, resume);
       this.#engine.findDeadlocks();
     };
     this.#abort = () => {};
@@ -107,14 +114,7 @@ export class Session {
     // As an event of its own: whoever made room goes on first, and of several that wait for one lock any may be faster.
     const later = (error?: SqlError) => {
       settle(error);
-      let isAborted = false;
-      this.#abort = () => {
-        isAborted = true;
-        transaction.rollback();
-      };
-      clock.setTimer(this.#engine.wakeDelayMs(), () => {
-        if (!isAborted) resume(error);
-      });
+      this.#resumeLater(this.#engine.wakeDelayMs(), transaction, resume, error);
     };
     wait.onGranted = () => later();
     transaction.fail = later;
@@ -128,6 +128,14 @@ export class Session {
     const waitMs = this.variables.seconds(wait.place.index === undefined ? 'lock_wait_timeout' : 'innodb_lock_wait_timeout') * 1000;
     timers.push(clock.setTimer(waitMs, () => later(lockWaitTimeout())));
     if (deadlineMs < Infinity) timers.push(clock.setTimer(deadlineMs - clock.monotonicMs(), () => later(statementTimeout())));
+  }
+
+  #resumeLater(delayMs: number, transaction: Transaction, resume: (error?: SqlError) => void, error?: SqlError): void {
+    const timer = this.#engine.clock.setTimer(delayMs, () => resume(error));
+    this.#abort = () => {
+      timer.cancel();
+      transaction.rollback();
+    };
   }
 
   *#execute(statement: Statement, transaction: Transaction): Work<Answer> {

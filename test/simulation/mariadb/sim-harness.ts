@@ -1,4 +1,5 @@
 import type { Clock } from '../../../src/core/clock.ts';
+import { parseAddress } from '../../../src/sinks/mysql/address.ts';
 import type { Dial, Driver } from '../../../src/sinks/mysql/connection.ts';
 import { openMysqlSink, type MysqlOptions } from '../../../src/sinks/mysql/mysql.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
@@ -10,6 +11,8 @@ import type { Pace } from './connection.ts';
 import { createDial } from './dial.ts';
 import { SimMariadb } from './server.ts';
 
+const URL = 'mysql://root@mariadb/d';
+
 /** A simulated MariaDB with one client machine, for tests of the database itself. */
 export class SimHarness {
   readonly timeline = new Timeline();
@@ -18,6 +21,7 @@ export class SimHarness {
   readonly clock: Clock;
   readonly mariadb: SimMariadb;
   readonly dial: Dial;
+  readonly address = parseAddress(URL);
 
   constructor(tables: readonly string[] = [], seed: number = 1, pace: Partial<Pace> = {}) {
     const random = new SeededRandom(seed);
@@ -38,13 +42,11 @@ export class SimHarness {
   }
 
   openSink(options: Partial<MysqlOptions> = {}): Sink {
-    return openMysqlSink({ name: 'main', url: 'mysql://root@mariadb/d', schema: 'strict', clock: this.clock, dial: this.dial, ...options });
+    return openMysqlSink({ name: 'main', url: URL, schema: 'strict', clock: this.clock, dial: this.dial, ...options });
   }
 
   connect(): Promise<Driver> {
-    return this.settled(
-      this.dial({ host: 'mariadb', port: 3306, user: 'root', password: '', database: 'd', socket: undefined }, undefined),
-    );
+    return this.settled(this.dial(this.address, undefined));
   }
 
   /** Lets time pass until the promise has settled. */

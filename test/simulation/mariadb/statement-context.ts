@@ -1,6 +1,6 @@
 import type { Access } from './access.ts';
 import type { Context } from './compiled.ts';
-import { Rows, type Work } from './rows.ts';
+import { BETWEEN_ROWS, Rows, type Work } from './rows.ts';
 import type { SqlError } from './sql-error.ts';
 import type { Entry, Table } from './table.ts';
 import type { Transaction } from './transaction.ts';
@@ -72,7 +72,8 @@ export class StatementContext {
     this.transaction.touch(table, mode === 'X' ? 'write' : 'read');
     let count = 0;
     if (access.kind === 'points') {
-      for (const key of access.keys) {
+      for (const [i, key] of access.keys.entries()) {
+        if (i > 0) yield BETWEEN_ROWS;
         const { index } = access;
         const locked =
           index === table.primary
@@ -87,6 +88,7 @@ export class StatementContext {
       return count;
     }
     for (const { text } of table.sorted().filter((entry) => access.within(entry))) {
+      yield BETWEEN_ROWS;
       if (reading === 'semi-consistent' && this.#isSkipped(table, text, matches)) continue;
       const locked = yield* this.rows.lock(table, text, mode);
       if (locked === undefined) continue;

@@ -2,7 +2,7 @@ import { accessOf } from './access.ts';
 import { isTrue, type Compiled, type Context } from './compiled.ts';
 import { compile, type Scope } from './expression.ts';
 import { positionIn, runQuery } from './query.ts';
-import type { Duplicate, Work } from './rows.ts';
+import { BETWEEN_ROWS, type Duplicate, type Work } from './rows.ts';
 import type { Assignment, DeleteStatement, Expression, InsertStatement, UpdateStatement } from './sql/ast.ts';
 import { checkFailed, columnNotNull, duplicateEntry, noDefault, SqlError, tableFull } from './sql-error.ts';
 import type { StatementContext } from './statement-context.ts';
@@ -34,6 +34,7 @@ export function* runInsert(statement: InsertStatement, context: StatementContext
   let insertId = 0;
   const numbers = new AutoIncrement(table);
   for (const [i, values] of given.entries()) {
+    if (i > 0) yield BETWEEN_ROWS;
     const checked = newRow(table, positions, values, context);
     const row = numbers.fill(checked, given.length - i);
     const duplicate = yield* context.rows.insert(table, row);

@@ -9,7 +9,7 @@ import { realSubject, simulatedSubject } from './subject.ts';
 const GENERATED = 320;
 const PER_TEST = 20;
 /** Of several that one event wakes any may be first: so many orders are tried. */
-const MAX_ORDERS = 20;
+const MAX_ORDERS = 50;
 
 // `mariadbAvailable` throws when CI lacks it.
 describe.skipIf(!mariadbAvailable())('the simulated MariaDB does what a real one does (skipped where mariadbd is not installed)', () => {

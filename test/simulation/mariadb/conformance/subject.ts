@@ -20,7 +20,7 @@ export interface Subject {
 const STATEMENT_TIMEOUT_MS = 30_000;
 
 export async function simulatedSubject(tables: readonly string[], seed: number): Promise<Subject> {
-  const world = new SimHarness(tables, seed, { minPurgeMs: Infinity });
+  const world = new SimHarness(tables, seed, { minPurgeMs: Infinity, pauseChance: 0.3 });
   return {
     async connect() {
       const driver = await world.connect();

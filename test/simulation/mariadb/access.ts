@@ -13,14 +13,25 @@ export type Access =
   | { readonly kind: 'points'; readonly index: Index; readonly keys: readonly IndexKey[] }
   | { readonly kind: 'scan'; within(entry: Entry): boolean };
 
-/** Chooses as MariaDB does where an index fits: the one that is forced, else the primary key, else any unique one. */
-export function accessOf(table: Table, where: Expression | undefined, scope: Scope, forced: string | undefined): Access {
+/**
+ * Chooses an index that fits: the one that is forced, else the primary key, else any unique one. For several keys without
+ * a forced index MariaDB may find it cheaper to read the whole table, which `readsTable` decides.
+ */
+export function accessOf(
+  table: Table,
+  where: Expression | undefined,
+  scope: Scope,
+  forced: string | undefined,
+  readsTable: () => boolean = () => false,
+): Access {
   const bounds = new Bounds(table, where, scope);
   if (bounds.impossible) return { kind: 'points', index: table.primary, keys: [] };
   const unique = [table.primary, ...table.secondary].filter((index) => index.isUnique && index.positions.length > 0);
   for (const index of forced === undefined ? unique : unique.filter(({ name }) => name === forced)) {
     const keys = bounds.keysOf(index);
-    if (keys !== undefined) return { kind: 'points', index, keys };
+    if (keys === undefined) continue;
+    if (forced === undefined && keys.length > 1 && readsTable()) return { kind: 'scan', within: () => true };
+    return { kind: 'points', index, keys };
   }
   return { kind: 'scan', within: bounds.prefixOf(table.primary) };
 }

@@ -18,6 +18,8 @@ export interface Pace {
   readonly maxFlushMs: number;
   /** How often a statement lets others run between two of its rows. */
   readonly pauseChance: number;
+  /** How often a statement with several keys and without a hint reads the whole table. */
+  readonly scanChance: number;
   /** How long deleted records stay in their indexes, where they are locked like others; Infinity is for ever. */
   readonly minPurgeMs: number;
   readonly maxPurgeMs: number;
@@ -38,6 +40,8 @@ export interface ConnectionParts {
   onEnd(): void;
 }
 
+/** How long a client may take to log in. */
+const LOGIN_TIMEOUT_MS = 10_000;
 /** Characters of a statement that the server reads in a millisecond. */
 const CHARACTERS_PER_MS = 200_000;
 
@@ -62,6 +66,11 @@ export class ServerConnection {
     wire.open({
       message: (message) => this.#receive(message as Request),
       closed: () => this.#peerIsGone(),
+    });
+    this.#after(LOGIN_TIMEOUT_MS, () => {
+      if (this.#session !== undefined || this.#isGone) return;
+      this.#end();
+      wire.close();
     });
     this.#after(this.#statementMs(0), () => {
       if (!isCrowded) return this.#send({ kind: 'greeting', serverVersion: SERVER_VERSION });

@@ -49,6 +49,8 @@ export interface EngineChances {
   wakeMs(): number;
   /** Between two rows of a statement, in which others may run; 0 when it goes on. */
   pauseMs(): number;
+  /** Whether a statement with several keys and without a hint reads the whole table. */
+  readsTable(): boolean;
   /** Until a deleted record is removed from its indexes; undefined is for ever. */
   purgeMs(): number | undefined;
   /** By how much the weight of a transaction may be more than its locks and changes, when one is chosen as a deadlock's victim. */
@@ -66,7 +68,8 @@ interface Defined {
  * caller or of the clock, so a seed decides all.
  *
  * Where it knowingly differs from MariaDB 10.11:
- * - A statement uses an index wherever one fits; MariaDB may read the whole of a small table, and wait for its rows.
+ * - Whether a statement with several keys and no hint reads the whole table is left to chance, and not to statistics; with
+ *   one key, or with a hint, it uses the index.
  * - A range of a table's rows is locked row by row, without the one row beyond the range.
  * - Locks of what a transaction undoes itself are given back exactly where InnoDB has removed the record.
  * - Deadlocks between rows and table definitions are found; in MariaDB they last until the wait times out.
@@ -101,6 +104,11 @@ export class Engine {
   /** How long a statement stops between two rows; mostly not at all. */
   pauseMs(): number {
     return this.#chances.pauseMs();
+  }
+
+  /** Whether the optimizer now finds the whole of a table cheaper than several keys. */
+  readsTable(): boolean {
+    return this.#chances.readsTable();
   }
 
   /** Begins to live by a clock: that of the process that has just booted. */

@@ -59,9 +59,9 @@ function* readSource(source: Source, select: Select, context: StatementContext):
   const scope = scopeOf([{ ...read, rows: [] }], context)('WHERE');
   // In a join the condition is about more than this table.
   const where = select.joins.length === 0 ? select.where : undefined;
-  const access = accessOf(table, where, scope, source.index);
-  if (select.lock === undefined) return { ...read, rows: visibleRows(table, access, context) };
+  if (select.lock === undefined) return { ...read, rows: visibleRows(table, accessOf(table, where, scope, source.index), context) };
   if (select.joins.length > 0) throw new Error('a join that locks is not simulated');
+  const access = accessOf(table, where, scope, source.index, () => context.surroundings.readsTable());
   const rows: Row[] = [];
   const found = (entry: Entry) => {
     rows.push(entry.row as Row);

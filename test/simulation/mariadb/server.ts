@@ -23,6 +23,7 @@ const DEFAULT_PACE: Pace = {
   minFlushMs: 0.1,
   maxFlushMs: 1,
   pauseChance: 0.05,
+  scanChance: 0.25,
   minPurgeMs: 5,
   maxPurgeMs: 1_000,
 };
@@ -57,6 +58,7 @@ export class SimMariadb {
     this.#engine = new Engine(options.database, {
       // None half of the time, so that what is clear stays clear.
       weightUncertainty: () => Math.max(0, this.#random.below(8) - 4),
+      readsTable: () => this.#random.chance(this.#pace.scanChance),
       pauseMs: () => (this.#random.chance(this.#pace.pauseChance) ? this.#random.fraction() * MAX_PAUSE_MS : 0),
       wakeMs: () => this.#random.fraction() * MAX_WAKE_MS,
       purgeMs: () => (minPurgeMs === Infinity ? undefined : minPurgeMs + this.#random.fraction() * (maxPurgeMs - minPurgeMs)),

@@ -292,6 +292,7 @@ export class Session {
     return {
       database: engine.database,
       isFull: engine.isFull,
+      readsTable: () => engine.readsTable(),
       table: (name) => engine.table(name),
       virtualTable: (schema, name) => engine.virtualTable(schema, name),
       variable: (name) => this.#variable(name),

@@ -22,6 +22,8 @@ export interface Surroundings {
   /** A function that is about the session; undefined when it is another. */
   call(name: string): SqlValue | undefined;
   warn(error: SqlError): void;
+  /** Whether a statement with several keys reads the whole table instead. */
+  readsTable(): boolean;
   /** Whether no row can be written, because there is no space. */
   readonly isFull: boolean;
 }

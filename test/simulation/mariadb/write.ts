@@ -55,7 +55,7 @@ export function* runUpdate(statement: UpdateStatement, context: StatementContext
   const table = context.surroundings.table(statement.table);
   const assignments = statement.sets.map((assignment) => compileAssignment(table, assignment, scopeOf(table, context, 'SET'), 'SET'));
   const scope = scopeOf(table, context, 'WHERE');
-  const access = accessOf(table, statement.where, scope, statement.index);
+  const access = accessOf(table, statement.where, scope, statement.index, () => context.surroundings.readsTable());
   const matches = filterOf(statement.where, scope);
   const affectedRows = yield* context.lockMatching(
     table,
@@ -73,7 +73,7 @@ export function* runUpdate(statement: UpdateStatement, context: StatementContext
 export function* runDelete(statement: DeleteStatement, context: StatementContext): Work<Written> {
   const table = context.surroundings.table(statement.table);
   const scope = scopeOf(table, context, 'WHERE');
-  const access = accessOf(table, statement.where, scope, undefined);
+  const access = accessOf(table, statement.where, scope, undefined, () => context.surroundings.readsTable());
   const affectedRows = yield* context.lockMatching(table, access, 'X', filterOf(statement.where, scope), function* (entry) {
     context.transaction.note({ op: 'delete', table, before: entry.row, after: undefined });
     yield* context.rows.delete(table, entry);

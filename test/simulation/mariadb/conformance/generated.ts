@@ -104,7 +104,8 @@ class StatementWriter {
   }
 
   #delete(): string {
-    return `DELETE FROM ${this.#table()} WHERE id=${this.#id()}`;
+    const where = this.#random.chance(0.7) ? `id=${this.#id()}` : `id IN (${this.#list(String)})`;
+    return `DELETE FROM ${this.#table()} WHERE ${where}`;
   }
 
   #read(): string {

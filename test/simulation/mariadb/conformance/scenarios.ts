@@ -21,6 +21,7 @@ export const SCENARIOS: Readonly<Record<string, Script>> = {
     tables: [ITEM],
     steps: [
       ITEMS,
+      [1, 'SET SESSION innodb_lock_wait_timeout=1'],
       ...begin(0, 1),
       [0, 'UPDATE item SET n=10 WHERE id=2'],
       [1, "INSERT INTO item (id,name) VALUES (4,'four')"],
@@ -172,6 +173,16 @@ export const SCENARIOS: Readonly<Record<string, Script>> = {
       [0, "UPDATE item SET name='held' WHERE id=1"],
       [1, 'UPDATE item SET n=0 WHERE n=3'],
       [1, 'UPDATE item SET n=5 WHERE n=1'],
+      [0, 'COMMIT'],
+    ],
+  },
+  'a delete of many keys may read the whole table, and wait for a row that it does not want': {
+    tables: [ITEM],
+    steps: [
+      [0, `INSERT INTO item (id,n) VALUES ${Array.from({ length: 20 }, (_, i) => `(${i + 1},${i})`).join(',')}`],
+      ...begin(0, 1),
+      [0, 'UPDATE item SET n=0 WHERE id=10'],
+      [1, `DELETE FROM item WHERE id IN (${Array.from({ length: 18 }, (_, i) => (i < 9 ? i + 1 : i + 2)).join(',')})`],
       [0, 'COMMIT'],
     ],
   },

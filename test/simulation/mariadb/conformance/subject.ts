@@ -17,14 +17,20 @@ export interface Subject {
   close(): Promise<void>;
 }
 
-const STATEMENT_TIMEOUT_MS = 30_000;
+/** The session of the sink, with the patience that a busy machine needs. */
+function setupOf(driver: Driver): readonly string[] {
+  return [
+    sessionSetup(driver.serverVersion, 600_000),
+    'SET SESSION innodb_lock_wait_timeout=300,lock_wait_timeout=300,wait_timeout=600,idle_transaction_timeout=0',
+  ];
+}
 
 export async function simulatedSubject(tables: readonly string[], seed: number): Promise<Subject> {
   const world = new SimHarness(tables, seed, { minPurgeMs: Infinity, pauseChance: 0.3 });
   return {
     async connect() {
       const driver = await world.connect();
-      await world.settled(query(driver, sessionSetup(driver.serverVersion, STATEMENT_TIMEOUT_MS)));
+      for (const sql of setupOf(driver)) await world.settled(query(driver, sql));
       return driver;
     },
     // Much longer than a statement takes, much shorter than a lock is waited for.
@@ -51,7 +57,7 @@ export async function realSubject(server: MariadbServer, tables: readonly string
     async connect() {
       const driver = await dialMysql(address, undefined);
       drivers.push(driver);
-      await query(driver, sessionSetup(driver.serverVersion, STATEMENT_TIMEOUT_MS));
+      for (const sql of setupOf(driver)) await query(driver, sql);
       return driver;
     },
     async quiet(unanswered) {

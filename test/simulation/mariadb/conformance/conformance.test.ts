@@ -10,6 +10,8 @@ const GENERATED = 320;
 const PER_TEST = 20;
 /** Of several that one event wakes any may be first: so many orders are tried. */
 const MAX_ORDERS = 50;
+/** A real server chooses by statistics and by the schedule of its threads: where one run differs, another may agree. */
+const MAX_RUNS = 6;
 
 // `mariadbAvailable` throws when CI lacks it.
 describe.skipIf(!mariadbAvailable())('the simulated MariaDB does what a real one does (skipped where mariadbd is not installed)', () => {
@@ -22,14 +24,22 @@ describe.skipIf(!mariadbAvailable())('the simulated MariaDB does what a real one
   });
 
   async function expectConformance(script: Script): Promise<void> {
+    let real: Trace = [];
+    let simulated: Trace = [];
+    for (let run = 1; run <= MAX_RUNS; run++) {
+      real = await runOnRealServer(script);
+      for (let seed = 1; seed <= MAX_ORDERS; seed++) {
+        simulated = await runScript(script, await simulatedSubject(script.tables, seed));
+        if (simulated.join('\n') === real.join('\n')) return;
+      }
+    }
+    expect(simulated).toEqual(real);
+  }
+
+  async function runOnRealServer(script: Script): Promise<Trace> {
     const subject = await realSubject(server, script.tables);
     try {
-      const real = await runScript(script, subject);
-      let simulated: Trace = [];
-      for (let seed = 1; seed <= MAX_ORDERS && simulated.join('\n') !== real.join('\n'); seed++) {
-        simulated = await runScript(script, await simulatedSubject(script.tables, seed));
-      }
-      expect(simulated).toEqual(real);
+      return await runScript(script, subject);
     } finally {
       await subject.close();
     }

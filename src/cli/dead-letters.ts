@@ -1,3 +1,4 @@
+import { withoutPassword } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { Timestamp, type Value } from '../core/change.ts';
 import { systemClock } from '../core/clock.ts';
@@ -38,7 +39,7 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number>
   switch (action) {
     case 'list':
       if (ids.length > 0) throw new UsageError('list takes no ids.');
-      return withSink(values, terminal, (sink) => list(sink, values, terminal));
+      return withSink(values, terminal, (sink, where) => list(sink, where, values, terminal));
     case 'show':
       if (ids.length !== 1) throw new UsageError('show takes one id.');
       return withSink(values, terminal, (sink) => show(sink, ids[0] as number, terminal));
@@ -60,19 +61,20 @@ function parseId(written: string): number {
   return id;
 }
 
-/** Opens the sink itself: dead letters can be looked after while no server runs. */
-async function withSink(flags: Flags, terminal: Terminal, work: (sink: Sink) => Promise<number>): Promise<number> {
+/** Opens the sink itself: dead letters can be looked after while no server runs. `where` is which one that is, for people. */
+async function withSink(flags: Flags, terminal: Terminal, work: (sink: Sink, where: string) => Promise<number>): Promise<number> {
   const config = loadConfig({ file: flags.config, env: terminal.env, cwd: terminal.cwd });
   const { openSink } = await import('../sinks/registry.ts');
-  const sink = await openSink({ ...config.sinks[0], clock: systemClock, folder: config.data });
+  const [sinkConfig] = config.sinks;
+  const sink = await openSink({ ...sinkConfig, clock: systemClock, folder: config.data });
   try {
-    return await work(sink);
+    return await work(sink, `${sinkConfig.name} (${withoutPassword(sinkConfig.url)})`);
   } finally {
     await sink.close();
   }
 }
 
-async function list(sink: Sink, flags: Flags, terminal: Terminal): Promise<number> {
+async function list(sink: Sink, where: string, flags: Flags, terminal: Terminal): Promise<number> {
   const state = flags.state ?? 'open';
   if (state !== 'all' && !STATES.includes(state as DeadLetterState))
     throw new UsageError(`--state is ${STATES.join(', ')} or all, not ${state}.`);
@@ -87,7 +89,8 @@ async function list(sink: Sink, flags: Flags, terminal: Terminal): Promise<numbe
     return EXIT.ok;
   }
   if (letters.length === 0) {
-    terminal.out(`no dead letters${state === 'all' ? '' : ` that are ${state}`}\n`);
+    // Whoever forgot to name the server's sink looks into the embedded one.
+    terminal.out(`no dead letters${state === 'all' ? '' : ` that are ${state}`} in sink ${where}\n`);
     return EXIT.ok;
   }
   // Which state they are in is news only where several are listed.

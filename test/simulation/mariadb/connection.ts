@@ -160,7 +160,8 @@ export class ServerConnection {
       this.#idle = undefined;
       // The reply begins to watch again.
       if (this.#isGone || this.#isBusy) return;
-      if (clock.monotonicMs() < this.#lastMs + this.#silenceMs()) return this.#watchSilence();
+      // More than a rounding error to go.
+      if (this.#lastMs + this.#silenceMs() - clock.monotonicMs() > 1) return this.#watchSilence();
       this.#end();
       this.#parts.wire.close();
     });

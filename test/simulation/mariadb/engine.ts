@@ -68,11 +68,16 @@ interface Defined {
  * caller or of the clock, so a seed decides all.
  *
  * Where it knowingly differs from MariaDB 10.11:
- * - Whether a statement with several keys and no hint reads the whole table is left to chance, and not to statistics; with
- *   one key, or with a hint, it uses the index.
- * - A range of a table's rows is locked row by row, without the one row beyond the range.
- * - Locks of what a transaction undoes itself are given back exactly where InnoDB has removed the record.
+ * - Left to chance is what there follows from statistics, pages and threads: whether a statement with several keys and no
+ *   hint reads the whole table (with one key, or with a hint, it uses the index), by how little one transaction of a
+ *   deadlock is lighter than another, who of several that wake at once is first, and when deleted records are purged.
+ * - A range of the primary key's first columns is locked row by row, without the one record beyond it.
+ * - Indexes that are neither unique nor a foreign key's have no locks, and no statement uses them.
+ * - A read without locks sees one moment also when it reads several tables.
  * - Deadlocks between rows and table definitions are found; in MariaDB they last until the wait times out.
+ * - The row that an ON DELETE CASCADE deletes is on record among the effects, although MariaDB runs no trigger for it.
+ * What it does not know (other types, collations of more than ASCII, autocommit=0, IGNORE of other than duplicates, SQL
+ * that the sink never sends) is an exception that ends the simulation.
  */
 export class Engine {
   readonly database: string;

@@ -108,9 +108,7 @@ function compileBinary(operator: BinaryOperator, left: Compiled, right: Compiled
     case '*':
     case 'DIV':
     case '%':
-      return computed(left.type.kind === 'double' || right.type.kind === 'double' ? { kind: 'double' } : BIGINT, [left, right], ([a, b]) =>
-        arithmetic(operator, a ?? null, b ?? null),
-      );
+      return computed(arithmeticType(left.type, right.type), [left, right], ([a, b]) => arithmetic(operator, a ?? null, b ?? null));
     case '=':
     case '<>':
     case '<':
@@ -134,6 +132,11 @@ const TESTS = {
   '>': (order: number) => order > 0,
   '>=': (order: number) => order >= 0,
 };
+
+function arithmeticType(a: ValueType, b: ValueType): ValueType {
+  if (a.kind === 'double' || b.kind === 'double') return { kind: 'double' };
+  return a.wide === true || b.wide === true ? BIGINT : INTEGER;
+}
 
 function arithmetic(operator: '+' | '-' | '*' | 'DIV' | '%', a: SqlValue, b: SqlValue): SqlValue {
   if (a === null || b === null) return null;

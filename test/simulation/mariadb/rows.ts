@@ -65,14 +65,19 @@ export class Rows {
 
   /** Locks the record with a value in a unique index, and the row that it belongs to. */
   *lockThrough(index: Index, table: Table, key: IndexKey, mode: 'S' | 'X'): Work<Locked | undefined> {
-    for (const record of index.recordsOf(index.textOf(key))) {
+    const text = index.textOf(key);
+    const passed = new Set<IndexRecord>();
+    for (;;) {
+      // After a wait there may be others.
+      const record = index.recordsOf(text).find((each) => !passed.has(each));
+      if (record === undefined) return undefined;
+      passed.add(record);
       const { entry } = record;
       // One that was deleted for good is passed by without a lock.
       if (!record.isLive && (entry.writer === undefined || entry.writer === this.#transaction)) continue;
       if (!(yield* this.#acquireRecord(record, mode))) continue;
       if (record.isLive) return yield* this.lock(table, entry.text, mode);
     }
-    return undefined;
   }
 
   /** Inserts a row whose values were checked, or gives the row that is in its way. */

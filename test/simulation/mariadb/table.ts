@@ -43,7 +43,8 @@ export interface Entry {
 /** An entry of a secondary index. Not live is one that an open transaction deleted, or one that is not purged yet. */
 export interface IndexRecord {
   readonly index: Index;
-  readonly entry: Entry;
+  /** Another one where the row was purged and inserted again before the record was. */
+  entry: Entry;
   /** The same for all with this value. */
   readonly text: string;
   /** The values of the index's columns, then the primary key, by which it is ordered. */

@@ -122,6 +122,7 @@ export class Transaction implements LockOwner {
       if (!index.gaps.isEmpty) index.gaps.split(record.lockText, index.next(record.position)?.lockText ?? SUPREMUM);
     }
     (known ?? record).isLive = isLive;
+    (known ?? record).entry = record.entry;
   }
 
   note(effect: RowEffect): void {

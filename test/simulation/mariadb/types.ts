@@ -167,9 +167,10 @@ function storedInteger(value: Exclude<SqlValue, null>, type: ColumnType, column:
   if (typeof value === 'bigint') whole = value;
   else if (typeof value === 'number') {
     if (!Number.isFinite(value)) throw outOfRange(column);
-    whole = BigInt(Math.round(Math.abs(value))) * (value < 0 ? -1n : 1n);
+    whole = BigInt(roundedToEven(value));
   } else {
-    const text = Buffer.isBuffer(value) ? '' : value.trim();
+    const text = Buffer.isBuffer(value) ? '' : value;
+    if (text !== text.trim()) throw new Error('a number with spaces around it is not simulated');
     if (Buffer.isBuffer(value) || !/^[+-]?\d+$/.test(text)) {
       if (/^[+-]?\d/.test(text)) throw truncated(column);
       throw incorrect(1366, type.kind, value, place);
@@ -179,6 +180,11 @@ function storedInteger(value: Exclude<SqlValue, null>, type: ColumnType, column:
   if (whole < type.min || whole > type.max) throw outOfRange(column);
   const number = Number(whole);
   return Number.isSafeInteger(number) ? number : whole;
+}
+
+function roundedToEven(value: number): number {
+  const rounded = Math.round(value);
+  return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
 function storedDouble(value: Exclude<SqlValue, null>, column: string, place: string): number {
@@ -198,7 +204,11 @@ function storedText(value: Exclude<SqlValue, null>, type: ColumnType, column: st
   }
   const isLimitedByCharacters = type.name === 'char' || type.name === 'varchar';
   const length = isLimitedByCharacters ? charactersOf(text) : Buffer.byteLength(text);
-  if (length > ((isLimitedByCharacters ? type.maxCharacters : type.maxBytes) ?? 0)) throw tooLong(column);
+  if (length > ((isLimitedByCharacters ? type.maxCharacters : type.maxBytes) ?? 0)) {
+    // MariaDB cuts off spaces.
+    if (text.endsWith(' ')) throw new Error('text that is too long and ends in spaces is not simulated');
+    throw tooLong(column);
+  }
   return type.name === 'char' ? text.replace(/ +$/, '') : text;
 }
 
@@ -211,6 +221,8 @@ const tooLong = (column: string) => new SqlError(1406, '22001', `Data too long f
 const truncated = (column: string) => new SqlError(1265, '01000', `Data truncated for column '${column}' at row 1`);
 
 function incorrect(errno: number, kind: string, value: Exclude<SqlValue, null>, place: string): SqlError {
-  const shown = Buffer.isBuffer(value) ? value.toString('latin1') : String(value);
+  const shown = Buffer.isBuffer(value)
+    ? value.toString('latin1').replace(/[^ -~]/g, (byte) => `\\x${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
+    : String(value);
   return new SqlError(errno, '22007', `Incorrect ${kind} value: '${shown.slice(0, 64)}' for column ${place} at row 1`);
 }

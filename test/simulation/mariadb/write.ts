@@ -17,7 +17,22 @@ export interface Written {
   readonly insertId: number;
 }
 
+/** Errors of a row that IGNORE makes a warning of. */
+const FORGIVEN = [1048, 1264, 1265, 1292, 1364, 1366, 1406, 1452, 4025];
+
 export function* runInsert(statement: InsertStatement, context: StatementContext): Work<Written> {
+  try {
+    return yield* insertRows(statement, context);
+  } catch (error) {
+    // MariaDB would make the row fit, or leave it out.
+    if (statement.ignore && error instanceof SqlError && FORGIVEN.includes(error.errno)) {
+      throw new Error(`INSERT IGNORE of a row with error ${error.errno} is not simulated`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+function* insertRows(statement: InsertStatement, context: StatementContext): Work<Written> {
   const table = context.surroundings.table(statement.table);
   const names = statement.columns ?? table.columns.map(({ name }) => name);
   const positions = names.map((name) => positionIn(table, name, 'INSERT INTO'));

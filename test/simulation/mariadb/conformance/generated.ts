@@ -1,7 +1,7 @@
 import { SeededRandom } from '../../../support/seeded-random.ts';
 import type { Script, Step } from './script.ts';
 
-const TABLES = [
+export const TABLES = [
   'CREATE TABLE item (id INT PRIMARY KEY, name VARCHAR(20), n INT)',
   'CREATE TABLE person (id INT PRIMARY KEY, email VARCHAR(20) COLLATE utf8mb4_bin, n INT, UNIQUE KEY email (email))',
   'CREATE TABLE parent (id INT PRIMARY KEY, name VARCHAR(20), n INT)',
@@ -35,7 +35,8 @@ export function generatedScript(seed: number): Script {
 
 type TableName = 'item' | 'person' | 'parent' | 'child';
 
-class StatementWriter {
+/** Writes random statements, each like one of those that the sink sends. */
+export class StatementWriter {
   readonly #random: SeededRandom;
   readonly #tables: readonly TableName[];
   readonly #maxId: number;

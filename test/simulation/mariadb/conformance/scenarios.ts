@@ -8,7 +8,7 @@ const CASCADE =
   'CREATE TABLE leaf (id INT PRIMARY KEY, parent_id INT NOT NULL, FOREIGN KEY (parent_id) REFERENCES parent (id) ON DELETE CASCADE)';
 const PAIR = 'CREATE TABLE pair (a VARCHAR(10) COLLATE utf8mb4_bin, b INT, v INT, PRIMARY KEY (a,b))';
 const STRICT =
-  "CREATE TABLE strict (id BIGINT PRIMARY KEY AUTO_INCREMENT, t TINYINT NOT NULL, u INT UNSIGNED, s VARCHAR(3) NOT NULL DEFAULT 'x', b VARBINARY(2), d DATETIME(3), f DOUBLE, w DECIMAL(20,0), e ENUM('on','off') NOT NULL, CHECK (u <= 100))";
+  "CREATE TABLE strict (id BIGINT PRIMARY KEY AUTO_INCREMENT, t TINYINT NOT NULL, u INT UNSIGNED, s VARCHAR(3) COLLATE utf8mb4_bin NOT NULL DEFAULT 'x', b VARBINARY(2), d DATETIME(3), f DOUBLE, w DECIMAL(20,0), e ENUM('on','off') NOT NULL, CHECK (u <= 100))";
 
 const begin = (...sessions: number[]): Step[] => sessions.map((session) => [session, 'START TRANSACTION']);
 
@@ -354,6 +354,23 @@ export const SCENARIOS: Readonly<Record<string, Script>> = {
       [0, "INSERT INTO strict (t) VALUES ('many')"],
       [0, "INSERT INTO strict (t) VALUES ('5 apples')"],
       [0, "INSERT INTO strict (t,e) VALUES (1,'neither')"],
+      [0, "INSERT INTO strict (t,d) VALUES (2,'2026-02-28 12:30:00.56789'),(3,'2026-02-28'),(4,'2026-02-28T12:30:00')"],
+      [0, "INSERT INTO strict (t,d) VALUES (5,'yesterday')"],
+      [0, "INSERT INTO strict (t,u) VALUES ('7',2.5e0),('8',3.5e0),(9,-0.4e0)"],
+      [0, 'INSERT INTO strict (t,f,w) VALUES (10,12,-99999999999999999999),(11,1e308,0)'],
+      [0, 'INSERT INTO strict (t,w) VALUES (12,100000000000000000000)'],
+      [0, "INSERT INTO strict (t,f) VALUES (13,'1.5'),(14,'-2e3')"],
+      [0, "INSERT INTO strict (t,f) VALUES (15,'one')"],
+      [0, "INSERT INTO strict (t,b,s) VALUES (16,'ab',x'c3a4')"],
+      [0, "INSERT INTO strict (t,s) VALUES (17,x'ff')"],
+      [0, 'INSERT INTO strict (t,s) VALUES (18,123)'],
+      [0, "SELECT id FROM strict WHERE d='2026-02-28' OR d>='2026-02-28 12:30:00.6' OR s='ä'"],
+      [0, 'SELECT t FROM strict WHERE f>1 AND f<=1.5'],
+      [0, 'SELECT COUNT(*),COUNT(d),SUM(t),MAX(d),MAX(s) FROM strict'],
+      [0, 'SELECT t DIV 3,t%3,t*2,-t,NOT t FROM strict WHERE t IN (5,7,8) ORDER BY t DESC'],
+      [0, "SELECT t FROM strict WHERE e='on' AND NOT (t>2) ORDER BY t LIMIT 3"],
+      [0, 'SELECT s,COUNT(*) FROM strict GROUP BY s HAVING COUNT(*)>1 ORDER BY COUNT(*)'],
+      [0, "SELECT 1,2147483648,'x',1.5e0,NULL,x'00ff',TRUE"],
       [0, 'UPDATE strict SET s=NULL WHERE id=1'],
       [0, 'INSERT INTO strict (t,nothing) VALUES (1,1)'],
       [0, 'INSERT INTO strict (t) VALUES (1,2)'],

@@ -3,6 +3,7 @@ import { openRedisReader } from '../../src/queue/redis/redis-reader.ts';
 import { openMysqlSink } from '../../src/sinks/mysql/mysql.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import type { SinkView } from './checker/sink-view.ts';
+import { SinkWatch } from './checker/sink-watch.ts';
 import { SimMariadb } from './mariadb/server.ts';
 import { createDial } from './mariadb/dial.ts';
 import type { Backends, Process } from './node/sim-node.ts';
@@ -20,6 +21,8 @@ export interface Servers {
   /** How a node reaches them. */
   readonly backends: Backends;
   readonly view: SinkView;
+  /** What the view shows of watermarks and dead letters. */
+  readonly watch: SinkWatch;
 }
 
 export interface ServerHosts {
@@ -46,8 +49,9 @@ const DEFINITIONS = [
 export function createServers({ redis: redisHost, mariadb: mariadbHost, network, random, fault }: ServerHosts): Servers {
   const mariadb = new SimMariadb({ host: mariadbHost, network, random, service: 'mariadb', database: DATABASE });
   const view: SinkView = { rows: (table) => mariadb.read(table), effects: mariadb.effects };
+  const watch = new SinkWatch(view);
   const redisOptionsOfServer = { persistence: 'everysec', maxMemory: REDIS_MEMORY_BYTES } as const;
-  const redis = new WatchedRedis(redisHost, network, random, redisOptionsOfServer, view, fault);
+  const redis = new WatchedRedis(redisHost, network, random, redisOptionsOfServer, watch, fault);
   for (const sql of DEFINITIONS) mariadb.define(sql);
   const redisOptions = ({ host, clock }: Process) => ({
     url: 'redis://redis:6379',
@@ -70,5 +74,6 @@ export function createServers({ redis: redisHost, mariadb: mariadbHost, network,
         }),
     },
     view,
+    watch,
   };
 }

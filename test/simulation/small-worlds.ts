@@ -2,7 +2,7 @@ import { type History, simulate, type Shape, type Simulation } from './simulatio
 import type { Interference, Sending } from './world/network.ts';
 
 /** One client that writes a little to two partitions, some of it poison. */
-const SHAPE: Shape = { partitions: 2, clients: [{ doors: ['node'], keyCount: 2, pauseMs: 40, poisonShare: 0.2 }] };
+const SHAPE: Shape = { partitions: 2, hotShare: 0, clients: [{ doors: ['node'], keyCount: 2, pauseMs: 40, poisonShare: 0.2 }] };
 const ACTIVE_MS = 300;
 /** How long a process that dies here is away. */
 const AWAY_MS = 20;

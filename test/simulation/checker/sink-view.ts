@@ -25,22 +25,27 @@ export interface LetterPlace {
   readonly index: number;
 }
 
-export function watermarkOf(view: SinkView, stream: string, partition: number): number {
-  return watermarksOf(view).get(`${stream} ${partition}`) ?? 0;
-}
-
 /** Seqs by `stream partition`. */
 export function watermarksOf(view: SinkView): Map<string, number> {
-  return new Map(view.rows('syncline_watermark').map((row) => [`${hex(row['stream'])} ${Number(row['part'])}`, Number(row['seq'])]));
+  return new Map(view.rows('syncline_watermark').map((row) => [watermarkLaneOf(row), Number(row['seq'])]));
+}
+
+/** `stream partition` of a row of the watermark table. */
+export function watermarkLaneOf(row: SinkRow): string {
+  return `${hex(row['stream'])} ${Number(row['part'])}`;
 }
 
 export function lettersOf(view: SinkView): LetterPlace[] {
-  return view.rows('syncline_dead_letter').map((row) => ({
+  return view.rows('syncline_dead_letter').map(letterPlaceOf);
+}
+
+export function letterPlaceOf(row: SinkRow): LetterPlace {
+  return {
     stream: hex(row['stream']),
     partition: Number(row['part']),
     seq: Number(row['seq']),
     index: Number(row['change_index']),
-  }));
+  };
 }
 
 export function hex(value: unknown): string {

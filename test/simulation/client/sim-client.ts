@@ -7,6 +7,7 @@ import type { Network } from '../world/network.ts';
 import { randomOf } from '../world/seeded.ts';
 import { Ledger } from '../checker/ledger.ts';
 import { TYPE, unpack, type WireFrame } from '../checker/wire.ts';
+import type { KeySpace } from './key-space.ts';
 import { SpoolDisk } from './spool-disk.ts';
 import { type Tap, tapped } from './tap.ts';
 
@@ -24,12 +25,11 @@ export interface SimClientOptions {
   /** The doors that it connects to, each time one of them. */
   readonly doors: readonly string[];
   readonly witness: ClientWitness;
-  /** Keys of this client begin here: no two clients write the same. */
-  readonly firstKey: number;
+  readonly keys: KeySpace;
   /** How many keys it writes again and again. */
   readonly keyCount: number;
-  /** Mean time between two writes. */
-  readonly pauseMs: number;
+  /** Draws how long it waits before it writes again, ms. */
+  readonly pauseMs: (random: SeededRandom) => number;
   /** The share of writes that the database refuses. */
   readonly poisonShare: number;
   readonly onRegressed: 'stop' | 'new-stream';
@@ -102,23 +102,23 @@ export class SimClient {
     while (this.#isWriting) {
       const burst = random.chance(0.2) ? 1 + random.below(8) : 1;
       for (let i = 0; i < burst; i++) await this.#writeOne(tables);
-      await new Promise<void>((resolve) => void clock.setTimer(random.fraction() * 2 * pauseMs, resolve));
+      await new Promise<void>((resolve) => void clock.setTimer(pauseMs(random), resolve));
     }
     await client.flush();
     this.isDone = true;
   }
 
   #writeOne({ event, item }: { readonly event: Table; readonly item: Table }): Promise<void> {
-    const { random, firstKey, keyCount, poisonShare } = this.#options;
+    const { random, keys, keyCount, poisonShare } = this.#options;
     const n = ++this.#n;
     const isPoison = random.chance(poisonShare);
     const note = isPoison && random.chance(0.5) ? 'x'.repeat(60) : `note ${n}`;
     if (random.chance(0.4)) {
       // A key that was written before is refused as a duplicate.
-      const id = isPoison && n > 1 ? firstKey + 1 + random.below(n - 1) : firstKey + n;
+      const id = keys.key('event', isPoison && n > 1 ? 1 + random.below(n - 1) : n);
       return event.insert({ id, note });
     }
-    const id = firstKey + random.below(keyCount);
+    const id = keys.key('item', random.below(keyCount));
     if (isPoison && random.chance(0.3)) return item.upsert({ id, n, colour: 'there is no such column' });
     switch (random.below(4)) {
       case 0:

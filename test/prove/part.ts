@@ -14,7 +14,7 @@ export interface ProofPart {
   /** The items are all there are, and not drawn from many more: what is rare among them cannot have been missed. */
   readonly isExhaustive?: true;
   /** How many items `npm run verify` does; 0 when it does none. */
-  readonly inVerify: number;
+  readonly inVerify: number | 'all';
   /** How many items a slice has: some minutes of work at most, because what is interrupted is done again. */
   readonly sliceCount: number;
   /** The command for whoever wants to see it done, as in "npm run prove -- --part seeds". */

@@ -59,7 +59,8 @@ async function runSlice(scenario: string, { from, count, signal, progress }: Sli
     if (signal.aborted) return { done: 0, violations: [], figures: {} };
     return resultOf(readOutcome(report, output), `npm run drill -- ${args.join(' ')}`, count);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    // What the processes of the drill had begun to write may still come.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 }
 

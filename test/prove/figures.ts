@@ -1,0 +1,11 @@
+import type { Figures } from './part.ts';
+
+/** Figures of two slices as those of one. */
+export function addFigures(one: Figures, other: Figures): Figures {
+  const sum: Record<string, number> = { ...one };
+  for (const [name, value] of Object.entries(other)) {
+    const before = sum[name];
+    sum[name] = before === undefined ? value : /^(longest|median)\b/.test(name) ? Math.max(before, value) : before + value;
+  }
+  return sum;
+}

@@ -71,12 +71,10 @@ export class Proving {
 
   async #stateOf(part: ProofPart, known: readonly LedgerEntry[]): Promise<PartState> {
     const { root, ledger } = this.#options;
-    const state = readSourceState(root, part.sources);
-    // What is not kept is not what others did, whatever the last commit was.
-    const source = ledger === undefined ? UNKEPT : state.source;
+    const state = ledger === undefined ? UNCOMMITTED : readSourceState(root, part.sources);
     const target = this.#targets.get(part.name) ?? (typeof part.target === 'number' ? part.target : await part.target());
     this.#targets.set(part.name, target);
-    return { part, target, state, entries: known.filter((entry) => entry.part === part.name && entry.source === source) };
+    return { part, target, state, entries: known.filter((entry) => entry.part === part.name && entry.source === state.source) };
   }
 
   async #next(): Promise<{ readonly state: PartState; readonly gap: Gap } | undefined> {
@@ -94,28 +92,26 @@ export class Proving {
     const { signal, print } = this.#options;
     const startedMs = performance.now();
     const before = tallyOf(entries).done;
-    let result: PartResult;
+    const far = (done: number) => `${part.name}: ${progressText(part, before, done, target, performance.now() - startedMs)}`;
     try {
-      result = await part.run({
-        from,
-        count: wanted,
-        signal,
-        progress: (done) => this.#line.show(`${part.name}: ${progressText(part, before, done, target, performance.now() - startedMs)}`),
-      });
+      const result = await part.run({ from, count: wanted, signal, progress: (done) => this.#line.show(far(done)) });
+      this.#line.clear();
+      for (const { what, rerun } of result.violations) print(`${part.name}: BROKEN: ${what}\n  ${rerun}`);
       this.#checkUnchanged(part, state);
+      // Whatever broke a promise was done.
+      const done = Math.max(result.done, Math.min(result.violations.length, 1));
+      if (done === 0 && !signal.aborted) throw new Error('none of them was done');
+      this.#begun.set(part.name, (this.#begun.get(part.name) ?? 0) + done);
+      const { source, commit } = state;
+      const entry = { part: part.name, source, commit, from, count: done, target, machine: thisMachine(), ...measured(result, startedMs) };
+      if (done > 0) this.#keep(entry);
+      print(far(done));
     } catch (error) {
       this.#line.clear();
+      if (signal.aborted) return;
       print(`${part.name}: items ${from} to ${from + wanted - 1} say nothing: ${messageOf(error)}`);
       this.failed.add(part.name);
-      return;
     }
-    this.#line.clear();
-    // Whatever broke a promise was done.
-    const done = Math.max(result.done, Math.min(result.violations.length, 1));
-    this.#begun.set(part.name, (this.#begun.get(part.name) ?? 0) + done);
-    for (const { what, rerun } of result.violations) print(`${part.name}: BROKEN: ${what}\n  ${rerun}`);
-    if (done > 0) this.#keep({ ...this.#entry(part, state, target), from, count: done, ...measured(result, startedMs) });
-    print(`${part.name}: ${progressText(part, before, done, target, performance.now() - startedMs)}`);
   }
 
   /** A slice during which the source changed proves nothing about either state. */
@@ -126,15 +122,6 @@ export class Proving {
     if (now.source !== source || now.uncommitted.length > 0) throw new Error('the source was changed while it ran');
   }
 
-  #entry(
-    part: ProofPart,
-    { source, commit }: SourceState,
-    target: number,
-  ): Pick<LedgerEntry, 'part' | 'source' | 'commit' | 'target' | 'machine'> {
-    const isKept = this.#options.ledger !== undefined;
-    return { part: part.name, source: isKept ? source : UNKEPT, commit, target, machine: thisMachine() };
-  }
-
   #keep(entry: LedgerEntry): void {
     const { ledger } = this.#options;
     if (ledger === undefined) this.#unkept.push(entry);
@@ -142,7 +129,8 @@ export class Proving {
   }
 }
 
-const UNKEPT = 'uncommitted';
+/** It is like nothing that others did, whatever the last commit was. */
+const UNCOMMITTED: SourceState = { source: 'uncommitted', commit: 'none', uncommitted: [] };
 
 function measured(
   { violations, figures }: PartResult,

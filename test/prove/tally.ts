@@ -1,4 +1,4 @@
-import { addFigures } from './figures.ts';
+import { addFigures, rounded } from './figures.ts';
 import type { LedgerEntry } from './ledger-entry.ts';
 import type { Figures, Violation } from './part.ts';
 
@@ -79,7 +79,7 @@ function join(one: LedgerEntry, next: LedgerEntry): LedgerEntry {
     ...withViolations(one, next.violations),
     count: one.count + next.count,
     seconds: rounded(one.seconds + next.seconds),
-    figures: Object.fromEntries(Object.entries(addFigures(one.figures, next.figures)).map(([name, value]) => [name, rounded(value)])),
+    figures: addFigures(one.figures, next.figures),
     date: one.date > next.date ? one.date : next.date,
   };
 }
@@ -87,9 +87,4 @@ function join(one: LedgerEntry, next: LedgerEntry): LedgerEntry {
 function withViolations(entry: LedgerEntry, more: readonly Violation[]): LedgerEntry {
   const isNew = ({ what, rerun }: Violation) => !entry.violations.some((one) => one.what === what && one.rerun === rerun);
   return { ...entry, violations: [...entry.violations, ...more.filter(isNew)] };
-}
-
-/** Sums of fractions, without the digits that are none. */
-function rounded(value: number): number {
-  return Math.round(value * 1e6) / 1e6;
 }

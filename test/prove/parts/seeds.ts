@@ -13,7 +13,7 @@ export const SEEDS: ProofPart = {
   unit: 'histories',
   target: 100_000,
   inVerify: SEEDS_IN_VERIFY,
-  sliceCount: 500,
+  sliceCount: 200,
   rerun: 'npm run simulate -- --seeds 1..100000',
   sources: ['test/simulation', 'test/support'],
   run: (slice) =>

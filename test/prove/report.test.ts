@@ -51,7 +51,22 @@ test('less than the full set is shown as what it is, with the rule of three for 
   ]);
   expect(text).toContain('| it is killed | 20 | 412 of 500 kills | 0 | 10 min |');
   expect(text).toContain('31,000 rows sent, longest wait in s: 2.5; with none broken in 412, fewer than 0.73 % break, at 95 %');
-  expect(text).toContain('commit `abcdef012345`, 31 January 2026, 2 cores of a processor, Node.js 24.21.0, Debian');
+  expect(text).toContain('(commit `abcdef012345`, 31 January 2026; `npm run drill -- --scenario kills`)');
+  expect(text).toContain('\nAll on 2 cores of a processor, Node.js 24.21.0, Debian.\n');
+});
+
+test('few give no rate', () => {
+  expect(page([entry({ count: 29 })])).not.toContain('at 95 %');
+  expect(page([entry({ count: 30 })])).toContain('fewer than 10 % break');
+});
+
+test('where machines differ, each part names its own', () => {
+  const machine = { cpu: 'another', cores: 64, node: '24.21.0', os: 'Debian' };
+  const text = withFigures(PAGE, [entry({}), entry({ part: 'cuts', machine })], [KILLS, { ...KILLS, name: 'cuts' }]);
+  expect(text).not.toContain('All on');
+  expect(text).toMatch(/\*\*`kills`\*\*.*2 cores of a processor/);
+  expect(text).toMatch(/\*\*`cuts`\*\*.*64 cores of another/);
+  expect(page([entry({}), entry({ from: 11, machine })])).toMatch(/2 cores of a processor.* and 64 cores of another/);
 });
 
 test('all there are leave nothing to a rate', () => {

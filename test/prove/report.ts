@@ -8,6 +8,8 @@ const END = '<!-- End of the figures. -->';
 /** All of a large number would hide the first. */
 const MAX_VIOLATIONS = 5;
 const MAX_EARLIER = 3;
+/** Below, the rule of three does not hold. */
+const MIN_FOR_ODDS = 30;
 
 /** What the page says about a part. */
 interface Standing extends Tally {
@@ -16,6 +18,8 @@ interface Standing extends Tally {
   readonly target: number | undefined;
   /** The newest entry, of the state of the source that `Tally` is about; undefined when there is none. */
   readonly newest: LedgerEntry | undefined;
+  /** What this state was run on. */
+  readonly machines: readonly string[];
   /** Entries of earlier states, newest first. */
   readonly earlier: readonly LedgerEntry[];
 }
@@ -32,19 +36,25 @@ export function withFigures(page: string, published: readonly LedgerEntry[], par
 
 function figuresSection(published: readonly LedgerEntry[], parts: readonly ProofPart[]): string {
   const standings = parts.map((part) => standingOf(part, published));
+  const machines = [...new Set(standings.flatMap((standing) => standing.machines))];
+  const [only] = machines.length === 1 ? machines : [];
   const head = '| what happens | in `npm run verify` | in `npm run prove` | broken promises | time | run it |\n|---|---|---|---|---|---|';
-  return `${head}\n${standings.map(rowOf).join('\n')}\n\n${standings.map(detailsOf).join('\n')}\n`;
+  const everywhere = only === undefined ? '' : `All on ${only}.\n\n`;
+  const details = standings.map((standing) => detailsOf(standing, only === undefined));
+  return `${head}\n${standings.map(rowOf).join('\n')}\n\n${everywhere}${details.join('\n')}\n`;
 }
 
 /** The state of the source is the one that was worked on last. */
 function standingOf(part: ProofPart, published: readonly LedgerEntry[]): Standing {
   const entries = published.filter((entry) => entry.part === part.name).toSorted((a, b) => b.date.localeCompare(a.date));
   const [newest] = entries;
+  const current = entries.filter(({ source }) => source === newest?.source);
   return {
     part,
-    ...tallyOf(entries.filter(({ source }) => source === newest?.source)),
+    ...tallyOf(current),
     target: newest?.target ?? (typeof part.target === 'number' ? part.target : undefined),
     newest,
+    machines: [...new Set(current.map(({ machine }) => machineText(machine)))],
     earlier: entries.filter(({ source }) => source !== newest?.source),
   };
 }
@@ -57,15 +67,16 @@ function rowOf({ part, target, done, violations, seconds, newest }: Standing): s
 }
 
 /** A line for people who want to know more; further ones for broken promises. */
-function detailsOf(standing: Standing): string {
-  const { part, newest, earlier, figures, violations } = standing;
+function detailsOf(standing: Standing, namesMachine: boolean): string {
+  const { part, newest, machines, earlier, figures, violations } = standing;
   const name = `- **\`${part.name}\`**`;
   if (newest === undefined) return `${name}: not run yet; \`${part.rerun}\`.`;
-  const where = `commit \`${newest.commit}\`, ${day(newest.date)}, ${machineText(newest.machine)}`;
+  const where = `commit \`${newest.commit}\`, ${day(newest.date)}${namesMachine ? `, ${machines.join(' and ')}` : ''}`;
   const sums = Object.entries(figures).map(([figure, value]) => figureText(figure, value));
   const before = earlier.length === 0 ? '' : ` Earlier commits: ${earlierText(earlier)}.`;
+  const facts = [sums.join(', '), oddsText(standing)].filter((text) => text !== '');
   const details = [
-    `${name}: ${[sums.join(', '), oddsText(standing)].filter((text) => text !== '').join('; ')} (${where}; \`${part.rerun}\`).${before}`,
+    `${name}: ${facts.length === 0 ? 'done' : facts.join('; ')} (${where}; \`${part.rerun}\`).${before}`,
     ...violations.slice(0, MAX_VIOLATIONS).map(({ what, rerun }) => `  - broken: ${inLine(what)} (\`${rerun}\`)`),
   ];
   if (violations.length > MAX_VIOLATIONS) details.push(`  - and ${violations.length - MAX_VIOLATIONS} more`);
@@ -75,7 +86,7 @@ function detailsOf(standing: Standing): string {
 /** The rule of three: what was not seen in n has, at 95 %, a rate below 3/n. */
 function oddsText({ part, done, violations }: Standing): string {
   if (violations.length > 0) return `${count(violations.length)} broken in ${count(done)}`;
-  if (part.isExhaustive) return '';
+  if (part.isExhaustive || done < MIN_FOR_ODDS) return '';
   return `with none broken in ${count(done)}, fewer than ${percent(3 / done)} break, at 95 %`;
 }
 
@@ -99,7 +110,7 @@ function machineText({ cpu, cores, node, os }: Machine): string {
 }
 
 function percent(share: number): string {
-  return share >= 1 ? '100 %' : `${(share * 100).toPrecision(2)} %`;
+  return `${(share * 100).toPrecision(2)} %`;
 }
 
 function day(date: string): string {

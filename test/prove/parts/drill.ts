@@ -83,7 +83,6 @@ function resultOf({ struck, audit, longestWaitMs }: Outcome, rerun: string, coun
     violations: faults.slice(0, MAX_VIOLATIONS).map((what) => ({ what, rerun })),
     figures: {
       'rows sent': audit.sent,
-      'rows applied': audit.applied,
       'rows refused': audit.deadLetters,
       'longest wait in s': Math.round(longestWaitMs / 100) / 10,
     },

@@ -137,7 +137,7 @@ function measured(
   startedMs: number,
 ): Pick<LedgerEntry, 'seconds' | 'violations' | 'figures' | 'date'> {
   const seconds = Math.round((performance.now() - startedMs) / 10) / 100;
-  return { seconds, violations: [...violations], figures: { ...figures }, date: new Date().toISOString() };
+  return { seconds, violations, figures, date: new Date().toISOString() };
 }
 
 function progressText({ unit }: ProofPart, before: number, done: number, target: number, tookMs: number): string {

@@ -30,11 +30,13 @@ export interface SimulationOptions {
 
 export interface Shape {
   readonly partitions: number;
+  /** Threads of a node that apply. */
+  readonly threads?: number;
   readonly clients: readonly ClientShape[];
 }
 
 /** How a client behaves; see `SimClientOptions`. */
-export type ClientShape = Pick<SimClientOptions, 'doors' | 'keyCount' | 'pauseMs' | 'poisonShare'>;
+export type ClientShape = Pick<SimClientOptions, 'doors' | 'keyCount' | 'pauseMs' | 'poisonShare' | 'script'>;
 
 /** How a history went. */
 export interface History {
@@ -104,7 +106,7 @@ export class Simulation {
     const [node, rival, stranger] = [host('node'), host('rival'), host('stranger')];
     const [redis, mariadb] = [host('redis'), host('mariadb')];
     this.servers = createServers({ redis, mariadb, network: this.network, random: fork(), fault: (message) => this.violate(message) });
-    const { partitions, clients } = options.shape ?? drawShape(random);
+    const { partitions, threads, clients } = options.shape ?? drawShape(random);
     const nodeOn = (host: Host, partitions: number) =>
       new SimNode({
         host,
@@ -112,6 +114,7 @@ export class Simulation {
         random: fork(),
         backends: this.servers.backends,
         partitions,
+        threads,
         logger: this.#logger(host.name),
         fault: (message) => this.violate(message),
       });
@@ -146,7 +149,8 @@ export class Simulation {
     this.node.boot();
     for (const client of this.clients) client.boot();
     this.#planFaults(faults, activeMs);
-    await this.timeline.run(activeMs, () => this.violations.length > 0);
+    // Clients with a script may be done before.
+    await this.timeline.run(activeMs, () => this.violations.length > 0 || this.clients.every((client) => client.isDone));
     if (this.violations.length === 0) await this.#settleDown();
     return {
       seed: this.#options.seed,

@@ -33,6 +33,20 @@ export interface SimClientOptions {
   /** The share of writes that the database refuses. */
   readonly poisonShare: number;
   readonly onRegressed: 'stop' | 'new-stream';
+  /** What it writes, step by step over all its processes; without it, it writes what chance says until it is told to stop. */
+  readonly script?: readonly Step[];
+}
+
+/** The tables that a client writes. */
+export interface Tables {
+  readonly event: Table;
+  readonly item: Table;
+}
+
+/** A step of a script. */
+export interface Step {
+  readonly afterMs: number;
+  write(tables: Tables): Promise<unknown>;
 }
 
 /** A client that writes until it is told to stop, through as many processes as it takes, and notes what it was told. */
@@ -45,6 +59,8 @@ export class SimClient {
   #n = 0;
   #client: Client | undefined;
   #isWriting = true;
+  /** How many steps of the script are begun. */
+  #stepCount = 0;
   /** Set when everything that was written is applied. */
   isDone = false;
 
@@ -97,18 +113,32 @@ export class SimClient {
   }
 
   async #write(client: Client, clock: Clock): Promise<void> {
-    const { random, pauseMs } = this.#options;
-    const tables = { event: client.table('event', { key: ['id'] }), item: client.table('item', { key: ['id'] }) };
-    while (this.#isWriting) {
-      const burst = random.chance(0.2) ? 1 + random.below(8) : 1;
-      for (let i = 0; i < burst; i++) await this.#writeOne(tables);
-      await new Promise<void>((resolve) => void clock.setTimer(random.fraction() * 2 * pauseMs, resolve));
-    }
+    const tables: Tables = { event: client.table('event', { key: ['id'] }), item: client.table('item', { key: ['id'] }) };
+    const { script } = this.#options;
+    if (script === undefined) await this.#writeByChance(tables, clock);
+    else await this.#writeScript(script, tables, clock);
     await client.flush();
     this.isDone = true;
   }
 
-  #writeOne({ event, item }: { readonly event: Table; readonly item: Table }): Promise<void> {
+  async #writeByChance(tables: Tables, clock: Clock): Promise<void> {
+    const { random, pauseMs } = this.#options;
+    while (this.#isWriting) {
+      const burst = random.chance(0.2) ? 1 + random.below(8) : 1;
+      for (let i = 0; i < burst; i++) await this.#writeOne(tables);
+      await pause(clock, random.fraction() * 2 * pauseMs);
+    }
+  }
+
+  async #writeScript(script: readonly Step[], tables: Tables, clock: Clock): Promise<void> {
+    for (const { afterMs, write } of script.slice(this.#stepCount)) {
+      await pause(clock, afterMs);
+      this.#stepCount++;
+      await write(tables);
+    }
+  }
+
+  #writeOne({ event, item }: Tables): Promise<void> {
     const { random, firstKey, keyCount, poisonShare } = this.#options;
     const n = ++this.#n;
     const isPoison = random.chance(poisonShare);
@@ -157,4 +187,8 @@ export class SimClient {
     this.#options.witness.settled(this, stream, partition, seq, 'was told');
     this.ledger.applied.set(lane, seq);
   }
+}
+
+function pause(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => void clock.setTimer(delayMs, resolve));
 }

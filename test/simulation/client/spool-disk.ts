@@ -29,6 +29,8 @@ export class SpoolDisk {
   held: SpooledFrame[] = [];
   /** Set: nothing can be written. */
   isFull = false;
+  /** Asked about every write. */
+  interfere: (() => 'fails' | undefined) | undefined;
   readonly #random: SeededRandom;
   readonly #witness: SpoolWitness;
 
@@ -99,7 +101,7 @@ export class SpoolDisk {
     const early = this.#random.chance(0.5);
     const delayMs = SYNC_MS.least + this.#random.fraction() * (SYNC_MS.most - SYNC_MS.least);
     const full = () => new SyncError('spool_unavailable', 'the disk of the spool is full');
-    if (this.isFull) return Promise.reject(full());
+    if (this.interfere?.() === 'fails' || this.isFull) return Promise.reject(full());
     if (early) effect();
     return new Promise((resolve, reject) => {
       clock.setTimer(delayMs, () => {

@@ -35,6 +35,8 @@ export interface SimNodeOptions {
   readonly random: SeededRandom;
   readonly backends: Backends;
   readonly partitions: number;
+  /** Threads that apply; two when it is left out. */
+  readonly threads?: number | undefined;
   readonly logger: Logger;
   /** The process ended by itself. */
   fault(message: string): void;
@@ -76,13 +78,13 @@ export class SimNode {
   }
 
   async #start(clock: Clock): Promise<void> {
-    const { host, network, random, backends, partitions, logger } = this.#options;
+    const { host, network, random, backends, partitions, threads: threadCount = THREADS, logger } = this.#options;
     const process: Process = { host, clock, random: randomOf(random) };
     const settings: QueueSettings = { partitions, sinks: [{ name: 'main', required: true }], mapping: '' };
     const queue = await backends.openQueue(process, settings);
     const sink = backends.openSink(process);
     const threads: SliceContext[] = [];
-    for (let i = 0; i < THREADS; i++) threads.push(await this.#thread(process));
+    for (let i = 0; i < threadCount; i++) threads.push(await this.#thread(process));
     const node = await startNode({
       name: host.name,
       clock,
@@ -103,7 +105,7 @@ export class SimNode {
         authTimeoutMs: 5_000,
         heartbeatMs: 10_000,
       },
-      apply: { leaseMs: 3_000, sliceElements: 8, sliceBytes: 8_000, maxConcurrency: THREADS },
+      apply: { leaseMs: 3_000, sliceElements: 8, sliceBytes: 8_000, maxConcurrency: threadCount },
       retentionDays: 30,
       observer: { sliceFinished: () => {}, backlogRead: () => {}, sinkPrepared: () => {}, sinkAway: () => {} },
     });

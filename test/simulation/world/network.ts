@@ -41,6 +41,8 @@ export interface Sending {
 export interface Interference {
   /** What arrives of it; undefined when nothing does. */
   readonly arrives: unknown;
+  /** Called just before that is received. */
+  readonly before?: () => void;
   /** Called once that has arrived. */
   readonly afterwards: (breakConnection: () => void) => void;
 }
@@ -222,6 +224,7 @@ interface Sent {
   readonly bytes: number;
   /** The end of the connection: orderly, or not. */
   readonly end: 'no' | 'close' | 'reset';
+  readonly before?: (() => void) | undefined;
   readonly afterwards?: () => void;
 }
 
@@ -288,7 +291,7 @@ class End implements Wire {
     this.#isTorn = interference.arrives !== message;
     const afterwards = () => this.#network.soon(() => interference.afterwards(this.#break));
     if (interference.arrives === undefined) return afterwards();
-    this.#queue({ message: interference.arrives, bytes, end: 'no', afterwards });
+    this.#queue({ message: interference.arrives, bytes, end: 'no', before: interference.before, afterwards });
   }
 
   pause(): void {
@@ -389,6 +392,7 @@ class End implements Wire {
     const receiver = other.#receiver;
     if (!other.#isClosed && receiver !== undefined) {
       if (sent.end === 'no') {
+        sent.before?.();
         receiver.message(sent.message);
         sent.afterwards?.();
       } else {

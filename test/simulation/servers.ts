@@ -2,7 +2,7 @@ import { openRedisQueue } from '../../src/queue/redis/redis-queue.ts';
 import { openRedisReader } from '../../src/queue/redis/redis-reader.ts';
 import { openMysqlSink } from '../../src/sinks/mysql/mysql.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
-import type { SinkView } from './checker/sink-view.ts';
+import { RestorableView } from './checker/restorable-view.ts';
 import { SimMariadb } from './mariadb/server.ts';
 import { createDial } from './mariadb/dial.ts';
 import type { Backends, Process } from './node/sim-node.ts';
@@ -19,7 +19,7 @@ export interface Servers {
   readonly mariadb: SimMariadb;
   /** How a node reaches them. */
   readonly backends: Backends;
-  readonly view: SinkView;
+  readonly view: RestorableView;
 }
 
 export interface ServerHosts {
@@ -45,7 +45,7 @@ const DEFINITIONS = [
 /** Makes the servers; they run once they are booted. */
 export function createServers({ redis: redisHost, mariadb: mariadbHost, network, random, fault }: ServerHosts): Servers {
   const mariadb = new SimMariadb({ host: mariadbHost, network, random, service: 'mariadb', database: DATABASE });
-  const view: SinkView = { rows: (table) => mariadb.read(table), effects: mariadb.effects };
+  const view = new RestorableView(mariadb);
   const redisOptionsOfServer = { persistence: 'everysec', maxMemory: REDIS_MEMORY_BYTES } as const;
   const redis = new WatchedRedis(redisHost, network, random, redisOptionsOfServer, view, fault);
   for (const sql of DEFINITIONS) mariadb.define(sql);

@@ -3,7 +3,7 @@ import type { Logger } from '../../src/admin/log.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { check } from './checker/check.ts';
 import type { ModelTable } from './checker/model.ts';
-import { lettersOf, watermarkOf } from './checker/sink-view.ts';
+import { everApplied, lettersOf } from './checker/sink-view.ts';
 import { SimClient, type SimClientOptions } from './client/sim-client.ts';
 import { type Fault, FAULTS } from './faults.ts';
 import { MARIADB_FAULTS, REDIS_FAULTS } from './server-faults.ts';
@@ -56,6 +56,8 @@ export const ALL_FAULTS: readonly Fault[] = [...FAULTS, ...REDIS_FAULTS, ...MARI
 const DEFAULT_ACTIVE_MS = 30_000;
 /** After the faults have ceased, everything must be applied within this time. */
 const SETTLE_MS = 120_000;
+/** How long somebody takes to look after a client that has stopped. */
+const OPERATOR_MS = 2_000;
 const KEYS_APART = 1_000_000;
 
 export const TABLES: readonly ModelTable[] = [
@@ -130,10 +132,10 @@ export class Simulation {
           random: fork(),
           witness: {
             settled: (...args) => this.#settled(...args),
+            regressed: (client) => this.#regressed(client),
             fault: (message) => this.violate(message),
           },
           firstKey: (i + 1) * KEYS_APART,
-          onRegressed: 'stop',
         }),
     );
     this.hosts = [node, rival, stranger, redis, mariadb, ...this.clients.map((client) => client.host)];
@@ -240,7 +242,7 @@ export class Simulation {
 
   /** APPLIED is told, and a frame forgotten, only where the database has it and the client knows of every dead letter in it. */
   #settled(client: SimClient, stream: string, partition: number, seq: number, how: string): void {
-    const watermark = watermarkOf(this.servers.view, stream, partition);
+    const watermark = everApplied(this.servers.view, stream, partition);
     if (seq > watermark)
       return this.violate(`${client.host.name} ${how} ${stream} ${partition} ${seq} as applied, and the database is at ${watermark}`);
     for (const letter of lettersOf(this.servers.view)) {
@@ -251,6 +253,17 @@ export class Simulation {
           `${client.host.name} ${how} ${stream} ${partition} ${seq} as applied, and not that ${letter.seq} is a dead letter`,
         );
     }
+  }
+
+  /** A client has stopped because the database lacks what it was told is applied: somebody looks, and lets it go on. */
+  #regressed(client: SimClient): void {
+    if (!this.servers.view.isRestored) return this.violate(`${client.host.name} was told that the database lacks what it has`);
+    this.#note(`${client.host.name} has stopped: the database lacks what was applied`);
+    this.timeline.at(OPERATOR_MS, () => {
+      if (!client.host.isUp) return;
+      client.host.crash();
+      client.boot('new-stream');
+    });
   }
 
   #note(text: string): void {

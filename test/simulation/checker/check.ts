@@ -26,18 +26,31 @@ export function check(outcome: Outcome): string[] {
     const place = `${stream} ${partition} ${seq}`;
     letters.set(place, (letters.get(place) ?? new Set()).add(index));
   }
+  const lost = takenBack(outcome, watermarks);
   return [
-    ...settlementFaults(outcome, watermarks),
+    ...settlementFaults(outcome, watermarks, lost),
     ...letterFaults(outcome, letters),
-    ...stateFaults(outcome, letters),
-    ...journalFaults(outcome),
+    ...stateFaults(outcome, letters, lost),
+    ...journalFaults(outcome, lost),
     ...orderFaults(outcome),
     ...regressions(outcome),
   ].slice(0, 20);
 }
 
+/** What was applied, told to its client, and undone by a backup that was restored: the one thing that may be missing. */
+function takenBack({ ledgers, sink }: Outcome, watermarks: ReadonlyMap<string, number>): ReadonlySet<LedgerBatch> {
+  const lost = new Set<LedgerBatch>();
+  for (const { batches, applied } of ledgers) {
+    for (const batch of [...batches.values()].flat()) {
+      if (batch.places.some((place) => isCovered(place, watermarks))) continue;
+      if (batch.places.some((place) => isCovered(place, applied) && isCovered(place, sink.takenBack))) lost.add(batch);
+    }
+  }
+  return lost;
+}
+
 /** Everything that was made durable is settled, in one stream exactly, and nothing else is. */
-function settlementFaults({ ledgers }: Outcome, watermarks: ReadonlyMap<string, number>): string[] {
+function settlementFaults({ ledgers }: Outcome, watermarks: ReadonlyMap<string, number>, lost: ReadonlySet<LedgerBatch>): string[] {
   const faults: string[] = [];
   const sent = new Map<string, number>();
   for (const { client, batches } of ledgers) {
@@ -47,7 +60,7 @@ function settlementFaults({ ledgers }: Outcome, watermarks: ReadonlyMap<string, 
         sent.set(lane, Math.max(sent.get(lane) ?? 0, seq));
       }
       const count = batch.places.filter((place) => isCovered(place, watermarks)).length;
-      if (count === 1) continue;
+      if (count === 1 || lost.has(batch)) continue;
       const text = `${client}: ${describe(batch)}`;
       faults.push(count === 0 ? `${text} is missing` : `${text} was applied in ${count} streams`);
     }
@@ -70,11 +83,15 @@ function letterFaults({ ledgers }: Outcome, letters: ReadonlyMap<string, Readonl
 }
 
 /** Dead letters are exactly what a plain model refuses, and the rows are what it is left with. */
-function stateFaults({ ledgers, tables, sink }: Outcome, letters: ReadonlyMap<string, ReadonlySet<number>>): string[] {
+function stateFaults(
+  { ledgers, tables, sink }: Outcome,
+  letters: ReadonlyMap<string, ReadonlySet<number>>,
+  lost: ReadonlySet<LedgerBatch>,
+): string[] {
   const faults: string[] = [];
   const model = new Model(tables);
   for (const { client, batches } of ledgers) {
-    for (const batch of [...batches.values()].flat()) {
+    for (const batch of [...batches.values()].flat().filter((each) => !lost.has(each))) {
       const dead = new Set(batch.places.flatMap((place) => [...(letters.get(place) ?? [])]));
       for (const [index, change] of batch.changes.entries()) {
         const expected = !model.apply(change);
@@ -100,14 +117,14 @@ function stateFaults({ ledgers, tables, sink }: Outcome, letters: ReadonlyMap<st
 }
 
 /** Rows of a journal were written once, and those of a partition of a client in the order in which it made them. */
-function journalFaults({ ledgers, journals, tables, sink }: Outcome): string[] {
+function journalFaults({ ledgers, journals, tables, sink }: Outcome, lost: ReadonlySet<LedgerBatch>): string[] {
   const faults: string[] = [];
   const model = new Model(tables);
   const order = new Map<unknown, { readonly lane: string; readonly at: number }>();
   for (const { client, batches } of ledgers) {
     for (const [partition, list] of batches) {
-      for (const [at, { changes }] of list.entries())
-        for (const change of changes) {
+      for (const [at, batch] of list.entries())
+        for (const change of lost.has(batch) ? [] : batch.changes) {
           const accepted = journals.includes(change.table) && model.apply(change);
           if (accepted) order.set(`${change.table} ${String(change.values['id'])}`, { lane: `${client} ${partition}`, at });
         }

@@ -3,6 +3,8 @@ export interface SinkView {
   rows(table: string): readonly SinkRow[];
   /** Rows that were written, in the order of the commits; only grows. */
   readonly effects: readonly Effect[];
+  /** By `stream partition`, the highest watermark that a restored backup took back. */
+  readonly takenBack: ReadonlyMap<string, number>;
 }
 
 export type SinkRow = Readonly<Record<string, unknown>>;
@@ -29,9 +31,19 @@ export function watermarkOf(view: SinkView, stream: string, partition: number): 
   return watermarksOf(view).get(`${stream} ${partition}`) ?? 0;
 }
 
+/** Up to where a partition of a stream is, or once was, in the database. */
+export function everApplied(view: SinkView, stream: string, partition: number): number {
+  return Math.max(watermarkOf(view, stream, partition), view.takenBack.get(`${stream} ${partition}`) ?? 0);
+}
+
 /** Seqs by `stream partition`. */
 export function watermarksOf(view: SinkView): Map<string, number> {
-  return new Map(view.rows('syncline_watermark').map((row) => [`${hex(row['stream'])} ${Number(row['part'])}`, Number(row['seq'])]));
+  return seqsOf(view.rows('syncline_watermark'));
+}
+
+/** The same of rows of the table of watermarks. */
+export function seqsOf(rows: readonly SinkRow[]): Map<string, number> {
+  return new Map(rows.map((row) => [`${hex(row['stream'])} ${Number(row['part'])}`, Number(row['seq'])]));
 }
 
 export function lettersOf(view: SinkView): LetterPlace[] {

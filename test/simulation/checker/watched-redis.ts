@@ -3,7 +3,7 @@ import type { Reply } from '../redis/replies.ts';
 import { SimRedis, type SimRedisOptions } from '../redis/server.ts';
 import type { Host } from '../world/host.ts';
 import type { Network } from '../world/network.ts';
-import { type SinkView, watermarkOf } from './sink-view.ts';
+import { everApplied, type SinkView } from './sink-view.ts';
 
 const LIST = /^(.*\{(\d+)\}):list:/;
 /** Where an element names its stream, and where the producer's name before the frame ends; `docs/queue.md` has the layout. */
@@ -53,7 +53,7 @@ export class WatchedRedis extends SimRedis {
       const stream = bytes.toString('hex', STREAM_AT, PRODUCER_AT);
       const frameAt = PRODUCER_AT + 1 + bytes[PRODUCER_AT]!;
       const seq = Number(bytes.readBigUInt64BE(frameAt + SEQ_IN_FRAME));
-      if (seq <= watermarkOf(this.#view, stream, partition)) continue;
+      if (seq <= everApplied(this.#view, stream, partition)) continue;
       const record = super.execute(['HGET', `${prefix}:streams`, stream]);
       const stored = record === null ? 0 : Number(String(record).split(' ')[0]);
       if (stored >= seq) this.#fault(`${stream} ${partition} ${seq} left the queue before it was applied, and counts as stored`);

@@ -14,6 +14,8 @@ import { type Tap, tapped } from './tap.ts';
 export interface ClientWitness {
   /** APPLIED reached the client, or the client forgot everything up to `seq`. */
   settled(client: SimClient, stream: string, partition: number, seq: number, how: 'was told' | 'forgot'): void;
+  /** The client has stopped, because the database lacks what it was told is applied. */
+  regressed(client: SimClient): void;
   fault(message: string): void;
 }
 
@@ -32,7 +34,6 @@ export interface SimClientOptions {
   readonly pauseMs: number;
   /** The share of writes that the database refuses. */
   readonly poisonShare: number;
-  readonly onRegressed: 'stop' | 'new-stream';
   /** What it writes, step by step over all its processes; without it, it writes what chance says until it is told to stop. */
   readonly script?: readonly Step[];
 }
@@ -75,8 +76,8 @@ export class SimClient {
     });
   }
 
-  boot(): void {
-    const { host, network, random, doors, onRegressed } = this.#options;
+  boot(onRegressed: 'stop' | 'new-stream' = 'stop'): void {
+    const { host, network, random, doors, witness } = this.#options;
     const clock = host.boot();
     const dialer = { connect: (signal: AbortSignal) => dialerTo(network, host, random.pick(doors)).connect(signal) };
     void connect({
@@ -92,7 +93,10 @@ export class SimClient {
       onRegressed,
     }).then((client) => {
       this.#client = client;
-      client.on('error', (error) => this.#options.witness.fault(`${host.name} has stopped: ${error.code}: ${error.message}`));
+      client.on('error', ({ code, message }) => {
+        if (code === 'sink_regressed') witness.regressed(this);
+        else witness.fault(`${host.name} has stopped: ${code}: ${message}`);
+      });
       // Why a client has stopped is told by its event.
       this.#write(client, clock).catch(() => {});
     });

@@ -29,6 +29,8 @@ export class SpoolDisk {
   held: SpooledFrame[] = [];
   /** Set: nothing can be written. */
   isFull = false;
+  /** Whether a backup was ever put in place of what there was. */
+  isRestored = false;
   /** Asked about every write. */
   interfere: (() => 'fails' | undefined) | undefined;
   readonly #random: SeededRandom;
@@ -51,6 +53,7 @@ export class SpoolDisk {
     this.note = note;
     this.assigned = new Map(assigned);
     this.held = [...held];
+    this.isRestored = true;
   }
 
   /** The spool of the process that lives by `clock`. */

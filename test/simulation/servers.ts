@@ -9,6 +9,7 @@ import type { Backends, Process } from './node/sim-node.ts';
 import { driverFactory } from './redis/driver.ts';
 import type { SimRedis } from './redis/server.ts';
 import { WatchedRedis } from './checker/watched-redis.ts';
+import { DEFINITIONS } from './tables.ts';
 import type { Host } from './world/host.ts';
 import type { Network } from './world/network.ts';
 import { randomOf } from './world/seeded.ts';
@@ -35,12 +36,6 @@ export interface ServerHosts {
 const DATABASE = 'shop';
 /** What the queue of a history never comes near to, unless a fault lowers it. */
 export const REDIS_MEMORY_BYTES = 64 * 1024 * 1024;
-
-/** The tables that clients write: rows that are inserted once, and rows that are written again and again. */
-const DEFINITIONS = [
-  'CREATE TABLE event (id BIGINT NOT NULL PRIMARY KEY, note VARCHAR(40) NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4',
-  'CREATE TABLE item (id BIGINT NOT NULL PRIMARY KEY, n BIGINT NOT NULL DEFAULT 0, note VARCHAR(40) NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4',
-];
 
 /** Makes the servers; they run once they are booted. */
 export function createServers({ redis: redisHost, mariadb: mariadbHost, network, random, fault }: ServerHosts): Servers {

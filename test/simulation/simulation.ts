@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from '../../src/admin/log.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
+import { boundFaults, leftovers } from './checker/bounds.ts';
 import { check } from './checker/check.ts';
-import type { ModelTable } from './checker/model.ts';
 import { everApplied, lettersOf } from './checker/sink-view.ts';
 import { SimClient, type SimClientOptions } from './client/sim-client.ts';
+import { DAMAGE_FAULTS } from './damage-faults.ts';
 import { type Fault, FAULTS } from './faults.ts';
 import { MARIADB_FAULTS, REDIS_FAULTS } from './server-faults.ts';
 import { SimNode } from './node/sim-node.ts';
 import { createServers, type Servers } from './servers.ts';
+import { TABLES } from './tables.ts';
 import { Host } from './world/host.ts';
 import { Network } from './world/network.ts';
 import { Timeline } from './world/timeline.ts';
@@ -22,6 +24,8 @@ export interface SimulationOptions {
   readonly activeMs?: number;
   /** What the world is made of; drawn from the seed when it is left out. */
   readonly shape?: Shape;
+  /** Whether it is looked at what is still held when everything has come to rest; it is when this is left out. */
+  readonly rest?: 'looked at' | 'left out';
   /** Called before anything runs. */
   readonly prepare?: (simulation: Simulation) => void;
   /** Told of everything that happens, one line each. */
@@ -36,7 +40,7 @@ export interface Shape {
 }
 
 /** How a client behaves; see `SimClientOptions`. */
-export type ClientShape = Pick<SimClientOptions, 'doors' | 'keyCount' | 'pauseMs' | 'poisonShare' | 'script'>;
+export type ClientShape = Pick<SimClientOptions, 'doors' | 'keyCount' | 'pauseMs' | 'poisonShare' | 'familyShare' | 'script'>;
 
 /** How a history went. */
 export interface History {
@@ -51,19 +55,17 @@ export interface History {
   readonly digest: string;
 }
 
-export const ALL_FAULTS: readonly Fault[] = [...FAULTS, ...REDIS_FAULTS, ...MARIADB_FAULTS];
+export const ALL_FAULTS: readonly Fault[] = [...FAULTS, ...REDIS_FAULTS, ...MARIADB_FAULTS, ...DAMAGE_FAULTS];
 
 const DEFAULT_ACTIVE_MS = 30_000;
 /** After the faults have ceased, everything must be applied within this time. */
 const SETTLE_MS = 120_000;
+/** When everything is applied, what was begun comes to its end within this time. */
+const REST_MS = 20_000;
+const BOUNDS_EVERY_MS = 1_000;
 /** How long somebody takes to look after a client that has stopped. */
 const OPERATOR_MS = 2_000;
 const KEYS_APART = 1_000_000;
-
-export const TABLES: readonly ModelTable[] = [
-  { name: 'event', key: 'id', defaults: { note: null }, accepts: ({ note }) => String(note ?? '').length <= 40 },
-  { name: 'item', key: 'id', defaults: { n: 0, note: null }, accepts: ({ note }) => String(note ?? '').length <= 40 },
-];
 
 function drawShape(random: SeededRandom): Shape {
   const partitions = random.pick([1, 2, 4]);
@@ -72,6 +74,7 @@ function drawShape(random: SeededRandom): Shape {
     keyCount: random.pick([1, 3, 10]),
     pauseMs: random.pick([100, 300, 1_000]),
     poisonShare: random.pick([0, 0, 0.05, 0.3]),
+    familyShare: random.pick([0, 0, 0.1, 0.6]),
   }));
   return { partitions, clients };
 }
@@ -92,6 +95,7 @@ export class Simulation {
   readonly paths: readonly (readonly [string, string])[];
   readonly violations: string[] = [];
   readonly #options: SimulationOptions;
+  readonly #partitions: number;
   readonly #random: SeededRandom;
   readonly #digest = createHash('sha256');
   readonly #undo = new Set<() => void>();
@@ -109,6 +113,7 @@ export class Simulation {
     const [redis, mariadb] = [host('redis'), host('mariadb')];
     this.servers = createServers({ redis, mariadb, network: this.network, random: fork(), fault: (message) => this.violate(message) });
     const { partitions, threads, clients } = options.shape ?? drawShape(random);
+    this.#partitions = partitions;
     const nodeOn = (host: Host, partitions: number) =>
       new SimNode({
         host,
@@ -151,6 +156,7 @@ export class Simulation {
     this.node.boot();
     for (const client of this.clients) client.boot();
     this.#planFaults(faults, activeMs);
+    this.#watchBounds();
     // Clients with a script may be done before.
     await this.timeline.run(activeMs, () => this.violations.length > 0 || this.clients.every((client) => client.isDone));
     if (this.violations.length === 0) await this.#settleDown();
@@ -196,11 +202,25 @@ export class Simulation {
     await this.#watchdog(isDone);
     if (this.violations.length > 0) return;
     if (!isDone()) {
-      const waiting = this.clients.filter((client) => !client.isDone).map((client) => `${client.host.name} ${client.status()}`);
+      const waiting = this.clients
+        .filter((client) => !client.isDone)
+        .map((client) => `${client.host.name} ${JSON.stringify(client.status())}`);
       return this.violate(`not everything is applied ${SETTLE_MS} ms after the faults ceased: ${waiting.join('; ')}`);
+    }
+    if (this.#options.rest !== 'left out') {
+      await this.timeline.run(this.timeline.nowMs + REST_MS, () => this.violations.length > 0);
+      for (const fault of leftovers(this, this.#partitions)) this.violate(fault);
     }
     const ledgers = this.clients.map(({ ledger }) => ledger);
     for (const fault of check({ ledgers, sink: this.servers.view, tables: TABLES, journals: ['event'] })) this.violate(fault);
+  }
+
+  /** For as long as the history lasts. */
+  #watchBounds(): void {
+    this.timeline.at(BOUNDS_EVERY_MS, () => {
+      for (const fault of boundFaults(this)) this.violate(fault);
+      this.#watchBounds();
+    });
   }
 
   /** A node that refused to start in the middle of a fault is started again, as by its supervisor. */

@@ -102,7 +102,7 @@ export function withCut(direction: Direction, bytes: number): Promise<History> {
 }
 
 function runSmallWorld(prepare: (simulation: Simulation) => void, trace?: (line: string) => void): Promise<History> {
-  return simulate({ seed: 1, shape: SHAPE, activeMs: ACTIVE_MS, faults: [], prepare, ...(trace && { trace }) });
+  return simulate({ seed: 1, shape: SHAPE, activeMs: ACTIVE_MS, faults: [], rest: 'left out', prepare, ...(trace && { trace }) });
 }
 
 function bytesOf({ from, to, message }: Sending, direction: Direction): number {

@@ -1,5 +1,5 @@
 import type { Ledger, LedgerBatch } from './ledger.ts';
-import { Model, type ModelTable } from './model.ts';
+import { keyOf, Model, type ModelTable } from './model.ts';
 import { hex, lettersOf, type SinkView, watermarksOf } from './sink-view.ts';
 
 /** What was sent into the system and what came out of it. */
@@ -102,16 +102,17 @@ function stateFaults(
       }
     }
   }
-  for (const { name, key } of tables) {
+  for (const table of tables) {
+    const { name } = table;
     const expected = model.rows.get(name)!;
-    const rows = new Map(sink.rows(name).map((row) => [row[key], row]));
+    const rows = new Map(sink.rows(name).map((row) => [keyOf(table, row), row]));
     for (const [id, row] of expected) {
       const found = rows.get(id);
-      if (found === undefined) faults.push(`${name} ${String(id)} is missing: ${JSON.stringify(row)}`);
+      if (found === undefined) faults.push(`${name} ${id} is missing: ${JSON.stringify(row)}`);
       else if (Object.keys(row).some((column) => row[column] !== found[column]))
-        faults.push(`${name} ${String(id)} is ${JSON.stringify(found)} and should be ${JSON.stringify(row)}`);
+        faults.push(`${name} ${id} is ${JSON.stringify(found)} and should be ${JSON.stringify(row)}`);
     }
-    for (const id of rows.keys()) if (!expected.has(id)) faults.push(`${name} ${String(id)} should not be there`);
+    for (const id of rows.keys()) if (!expected.has(id)) faults.push(`${name} ${id} should not be there`);
   }
   return faults.slice(0, MAX_TOLD);
 }
@@ -165,11 +166,11 @@ class CommitOrder {
 function orderFaults({ journals, sink, tables }: Outcome): string[] {
   const faults: string[] = [];
   const last = new Map<string, number>();
-  const versioned = new Map(tables.filter(({ name }) => !journals.includes(name)).map(({ name, key }) => [name, key]));
+  const versioned = new Map(tables.filter(({ name }) => !journals.includes(name)).map((table) => [table.name, table]));
   for (const { table, row } of sink.effects) {
-    const key = versioned.get(table);
-    if (key === undefined || row === undefined) continue;
-    const id = `${table} ${String(row[key])}`;
+    const its = versioned.get(table);
+    if (its === undefined || row === undefined) continue;
+    const id = `${table} ${keyOf(its, row)}`;
     const n = Number(row['n']);
     if (n < (last.get(id) ?? 0)) faults.push(`${id}: n ${n} took effect after ${last.get(id)}`);
     last.set(id, Math.max(n, last.get(id) ?? 0));

@@ -1,4 +1,4 @@
-import { connect, type Client, type Table } from '../../../src/client/client.ts';
+import { connect, type Client, type ClientStatus, type Table } from '../../../src/client/client.ts';
 import type { Clock } from '../../../src/core/clock.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
 import { dialerTo } from '../world/bytes.ts';
@@ -34,6 +34,8 @@ export interface SimClientOptions {
   readonly pauseMs: number;
   /** The share of writes that the database refuses. */
   readonly poisonShare: number;
+  /** The share of writes to tables whose rows depend on one another; none when it is left out. */
+  readonly familyShare?: number;
   /** What it writes, step by step over all its processes; without it, it writes what chance says until it is told to stop. */
   readonly script?: readonly Step[];
 }
@@ -42,6 +44,8 @@ export interface SimClientOptions {
 export interface Tables {
   readonly event: Table;
   readonly item: Table;
+  readonly parent: Table;
+  readonly child: Table;
 }
 
 /** A step of a script. */
@@ -112,12 +116,17 @@ export class SimClient {
     this.#isWriting = false;
   }
 
-  status(): string {
-    return JSON.stringify(this.#client?.status());
+  status(): ClientStatus | undefined {
+    return this.#client?.status();
   }
 
   async #write(client: Client, clock: Clock): Promise<void> {
-    const tables: Tables = { event: client.table('event', { key: ['id'] }), item: client.table('item', { key: ['id'] }) };
+    const tables: Tables = {
+      event: client.table('event', { key: ['id'] }),
+      item: client.table('item', { key: ['id'] }),
+      parent: client.table('parent', { key: ['id'] }),
+      child: client.table('child', { key: ['id', 'parent_id'] }),
+    };
     const { script } = this.#options;
     if (script === undefined) await this.#writeByChance(tables, clock);
     else await this.#writeScript(script, tables, clock);
@@ -126,10 +135,13 @@ export class SimClient {
   }
 
   async #writeByChance(tables: Tables, clock: Clock): Promise<void> {
-    const { random, pauseMs } = this.#options;
+    const { random, pauseMs, familyShare = 0 } = this.#options;
     while (this.#isWriting) {
       const burst = random.chance(0.2) ? 1 + random.below(8) : 1;
-      for (let i = 0; i < burst; i++) await this.#writeOne(tables);
+      for (let i = 0; i < burst; i++) {
+        if (random.chance(familyShare)) await this.#writeFamily(tables);
+        else await this.#writeOne(tables);
+      }
       await pause(clock, random.fraction() * 2 * pauseMs);
     }
   }
@@ -163,6 +175,28 @@ export class SimClient {
         return item.insert({ id, n, note });
       default:
         return item.upsert({ id, n, note });
+    }
+  }
+
+  /** Some of it is refused: a child without a parent, a parent that has children, a code that another child has. */
+  #writeFamily({ parent, child }: Tables): Promise<void> {
+    const { random, firstKey, keyCount } = this.#options;
+    const n = ++this.#n;
+    const parentId = firstKey + random.below(keyCount);
+    if (random.chance(0.35)) return random.chance(0.6) ? parent.upsert({ id: parentId, n }) : parent.delete({ id: parentId });
+    const key = { id: random.below(4), parent_id: parentId };
+    const code = random.chance(0.5) ? random.below(5) : null;
+    switch (random.below(5)) {
+      case 0:
+        return child.insert({ ...key, n, code });
+      case 1:
+        return child.update({ ...key, n, code });
+      case 2:
+        return child.update({ ...key, n });
+      case 3:
+        return child.delete(key);
+      default:
+        return child.upsert({ ...key, n, code });
     }
   }
 

@@ -10,6 +10,7 @@ import { startNode, type Node } from '../../../src/node/node.ts';
 import type { Queue, QueueReader, QueueSettings } from '../../../src/queue/queue.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
+import { PARTITION_BY } from '../tables.ts';
 import { ByteConnection } from '../world/bytes.ts';
 import type { Host } from '../world/host.ts';
 import type { Network, Wire } from '../world/network.ts';
@@ -95,7 +96,7 @@ export class SimNode {
       sink,
       runner: createSliceRunner(threads),
       authenticator: createAuthenticator({}),
-      partitionBy: new Map(),
+      partitionBy: PARTITION_BY,
       ingest: {
         maxConnections: 64,
         maxConnectionsPerAddress: 64,
@@ -127,7 +128,7 @@ export class SimNode {
       sink,
       clock,
       partitionCount: partitions,
-      partitionBy: new Map(),
+      partitionBy: PARTITION_BY,
       maxFrameBytes: 64 * 1024,
       budgetMs: 2_000,
       renewSchema: schemaRenewal(sink, clock),

@@ -18,13 +18,14 @@ const started = performance.now();
 let current = 0;
 // An assertion that fails ends the process that it is in: here that is all of them.
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) process.on(event, ended);
-let [count, events, virtualMs, changes, faults, broken] = [0, 0, 0, 0, 0, 0];
+let [count, events, virtualMs, batches, changes, faults, broken] = [0, 0, 0, 0, 0, 0, 0];
 for (let seed = from!; seed <= to!; seed++) {
   count++;
   current = seed;
   const history = await simulate({ seed, ...(values.trace ? { trace: (line: string) => console.log(line) } : {}) });
   events += history.events;
   virtualMs += history.virtualMs;
+  batches += history.batches;
   changes += history.changes;
   faults += history.faults;
   if (history.violations.length > 0) {
@@ -36,7 +37,7 @@ for (let seed = from!; seed <= to!; seed++) {
 
 const seconds = (performance.now() - started) / 1000;
 console.log(
-  `${count} histories, ${broken} broken; ${(virtualMs / 3_600_000).toFixed(1)} virtual hours, ${changes} changes, ${faults} faults, ${events} events; ${(count / seconds).toFixed(1)} histories/s`,
+  `${count} histories, ${broken} broken; ${(virtualMs / 3_600_000).toFixed(1)} virtual hours, ${batches} batches, ${changes} changes, ${faults} faults, ${events} events; ${(count / seconds).toFixed(1)} histories/s`,
 );
 process.exitCode = broken > 0 ? 1 : 0;
 

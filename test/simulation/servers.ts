@@ -3,6 +3,7 @@ import { openRedisReader } from '../../src/queue/redis/redis-reader.ts';
 import { openMysqlSink } from '../../src/sinks/mysql/mysql.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { RestorableView } from './checker/restorable-view.ts';
+import { SinkWatch } from './checker/sink-watch.ts';
 import { SimMariadb } from './mariadb/server.ts';
 import { createDial } from './mariadb/dial.ts';
 import type { Backends, Process } from './node/sim-node.ts';
@@ -21,6 +22,8 @@ export interface Servers {
   /** How a node reaches them. */
   readonly backends: Backends;
   readonly view: RestorableView;
+  /** What the view shows of watermarks and dead letters. */
+  readonly watch: SinkWatch;
 }
 
 export interface ServerHosts {
@@ -41,8 +44,10 @@ export const REDIS_MEMORY_BYTES = 64 * 1024 * 1024;
 export function createServers({ redis: redisHost, mariadb: mariadbHost, network, random, fault }: ServerHosts): Servers {
   const mariadb = new SimMariadb({ host: mariadbHost, network, random, service: 'mariadb', database: DATABASE });
   const view = new RestorableView(mariadb);
+  const watch = new SinkWatch(view);
+  view.onRestored = () => watch.restored();
   const redisOptionsOfServer = { persistence: 'everysec', maxMemory: REDIS_MEMORY_BYTES } as const;
-  const redis = new WatchedRedis(redisHost, network, random, redisOptionsOfServer, view, fault);
+  const redis = new WatchedRedis(redisHost, network, random, redisOptionsOfServer, watch, fault);
   for (const sql of DEFINITIONS) mariadb.define(sql);
   const redisOptions = ({ host, clock }: Process) => ({
     url: 'redis://redis:6379',
@@ -65,5 +70,6 @@ export function createServers({ redis: redisHost, mariadb: mariadbHost, network,
         }),
     },
     view,
+    watch,
   };
 }

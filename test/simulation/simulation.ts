@@ -3,8 +3,9 @@ import type { Logger } from '../../src/admin/log.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { boundFaults, leftovers } from './checker/bounds.ts';
 import { check } from './checker/check.ts';
-import { everApplied, lettersOf } from './checker/sink-view.ts';
+import { KeySpace } from './client/key-space.ts';
 import { SimClient, type SimClientOptions } from './client/sim-client.ts';
+import { Course, type PlannedStrike } from './course.ts';
 import { DAMAGE_FAULTS } from './damage-faults.ts';
 import { type Fault, FAULTS } from './faults.ts';
 import { MARIADB_FAULTS, REDIS_FAULTS } from './server-faults.ts';
@@ -20,7 +21,10 @@ export interface SimulationOptions {
   readonly seed: number;
   /** Faults to choose from. */
   readonly faults?: readonly Fault[];
-  /** How long clients write and faults strike, virtual ms. */
+  /**
+   * How long clients write and faults strike without a break, virtual ms. When it is left out, a history is a whole one:
+   * at least ten minutes with calm and rushes, 200 batches and ten faults.
+   */
   readonly activeMs?: number;
   /** What the world is made of; drawn from the seed when it is left out. */
   readonly shape?: Shape;
@@ -36,11 +40,16 @@ export interface Shape {
   readonly partitions: number;
   /** Threads of a node that apply. */
   readonly threads?: number;
+  /** Which share of the keys lies in partition 0 whatever their hash. */
+  readonly hotShare: number;
   readonly clients: readonly ClientShape[];
 }
 
 /** How a client behaves; see `SimClientOptions`. */
-export type ClientShape = Pick<SimClientOptions, 'doors' | 'keyCount' | 'pauseMs' | 'poisonShare' | 'familyShare' | 'script'>;
+export type ClientShape = Pick<SimClientOptions, 'doors' | 'keyCount' | 'poisonShare' | 'familyShare' | 'script'> & {
+  /** Mean time between two writes in a rush. */
+  readonly pauseMs: number;
+};
 
 /** How a history went. */
 export interface History {
@@ -49,6 +58,8 @@ export interface History {
   readonly violations: readonly string[];
   readonly virtualMs: number;
   readonly events: number;
+  readonly partitions: number;
+  readonly batches: number;
   readonly changes: number;
   readonly faults: number;
   /** Equal for equal histories. */
@@ -57,7 +68,12 @@ export interface History {
 
 export const ALL_FAULTS: readonly Fault[] = [...FAULTS, ...REDIS_FAULTS, ...MARIADB_FAULTS, ...DAMAGE_FAULTS];
 
-const DEFAULT_ACTIVE_MS = 30_000;
+/** What a whole history has at least. */
+export const WHOLE = { activeMs: 600_000, batches: 200, faults: 10, partitions: 4 } as const;
+/** A rush that makes up for batches that are missing. */
+const EXTRA_RUSH_MS = 5_000;
+/** Whoever writes nothing in so long has come to a standstill, which the time to settle judges. */
+const MAX_EXTRA_MS = 300_000;
 /** After the faults have ceased, everything must be applied within this time. */
 const SETTLE_MS = 120_000;
 /** When everything is applied, what was begun comes to its end within this time. */
@@ -65,18 +81,18 @@ const REST_MS = 20_000;
 const BOUNDS_EVERY_MS = 1_000;
 /** How long somebody takes to look after a client that has stopped. */
 const OPERATOR_MS = 2_000;
-const KEYS_APART = 1_000_000;
+const KEYS_APART = 10_000_000;
 
 function drawShape(random: SeededRandom): Shape {
-  const partitions = random.pick([1, 2, 4]);
+  const partitions = random.pick([WHOLE.partitions, WHOLE.partitions, WHOLE.partitions + 1]);
   const clients = Array.from({ length: 1 + random.below(3) }, () => ({
     doors: random.pick([['node'], ['node', 'rival'], ['node', 'rival', 'stranger']]),
     keyCount: random.pick([1, 3, 10]),
-    pauseMs: random.pick([100, 300, 1_000]),
+    pauseMs: random.pick([150, 400, 1_000]),
     poisonShare: random.pick([0, 0, 0.05, 0.3]),
     familyShare: random.pick([0, 0, 0.1, 0.6]),
   }));
-  return { partitions, clients };
+  return { partitions, clients, hotShare: random.pick([0, 0.6, 0.95]) };
 }
 
 /** One history: a world of its own, its clients, its faults, and what became of it. */
@@ -97,22 +113,25 @@ export class Simulation {
   readonly #options: SimulationOptions;
   readonly #partitions: number;
   readonly #random: SeededRandom;
+  #course: Course;
   readonly #digest = createHash('sha256');
   readonly #undo = new Set<() => void>();
   #faultCount = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
-    const random = new SeededRandom(options.seed);
+    const { seed, activeMs } = options;
+    const random = new SeededRandom(seed);
     // What one part draws must not depend on how often another does.
     const fork = () => new SeededRandom(random.below(2 ** 32));
     this.#random = fork();
+    this.#course = activeMs === undefined ? Course.draw(fork(), WHOLE.activeMs) : Course.short(activeMs);
     this.network = new Network(this.timeline, fork());
     const host = (name: string) => new Host(name, this.timeline);
     const [node, rival, stranger] = [host('node'), host('rival'), host('stranger')];
     const [redis, mariadb] = [host('redis'), host('mariadb')];
     this.servers = createServers({ redis, mariadb, network: this.network, random: fork(), fault: (message) => this.violate(message) });
-    const { partitions, threads, clients } = options.shape ?? drawShape(random);
+    const { partitions, threads, hotShare, clients } = options.shape ?? drawShape(random);
     this.#partitions = partitions;
     const nodeOn = (host: Host, partitions: number) =>
       new SimNode({
@@ -132,6 +151,7 @@ export class Simulation {
       (client, i) =>
         new SimClient({
           ...client,
+          pauseMs: (own) => this.#course.pauseMs(this.timeline.nowMs, client.pauseMs, own),
           host: host(`client-${i + 1}`),
           network: this.network,
           random: fork(),
@@ -140,7 +160,7 @@ export class Simulation {
             regressed: (client) => this.#regressed(client),
             fault: (message) => this.violate(message),
           },
-          firstKey: (i + 1) * KEYS_APART,
+          keys: new KeySpace({ first: (i + 1) * KEYS_APART, partitionCount: partitions, hotPartition: 0, hotShare }),
         }),
     );
     this.hosts = [node, rival, stranger, redis, mariadb, ...this.clients.map((client) => client.host)];
@@ -149,28 +169,52 @@ export class Simulation {
   }
 
   async run(): Promise<History> {
-    const { activeMs = DEFAULT_ACTIVE_MS, faults = ALL_FAULTS } = this.#options;
+    const { faults = ALL_FAULTS } = this.#options;
     this.#options.prepare?.(this);
     this.servers.redis.boot();
     this.servers.mariadb.boot();
     this.node.boot();
     for (const client of this.clients) client.boot();
-    this.#planFaults(faults, activeMs);
     this.#watchBounds();
-    // Clients with a script may be done before.
-    await this.timeline.run(activeMs, () => this.violations.length > 0 || this.clients.every((client) => client.isDone));
+    const isWhole = this.#options.activeMs === undefined;
+    for (const { atMs, ...strike } of this.#course.strikes(faults, isWhole ? WHOLE.faults : 0, this.#random))
+      this.timeline.at(atMs, () => this.#strike(strike));
+    const { activeMs } = this.#course;
+    await this.#runUntil(activeMs);
+    if (isWhole) await this.#makeUpForBatches(activeMs + MAX_EXTRA_MS);
     if (this.violations.length === 0) await this.#settleDown();
     return {
       seed: this.#options.seed,
       violations: this.violations,
       virtualMs: this.timeline.nowMs,
       events: this.timeline.eventCount,
+      partitions: this.#partitions,
+      batches: this.#batchCount,
       changes: this.clients
         .flatMap(({ ledger }) => [...ledger.batches.values()].flat())
         .reduce((sum, { changes }) => sum + changes.length, 0),
       faults: this.#faultCount,
       digest: this.#digest.digest('hex').slice(0, 16),
     };
+  }
+
+  get #batchCount(): number {
+    return this.clients.flatMap(({ ledger }) => [...ledger.batches.values()]).reduce((sum, { length }) => sum + length, 0);
+  }
+
+  async #runUntil(untilMs: number): Promise<void> {
+    // Clients with a script may be done before.
+    await this.timeline.run(untilMs, () => this.violations.length > 0 || this.clients.every((client) => client.isDone));
+  }
+
+  /** More rushes, as long as batches are missing. */
+  async #makeUpForBatches(untilMs: number): Promise<void> {
+    const { timeline } = this;
+    while (this.violations.length === 0 && this.#batchCount < WHOLE.batches && timeline.nowMs < untilMs) {
+      const toMs = timeline.nowMs + EXTRA_RUSH_MS;
+      this.#course = this.#course.with({ fromMs: timeline.nowMs, toMs });
+      await this.#runUntil(toMs);
+    }
   }
 
   violate(message: string): void {
@@ -232,24 +276,10 @@ export class Simulation {
     }
   }
 
-  #planFaults(faults: readonly Fault[], activeMs: number): void {
-    const random = this.#random;
-    if (faults.length === 0) return;
-    const total = faults.reduce((sum, { weight }) => sum + weight, 0);
-    const meanPauseMs = random.pick([1_000, 3_000, 8_000]);
-    for (let atMs = random.fraction() * meanPauseMs; atMs < activeMs; atMs += random.fraction() * 2 * meanPauseMs) {
-      let left = random.fraction() * total;
-      const fault = faults.find(({ weight }) => (left -= weight) < 0) ?? faults[0]!;
-      const lastsMs = random.fraction() ** 2 * fault.maxMs;
-      const its = new SeededRandom(random.below(2 ** 32));
-      this.timeline.at(atMs, () => this.#strike(fault, its, lastsMs));
-    }
-  }
-
-  #strike(fault: Fault, random: SeededRandom, lastsMs: number): void {
+  #strike({ fault, lastsMs, seed }: Omit<PlannedStrike, 'atMs'>): void {
     this.#note(`fault: ${fault.name} (${Math.round(lastsMs)} ms)`);
     this.#faultCount++;
-    const undo = fault.strike(this, random);
+    const undo = fault.strike(this, new SeededRandom(seed));
     if (undo === undefined) return;
     const once = () => {
       if (!this.#undo.delete(once)) return;
@@ -262,11 +292,12 @@ export class Simulation {
 
   /** APPLIED is told, and a frame forgotten, only where the database has it and the client knows of every dead letter in it. */
   #settled(client: SimClient, stream: string, partition: number, seq: number, how: string): void {
-    const watermark = everApplied(this.servers.view, stream, partition);
+    const { watch } = this.servers;
+    const watermark = watch.everApplied(stream, partition);
     if (seq > watermark)
       return this.violate(`${client.host.name} ${how} ${stream} ${partition} ${seq} as applied, and the database is at ${watermark}`);
-    for (const letter of lettersOf(this.servers.view)) {
-      if (letter.stream !== stream || letter.partition !== partition || letter.seq > seq) continue;
+    for (const letter of watch.letters(stream, partition)) {
+      if (letter.seq > seq) continue;
       const batch = client.ledger.byPlace.get(`${stream} ${partition} ${letter.seq}`);
       if (batch !== undefined && !batch.rejected.has(letter.index))
         return this.violate(

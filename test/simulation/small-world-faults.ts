@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { REDIS_MEMORY_BYTES } from './servers.ts';
 import type { Simulation } from './simulation.ts';
-import type { Interference, Sending } from './world/network.ts';
+import { type Interference, type Sending, Together } from './world/network.ts';
 
 /** What can happen to a message, to those that it passes between, to what it asks for, or to a write of the client's disk. */
 export type FaultKind =
@@ -33,7 +33,10 @@ export function kindsOf({ from, to, message }: Sending, scripts: ScriptFlags): r
   const kinds: FaultKind[] = ['lost', 'last', 'sender dies', 'receiver dies', 'Redis is wiped'];
   if (to !== 'mariadb') kinds.push('database dies');
   if (to === 'node' && !from.startsWith('client')) kinds.push('the node stands still beyond its lease');
-  if (to === 'redis' && Array.isArray(message)) kinds.push(...kindsOfCommand(message as string[], scripts));
+  if (to === 'redis' && message instanceof Together) {
+    const ofCommands = message.messages.flatMap((command) => kindsOfCommand(command as string[], scripts));
+    kinds.push(...new Set(ofCommands));
+  }
   if (to === 'mariadb') kinds.push(...kindsOfStatement((message as { sql?: string }).sql ?? ''));
   return kinds;
 }

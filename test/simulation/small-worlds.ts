@@ -1,7 +1,7 @@
 import type { Step } from './client/sim-client.ts';
 import { type History, simulate, type Shape, type Simulation } from './simulation.ts';
 import { type FaultKind, interference, kindsOf, ScriptFlags } from './small-world-faults.ts';
-import type { Sending } from './world/network.ts';
+import { type Sending, Together } from './world/network.ts';
 
 /**
  * What the client of a small world writes: a batch that is applied, and while that is under way one with a change that
@@ -17,6 +17,7 @@ const SCRIPT: readonly Step[] = [
 const SHAPE: Shape = {
   partitions: 1,
   threads: 1,
+  hotShare: 0,
   clients: [{ doors: ['node'], keyCount: 1, pauseMs: 1, poisonShare: 0, script: SCRIPT }],
 };
 /** Long enough for whatever stands still for a while to go on by itself. */
@@ -114,9 +115,14 @@ function bytesOf({ from, to, message }: Sending, direction: Direction): number {
 function describe({ from, to, message }: Sending): string {
   const path = `${from} → ${to}`;
   if (message instanceof Uint8Array) return `${path}: a frame of type ${message[4]}`;
-  if (Array.isArray(message) && to === 'redis') return `${path}: ${message.slice(0, 2).join(' ').slice(0, 30)} ${String(message[3] ?? '')}`;
+  if (message instanceof Together) return `${path}: ${message.messages.map(textOf).join(', ')}`;
   const { kind, sql } = (message ?? {}) as { kind?: string; sql?: string };
   return kind === undefined ? path : `${path}: ${sql === undefined ? kind : sql.slice(0, 60).replaceAll('\n', ' ')}`;
+}
+
+/** A command, or the answer to one. */
+function textOf(message: unknown): string {
+  return Array.isArray(message) ? message.slice(0, 4).map(String).join(' ').slice(0, 60) : 'an answer';
 }
 
 export type { FaultKind };

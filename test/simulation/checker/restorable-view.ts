@@ -1,9 +1,11 @@
 import type { SimMariadb } from '../mariadb/server.ts';
-import { type Effect, seqsOf, type SinkRow, type SinkView } from './sink-view.ts';
+import { type Effect, type SinkRow, type SinkView, watermarksOf } from './sink-view.ts';
 
 /** A database as the checker sees it, of which a backup may be restored: what that undid has never happened. */
 export class RestorableView implements SinkView {
   readonly takenBack = new Map<string, number>();
+  /** Called when a backup was put in place of what there was. */
+  onRestored: () => void = () => {};
   readonly #mariadb: SimMariadb;
   /** How many effects of the server are in {@link #effects} or undone. */
   #seen = 0;
@@ -40,12 +42,13 @@ export class RestorableView implements SinkView {
     return () => {
       if (this.#restoreCount !== count) return;
       this.#restoreCount++;
-      const before = seqsOf(this.rows('syncline_watermark'));
+      const before = watermarksOf(this);
       this.#effects = this.effects.filter(({ commit }) => commit <= snapshot.commit);
       this.#mariadb.restore(snapshot);
-      const after = seqsOf(this.rows('syncline_watermark'));
+      const after = watermarksOf(this);
       for (const [lane, seq] of before)
         if (seq > (after.get(lane) ?? 0)) this.takenBack.set(lane, Math.max(seq, this.takenBack.get(lane) ?? 0));
+      this.onRestored();
     };
   }
 }

@@ -27,32 +27,27 @@ export interface LetterPlace {
   readonly index: number;
 }
 
-export function watermarkOf(view: SinkView, stream: string, partition: number): number {
-  return watermarksOf(view).get(`${stream} ${partition}`) ?? 0;
-}
-
-/** Up to where a partition of a stream is, or once was, in the database. */
-export function everApplied(view: SinkView, stream: string, partition: number): number {
-  return Math.max(watermarkOf(view, stream, partition), view.takenBack.get(`${stream} ${partition}`) ?? 0);
-}
-
 /** Seqs by `stream partition`. */
 export function watermarksOf(view: SinkView): Map<string, number> {
-  return seqsOf(view.rows('syncline_watermark'));
+  return new Map(view.rows('syncline_watermark').map((row) => [watermarkLaneOf(row), Number(row['seq'])]));
 }
 
-/** The same of rows of the table of watermarks. */
-export function seqsOf(rows: readonly SinkRow[]): Map<string, number> {
-  return new Map(rows.map((row) => [`${hex(row['stream'])} ${Number(row['part'])}`, Number(row['seq'])]));
+/** `stream partition` of a row of the watermark table. */
+export function watermarkLaneOf(row: SinkRow): string {
+  return `${hex(row['stream'])} ${Number(row['part'])}`;
 }
 
 export function lettersOf(view: SinkView): LetterPlace[] {
-  return view.rows('syncline_dead_letter').map((row) => ({
+  return view.rows('syncline_dead_letter').map(letterPlaceOf);
+}
+
+export function letterPlaceOf(row: SinkRow): LetterPlace {
+  return {
     stream: hex(row['stream']),
     partition: Number(row['part']),
     seq: Number(row['seq']),
     index: Number(row['change_index']),
-  }));
+  };
 }
 
 export function hex(value: unknown): string {

@@ -3,7 +3,7 @@ import type { Reply } from '../redis/replies.ts';
 import { SimRedis, type SimRedisOptions } from '../redis/server.ts';
 import type { Host } from '../world/host.ts';
 import type { Network } from '../world/network.ts';
-import { everApplied, type SinkView } from './sink-view.ts';
+import type { SinkWatch } from './sink-watch.ts';
 
 const LIST = /^(.*\{(\d+)\}):list:/;
 /** Where an element names its stream, and where the producer's name before the frame ends; `docs/queue.md` has the layout. */
@@ -16,7 +16,7 @@ const SEQ_IN_FRAME = 8;
  * the client is to send it again.
  */
 export class WatchedRedis extends SimRedis {
-  readonly #view: SinkView;
+  readonly #sink: SinkWatch;
   readonly #fault: (message: string) => void;
 
   constructor(
@@ -24,11 +24,11 @@ export class WatchedRedis extends SimRedis {
     network: Network,
     random: SeededRandom,
     options: SimRedisOptions,
-    view: SinkView,
+    sink: SinkWatch,
     fault: (message: string) => void,
   ) {
     super(host, network, random, options);
-    this.#view = view;
+    this.#sink = sink;
     this.#fault = fault;
   }
 
@@ -36,15 +36,11 @@ export class WatchedRedis extends SimRedis {
     const key = /^EVAL/i.test(args[0] ?? '') ? LIST.exec(args[3] ?? '') : null;
     if (key === null) return super.execute(args);
     const list = args[3]!;
-    const before = this.#read(list);
+    const before = this.store.listAt(list);
     const reply = super.execute(args);
-    const after = this.#read(list).length;
+    const after = this.store.listAt(list).length;
     if (after < before.length) this.#look(key[1]!, Number(key[2]), before.slice(0, before.length - after));
     return reply;
-  }
-
-  #read(list: string): readonly string[] {
-    return super.execute(['LRANGE', list, '0', '-1']) as string[];
   }
 
   #look(prefix: string, partition: number, removed: readonly string[]): void {
@@ -53,7 +49,7 @@ export class WatchedRedis extends SimRedis {
       const stream = bytes.toString('hex', STREAM_AT, PRODUCER_AT);
       const frameAt = PRODUCER_AT + 1 + bytes[PRODUCER_AT]!;
       const seq = Number(bytes.readBigUInt64BE(frameAt + SEQ_IN_FRAME));
-      if (seq <= everApplied(this.#view, stream, partition)) continue;
+      if (seq <= this.#sink.everApplied(stream, partition)) continue;
       const record = super.execute(['HGET', `${prefix}:streams`, stream]);
       const stored = record === null ? 0 : Number(String(record).split(' ')[0]);
       if (stored >= seq) this.#fault(`${stream} ${partition} ${seq} left the queue before it was applied, and counts as stored`);

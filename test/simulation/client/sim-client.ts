@@ -7,6 +7,7 @@ import type { Network } from '../world/network.ts';
 import { randomOf } from '../world/seeded.ts';
 import { Ledger } from '../checker/ledger.ts';
 import { TYPE, unpack, type WireFrame } from '../checker/wire.ts';
+import type { KeySpace } from './key-space.ts';
 import { SpoolDisk } from './spool-disk.ts';
 import { type Tap, tapped } from './tap.ts';
 
@@ -26,12 +27,11 @@ export interface SimClientOptions {
   /** The doors that it connects to, each time one of them. */
   readonly doors: readonly string[];
   readonly witness: ClientWitness;
-  /** Keys of this client begin here: no two clients write the same. */
-  readonly firstKey: number;
+  readonly keys: KeySpace;
   /** How many keys it writes again and again. */
   readonly keyCount: number;
-  /** Mean time between two writes. */
-  readonly pauseMs: number;
+  /** Draws how long it waits before it writes again, ms. */
+  readonly pauseMs: (random: SeededRandom) => number;
   /** The share of writes that the database refuses. */
   readonly poisonShare: number;
   /** The share of writes to tables whose rows depend on one another; none when it is left out. */
@@ -142,7 +142,7 @@ export class SimClient {
         if (random.chance(familyShare)) await this.#writeFamily(tables);
         else await this.#writeOne(tables);
       }
-      await pause(clock, random.fraction() * 2 * pauseMs);
+      await pause(clock, pauseMs(random));
     }
   }
 
@@ -155,16 +155,16 @@ export class SimClient {
   }
 
   #writeOne({ event, item }: Tables): Promise<void> {
-    const { random, firstKey, keyCount, poisonShare } = this.#options;
+    const { random, keys, keyCount, poisonShare } = this.#options;
     const n = ++this.#n;
     const isPoison = random.chance(poisonShare);
     const note = isPoison && random.chance(0.5) ? 'x'.repeat(60) : `note ${n}`;
     if (random.chance(0.4)) {
       // A key that was written before is refused as a duplicate.
-      const id = isPoison && n > 1 ? firstKey + 1 + random.below(n - 1) : firstKey + n;
+      const id = keys.key('event', isPoison && n > 1 ? 1 + random.below(n - 1) : n);
       return event.insert({ id, note });
     }
-    const id = firstKey + random.below(keyCount);
+    const id = keys.key('item', random.below(keyCount));
     if (isPoison && random.chance(0.3)) return item.upsert({ id, n, colour: 'there is no such column' });
     switch (random.below(4)) {
       case 0:
@@ -180,9 +180,9 @@ export class SimClient {
 
   /** Some of it is refused: a child without a parent, a parent that has children, a code that another child has. */
   #writeFamily({ parent, child }: Tables): Promise<void> {
-    const { random, firstKey, keyCount } = this.#options;
+    const { random, keys, keyCount } = this.#options;
     const n = ++this.#n;
-    const parentId = firstKey + random.below(keyCount);
+    const parentId = keys.key('family', random.below(keyCount));
     if (random.chance(0.35)) return random.chance(0.6) ? parent.upsert({ id: parentId, n }) : parent.delete({ id: parentId });
     const key = { id: random.below(4), parent_id: parentId };
     const code = random.chance(0.5) ? random.below(5) : null;

@@ -2,7 +2,7 @@ import { ReplyError, type RedisOptions } from 'ioredis';
 import type { Clock, Timer } from '../../../src/core/clock.ts';
 import type { Argument, CreateDriver, Driver } from '../../../src/queue/redis/link.ts';
 import type { Host } from '../world/host.ts';
-import type { Network, Wire } from '../world/network.ts';
+import { type Network, Together, type Wire } from '../world/network.ts';
 import { NotSimulated } from './commands.ts';
 import { ErrorReply, StatusReply, type Reply } from './replies.ts';
 import { END_OF_COMMANDS } from './server.ts';
@@ -52,6 +52,8 @@ interface Socket {
   wire: Wire | undefined;
   /** `ended`: nothing more is sent, and the end of the other side is awaited. */
   state: 'connecting' | 'open' | 'ended' | 'destroyed';
+  /** Written and not on its way yet. */
+  unsent: (readonly string[])[];
 }
 
 /**
@@ -122,11 +124,11 @@ class SimDriver implements Driver {
   #connect(): void {
     this.#epoch++;
     this.#status = 'connecting';
-    const socket: Socket = { wire: undefined, state: 'connecting' };
+    const socket: Socket = { wire: undefined, state: 'connecting', unsent: [] };
     // As ioredis, which opens its socket in the next tick.
     queueMicrotask(() => {
       if (this.#isClosing) {
-        this.#flush(new Error(CLOSED));
+        this.#rejectAll(new Error(CLOSED));
         this.#status = 'end';
         return;
       }
@@ -152,7 +154,9 @@ class SimDriver implements Driver {
     }
     socket.wire = wire;
     wire.open({
-      message: (message) => this.#received(socket, message as Reply),
+      message: (message) => {
+        for (const reply of (message as Together).messages) this.#received(socket, reply as Reply);
+      },
       closed: (error) => this.#destroy(socket, error),
     });
     // Disconnected while the connection was made: it is made all the same, and ended.
@@ -227,13 +231,25 @@ class SimDriver implements Driver {
       else command.reject(new Error(NOT_WRITABLE));
       return;
     }
-    const message = [command.name, ...command.args];
-    socket.wire!.send(
-      message,
-      message.reduce((bytes, text) => bytes + text.length + 8, 8),
-    );
+    this.#write(socket, [command.name, ...command.args]);
     this.#commandQueue.push(command);
     if (this.#options.socketTimeout !== undefined && this.#socketTimer === undefined) this.#setSocketTimer(socket);
+  }
+
+  /** What is written in one go leaves in one piece. */
+  #write(socket: Socket, message: readonly string[]): void {
+    socket.unsent.push(message);
+    if (socket.unsent.length === 1) queueMicrotask(() => this.#flush(socket));
+  }
+
+  #flush(socket: Socket): void {
+    if (socket.unsent.length === 0 || socket.state === 'destroyed') return;
+    const messages = socket.unsent;
+    socket.unsent = [];
+    socket.wire!.send(
+      new Together(messages),
+      messages.flat().reduce((bytes, text) => bytes + text.length + 8, 8),
+    );
   }
 
   #received(socket: Socket, reply: Reply): void {
@@ -267,7 +283,7 @@ class SimDriver implements Driver {
     });
   }
 
-  #flush(error: Error): void {
+  #rejectAll(error: Error): void {
     for (const queue of [this.#offlineQueue, this.#commandQueue]) for (const command of queue.splice(0)) command.reject(error);
   }
 
@@ -277,6 +293,7 @@ class SimDriver implements Driver {
   #endSocket(): void {
     const socket = this.#socket;
     if (socket === undefined || socket.state === 'ended' || socket.state === 'destroyed') return;
+    this.#flush(socket);
     socket.wire?.send(END_OF_COMMANDS);
     socket.state = 'ended';
     this.#clock.setTimer(this.#options.disconnectTimeout, () => this.#destroy(socket, undefined));
@@ -306,7 +323,7 @@ class SimDriver implements Driver {
     this.#isClosing = false;
     if (typeof delayMs !== 'number') {
       this.#status = 'end';
-      this.#flush(new Error(CLOSED));
+      this.#rejectAll(new Error(CLOSED));
       return;
     }
     this.#status = 'reconnecting';
@@ -315,7 +332,7 @@ class SimDriver implements Driver {
       this.#connect();
     });
     if (typeof maxRetriesPerRequest === 'number' && this.#retryAttempts % (maxRetriesPerRequest + 1) === 0)
-      this.#flush(tooManyRetries(maxRetriesPerRequest));
+      this.#rejectAll(tooManyRetries(maxRetriesPerRequest));
   }
 
   #emit(event: 'ready' | 'close'): void;

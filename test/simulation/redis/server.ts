@@ -1,7 +1,7 @@
 import type { Clock } from '../../../src/core/clock.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
 import type { Host } from '../world/host.ts';
-import type { Network, Wire } from '../world/network.ts';
+import { type Network, Together, type Wire } from '../world/network.ts';
 import { AppendOnlyFile, type Persistence } from './append-only-file.ts';
 import { Engine, type EngineSettings } from './engine.ts';
 import { replyBytes, type Reply } from './replies.ts';
@@ -175,8 +175,8 @@ export class SimRedis {
           wire.close();
           return;
         }
-        const reply = this.execute(message as readonly string[]);
-        wire.send(reply, replyBytes(reply));
+        const replies = (message as Together).messages.map((args) => this.execute(args as readonly string[]));
+        wire.send(new Together(replies), replyBytes(replies));
       },
       closed: () => this.#wires.delete(wire),
     });

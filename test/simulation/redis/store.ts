@@ -108,6 +108,12 @@ export class Store {
     return value;
   }
 
+  /** What a list holds, looked at past the server: nothing counts as used by it. */
+  listAt(key: string): string[] {
+    const value = this.#entries.get(key)?.value;
+    return value instanceof ListValue ? value.range(0, value.length) : [];
+  }
+
   /** When a key expires; undefined when it does not, or is not there. */
   expiryOf(key: string): number | undefined {
     return this.#entries.get(key)?.expireAtMs;

@@ -22,6 +22,15 @@ export interface Wire {
   reset(): void;
 }
 
+/** Messages that were sent at once, and travel as one: when a connection breaks, the first of them may still arrive. */
+export class Together {
+  readonly messages: readonly unknown[];
+
+  constructor(messages: readonly unknown[]) {
+    this.messages = messages;
+  }
+}
+
 export interface WireReceiver {
   message(message: unknown): void;
   /** Called once, with the reason when the connection broke; not after {@link Wire.close} or {@link Wire.reset} of this end. */
@@ -371,15 +380,16 @@ class End implements Wire {
     this.#unsent = [];
     const kept = this.#underWay.slice(0, this.#arrived + this.#network.survivors(this.#underWay.length - this.#arrived));
     const torn = this.#underWay[kept.length];
-    if (torn?.message instanceof Uint8Array && torn.message.length > 1) {
-      const part = torn.message.subarray(0, this.#network.cutPoint(torn.message.length));
-      if (part.length > 0) {
-        this.#underWay = kept;
-        this.#launch({ ...torn, message: part });
-        return;
-      }
-    }
     this.#underWay = kept;
+    const part = torn === undefined ? undefined : this.#firstPartOf(torn.message);
+    if (part !== undefined) this.#launch({ ...torn!, message: part });
+  }
+
+  #firstPartOf(message: unknown): unknown {
+    const length = message instanceof Uint8Array ? message.length : message instanceof Together ? message.messages.length : 0;
+    const kept = length > 1 ? this.#network.cutPoint(length) : 0;
+    if (kept === 0) return undefined;
+    return message instanceof Together ? new Together(message.messages.slice(0, kept)) : (message as Uint8Array).subarray(0, kept);
   }
 
   /** Hands what has arrived to the other end, one message an event. */

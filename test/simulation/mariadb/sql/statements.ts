@@ -14,11 +14,24 @@ import { Cursor } from './cursor.ts';
 import { readAlterTable, readCreateTable } from './definitions.ts';
 import { readExpression } from './expressions.ts';
 
+/** Statements that were read, by their text: many are sent again and again. */
+const known = new Map<string, Statement>();
+const MAX_KNOWN = 2_000;
+
 /**
  * Reads one statement of those that the sink sends, and of those that tests need beside it.
  * @throws {UnsupportedSql} for everything else.
  */
 export function parseStatement(sql: string): Statement {
+  let statement = known.get(sql);
+  if (statement === undefined) {
+    if (known.size >= MAX_KNOWN) known.clear();
+    known.set(sql, (statement = read(sql)));
+  }
+  return statement;
+}
+
+function read(sql: string): Statement {
   const cursor = new Cursor(sql);
   const statement = readStatement(cursor);
   cursor.end();

@@ -165,11 +165,11 @@ export class Link {
       case 'unfit':
         return this.#refused(end.error);
       case 'refused':
-        return this.#refused(errorOf(end.notice));
+        return this.#refused(errorOf(end.notice), end.notice.missing);
     }
   }
 
-  #refused(error: SyncError): void {
+  #refused(error: SyncError, missing?: ReadonlyMap<number, number>): void {
     if (error.code === 'seq_content_mismatch') {
       this.#outbox.diverge(error.message);
       return this.#retryLater(error.message);
@@ -179,7 +179,10 @@ export class Link {
     if (REGRESSED.has(error.code)) {
       this.#listener.regressed(error);
       if (this.#settings.onRegressed === 'stop') return this.#fail(error);
-      return this.#startStream(error.message);
+      // A stream that has expired is closed; one that the sink lacks a part of goes on with what the queue holds of it.
+      if (missing === undefined) return this.#startStream(error.message);
+      this.#outbox.regress(missing);
+      return this.#retryLater(error.message);
     }
     if (!REFUSED.has(error.code)) return this.#retryLater(error.message);
     if (MAYBE_DAMAGED.has(error.code) && !this.#sizeMinded) {

@@ -42,6 +42,8 @@ export class Outbox {
   #standing = new Standing(new Map());
   #streamId: StreamId;
   #diverged = false;
+  /** By partition, the first seq that the server's sink lacks; set while it lacks what was forgotten here. */
+  #missing: ReadonlyMap<number, number> | undefined;
   #order = 0;
   #heldBytes = 0;
   #heldFrames = 0;
@@ -157,10 +159,13 @@ export class Outbox {
     this.#writer.remember(note);
   }
 
-  /** For HELLO: of every partition that the stream used, the lowest seq that is held, or the next to be assigned. */
+  /**
+   * For HELLO: of every partition that the stream used, the lowest seq that is held, or the next to be assigned; after
+   * {@link regress} no more than the sink lacks.
+   */
   oldest(): Map<number, number> {
     const oldest = new Map<number, number>();
-    for (const lane of this.#lanes.values()) oldest.set(lane.partition, lane.applied.seq + 1);
+    for (const lane of this.#lanes.values()) oldest.set(lane.partition, this.#reachOf(lane, lane.applied.seq) + 1);
     return oldest;
   }
 
@@ -240,7 +245,7 @@ export class Outbox {
       this.#diverge(`REWIND asks for seq ${seq} of partition ${partition}, beyond what this client sent`);
       return true;
     }
-    if (seq <= lane.applied.seq) return false;
+    if (seq <= lane.applied.seq) return this.#missing !== undefined;
     this.#settle(lane, () => lane.rewind(seq));
     return true;
   }
@@ -250,9 +255,18 @@ export class Outbox {
     this.#diverge(reason);
   }
 
+  /**
+   * The server's sink lacks what was forgotten here, from `missing` on, by partition. The stream ends as one that has
+   * diverged: what the server still has of it may become applied, and must not go into the new one too.
+   */
+  regress(missing: ReadonlyMap<number, number>): void {
+    this.#missing = missing;
+    this.#diverged = true;
+  }
+
   /** Whether a stream that has diverged can be left for a new one: nothing of it can still become applied. */
   get isSettled(): boolean {
-    return this.#standing.isFinal(this.#lanes.values());
+    return this.#standing.isFinal(new Map([...this.#lanes.values()].map((lane) => [lane.partition, this.#reachOf(lane, lane.sentSeq)])));
   }
 
   /** Starts a new stream with everything that is held, in the order in which it was made. */
@@ -260,6 +274,7 @@ export class Outbox {
     const held = [...this.#lanes.values()].flatMap((lane) => lane.held()).sort((a, b) => a.order - b.order);
     this.#streamId = randomHex(this.#random, 16);
     this.#diverged = false;
+    this.#missing = undefined;
     this.#lanes.clear();
     this.#heldBytes = 0;
     this.#heldFrames = 0;
@@ -276,6 +291,11 @@ export class Outbox {
   async close(): Promise<void> {
     await this.#writer.close();
     await this.#spool.close();
+  }
+
+  /** `seq`, or less where the sink has less. */
+  #reachOf({ partition }: Lane, seq: number): number {
+    return this.#missing === undefined ? seq : Math.min(seq, (this.#missing.get(partition) ?? 1) - 1);
   }
 
   #restore(): void {

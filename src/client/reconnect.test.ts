@@ -246,4 +246,31 @@ describe('being refused', () => {
     expect(link.batches().map((frame) => [frame.seq, frame.prev, ...rowsOf(frame)])).toEqual([[1, 0, ...rowsOf(old[1]!)]]);
     expect(named('stream-started')).toHaveLength(1);
   });
+
+  test('what the server still has of a stream that its sink lacks a part of does not go into the new one', async () => {
+    const { client, clock, network, reconnected } = await openClient({ onRegressed: 'new-stream', batchBytes: 100 }, ONE);
+    for (const id of [1, 2, 3, 4]) await client.table('cities').upsert({ id, name: BIG });
+    await clock.settle();
+    const old = network.link.batches();
+    network.link.applied(0, placeOf(old[1]!));
+    network.link.stored(0, placeOf(old[3]!));
+    const { stream } = client.status();
+    network.link.error('sink_regressed', new Map([[0, 2]]));
+    const again = await reconnected();
+    expect(again.hello).toMatchObject({ stream, oldest: new Map([[0, 2]]) });
+    again.welcome({ ...ONE, stored: new Map([[0, placeOf(old[3]!)]]) });
+    again.credit(1000);
+    again.rewind(0, 2);
+    await clock.advance(3000);
+    expect(again.batches()).toEqual([]);
+    expect(client.status().stream).toBe(stream);
+    // The queue still had the second and the third, and has lost the fourth.
+    again.stored(0, placeOf(old[2]!));
+    again.applied(0, placeOf(old[2]!));
+    const link = await reconnected();
+    expect(link.hello!.stream).not.toBe(stream);
+    link.welcome(ONE);
+    await clock.settle();
+    expect(link.batches().map(rowsOf)).toEqual([rowsOf(old[3]!)]);
+  });
 });

@@ -1,5 +1,4 @@
 import type { Place } from '../core/stream.ts';
-import type { Lane } from './lane.ts';
 
 /**
  * What the server said on one connection about how far a stream is, by partition. Where the stream has diverged this is
@@ -28,11 +27,11 @@ export class Standing {
 
   /**
    * Whether an answer to everything that was sent has come, and everything that the server stored is applied: then
-   * nothing of this stream can still become applied.
+   * nothing of this stream can still become applied. `reach`: by partition, what was sent, or is known to be applied.
    */
-  isFinal(lanes: Iterable<Lane>): boolean {
+  isFinal(reach: ReadonlyMap<number, number>): boolean {
     // Below what was sent: answers are missing. Below what is applied: the server has not read its sinks yet.
-    for (const lane of lanes) if ((this.#stored.get(lane.partition) ?? 0) < lane.sentSeq) return false;
+    for (const [partition, seq] of reach) if ((this.#stored.get(partition) ?? 0) < seq) return false;
     for (const [partition, seq] of this.#stored) if ((this.#applied.get(partition) ?? 0) < seq) return false;
     return true;
   }

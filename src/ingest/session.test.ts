@@ -131,7 +131,9 @@ describe('opening', () => {
     const world = createWorld();
     world.progress.commitElsewhere(2, new FrameChain(2, 3).place(3));
     const peer = await world.open({ oldest: new Map([[2, 8]]) });
-    expect(decodeError(peer.frames[0]!.payload).message).toContain('no longer holds 4 to 7');
+    const { message, missing } = decodeError(peer.frames[0]!.payload);
+    expect(message).toContain('no longer holds 4 to 7');
+    expect(missing).toEqual(new Map([[2, 4]]));
     expect(peer.take()).toEqual(['ERROR sink_regressed']);
     expect(
       world.logged

@@ -17,6 +17,7 @@ import { Outbox } from './outbox.ts';
 import type { PayloadCheck } from './payload-check.ts';
 import type { Advance } from '../core/progress.ts';
 import { Recheck } from './recheck.ts';
+import { RegressedError } from './survey.ts';
 import type { SessionKeeper, SessionState, SessionStatus } from './session-keeper.ts';
 
 /** After an ERROR or the last acknowledgement: how long the peer may take to read it. */
@@ -179,7 +180,9 @@ export class Session implements Submitter {
     const error = toldError(cause);
     this.#log(error);
     if (this.#state === 'open' || this.#state === 'draining' || this.#state === 'leaving') this.#acknowledgements.flush();
-    this.#outbox.send(encodeFrame({ type: FRAME.error, payload: encodeError({ code: error.code, message: error.message }) }));
+    const { code, message } = error;
+    const notice = error instanceof RegressedError ? { code, message, missing: error.missing } : { code, message };
+    this.#outbox.send(encodeFrame({ type: FRAME.error, payload: encodeError(notice) }));
     this.#close(error.code);
   }
 

@@ -20,9 +20,21 @@ export interface Surveyed {
   readonly above: ReadonlyMap<number, number>;
 }
 
+/** The sink lacks what the client does not hold any more. */
+export class RegressedError extends SyncError {
+  /** By partition of the stream, the first seq that the sink does not have. */
+  readonly missing: ReadonlyMap<number, number>;
+
+  constructor(message: string, missing: ReadonlyMap<number, number>) {
+    super('sink_regressed', message);
+    this.missing = missing;
+  }
+}
+
 /**
  * Reads how far `stream` is and applies the floor rule.
- * @throws {SyncError} `sink_regressed`, `stream_expired` or `stream_owned_by_other`; transient while the sinks or the queue cannot be read.
+ * @throws {RegressedError}
+ * @throws {SyncError} `stream_expired` or `stream_owned_by_other`; transient while the sinks or the queue cannot be read.
  */
 export async function survey(progress: Pick<Progress, 'read'>, queue: Queue, surveyed: Surveyed): Promise<Survey> {
   const { stream, producer, above } = surveyed;
@@ -36,7 +48,7 @@ export async function survey(progress: Pick<Progress, 'read'>, queue: Queue, sur
       `stream ${stream} was idle beyond its retention and its watermarks are gone; compare source and target, then start a new stream`,
     );
   }
-  for (const [partition, seq] of above) requireWatermark(stream, partition, watermarks.get(partition) ?? START, seq);
+  requireWatermarks(surveyed, watermarks);
   return { watermarks, rejections, stored: await raiseRecords(queue, surveyed, watermarks) };
 }
 
@@ -66,11 +78,15 @@ export async function raiseRecords(
   );
 }
 
-function requireWatermark(stream: StreamId, partition: number, watermark: Place, forgotten: number): void {
-  if (watermark.seq >= forgotten) return;
-  throw new SyncError(
-    'sink_regressed',
-    `stream ${stream}, partition ${partition}: the sink has applied up to ${watermark.seq}, the client no longer holds ${watermark.seq + 1} to ${forgotten}; ` +
-      'compare source and target, then start a new stream',
-  );
+function requireWatermarks({ stream, above }: Surveyed, watermarks: ReadonlyMap<number, Place>): void {
+  const seqAt = (partition: number) => (watermarks.get(partition) ?? START).seq;
+  for (const [partition, forgotten] of above) {
+    if (seqAt(partition) >= forgotten) continue;
+    const seq = seqAt(partition);
+    throw new RegressedError(
+      `stream ${stream}, partition ${partition}: the sink has applied up to ${seq}, the client no longer holds ${seq + 1} to ${forgotten}; ` +
+        'compare source and target, then start a new stream',
+      new Map([...above.keys()].map((each) => [each, seqAt(each) + 1])),
+    );
+  }
 }

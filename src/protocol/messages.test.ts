@@ -66,7 +66,19 @@ describe('messages come back as they were encoded', () => {
   });
   test('GOAWAY', () =>
     expect(decodeGoaway(encodeGoaway({ reason: 'stop', retryAfterMs: 5 }))).toEqual({ reason: 'stop', retryAfterMs: 5 }));
-  test('ERROR', () => expect(decodeError(encodeError({ code: 'bad_crc', message: 'm' }))).toEqual({ code: 'bad_crc', message: 'm' }));
+  test.each([
+    { code: 'bad_crc', message: 'm' },
+    {
+      code: 'sink_regressed',
+      message: 'm',
+      missing: new Map([
+        [0, 1],
+        [255, 2 ** 53 - 1],
+      ]),
+    },
+  ])('ERROR %j', (notice) => {
+    expect(decodeError(encodeError(notice))).toEqual(notice);
+  });
   test('a refusal', () => expect(decodeRefusal(encodeRefusal({ code: 'c', message: 'm' }))).toEqual({ code: 'c', message: 'm' }));
 });
 

@@ -61,6 +61,8 @@ export interface Goaway {
 export interface ErrorNotice {
   readonly code: string;
   readonly message: string;
+  /** With `sink_regressed`: by partition of the stream, the first seq that the sink does not have. */
+  readonly missing?: ReadonlyMap<number, number>;
 }
 
 export const PROTOCOL_VERSION = 1;
@@ -76,11 +78,7 @@ export function encodeHello(hello: Hello): Buffer {
   out.str('stream');
   out.bin(Buffer.from(hello.stream, 'hex'));
   out.str('oldest');
-  out.mapHeader(hello.oldest.size);
-  for (const [partition, seq] of hello.oldest) {
-    out.int(partition);
-    out.int(seq);
-  }
+  writeSeqs(out, hello.oldest);
   out.str('agent');
   out.str(hello.agent);
   return out.take();
@@ -235,18 +233,24 @@ export function decodeGoaway(payload: Uint8Array): Goaway {
 }
 
 export function encodeError(notice: ErrorNotice): Buffer {
+  const { missing } = notice;
   const out = new MsgpackWriter(256);
-  out.mapHeader(2);
+  out.mapHeader(missing === undefined ? 2 : 3);
   out.str('code');
   out.str(notice.code);
   out.str('message');
   out.str(shortened(notice.message));
+  if (missing !== undefined) {
+    out.str('missing');
+    writeSeqs(out, missing);
+  }
   return out.take();
 }
 
 /** @throws {SyncError} `bad_frame`. */
 export function decodeError(payload: Uint8Array): ErrorNotice {
-  return readNotice(Fields.read('ERROR', 'bad_frame', payload));
+  const fields = Fields.read('ERROR', 'bad_frame', payload);
+  return { ...readNotice(fields), ...(fields.has('missing') && { missing: fields.seqs('missing') }) };
 }
 
 /** What is stored in place of the payload of a frame that was refused at the door: why. */
@@ -259,6 +263,14 @@ export function decodeRefusal(payload: Uint8Array): ErrorNotice {
 
 function readNotice(fields: Fields): ErrorNotice {
   return { code: fields.text('code', MAX_TEXT_CHARS), message: fields.text('message', MAX_TEXT_CHARS) };
+}
+
+function writeSeqs(out: MsgpackWriter, seqs: ReadonlyMap<number, number>): void {
+  out.mapHeader(seqs.size);
+  for (const [partition, seq] of seqs) {
+    out.int(partition);
+    out.int(seq);
+  }
 }
 
 /** What people read may come from anywhere: it is cut and made sendable rather than refused. */

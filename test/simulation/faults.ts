@@ -58,13 +58,15 @@ export const FAULTS: readonly Fault[] = [
     name: 'a backup of a client is restored',
     weight: 2,
     maxMs: 10_000,
-    strike: ({ clients }, random) => {
+    strike: ({ clients, servers: { view } }, random) => {
       const client = random.pick(clients);
       // What a client holds at the time of its backup, or when that is restored, would be lost or sent twice, and rightly so.
       if (client.disk.held.length > 0 || client.disk.stream === undefined) return undefined;
       const backup = client.disk.backUp();
       return () => {
         if (!client.host.isUp || client.host.isPaused || client.isHolding) return;
+        // A database that went back too does not know the numbers that the client then gives away twice.
+        if (view.isRestored) return;
         client.host.crash();
         client.disk.restore(backup);
         client.boot();

@@ -152,6 +152,18 @@ export const MARIADB_FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: 'a backup of the database is restored',
+    weight: 1,
+    maxMs: 10_000,
+    strike: ({ servers: { view }, clients }) => {
+      const restore = view.backUp();
+      return () => {
+        // See what is said where a backup of a client is restored.
+        if (clients.every(({ disk }) => !disk.isRestored)) restore?.();
+      };
+    },
+  },
+  {
     name: 'a connection is lost around COMMIT',
     weight: 6,
     maxMs: 0,

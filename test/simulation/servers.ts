@@ -2,7 +2,7 @@ import { openRedisQueue } from '../../src/queue/redis/redis-queue.ts';
 import { openRedisReader } from '../../src/queue/redis/redis-reader.ts';
 import { openMysqlSink } from '../../src/sinks/mysql/mysql.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
-import type { SinkView } from './checker/sink-view.ts';
+import { RestorableView } from './checker/restorable-view.ts';
 import { SinkWatch } from './checker/sink-watch.ts';
 import { SimMariadb } from './mariadb/server.ts';
 import { createDial } from './mariadb/dial.ts';
@@ -10,6 +10,7 @@ import type { Backends, Process } from './node/sim-node.ts';
 import { driverFactory } from './redis/driver.ts';
 import type { SimRedis } from './redis/server.ts';
 import { WatchedRedis } from './checker/watched-redis.ts';
+import { DEFINITIONS } from './tables.ts';
 import type { Host } from './world/host.ts';
 import type { Network } from './world/network.ts';
 import { randomOf } from './world/seeded.ts';
@@ -20,7 +21,7 @@ export interface Servers {
   readonly mariadb: SimMariadb;
   /** How a node reaches them. */
   readonly backends: Backends;
-  readonly view: SinkView;
+  readonly view: RestorableView;
   /** What the view shows of watermarks and dead letters. */
   readonly watch: SinkWatch;
 }
@@ -39,17 +40,12 @@ const DATABASE = 'shop';
 /** What the queue of a history never comes near to, unless a fault lowers it. */
 export const REDIS_MEMORY_BYTES = 64 * 1024 * 1024;
 
-/** The tables that clients write: rows that are inserted once, and rows that are written again and again. */
-const DEFINITIONS = [
-  'CREATE TABLE event (id BIGINT NOT NULL PRIMARY KEY, note VARCHAR(40) NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4',
-  'CREATE TABLE item (id BIGINT NOT NULL PRIMARY KEY, n BIGINT NOT NULL DEFAULT 0, note VARCHAR(40) NULL) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4',
-];
-
 /** Makes the servers; they run once they are booted. */
 export function createServers({ redis: redisHost, mariadb: mariadbHost, network, random, fault }: ServerHosts): Servers {
   const mariadb = new SimMariadb({ host: mariadbHost, network, random, service: 'mariadb', database: DATABASE });
-  const view: SinkView = { rows: (table) => mariadb.read(table), effects: mariadb.effects };
+  const view = new RestorableView(mariadb);
   const watch = new SinkWatch(view);
+  view.onRestored = () => watch.restored();
   const redisOptionsOfServer = { persistence: 'everysec', maxMemory: REDIS_MEMORY_BYTES } as const;
   const redis = new WatchedRedis(redisHost, network, random, redisOptionsOfServer, watch, fault);
   for (const sql of DEFINITIONS) mariadb.define(sql);

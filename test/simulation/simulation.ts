@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from '../../src/admin/log.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
+import { boundFaults, leftovers } from './checker/bounds.ts';
 import { check } from './checker/check.ts';
-import type { ModelTable } from './checker/model.ts';
 import { KeySpace } from './client/key-space.ts';
 import { SimClient, type SimClientOptions } from './client/sim-client.ts';
 import { Course, type PlannedStrike } from './course.ts';
+import { DAMAGE_FAULTS } from './damage-faults.ts';
 import { type Fault, FAULTS } from './faults.ts';
 import { MARIADB_FAULTS, REDIS_FAULTS } from './server-faults.ts';
 import { SimNode } from './node/sim-node.ts';
 import { createServers, type Servers } from './servers.ts';
+import { TABLES } from './tables.ts';
 import { Host } from './world/host.ts';
 import { Network } from './world/network.ts';
 import { Timeline } from './world/timeline.ts';
@@ -26,6 +28,8 @@ export interface SimulationOptions {
   readonly activeMs?: number;
   /** What the world is made of; drawn from the seed when it is left out. */
   readonly shape?: Shape;
+  /** Whether it is looked at what is still held when everything has come to rest; it is when this is left out. */
+  readonly rest?: 'looked at' | 'left out';
   /** Called before anything runs. */
   readonly prepare?: (simulation: Simulation) => void;
   /** Told of everything that happens, one line each. */
@@ -34,13 +38,15 @@ export interface SimulationOptions {
 
 export interface Shape {
   readonly partitions: number;
+  /** Threads of a node that apply. */
+  readonly threads?: number;
   /** Which share of the keys lies in partition 0 whatever their hash. */
   readonly hotShare: number;
   readonly clients: readonly ClientShape[];
 }
 
 /** How a client behaves; see `SimClientOptions`. */
-export type ClientShape = Pick<SimClientOptions, 'doors' | 'keyCount' | 'poisonShare'> & {
+export type ClientShape = Pick<SimClientOptions, 'doors' | 'keyCount' | 'poisonShare' | 'familyShare' | 'script'> & {
   /** Mean time between two writes in a rush. */
   readonly pauseMs: number;
 };
@@ -60,7 +66,7 @@ export interface History {
   readonly digest: string;
 }
 
-export const ALL_FAULTS: readonly Fault[] = [...FAULTS, ...REDIS_FAULTS, ...MARIADB_FAULTS];
+export const ALL_FAULTS: readonly Fault[] = [...FAULTS, ...REDIS_FAULTS, ...MARIADB_FAULTS, ...DAMAGE_FAULTS];
 
 /** What a whole history has at least. */
 export const WHOLE = { activeMs: 600_000, batches: 200, faults: 10, partitions: 4 } as const;
@@ -70,12 +76,12 @@ const EXTRA_RUSH_MS = 5_000;
 const MAX_EXTRA_MS = 300_000;
 /** After the faults have ceased, everything must be applied within this time. */
 const SETTLE_MS = 120_000;
+/** When everything is applied, what was begun comes to its end within this time. */
+const REST_MS = 20_000;
+const BOUNDS_EVERY_MS = 1_000;
+/** How long somebody takes to look after a client that has stopped. */
+const OPERATOR_MS = 2_000;
 const KEYS_APART = 10_000_000;
-
-export const TABLES: readonly ModelTable[] = [
-  { name: 'event', key: 'id', defaults: { note: null }, accepts: ({ note }) => String(note ?? '').length <= 40 },
-  { name: 'item', key: 'id', defaults: { n: 0, note: null }, accepts: ({ note }) => String(note ?? '').length <= 40 },
-];
 
 function drawShape(random: SeededRandom): Shape {
   const partitions = random.pick([WHOLE.partitions, WHOLE.partitions, WHOLE.partitions + 1]);
@@ -84,6 +90,7 @@ function drawShape(random: SeededRandom): Shape {
     keyCount: random.pick([1, 3, 10]),
     pauseMs: random.pick([150, 400, 1_000]),
     poisonShare: random.pick([0, 0, 0.05, 0.3]),
+    familyShare: random.pick([0, 0, 0.1, 0.6]),
   }));
   return { partitions, clients, hotShare: random.pick([0, 0.6, 0.95]) };
 }
@@ -124,7 +131,7 @@ export class Simulation {
     const [node, rival, stranger] = [host('node'), host('rival'), host('stranger')];
     const [redis, mariadb] = [host('redis'), host('mariadb')];
     this.servers = createServers({ redis, mariadb, network: this.network, random: fork(), fault: (message) => this.violate(message) });
-    const { partitions, hotShare, clients } = options.shape ?? drawShape(random);
+    const { partitions, threads, hotShare, clients } = options.shape ?? drawShape(random);
     this.#partitions = partitions;
     const nodeOn = (host: Host, partitions: number) =>
       new SimNode({
@@ -133,6 +140,7 @@ export class Simulation {
         random: fork(),
         backends: this.servers.backends,
         partitions,
+        threads,
         logger: this.#logger(host.name),
         fault: (message) => this.violate(message),
       });
@@ -149,10 +157,10 @@ export class Simulation {
           random: fork(),
           witness: {
             settled: (...args) => this.#settled(...args),
+            regressed: (client) => this.#regressed(client),
             fault: (message) => this.violate(message),
           },
           keys: new KeySpace({ first: (i + 1) * KEYS_APART, partitionCount: partitions, hotPartition: 0, hotShare }),
-          onRegressed: 'stop',
         }),
     );
     this.hosts = [node, rival, stranger, redis, mariadb, ...this.clients.map((client) => client.host)];
@@ -167,6 +175,7 @@ export class Simulation {
     this.servers.mariadb.boot();
     this.node.boot();
     for (const client of this.clients) client.boot();
+    this.#watchBounds();
     const isWhole = this.#options.activeMs === undefined;
     for (const { atMs, ...strike } of this.#course.strikes(faults, isWhole ? WHOLE.faults : 0, this.#random))
       this.timeline.at(atMs, () => this.#strike(strike));
@@ -194,7 +203,8 @@ export class Simulation {
   }
 
   async #runUntil(untilMs: number): Promise<void> {
-    await this.timeline.run(untilMs, () => this.violations.length > 0);
+    // Clients with a script may be done before.
+    await this.timeline.run(untilMs, () => this.violations.length > 0 || this.clients.every((client) => client.isDone));
   }
 
   /** More rushes, as long as batches are missing. */
@@ -236,11 +246,25 @@ export class Simulation {
     await this.#watchdog(isDone);
     if (this.violations.length > 0) return;
     if (!isDone()) {
-      const waiting = this.clients.filter((client) => !client.isDone).map((client) => `${client.host.name} ${client.status()}`);
+      const waiting = this.clients
+        .filter((client) => !client.isDone)
+        .map((client) => `${client.host.name} ${JSON.stringify(client.status())}`);
       return this.violate(`not everything is applied ${SETTLE_MS} ms after the faults ceased: ${waiting.join('; ')}`);
+    }
+    if (this.#options.rest !== 'left out') {
+      await this.timeline.run(this.timeline.nowMs + REST_MS, () => this.violations.length > 0);
+      for (const fault of leftovers(this, this.#partitions)) this.violate(fault);
     }
     const ledgers = this.clients.map(({ ledger }) => ledger);
     for (const fault of check({ ledgers, sink: this.servers.view, tables: TABLES, journals: ['event'] })) this.violate(fault);
+  }
+
+  /** For as long as the history lasts. */
+  #watchBounds(): void {
+    this.timeline.at(BOUNDS_EVERY_MS, () => {
+      for (const fault of boundFaults(this)) this.violate(fault);
+      this.#watchBounds();
+    });
   }
 
   /** A node that refused to start in the middle of a fault is started again, as by its supervisor. */
@@ -269,7 +293,7 @@ export class Simulation {
   /** APPLIED is told, and a frame forgotten, only where the database has it and the client knows of every dead letter in it. */
   #settled(client: SimClient, stream: string, partition: number, seq: number, how: string): void {
     const { watch } = this.servers;
-    const watermark = watch.watermark(stream, partition);
+    const watermark = watch.everApplied(stream, partition);
     if (seq > watermark)
       return this.violate(`${client.host.name} ${how} ${stream} ${partition} ${seq} as applied, and the database is at ${watermark}`);
     for (const letter of watch.letters(stream, partition)) {
@@ -280,6 +304,17 @@ export class Simulation {
           `${client.host.name} ${how} ${stream} ${partition} ${seq} as applied, and not that ${letter.seq} is a dead letter`,
         );
     }
+  }
+
+  /** A client has stopped because the database lacks what it was told is applied: somebody looks, and lets it go on. */
+  #regressed(client: SimClient): void {
+    if (!this.servers.view.isRestored) return this.violate(`${client.host.name} was told that the database lacks what it has`);
+    this.#note(`${client.host.name} has stopped: the database lacks what was applied`);
+    this.timeline.at(OPERATOR_MS, () => {
+      if (!client.host.isUp) return;
+      client.host.crash();
+      client.boot('new-stream');
+    });
   }
 
   #note(text: string): void {

@@ -1,15 +1,41 @@
 import { expect, test } from 'vitest';
-import { countBytes, countMessages, FAULT_KINDS, withCut, withFaults } from './small-worlds.ts';
+import { secondsOf } from './small-world-pairs.ts';
+import { countBytes, type PlannedFault, singleFaults, withCut, withFaults } from './small-worlds.ts';
 
-test.each(FAULT_KINDS)('at every message of a small history: %s', { timeout: 120_000 }, async (kind) => {
-  const count = await countMessages();
-  expect(count).toBeGreaterThan(100);
+/** How many first faults the sample of pairs has, and how many second ones with each. */
+const FIRSTS = 40;
+const SECONDS = 12;
+
+test('a small history has what can go wrong: frames stored and applied, and a dead letter', async () => {
+  const { history, moments } = await withFaults([]);
+  expect(history.violations).toEqual([]);
+  const types = moments.flatMap(({ what }) => /node → client-1: a frame of type (\d+)/.exec(what)?.[1] ?? []);
+  expect(new Set(types)).toEqual(new Set(['2', '4', '5', '7']));
+});
+
+test('every fault of every kind, once at every moment of a small history', { timeout: 240_000 }, async () => {
+  const faults = await singleFaults();
+  expect(faults.length).toBeGreaterThan(1_000);
   const broken: string[] = [];
-  for (let at = 1; at <= count; at++) {
-    const { violations } = await withFaults([{ at, kind }]);
-    if (violations.length > 0) broken.push(`${kind} at ${at}: ${violations[0]}`);
+  let resent = 0;
+  for (const fault of faults) {
+    const { history, moments } = await withFaults([fault]);
+    if (moments.filter(({ what }) => what === 'client-1 → node: a frame of type 3').length > 2) resent++;
+    if (history.violations.length > 0) broken.push(`${fault.kind} at ${fault.at}: ${history.violations[0]}`);
   }
   expect(broken.slice(0, 10)).toEqual([]);
+  expect(resent).toBeGreaterThan(50);
+});
+
+test('pairs of faults in a small history, a sample over all of them', { timeout: 240_000 }, async () => {
+  const broken: string[] = [];
+  for (const first of spread(await singleFaults(), FIRSTS)) {
+    for (const second of spread(secondsOf(first, await withFaults([first])), SECONDS)) {
+      const { violations } = (await withFaults([first, second])).history;
+      if (violations.length > 0) broken.push(`${text(first)}, ${text(second)}: ${violations[0]}`);
+    }
+  }
+  expect(broken).toEqual([]);
 });
 
 test.each(['to the node', 'to the client'] as const)(
@@ -17,7 +43,7 @@ test.each(['to the node', 'to the client'] as const)(
   { timeout: 120_000 },
   async (direction) => {
     const bytes = await countBytes(direction);
-    expect(bytes).toBeGreaterThan(300);
+    expect(bytes).toBeGreaterThan(200);
     const broken: string[] = [];
     for (let at = 0; at < bytes; at++) {
       const { violations } = await withCut(direction, at);
@@ -26,3 +52,11 @@ test.each(['to the node', 'to the client'] as const)(
     expect(broken.slice(0, 10)).toEqual([]);
   },
 );
+
+function spread<T>(all: readonly T[], count: number): T[] {
+  return all.filter((_, i) => Math.floor((i * count) / all.length) !== Math.floor(((i - 1) * count) / all.length));
+}
+
+function text({ at, kind }: PlannedFault): string {
+  return `${kind} at ${at}`;
+}

@@ -1,45 +1,75 @@
+import type { Step } from './client/sim-client.ts';
 import { type History, simulate, type Shape, type Simulation } from './simulation.ts';
-import type { Interference, Sending } from './world/network.ts';
+import { type FaultKind, interference, kindsOf, ScriptFlags } from './small-world-faults.ts';
+import { type Sending, Together } from './world/network.ts';
 
-/** One client that writes a little to two partitions, some of it poison. */
-const SHAPE: Shape = { partitions: 2, hotShare: 0, clients: [{ doors: ['node'], keyCount: 2, pauseMs: 40, poisonShare: 0.2 }] };
-const ACTIVE_MS = 300;
-/** How long a process that dies here is away. */
-const AWAY_MS = 20;
+/**
+ * What the client of a small world writes: a batch that is applied, and while that is under way one with a change that
+ * must become a dead letter, because the first has its key, beside one that is applied.
+ */
+const SCRIPT: readonly Step[] = [
+  {
+    afterMs: 0,
+    write: ({ event, item }) => Promise.all([event.insert({ id: 1, note: 'once' }), item.upsert({ id: 1, n: 1, note: 'first' })]),
+  },
+  { afterMs: 25, write: ({ event, item }) => Promise.all([event.insert({ id: 1, note: 'twice' }), item.update({ id: 1, n: 2 })]) },
+];
+const SHAPE: Shape = {
+  partitions: 1,
+  threads: 1,
+  hotShare: 0,
+  clients: [{ doors: ['node'], keyCount: 1, pauseMs: 1, poisonShare: 0, script: SCRIPT }],
+};
+/** Long enough for whatever stands still for a while to go on by itself. */
+const ACTIVE_MS = 6_000;
 
-/** What can happen to a message, and to those that it passes between. */
-export type FaultKind = 'lost' | 'last' | 'sender dies' | 'receiver dies' | 'Redis is wiped' | 'database dies';
+/** Somewhere in a history where something can go wrong: a message is sent, or the client's disk is written. */
+export interface Moment {
+  /** From 1, over the whole history. */
+  readonly at: number;
+  readonly what: string;
+  /** What can go wrong here. */
+  readonly kinds: readonly FaultKind[];
+}
 
-export const FAULT_KINDS: readonly FaultKind[] = ['lost', 'last', 'sender dies', 'receiver dies', 'Redis is wiped', 'database dies'];
-
-/** The `at`-th message of the whole history, from 1. */
+/** A fault at the `at`-th moment of a history. */
 export interface PlannedFault {
   readonly at: number;
   readonly kind: FaultKind;
 }
 
-/** How many messages the history has in which nothing goes wrong. */
-export async function countMessages(): Promise<number> {
-  let count = 0;
-  await runSmallWorld((simulation) => {
-    simulation.network.interfere = () => {
-      count++;
-      return undefined;
-    };
-  });
-  return count;
+/** A small history and its moments. */
+export interface SmallWorld {
+  readonly history: History;
+  readonly moments: readonly Moment[];
 }
 
 /** The small history with these faults in it. */
-export function withFaults(faults: readonly PlannedFault[]): Promise<History> {
-  return runSmallWorld((simulation) => {
-    let count = 0;
+export async function withFaults(faults: readonly PlannedFault[], trace?: (line: string) => void): Promise<SmallWorld> {
+  const moments: Moment[] = [];
+  const scripts = new ScriptFlags();
+  const pass = (what: string, kinds: readonly FaultKind[]) => {
+    const at = moments.length + 1;
+    moments.push({ at, what, kinds });
+    const fault = faults.find((planned) => planned.at === at);
+    if (fault !== undefined) trace?.(`fault: ${fault.kind} at ${at}: ${what}`);
+    return fault?.kind;
+  };
+  const history = await runSmallWorld((simulation) => {
+    for (const { disk } of simulation.clients)
+      disk.interfere = () => (pass('the spool is written', ['the disk is full']) === undefined ? undefined : 'fails');
     simulation.network.interfere = (sending) => {
-      count++;
-      const fault = faults.find(({ at }) => at === count);
-      return fault && interference(simulation, sending, fault.kind);
+      const kind = pass(describe(sending), kindsOf(sending, scripts));
+      return kind && interference(simulation, sending, kind);
     };
-  });
+  }, trace);
+  return { history, moments };
+}
+
+/** Every fault that the small history has room for. */
+export async function singleFaults(): Promise<PlannedFault[]> {
+  const { moments } = await withFaults([]);
+  return moments.flatMap(({ at, kinds }) => kinds.map((kind) => ({ at, kind })));
 }
 
 /** The two directions of the client's connection. */
@@ -72,8 +102,8 @@ export function withCut(direction: Direction, bytes: number): Promise<History> {
   });
 }
 
-function runSmallWorld(prepare: (simulation: Simulation) => void): Promise<History> {
-  return simulate({ seed: 1, shape: SHAPE, activeMs: ACTIVE_MS, faults: [], prepare });
+function runSmallWorld(prepare: (simulation: Simulation) => void, trace?: (line: string) => void): Promise<History> {
+  return simulate({ seed: 1, shape: SHAPE, activeMs: ACTIVE_MS, faults: [], rest: 'left out', prepare, ...(trace && { trace }) });
 }
 
 function bytesOf({ from, to, message }: Sending, direction: Direction): number {
@@ -81,31 +111,18 @@ function bytesOf({ from, to, message }: Sending, direction: Direction): number {
   return isIt && message instanceof Uint8Array ? message.length : 0;
 }
 
-function interference(simulation: Simulation, { from, to, message }: Sending, kind: FaultKind): Interference {
-  switch (kind) {
-    case 'lost':
-      return { arrives: undefined, afterwards: (breakConnection) => breakConnection() };
-    case 'last':
-      return { arrives: message, afterwards: (breakConnection) => breakConnection() };
-    case 'sender dies':
-      return { arrives: undefined, afterwards: () => die(simulation, from) };
-    case 'receiver dies':
-      return { arrives: message, afterwards: () => die(simulation, to) };
-    case 'Redis is wiped':
-      return { arrives: message, afterwards: () => simulation.servers.redis.host.isUp && simulation.servers.redis.flushAll() };
-    case 'database dies':
-      return { arrives: message, afterwards: () => die(simulation, 'mariadb') };
-  }
+/** Frames by the type in their header, commands and statements by how they begin. */
+function describe({ from, to, message }: Sending): string {
+  const path = `${from} → ${to}`;
+  if (message instanceof Uint8Array) return `${path}: a frame of type ${message[4]}`;
+  if (message instanceof Together) return `${path}: ${message.messages.map(textOf).join(', ')}`;
+  const { kind, sql } = (message ?? {}) as { kind?: string; sql?: string };
+  return kind === undefined ? path : `${path}: ${sql === undefined ? kind : sql.slice(0, 60).replaceAll('\n', ' ')}`;
 }
 
-/** Kills the process on a host and starts it again a little later. */
-function die(simulation: Simulation, name: string): void {
-  const { servers, node, clients } = simulation;
-  const parts = [servers.redis, servers.mariadb, node, ...clients];
-  const part = parts.find(({ host }) => host.name === name);
-  if (part === undefined || !part.host.isUp) return;
-  part.host.crash();
-  simulation.at(AWAY_MS, () => {
-    if (!part.host.isUp) part.boot();
-  });
+/** A command, or the answer to one. */
+function textOf(message: unknown): string {
+  return Array.isArray(message) ? message.slice(0, 4).map(String).join(' ').slice(0, 60) : 'an answer';
 }
+
+export type { FaultKind };

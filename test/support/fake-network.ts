@@ -149,8 +149,8 @@ export class FakeLink {
   }
 
   /** ERROR, and the end of the connection. */
-  error(code: string, message = 'a test'): void {
-    this.send({ type: FRAME.error, payload: encodeError({ code, message }) });
+  error(code: string, missing?: ReadonlyMap<number, number>): void {
+    this.send({ type: FRAME.error, payload: encodeError({ code, message: 'a test', ...(missing && { missing }) }) });
     this.drop();
   }
 

@@ -1,5 +1,5 @@
 import type { Ledger, LedgerBatch } from './ledger.ts';
-import { Model, type ModelTable } from './model.ts';
+import { keyOf, Model, type ModelTable } from './model.ts';
 import { hex, lettersOf, type SinkView, watermarksOf } from './sink-view.ts';
 
 /** What was sent into the system and what came out of it. */
@@ -26,18 +26,31 @@ export function check(outcome: Outcome): string[] {
     const place = `${stream} ${partition} ${seq}`;
     letters.set(place, (letters.get(place) ?? new Set()).add(index));
   }
+  const lost = takenBack(outcome, watermarks);
   return [
-    ...settlementFaults(outcome, watermarks),
+    ...settlementFaults(outcome, watermarks, lost),
     ...letterFaults(outcome, letters),
-    ...stateFaults(outcome, letters),
-    ...journalFaults(outcome),
+    ...stateFaults(outcome, letters, lost),
+    ...journalFaults(outcome, lost),
     ...orderFaults(outcome),
     ...regressions(outcome),
   ].slice(0, 20);
 }
 
+/** What was applied, told to its client, and undone by a backup that was restored: the one thing that may be missing. */
+function takenBack({ ledgers, sink }: Outcome, watermarks: ReadonlyMap<string, number>): ReadonlySet<LedgerBatch> {
+  const lost = new Set<LedgerBatch>();
+  for (const { batches, applied } of ledgers) {
+    for (const batch of [...batches.values()].flat()) {
+      if (batch.places.some((place) => isCovered(place, watermarks))) continue;
+      if (batch.places.some((place) => isCovered(place, applied) && isCovered(place, sink.takenBack))) lost.add(batch);
+    }
+  }
+  return lost;
+}
+
 /** Everything that was made durable is settled, in one stream exactly, and nothing else is. */
-function settlementFaults({ ledgers }: Outcome, watermarks: ReadonlyMap<string, number>): string[] {
+function settlementFaults({ ledgers }: Outcome, watermarks: ReadonlyMap<string, number>, lost: ReadonlySet<LedgerBatch>): string[] {
   const faults: string[] = [];
   const sent = new Map<string, number>();
   for (const { client, batches } of ledgers) {
@@ -47,7 +60,7 @@ function settlementFaults({ ledgers }: Outcome, watermarks: ReadonlyMap<string, 
         sent.set(lane, Math.max(sent.get(lane) ?? 0, seq));
       }
       const count = batch.places.filter((place) => isCovered(place, watermarks)).length;
-      if (count === 1) continue;
+      if (count === 1 || lost.has(batch)) continue;
       const text = `${client}: ${describe(batch)}`;
       faults.push(count === 0 ? `${text} is missing` : `${text} was applied in ${count} streams`);
     }
@@ -70,11 +83,15 @@ function letterFaults({ ledgers }: Outcome, letters: ReadonlyMap<string, Readonl
 }
 
 /** Dead letters are exactly what a plain model refuses, and the rows are what it is left with. */
-function stateFaults({ ledgers, tables, sink }: Outcome, letters: ReadonlyMap<string, ReadonlySet<number>>): string[] {
+function stateFaults(
+  { ledgers, tables, sink }: Outcome,
+  letters: ReadonlyMap<string, ReadonlySet<number>>,
+  lost: ReadonlySet<LedgerBatch>,
+): string[] {
   const faults: string[] = [];
   const model = new Model(tables);
   for (const { client, batches } of ledgers) {
-    for (const batch of [...batches.values()].flat()) {
+    for (const batch of [...batches.values()].flat().filter((each) => !lost.has(each))) {
       const dead = new Set(batch.places.flatMap((place) => [...(letters.get(place) ?? [])]));
       for (const [index, change] of batch.changes.entries()) {
         const expected = !model.apply(change);
@@ -85,29 +102,30 @@ function stateFaults({ ledgers, tables, sink }: Outcome, letters: ReadonlyMap<st
       }
     }
   }
-  for (const { name, key } of tables) {
+  for (const table of tables) {
+    const { name } = table;
     const expected = model.rows.get(name)!;
-    const rows = new Map(sink.rows(name).map((row) => [row[key], row]));
+    const rows = new Map(sink.rows(name).map((row) => [keyOf(table, row), row]));
     for (const [id, row] of expected) {
       const found = rows.get(id);
-      if (found === undefined) faults.push(`${name} ${String(id)} is missing: ${JSON.stringify(row)}`);
+      if (found === undefined) faults.push(`${name} ${id} is missing: ${JSON.stringify(row)}`);
       else if (Object.keys(row).some((column) => row[column] !== found[column]))
-        faults.push(`${name} ${String(id)} is ${JSON.stringify(found)} and should be ${JSON.stringify(row)}`);
+        faults.push(`${name} ${id} is ${JSON.stringify(found)} and should be ${JSON.stringify(row)}`);
     }
-    for (const id of rows.keys()) if (!expected.has(id)) faults.push(`${name} ${String(id)} should not be there`);
+    for (const id of rows.keys()) if (!expected.has(id)) faults.push(`${name} ${id} should not be there`);
   }
   return faults.slice(0, MAX_TOLD);
 }
 
 /** Rows of a journal were written once, and those of a partition of a client in the order in which it made them. */
-function journalFaults({ ledgers, journals, tables, sink }: Outcome): string[] {
+function journalFaults({ ledgers, journals, tables, sink }: Outcome, lost: ReadonlySet<LedgerBatch>): string[] {
   const faults: string[] = [];
   const model = new Model(tables);
   const order = new Map<unknown, { readonly lane: string; readonly at: number }>();
   for (const { client, batches } of ledgers) {
     for (const [partition, list] of batches) {
-      for (const [at, { changes }] of list.entries())
-        for (const change of changes) {
+      for (const [at, batch] of list.entries())
+        for (const change of lost.has(batch) ? [] : batch.changes) {
           const accepted = journals.includes(change.table) && model.apply(change);
           if (accepted) order.set(`${change.table} ${String(change.values['id'])}`, { lane: `${client} ${partition}`, at });
         }
@@ -148,11 +166,11 @@ class CommitOrder {
 function orderFaults({ journals, sink, tables }: Outcome): string[] {
   const faults: string[] = [];
   const last = new Map<string, number>();
-  const versioned = new Map(tables.filter(({ name }) => !journals.includes(name)).map(({ name, key }) => [name, key]));
+  const versioned = new Map(tables.filter(({ name }) => !journals.includes(name)).map((table) => [table.name, table]));
   for (const { table, row } of sink.effects) {
-    const key = versioned.get(table);
-    if (key === undefined || row === undefined) continue;
-    const id = `${table} ${String(row[key])}`;
+    const its = versioned.get(table);
+    if (its === undefined || row === undefined) continue;
+    const id = `${table} ${keyOf(its, row)}`;
     const n = Number(row['n']);
     if (n < (last.get(id) ?? 0)) faults.push(`${id}: n ${n} took effect after ${last.get(id)}`);
     last.set(id, Math.max(n, last.get(id) ?? 0));

@@ -3,6 +3,8 @@ export interface SinkView {
   rows(table: string): readonly SinkRow[];
   /** Rows that were written, in the order of the commits; only grows. */
   readonly effects: readonly Effect[];
+  /** By `stream partition`, the highest watermark that a restored backup took back. */
+  readonly takenBack: ReadonlyMap<string, number>;
 }
 
 export type SinkRow = Readonly<Record<string, unknown>>;

@@ -20,6 +20,11 @@ export class SinkWatch {
     return this.#watermarks.get(`${stream} ${partition}`) ?? 0;
   }
 
+  /** Up to where a partition of a stream is in the database, or was before a backup was restored. */
+  everApplied(stream: string, partition: number): number {
+    return Math.max(this.watermark(stream, partition), this.#view.takenBack.get(`${stream} ${partition}`) ?? 0);
+  }
+
   letters(stream: string, partition: number): readonly LetterPlace[] {
     this.#follow();
     return this.#letters.get(`${stream} ${partition}`) ?? [];

@@ -49,7 +49,7 @@ export class WatchedRedis extends SimRedis {
       const stream = bytes.toString('hex', STREAM_AT, PRODUCER_AT);
       const frameAt = PRODUCER_AT + 1 + bytes[PRODUCER_AT]!;
       const seq = Number(bytes.readBigUInt64BE(frameAt + SEQ_IN_FRAME));
-      if (seq <= this.#sink.watermark(stream, partition)) continue;
+      if (seq <= this.#sink.everApplied(stream, partition)) continue;
       const record = super.execute(['HGET', `${prefix}:streams`, stream]);
       const stored = record === null ? 0 : Number(String(record).split(' ')[0]);
       if (stored >= seq) this.#fault(`${stream} ${partition} ${seq} left the queue before it was applied, and counts as stored`);

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { Unpackr } from 'msgpackr';
 
 /**
@@ -16,6 +17,8 @@ export interface WireFrame {
 export const TYPE = { hello: 1, welcome: 2, batch: 3, stored: 4, applied: 5, rewind: 6, rejected: 7, credit: 8, error: 12 } as const;
 
 const HEADER_BYTES = 24;
+/** The part of the header that its checksum covers. */
+const CHECKED = { from: 4, to: 20 };
 
 export function readWireFrame(bytes: Uint8Array): WireFrame {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -29,21 +32,29 @@ export function readWireFrame(bytes: Uint8Array): WireFrame {
   };
 }
 
-/** Cuts a stream of bytes into frames. */
+/** Cuts a stream of bytes into frames. What follows a frame that was damaged is nothing. */
 export class WireReader {
   #bytes = Buffer.alloc(0);
+  #isBroken = false;
 
   push(chunk: Uint8Array): WireFrame[] {
     this.#bytes = this.#bytes.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#bytes, chunk]);
     const frames: WireFrame[] = [];
-    while (this.#bytes.length >= HEADER_BYTES) {
+    while (!this.#isBroken && this.#bytes.length >= HEADER_BYTES) {
       const length = 4 + this.#bytes.readUInt32BE(0);
       if (this.#bytes.length < length) break;
-      frames.push(readWireFrame(this.#bytes.subarray(0, length)));
+      const bytes = this.#bytes.subarray(0, length);
+      this.#isBroken = !isIntact(bytes);
+      if (!this.#isBroken) frames.push(readWireFrame(bytes));
       this.#bytes = this.#bytes.subarray(length);
     }
     return frames;
   }
+}
+
+function isIntact(bytes: Buffer): boolean {
+  if (bytes.length < HEADER_BYTES) return false;
+  return crc32(bytes.subarray(HEADER_BYTES), crc32(bytes.subarray(CHECKED.from, CHECKED.to))) === bytes.readUInt32BE(CHECKED.to);
 }
 
 const unpackr = new Unpackr({ useRecords: false, int64AsType: 'number', mapsAsObjects: false });

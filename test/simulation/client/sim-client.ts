@@ -1,4 +1,4 @@
-import { connect, type Client, type Table } from '../../../src/client/client.ts';
+import { connect, type Client, type ClientStatus, type Table } from '../../../src/client/client.ts';
 import type { Clock } from '../../../src/core/clock.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
 import { dialerTo } from '../world/bytes.ts';
@@ -15,6 +15,8 @@ import { type Tap, tapped } from './tap.ts';
 export interface ClientWitness {
   /** APPLIED reached the client, or the client forgot everything up to `seq`. */
   settled(client: SimClient, stream: string, partition: number, seq: number, how: 'was told' | 'forgot'): void;
+  /** The client has stopped, because the database lacks what it was told is applied. */
+  regressed(client: SimClient): void;
   fault(message: string): void;
 }
 
@@ -32,7 +34,24 @@ export interface SimClientOptions {
   readonly pauseMs: (random: SeededRandom) => number;
   /** The share of writes that the database refuses. */
   readonly poisonShare: number;
-  readonly onRegressed: 'stop' | 'new-stream';
+  /** The share of writes to tables whose rows depend on one another; none when it is left out. */
+  readonly familyShare?: number;
+  /** What it writes, step by step over all its processes; without it, it writes what chance says until it is told to stop. */
+  readonly script?: readonly Step[];
+}
+
+/** The tables that a client writes. */
+export interface Tables {
+  readonly event: Table;
+  readonly item: Table;
+  readonly parent: Table;
+  readonly child: Table;
+}
+
+/** A step of a script. */
+export interface Step {
+  readonly afterMs: number;
+  write(tables: Tables): Promise<unknown>;
 }
 
 /** A client that writes until it is told to stop, through as many processes as it takes, and notes what it was told. */
@@ -45,6 +64,8 @@ export class SimClient {
   #n = 0;
   #client: Client | undefined;
   #isWriting = true;
+  /** How many steps of the script are begun. */
+  #stepCount = 0;
   /** Set when everything that was written is applied. */
   isDone = false;
 
@@ -59,8 +80,8 @@ export class SimClient {
     });
   }
 
-  boot(): void {
-    const { host, network, random, doors, onRegressed } = this.#options;
+  boot(onRegressed: 'stop' | 'new-stream' = 'stop'): void {
+    const { host, network, random, doors, witness } = this.#options;
     const clock = host.boot();
     const dialer = { connect: (signal: AbortSignal) => dialerTo(network, host, random.pick(doors)).connect(signal) };
     void connect({
@@ -76,7 +97,10 @@ export class SimClient {
       onRegressed,
     }).then((client) => {
       this.#client = client;
-      client.on('error', (error) => this.#options.witness.fault(`${host.name} has stopped: ${error.code}: ${error.message}`));
+      client.on('error', ({ code, message }) => {
+        if (code === 'sink_regressed') witness.regressed(this);
+        else witness.fault(`${host.name} has stopped: ${code}: ${message}`);
+      });
       // Why a client has stopped is told by its event.
       this.#write(client, clock).catch(() => {});
     });
@@ -92,23 +116,45 @@ export class SimClient {
     this.#isWriting = false;
   }
 
-  status(): string {
-    return JSON.stringify(this.#client?.status());
+  status(): ClientStatus | undefined {
+    return this.#client?.status();
   }
 
   async #write(client: Client, clock: Clock): Promise<void> {
-    const { random, pauseMs } = this.#options;
-    const tables = { event: client.table('event', { key: ['id'] }), item: client.table('item', { key: ['id'] }) };
-    while (this.#isWriting) {
-      const burst = random.chance(0.2) ? 1 + random.below(8) : 1;
-      for (let i = 0; i < burst; i++) await this.#writeOne(tables);
-      await new Promise<void>((resolve) => void clock.setTimer(pauseMs(random), resolve));
-    }
+    const tables: Tables = {
+      event: client.table('event', { key: ['id'] }),
+      item: client.table('item', { key: ['id'] }),
+      parent: client.table('parent', { key: ['id'] }),
+      child: client.table('child', { key: ['id', 'parent_id'] }),
+    };
+    const { script } = this.#options;
+    if (script === undefined) await this.#writeByChance(tables, clock);
+    else await this.#writeScript(script, tables, clock);
     await client.flush();
     this.isDone = true;
   }
 
-  #writeOne({ event, item }: { readonly event: Table; readonly item: Table }): Promise<void> {
+  async #writeByChance(tables: Tables, clock: Clock): Promise<void> {
+    const { random, pauseMs, familyShare = 0 } = this.#options;
+    while (this.#isWriting) {
+      const burst = random.chance(0.2) ? 1 + random.below(8) : 1;
+      for (let i = 0; i < burst; i++) {
+        if (random.chance(familyShare)) await this.#writeFamily(tables);
+        else await this.#writeOne(tables);
+      }
+      await pause(clock, pauseMs(random));
+    }
+  }
+
+  async #writeScript(script: readonly Step[], tables: Tables, clock: Clock): Promise<void> {
+    for (const { afterMs, write } of script.slice(this.#stepCount)) {
+      await pause(clock, afterMs);
+      this.#stepCount++;
+      await write(tables);
+    }
+  }
+
+  #writeOne({ event, item }: Tables): Promise<void> {
     const { random, keys, keyCount, poisonShare } = this.#options;
     const n = ++this.#n;
     const isPoison = random.chance(poisonShare);
@@ -129,6 +175,28 @@ export class SimClient {
         return item.insert({ id, n, note });
       default:
         return item.upsert({ id, n, note });
+    }
+  }
+
+  /** Some of it is refused: a child without a parent, a parent that has children, a code that another child has. */
+  #writeFamily({ parent, child }: Tables): Promise<void> {
+    const { random, keys, keyCount } = this.#options;
+    const n = ++this.#n;
+    const parentId = keys.key('family', random.below(keyCount));
+    if (random.chance(0.35)) return random.chance(0.6) ? parent.upsert({ id: parentId, n }) : parent.delete({ id: parentId });
+    const key = { id: random.below(4), parent_id: parentId };
+    const code = random.chance(0.5) ? random.below(5) : null;
+    switch (random.below(5)) {
+      case 0:
+        return child.insert({ ...key, n, code });
+      case 1:
+        return child.update({ ...key, n, code });
+      case 2:
+        return child.update({ ...key, n });
+      case 3:
+        return child.delete(key);
+      default:
+        return child.upsert({ ...key, n, code });
     }
   }
 
@@ -157,4 +225,8 @@ export class SimClient {
     this.#options.witness.settled(this, stream, partition, seq, 'was told');
     this.ledger.applied.set(lane, seq);
   }
+}
+
+function pause(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => void clock.setTimer(delayMs, resolve));
 }

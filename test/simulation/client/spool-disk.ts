@@ -29,6 +29,10 @@ export class SpoolDisk {
   held: SpooledFrame[] = [];
   /** Set: nothing can be written. */
   isFull = false;
+  /** Whether a backup was ever put in place of what there was. */
+  isRestored = false;
+  /** Asked about every write. */
+  interfere: (() => 'fails' | undefined) | undefined;
   readonly #random: SeededRandom;
   readonly #witness: SpoolWitness;
 
@@ -49,6 +53,7 @@ export class SpoolDisk {
     this.note = note;
     this.assigned = new Map(assigned);
     this.held = [...held];
+    this.isRestored = true;
   }
 
   /** The spool of the process that lives by `clock`. */
@@ -99,7 +104,7 @@ export class SpoolDisk {
     const early = this.#random.chance(0.5);
     const delayMs = SYNC_MS.least + this.#random.fraction() * (SYNC_MS.most - SYNC_MS.least);
     const full = () => new SyncError('spool_unavailable', 'the disk of the spool is full');
-    if (this.isFull) return Promise.reject(full());
+    if (this.interfere?.() === 'fails' || this.isFull) return Promise.reject(full());
     if (early) effect();
     return new Promise((resolve, reject) => {
       clock.setTimer(delayMs, () => {

@@ -10,6 +10,7 @@ import { startNode, type Node } from '../../../src/node/node.ts';
 import type { Queue, QueueReader, QueueSettings } from '../../../src/queue/queue.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
+import { PARTITION_BY } from '../tables.ts';
 import { ByteConnection } from '../world/bytes.ts';
 import type { Host } from '../world/host.ts';
 import type { Network, Wire } from '../world/network.ts';
@@ -35,6 +36,8 @@ export interface SimNodeOptions {
   readonly random: SeededRandom;
   readonly backends: Backends;
   readonly partitions: number;
+  /** Threads that apply; two when it is left out. */
+  readonly threads?: number | undefined;
   readonly logger: Logger;
   /** The process ended by itself. */
   fault(message: string): void;
@@ -76,13 +79,13 @@ export class SimNode {
   }
 
   async #start(clock: Clock): Promise<void> {
-    const { host, network, random, backends, partitions, logger } = this.#options;
+    const { host, network, random, backends, partitions, threads: threadCount = THREADS, logger } = this.#options;
     const process: Process = { host, clock, random: randomOf(random) };
     const settings: QueueSettings = { partitions, sinks: [{ name: 'main', required: true }], mapping: '' };
     const queue = await backends.openQueue(process, settings);
     const sink = backends.openSink(process);
     const threads: SliceContext[] = [];
-    for (let i = 0; i < THREADS; i++) threads.push(await this.#thread(process));
+    for (let i = 0; i < threadCount; i++) threads.push(await this.#thread(process));
     const node = await startNode({
       name: host.name,
       clock,
@@ -93,7 +96,7 @@ export class SimNode {
       sink,
       runner: createSliceRunner(threads),
       authenticator: createAuthenticator({}),
-      partitionBy: new Map(),
+      partitionBy: PARTITION_BY,
       ingest: {
         maxConnections: 64,
         maxConnectionsPerAddress: 64,
@@ -103,7 +106,7 @@ export class SimNode {
         authTimeoutMs: 5_000,
         heartbeatMs: 10_000,
       },
-      apply: { leaseMs: 3_000, sliceElements: 8, sliceBytes: 8_000, maxConcurrency: THREADS },
+      apply: { leaseMs: 3_000, sliceElements: 8, sliceBytes: 8_000, maxConcurrency: threadCount },
       retentionDays: 30,
       observer: { sliceFinished: () => {}, backlogRead: () => {}, sinkPrepared: () => {}, sinkAway: () => {} },
     });
@@ -125,7 +128,7 @@ export class SimNode {
       sink,
       clock,
       partitionCount: partitions,
-      partitionBy: new Map(),
+      partitionBy: PARTITION_BY,
       maxFrameBytes: 64 * 1024,
       budgetMs: 2_000,
       renewSchema: schemaRenewal(sink, clock),

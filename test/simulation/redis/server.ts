@@ -139,6 +139,11 @@ export class SimRedis {
     this.#settings.role = role;
   }
 
+  /** While it loads, commands on data are answered with LOADING. */
+  setLoading(loading: 'no' | 'yes'): void {
+    this.#settings.loading = loading;
+  }
+
   /** While saving fails, writes are refused: MISCONF. */
   setSaves(saves: 'succeed' | 'fail'): void {
     this.#settings.saves = saves;

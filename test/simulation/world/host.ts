@@ -20,6 +20,8 @@ export class Host {
   #incarnation = 0;
   /** What fell due while paused. */
   #held: (() => void)[] = [];
+  /** Timers and arrivals that the process waits for; for bounds. */
+  waitingCount = 0;
   /** How far the wall clock of this machine is off. */
   wallOffsetMs = 0;
   /** Called when the process dies, so that its connections end. */
@@ -46,6 +48,7 @@ export class Host {
   boot(): Clock {
     if (this.#state !== 'down') throw new Error(`${this.name} runs already`);
     this.#state = 'up';
+    this.waitingCount = 0;
     const incarnation = ++this.#incarnation;
     const bootedMs = this.#timeline.nowMs;
     return {
@@ -93,16 +96,22 @@ export class Host {
   }
 
   #timer(delayMs: number, run: () => void, incarnation = this.#incarnation): Timer {
-    let cancelled = false;
+    let isOver = false;
+    if (incarnation === this.#incarnation) this.waitingCount++;
+    const end = () => {
+      if (!isOver && incarnation === this.#incarnation) this.waitingCount--;
+      isOver = true;
+    };
     const guarded = () => {
-      if (cancelled || this.#state === 'down' || this.#incarnation !== incarnation) return;
-      if (this.#state === 'paused') this.#held.push(guarded);
-      else run();
+      if (isOver || this.#state === 'down' || this.#incarnation !== incarnation) return;
+      if (this.#state === 'paused') return void this.#held.push(guarded);
+      end();
+      run();
     };
     const entry = this.#timeline.at(delayMs, guarded);
     return {
       cancel: () => {
-        cancelled = true;
+        end();
         entry.cancel();
       },
     };

@@ -50,6 +50,10 @@ export interface Sending {
 export interface Interference {
   /** What arrives of it; undefined when nothing does. */
   readonly arrives: unknown;
+  /** It arrives changed, and what follows it arrives too; otherwise a changed message is the last. */
+  readonly isWhole?: boolean;
+  /** Called just before that is received. */
+  readonly before?: () => void;
   /** Called once that has arrived. */
   readonly afterwards: (breakConnection: () => void) => void;
 }
@@ -146,6 +150,11 @@ export class Network {
     for (const connection of this.#connections) connection.mended();
   }
 
+  /** How many connections there are between two hosts; for bounds. */
+  connectionCount(a: string, b: string): number {
+    return [...this.#connections].filter((connection) => connection.joins(a, b)).length;
+  }
+
   isCut(from: string, to: string): boolean {
     return this.#cut.has(pathOf(from, to));
   }
@@ -231,6 +240,7 @@ interface Sent {
   readonly bytes: number;
   /** The end of the connection: orderly, or not. */
   readonly end: 'no' | 'close' | 'reset';
+  readonly before?: (() => void) | undefined;
   readonly afterwards?: () => void;
 }
 
@@ -294,10 +304,10 @@ class End implements Wire {
     const interference = this.#network.interfere?.({ from: this.host.name, to: this.#to.name, message });
     if (interference === undefined) return this.#queue({ message, bytes, end: 'no' });
     // Behind a hole nothing arrives.
-    this.#isTorn = interference.arrives !== message;
+    this.#isTorn = interference.arrives !== message && interference.isWhole !== true;
     const afterwards = () => this.#network.soon(() => interference.afterwards(this.#break));
     if (interference.arrives === undefined) return afterwards();
-    this.#queue({ message: interference.arrives, bytes, end: 'no', afterwards });
+    this.#queue({ message: interference.arrives, bytes, end: 'no', before: interference.before, afterwards });
   }
 
   pause(): void {
@@ -399,6 +409,7 @@ class End implements Wire {
     const receiver = other.#receiver;
     if (!other.#isClosed && receiver !== undefined) {
       if (sent.end === 'no') {
+        sent.before?.();
         receiver.message(sent.message);
         sent.afterwards?.();
       } else {

@@ -1,3 +1,4 @@
+import { DEFINITIONS } from '../../tables.ts';
 import type { Script, Step } from './script.ts';
 
 const ITEM = 'CREATE TABLE item (id INT PRIMARY KEY, name VARCHAR(20), n INT)';
@@ -316,6 +317,33 @@ export const SCENARIOS: Readonly<Record<string, Script>> = {
       [1, 'UPDATE leaf SET id=id WHERE id=2'],
       [0, 'DELETE FROM parent WHERE id=1'],
       [1, 'COMMIT'],
+    ],
+  },
+  'a family of the histories: children need their parent, parents keep them, and a code is given once': {
+    tables: DEFINITIONS.slice(2),
+    steps: [
+      [0, 'INSERT INTO parent (id,n) VALUES (1,1),(2,1)'],
+      [0, 'INSERT INTO child (id,parent_id,code) VALUES (1,1,5),(1,2,5),(2,2,NULL),(3,2,NULL)'],
+      [0, 'INSERT INTO child (id,parent_id,code) VALUES (2,1,5)'],
+      [0, 'INSERT INTO child (id,parent_id,code) VALUES (2,9,5)'],
+      [0, 'INSERT INTO child (id,parent_id,code) VALUES (1,1,6)'],
+      [0, 'INSERT INTO child (id,parent_id,n,code) VALUES (2,1,1,6) ON DUPLICATE KEY UPDATE n=VALUES(n)'],
+      [0, 'UPDATE child SET n=2,code=5 WHERE id=2 AND parent_id=1'],
+      [0, 'UPDATE child SET parent_id=9 WHERE id=2 AND parent_id=1'],
+      [0, 'UPDATE child FORCE INDEX (`PRIMARY`) SET id=id WHERE (id,parent_id) IN ((2,1),(7,1))'],
+      [0, 'DELETE FROM parent WHERE id=1'],
+      ...begin(0, 1),
+      [0, 'INSERT INTO child (id,parent_id,code) VALUES (4,2,9)'],
+      [1, 'INSERT INTO child (id,parent_id,code) VALUES (5,2,8)'],
+      [1, 'INSERT INTO child (id,parent_id,code) VALUES (6,2,9)'],
+      [0, 'DELETE FROM child WHERE id=4 AND parent_id=2'],
+      [0, 'COMMIT'],
+      [1, 'COMMIT'],
+      ...begin(0, 1),
+      [0, 'UPDATE child FORCE INDEX (`PRIMARY`) SET n=7 WHERE id=1 AND parent_id=2'],
+      [1, 'DELETE FROM parent WHERE id=2'],
+      [0, 'COMMIT'],
+      [1, 'ROLLBACK'],
     ],
   },
   'keys of several columns, in lists and in parts': {

@@ -1,0 +1,53 @@
+import type { SeededRandom } from '../support/seeded-random.ts';
+import type { Fault } from './faults.ts';
+
+/** Where the producer's name has its length in an element, and where it begins; `docs/queue.md` has the layout. */
+const PRODUCER_AT = 42;
+/** Behind the length of the frame, which no checksum covers. */
+const CHECKED_AT = 4;
+
+/** Bits that flip. */
+export const DAMAGE_FAULTS: readonly Fault[] = [
+  {
+    name: 'a bit of a stored frame flips',
+    weight: 2,
+    maxMs: 0,
+    strike: ({ servers: { redis } }, random) => {
+      if (!redis.host.isUp) return undefined;
+      const key = `syncline:{${random.below(4)}}:list:main`;
+      const elements = redis.execute(['LRANGE', key, '0', '-1']);
+      if (!Array.isArray(elements) || elements.length === 0) return undefined;
+      const at = random.below(elements.length);
+      const damaged = (elements as string[]).map((element, i) => (i === at ? damageElement(element, random) : element));
+      redis.execute(['DEL', key]);
+      redis.execute(['RPUSH', key, ...damaged]);
+      return undefined;
+    },
+  },
+  {
+    name: 'a bit flips on the way between client and node',
+    weight: 2,
+    maxMs: 20_000,
+    strike: ({ network }, random) => {
+      network.interfere = ({ message }) => {
+        if (!(message instanceof Uint8Array) || !random.chance(0.3)) return undefined;
+        network.interfere = undefined;
+        return { arrives: flip(message, random.below(message.length), random), isWhole: true, afterwards: () => {} };
+      };
+      return () => (network.interfere = undefined);
+    },
+  },
+];
+
+/** Some byte of the frame is another: what comes before it has no checksum, and is not what this is about. */
+function damageElement(element: string, random: SeededRandom): string {
+  const bytes = Buffer.from(element, 'latin1');
+  const from = PRODUCER_AT + 1 + bytes[PRODUCER_AT]! + CHECKED_AT;
+  return Buffer.from(flip(bytes, from + random.below(bytes.length - from), random)).toString('latin1');
+}
+
+function flip(bytes: Uint8Array, at: number, random: SeededRandom): Uint8Array {
+  const damaged = Uint8Array.from(bytes);
+  damaged[at] = damaged[at]! ^ (1 << random.below(8));
+  return damaged;
+}

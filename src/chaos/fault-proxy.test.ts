@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { eventually } from './eventually.ts';
+import { eventually } from '../../test/support/eventually.ts';
 import { FaultProxy } from './fault-proxy.ts';
 
 let echo: Server;

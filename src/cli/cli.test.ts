@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Status } from '../admin/status.ts';
 import { tokenDigest } from '../config/resolve.ts';
-import { COMMANDS, runCli, version } from './cli.ts';
+import { COMMANDS, runCli } from './cli.ts';
+import { version } from './version.ts';
 
 let cwd: string;
 beforeEach(() => {

@@ -23,8 +23,7 @@ const MAX_OUTPUT = 4000;
 export class ClientProcess {
   readonly number: number;
   readonly #options: ClientProcessOptions;
-  readonly #spool: string;
-  readonly #notes: string;
+  readonly #home: string;
   #child: ChildProcess | undefined;
   #life = 0;
   #output = '';
@@ -41,10 +40,8 @@ export class ClientProcess {
   constructor(options: ClientProcessOptions) {
     this.number = options.client;
     this.#options = options;
-    const home = join(options.folder, `client-${options.client}`);
-    mkdirSync(home, { recursive: true });
-    this.#spool = join(home, 'spool');
-    this.#notes = join(home, 'notes');
+    this.#home = join(options.folder, `client-${options.client}`);
+    mkdirSync(this.#home, { recursive: true });
   }
 
   /** Changes that it was told are applied, over all lives; what was told just before a death may not be in it. */
@@ -64,7 +61,7 @@ export class ClientProcess {
     const { url, servername, seed, client, stepsPerSecond, tables, token } = this.#options;
     const settings: ClientSettings = {
       ...{ url, servername, seed, client, stepsPerSecond, tables },
-      ...{ spool: this.#spool, notes: this.#notes, life: this.#life },
+      ...{ spool: join(this.#home, 'spool'), notes: this.#notesOf(this.#life), life: this.#life },
     };
     const child = fork(ENTRY, [], {
       env: {
@@ -129,7 +126,17 @@ export class ClientProcess {
   }
 
   history(): ClientHistory {
-    return readHistory(this.number, existsSync(this.#notes) ? readFileSync(this.#notes, 'utf8') : '');
+    const texts: string[] = [];
+    for (let life = 1; life <= this.#life; life++) {
+      const file = this.#notesOf(life);
+      if (existsSync(file)) texts.push(readFileSync(file, 'utf8'));
+    }
+    return readHistory(this.number, texts);
+  }
+
+  /** A file for each life: what the death of one cut off must not run into what the next one writes. */
+  #notesOf(life: number): string {
+    return join(this.#home, `notes-${life}`);
   }
 
   #hear(answer: Answer): void {

@@ -114,7 +114,7 @@ export const CLIENT_FAULTS: readonly Fault[] = [
     end: ({ way }) => way.heal(),
   }),
   lasting('slow', 'connections have little bandwidth', 3000, {
-    begin: ({ way }) => way.disturb({ bytesPerSecond: 30_000 }),
+    begin: ({ way }) => way.disturb({ bytesPerSecond: 2_000 }),
     end: ({ way }) => way.heal(),
   }),
   lasting('slice', 'everything arrives byte by byte', 2000, {

@@ -1,4 +1,4 @@
-/** What a client has noted, in a file of its own that outlives its process; what the audit holds the database against. */
+/** What a client has noted, in files that outlive its processes; what the audit holds the database against. */
 export interface ClientHistory {
   /** Counts from 1. */
   readonly client: number;
@@ -23,7 +23,7 @@ export interface Life {
   readonly blocks: readonly (readonly [n: number, wallMs: number])[];
 }
 
-/** One line of the file. */
+/** One line of a file. */
 export type Note =
   | readonly ['begun', life: number, n: number, wallMs: number]
   | readonly ['kept', life: number, n: number]
@@ -36,8 +36,8 @@ export function noteLine(note: Note): string {
   return `${JSON.stringify(note)}\n`;
 }
 
-/** Reads the file of a client. A line that the death of the process cut off counts as not written. */
-export function readHistory(client: number, text: string): ClientHistory {
+/** Reads the files of a client. A line that the death of the process cut off counts as not written. */
+export function readHistory(client: number, texts: readonly string[]): ClientHistory {
   const lives = new Map<number, { begun: number; kept: number; applied: number; blocks: (readonly [number, number])[] }>();
   const lifeOf = (number: number) => {
     const life = lives.get(number) ?? { begun: 0, kept: 0, applied: 0, blocks: [] };
@@ -47,7 +47,7 @@ export function readHistory(client: number, text: string): ClientHistory {
   const refused = new Set<string>();
   const complaints: string[] = [];
   const notes: string[] = [];
-  for (const line of text.split('\n').slice(0, -1)) {
+  for (const line of texts.flatMap((text) => text.split('\n').slice(0, -1))) {
     const note = JSON.parse(line) as Note;
     switch (note[0]) {
       case 'begun': {

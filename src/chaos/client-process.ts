@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,6 +15,8 @@ export interface ClientProcessOptions extends Omit<ClientSettings, 'life' | 'spo
 
 const ENTRY = fileURLToPath(new URL(`./client-entry${import.meta.filename.slice(-3)}`, import.meta.url));
 const MAX_OUTPUT = 4000;
+/** Longer than any fault. */
+const WAKE_UP_S = 15;
 
 /**
  * A client of the chaos run, as a process that can be killed and started again over the same spool. One that ends by
@@ -28,7 +30,8 @@ export class ClientProcess {
   #life = 0;
   #output = '';
   #finishing = false;
-  #paused = false;
+  /** Lets it go on if nobody else does; there is one while it stands still. */
+  #wakeUp: ChildProcess | undefined;
   /** Marks that were not answered yet; a new process is asked them again. */
   readonly #marks = new Map<number, () => void>();
   #lastMark = 0;
@@ -82,6 +85,7 @@ export class ClientProcess {
   /** Ends it with SIGKILL. */
   async kill(): Promise<void> {
     const child = this.#child;
+    this.#endWakeUp();
     if (child === undefined || !this.running) return;
     this.#child = undefined;
     const ended = once(child, 'exit');
@@ -91,13 +95,21 @@ export class ClientProcess {
 
   /** SIGSTOP: it stands still until {@link resume}. */
   pause(): void {
-    this.#paused = true;
+    const pid = this.#child?.pid;
+    if (pid === undefined || !this.running || this.#wakeUp !== undefined) return;
+    // Should this process be killed meanwhile, the client must go on, to notice that and end.
+    this.#wakeUp = spawn('sh', ['-c', `sleep ${WAKE_UP_S}; kill -CONT ${pid}`], { detached: true, stdio: 'ignore' });
+    this.#wakeUp.on('error', () => {
+      // Without a shell there is no such safety.
+    });
+    this.#wakeUp.unref();
     this.#child?.kill('SIGSTOP');
   }
 
   resume(): void {
-    if (this.#paused) this.#child?.kill('SIGCONT');
-    this.#paused = false;
+    if (this.#wakeUp === undefined) return;
+    this.#child?.kill('SIGCONT');
+    this.#endWakeUp();
   }
 
   /** Lets it write so many steps at once. */
@@ -137,6 +149,17 @@ export class ClientProcess {
   /** A file for each life: what the death of one cut off must not run into what the next one writes. */
   #notesOf(life: number): string {
     return join(this.#home, `notes-${life}`);
+  }
+
+  #endWakeUp(): void {
+    const pid = this.#wakeUp?.pid;
+    this.#wakeUp = undefined;
+    try {
+      // The shell, and the command that it waits for.
+      if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+    } catch {
+      // It has ended by itself.
+    }
   }
 
   #hear(answer: Answer): void {

@@ -117,6 +117,27 @@ describe('what lasts until it is healed', () => {
     expect(one.chunks.length).toBeGreaterThan(1);
   });
 
+  test('what is held up arrives at once when that is over', async () => {
+    const one = await peer();
+    proxy.disturb({ latencyMs: 3_600_000, bytesPerSecond: 1 });
+    one.send('late');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(one.text).toBe('');
+    proxy.heal();
+    await one.hears('late');
+    one.send(', and on');
+    await one.hears('late, and on');
+  });
+
+  test('a cut and a corruption that have not happened do not happen any more', async () => {
+    const one = await peer();
+    void proxy.cut('down', { afterBytes: 1 });
+    void proxy.corrupt('up');
+    proxy.heal();
+    one.send('whole');
+    await one.hears('whole');
+  });
+
   test('a frozen connection loses nothing, and holds the sender back', async () => {
     const one = await peer();
     proxy.freeze();

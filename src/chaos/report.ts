@@ -59,8 +59,10 @@ export interface Strike {
   readonly beganWallMs: number;
   readonly endedWallMs: number;
   readonly detail: string;
-  /** Undefined when the clients had not caught up in time. */
+  /** Undefined when the clients had not caught up in time, or the run was ended before. */
   readonly recoveryMs: number | undefined;
+  /** Why they had not caught up in time. */
+  readonly stuck: string | undefined;
   /** Why its command failed. */
   readonly failure: string | undefined;
 }

@@ -201,7 +201,7 @@ class Run {
     const [endedMs, endedWallMs] = [performance.now(), Date.now()];
     const trouble = await crew.caughtUp(this.#stop);
     const recoveryMs = trouble === undefined ? performance.now() - endedMs : undefined;
-    const strike = { fault: fault.name, beganWallMs, endedWallMs, detail, recoveryMs, failure };
+    const strike = { fault: fault.name, beganWallMs, endedWallMs, detail, recoveryMs, stuck: trouble || undefined, failure };
     this.#strikes.push(strike);
     this.#listener.struck(strike);
     return trouble === undefined || trouble === '' ? trouble : `not recovered from ${fault.name}: ${trouble}`;

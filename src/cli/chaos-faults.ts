@@ -27,8 +27,11 @@ export async function chooseFaults(flags: FaultFlags, target: ChaosOptions['targ
   const { CLIENT_FAULTS, hookFault } = await import('../chaos/faults.ts');
   const { KILL_SERVER } = await import('../chaos/run.ts');
   const hooks = commandsOf(flags);
-  if (target === undefined && hooks.size > 0)
-    throw new UsageError(`--${[...hooks.keys()][0]} is about a server of yours; name it with --url.`);
+  const [first] = hooks.keys();
+  if (target === undefined && first !== undefined)
+    throw new UsageError(
+      `${SHORT_FORMS.some((one) => one === first) ? '--' : '--inject '}${first} is about a server of yours; name it with --url.`,
+    );
   const known = new Set([...CLIENT_FAULTS, KILL_SERVER].map(({ name }) => name));
   for (const name of hooks.keys())
     if (known.has(name) && name !== KILL_SERVER.name)

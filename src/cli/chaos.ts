@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
-import { extname, resolve } from 'node:path';
+import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
+import { dirname, extname, resolve } from 'node:path';
 import type { Report } from '../chaos/report.ts';
 import type { ChaosOptions } from '../chaos/run.ts';
 import { messageOf } from '../core/errors.ts';
@@ -119,7 +119,7 @@ function reportFile(written: string, cwd: string): ReportFile {
   const path = resolve(cwd, written);
   try {
     // Now, and not when an hour has passed.
-    writeFileSync(path, '');
+    accessSync(existsSync(path) ? path : dirname(path), constants.W_OK);
   } catch (error) {
     throw new UsageError(`--report cannot be written: ${messageOf(error)}`);
   }

@@ -186,7 +186,8 @@ describe('with a server and its SQLite sink', () => {
     async () => {
       const killed = await runSyncline(['chaos', ...target, '--duration', '10m'], {
         cwd: folder,
-        env: { SYNCLINE_TOKEN: TOKEN },
+        // Who is killed leaves temporary files behind.
+        env: { SYNCLINE_TOKEN: TOKEN, TMPDIR: folder },
         running: (process) => process.stdout?.on('data', (chunk: Buffer) => chunk.toString().includes('again') && process.kill('SIGKILL')),
       });
       expect(killed.code).toBe(null);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ChaosError } from './chaos-error.ts';
 import { withoutOurs } from './client-process.ts';
 import { endWithUs } from './end-with-us.ts';
 
@@ -33,7 +34,7 @@ export class EmbeddedServer {
     return !this.#killing && !this.#running;
   }
 
-  /** Starts it and resolves with the port on which it listens, another one each time. */
+  /** Starts it and resolves with the port on which it listens, another one each time. @throws {ChaosError} */
   async start(): Promise<number> {
     const child = fork(ENTRY, [], {
       env: {
@@ -53,7 +54,7 @@ export class EmbeddedServer {
     this.#killing = false;
     const port = await new Promise<number>((resolve, reject) => {
       child.once('message', (message: { port: number }) => resolve(message.port));
-      child.once('exit', () => reject(new Error(`the embedded server ended at its start: ${this.output.trim()}`)));
+      child.once('exit', () => reject(new ChaosError('refused', `the embedded server ended at its start: ${this.output.trim()}`)));
       child.once('error', reject);
     });
     return port;

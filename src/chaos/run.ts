@@ -107,7 +107,7 @@ async function prepare(options: ChaosOptions, server: ServerAddress, database: C
         listener.news(`no triggers in ${database.where}, so less can be seen of changes that others overwrite: ${sandbox.triggers}`);
       return sandbox;
     } catch (error) {
-      await sandbox.drop();
+      await cleanUp({ ...options, keep: false }, sandbox, undefined, listener);
       throw error;
     }
   } finally {
@@ -115,13 +115,19 @@ async function prepare(options: ChaosOptions, server: ServerAddress, database: C
   }
 }
 
-async function cleanUp({ keep }: ChaosOptions, sandbox: Sandbox, sink: DatabaseAddress, listener: ChaosListener): Promise<void> {
+/** Without `sink`, there are no dead letters yet. */
+async function cleanUp(
+  { keep }: Pick<ChaosOptions, 'keep'>,
+  sandbox: Sandbox,
+  sink: DatabaseAddress | undefined,
+  listener: ChaosListener,
+): Promise<void> {
   try {
     if (keep) {
       await sandbox.keep();
-      return listener.news(`kept the tables ${Object.values(sandbox.names).join(', ')}; the next run drops them`);
+      return listener.news(`kept the tables ${Object.values(sandbox.names).join(', ')} in ${sandbox.where}; the next run drops them`);
     }
-    await dropLetters(sink, sandbox.names);
+    if (sink !== undefined) await dropLetters(sink, sandbox.names);
     await sandbox.drop();
   } catch (error) {
     if (!(error instanceof SyncError)) throw error;
@@ -191,15 +197,17 @@ class Run {
   async #strike(fault: Fault): Promise<string | undefined> {
     const { crew } = this.#parts;
     const beganWallMs = Date.now();
-    let [detail, failure]: [string, string | undefined] = ['', undefined];
+    let [detail, failure, trouble]: [string, string | undefined, string | undefined] = ['', undefined, undefined];
     try {
       detail = await this.#inflict(fault);
     } catch (error) {
-      if (!(error instanceof HookFailure)) throw error;
-      failure = error.message;
+      // A server that does not come back is what is looked for.
+      if (error instanceof ChaosError) trouble = error.message;
+      else if (error instanceof HookFailure) failure = error.message;
+      else throw error;
     }
     const [endedMs, endedWallMs] = [performance.now(), Date.now()];
-    const trouble = await crew.caughtUp(this.#stop);
+    trouble ??= await crew.caughtUp(this.#stop);
     const recoveryMs = trouble === undefined ? performance.now() - endedMs : undefined;
     const strike = { fault: fault.name, beganWallMs, endedWallMs, detail, recoveryMs, stuck: trouble || undefined, failure };
     this.#strikes.push(strike);

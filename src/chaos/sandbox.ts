@@ -28,6 +28,11 @@ export class Sandbox {
     this.#beat = setInterval(() => void this.#sayAlive(), BEAT_MS).unref();
   }
 
+  /** The database, for people. */
+  get where(): string {
+    return this.#database.where;
+  }
+
   /**
    * Removes what dead runs left, and creates the tables of a new one. `told` hears what was removed.
    * @throws {ChaosError} when the database is away, when no server of Syncline uses it, when rights are missing, when

@@ -47,7 +47,8 @@ export function createTables(dialect: Dialect, { journal, item, state, strict, l
         ? `${row}, n ${int} NOT NULL, at ${counter}, PRIMARY KEY (client, life, n), UNIQUE KEY (at)`
         : `${row}, n ${int} NOT NULL CHECK (n > 0), PRIMARY KEY (client, life, n)`,
     ),
-    table(dialect, item, changed),
+    // Not to be folded, whether or not the server has seen the triggers yet: that is what the CHECK does as well.
+    table(dialect, item, `${changed}, CHECK (n > 0)`),
     table(dialect, state, changed),
     table(
       dialect,

@@ -109,7 +109,7 @@ export function faultResults(
   return faults.flatMap(({ name, what }) => {
     const mine = strikes.filter(({ fault }) => fault === name);
     if (mine.length === 0) return [];
-    const recoveries = mine.flatMap(({ recoveryMs }) => recoveryMs ?? []).sort((a, b) => a - b);
+    const recoveries = mine.flatMap(({ recoveryMs }) => (recoveryMs === undefined ? [] : Math.round(recoveryMs))).sort((a, b) => a - b);
     const counts = damage.get(name) ?? countDamage([]);
     return {
       fault: name,

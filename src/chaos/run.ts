@@ -25,6 +25,8 @@ export interface ChaosOptions {
   /** Of all clients together. */
   readonly changesPerSecond: number;
   readonly durationMs: number;
+  /** After so many faults it ends before its time. */
+  readonly maxFaults: number;
   /** From the recovery from one fault to the next, on average. */
   readonly everyMs: number;
   /** How long nothing may be applied before the run is given up. */
@@ -180,6 +182,7 @@ class Run {
 
   /** Waits for the next fault; false when there is none any more. */
   async #pause(deadlineMs: number): Promise<boolean> {
+    if (this.#strikes.length >= this.#options.maxFaults) return false;
     const leftMs = deadlineMs - performance.now();
     const pauseMs = this.#options.everyMs * (0.5 + this.#random.fraction());
     await delay(Math.max(0, Math.min(leftMs, pauseMs)), undefined, { signal: this.#stop }).catch(() => {

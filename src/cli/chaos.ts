@@ -23,6 +23,7 @@ const FLAGS = {
   ...TARGET_FLAGS,
   ...FAULT_FLAGS,
   duration: { type: 'string' },
+  count: { type: 'string' },
   every: { type: 'string' },
   clients: { type: 'string' },
   rate: { type: 'string' },
@@ -44,6 +45,7 @@ const CLIENTS = 4;
 const RATE = 600;
 /** The audit holds a run in memory. */
 const MAX_CHANGES = 3_000_000;
+const MAX_FAULTS = 1_000_000;
 const MAX_SEED = 2 ** 31;
 
 async function run(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -89,7 +91,9 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number>
   return report.interrupted ? EXIT.interrupted : EXIT.ok;
 }
 
-function amountsOf(flags: Flags): Pick<ChaosOptions, 'clients' | 'changesPerSecond' | 'durationMs' | 'everyMs' | 'patienceMs'> {
+function amountsOf(
+  flags: Flags,
+): Pick<ChaosOptions, 'clients' | 'changesPerSecond' | 'durationMs' | 'maxFaults' | 'everyMs' | 'patienceMs'> {
   const durationMs = parseDuration('duration', flags.duration, DURATION_MS, [SECOND, 24 * HOUR]);
   const changesPerSecond = integerFlag('rate', flags.rate, RATE, [1, 5000]);
   const seconds = durationMs / 1000;
@@ -102,6 +106,7 @@ function amountsOf(flags: Flags): Pick<ChaosOptions, 'clients' | 'changesPerSeco
     clients: integerFlag('clients', flags.clients, CLIENTS, [1, 32]),
     changesPerSecond,
     durationMs,
+    maxFaults: integerFlag('count', flags.count, MAX_FAULTS, [1, MAX_FAULTS]),
     everyMs: parseDuration('every', flags.every, EVERY_MS, [100, HOUR]),
     patienceMs: parseDuration('patience', flags.patience, PATIENCE_MS, [SECOND, HOUR]),
   };
@@ -157,6 +162,7 @@ The server:
 
 What happens:
   --duration TIME      how long faults are injected (1m)
+  --count N            end after so many faults, before that time
   --every TIME         pause between two faults, on average (2s)
   --fault NAME         only this fault; may be repeated
   --kill-server CMD, --kill-redis CMD, --kill-database CMD

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SETTINGS_VARIABLE, type Answer, type ClientSettings, type Order } from './client-messages.ts';
+import { withoutOurs } from './child-environment.ts';
 import { endWithUs } from './end-with-us.ts';
 import { readHistory, type ClientHistory } from './history.ts';
 
@@ -192,9 +193,4 @@ export class ClientProcess {
     const said = lines.find((line) => /error/i.test(line)) ?? lines.at(-1) ?? '';
     this.trouble = `client ${this.number} ended by itself with ${code === null ? signal : `exit code ${code}`}${said === '' ? '' : `: ${said}`}`;
   }
-}
-
-/** The environment without options of Syncline, which are meant for a server or another client. */
-export function withoutOurs(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('SYNCLINE_')));
 }

@@ -44,8 +44,8 @@ export async function readContents(
   };
 }
 
-/** The number of partitions that a server recorded in its sink; no server has used it when this is refused. @throws {SyncError} */
-export async function readPartitions(database: ChaosDatabase): Promise<number> {
+/** The number of partitions that the server has recorded in its sink. */
+async function readPartitions(database: ChaosDatabase): Promise<number> {
   const [row] = await database.rows(
     database.dialect === 'mysql' ? 'SELECT partitions FROM syncline_meta' : "SELECT value FROM syncline_meta WHERE name = 'partitions'",
   );

@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ChaosError } from './chaos-error.ts';
-import { withoutOurs } from './client-process.ts';
+import { withoutOurs } from './child-environment.ts';
 import { endWithUs } from './end-with-us.ts';
 
 const ENTRY = fileURLToPath(new URL(`./embedded-entry${import.meta.filename.slice(-3)}`, import.meta.url));

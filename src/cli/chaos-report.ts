@@ -69,7 +69,7 @@ function verdict({ ok, damage, findings, interrupted, totals, seed }: Report): s
     return [
       ...(more > 0 ? [`and ${count(more)} more`] : []),
       '',
-      `WRONG: ${count(damaged)} findings. Run it again with --seed ${seed} --keep to look into the tables.`,
+      `WRONG: ${count(damaged)} ${damaged === 1 ? 'finding' : 'findings'}. Run it again with --seed ${seed} --keep to look into the tables.`,
     ];
   }
   if (!ok) return ['No damage, but commands failed: those faults may not have happened.'];

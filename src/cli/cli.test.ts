@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Status } from '../admin/status.ts';
 import { tokenDigest } from '../config/resolve.ts';
-import { COMMANDS, runCli, version } from './cli.ts';
+import { COMMANDS, runCli } from './cli.ts';
+import { version } from './version.ts';
 
 let cwd: string;
 beforeEach(() => {
@@ -82,10 +83,29 @@ describe('syncline', () => {
     [['dead-letters', 'drop'], 'drop takes ids, or --all.'],
     [['token', 'create', 'a b'], 'a name has letters'],
     [['status', '--timeout', '0'], '--timeout must be a whole number from 1 to 600, not 0'],
+    [['chaos', 'now'], 'chaos takes no now.'],
+    [['chaos', '--duration', '5'], '--duration is a time such as 90s, 10m or 2h, from 1.0 s to 24 h, not 5'],
+    [['chaos', '--rate', '5000', '--duration', '1h'], 'use --rate 833 or a shorter --duration'],
+    [['chaos', '--fault', 'kil-client'], 'did you mean kill-client?'],
+    [['chaos', '--fault', 'kill-redis'], "--fault kill-redis needs to know how: give it --kill-redis 'COMMAND'"],
+    [['chaos', '--inject', 'x'], '--inject is NAME=COMMAND'],
+    [['chaos', '--kill-redis', 'true'], '--kill-redis is about a server of yours; name it with --url.'],
+    [['chaos', '--sink', 'sqlite:x'], '--sink needs --url, the server to disturb.'],
+    [['chaos', '--report', 'x.pdf'], '--report names a file that ends in .json or .txt, not x.pdf'],
+    [['chaos', '--report', 'nowhere/x.json'], '--report cannot be written'],
+    [['chaos', '--url', 'staging:9501', '--sink', 'sqlite:x'], '--url is of the form tcp://host:9501'],
+    [['chaos', '--url', 'tcp://u:p@h', '--sink', 'sqlite:x'], '--url must not carry a password'],
+    [['chaos', '--url', 'tcp://127.0.0.1'], 'name the database that the server applies to, with --sink or SYNCLINE_SINK'],
+    [['chaos', '--url', 'tcp://127.0.0.1', '--sink', 'sqlite:nowhere.db'], 'nowhere.db, and there is no such file'],
+    [['chaos', '--url', 'tcp://127.0.0.1', '--sink', 'mysql://db'], '--sink must end in the name of the database'],
+    [['chaos', '--url', 'tcp://127.0.0.1', '--sink', 'mysql://db/x', '--inject', 'reset=true'], 'has the name of a fault that is built in'],
+    [['chaos', '--url', 'tcp://127.0.0.1', '--sink', 'mysql://u:hush@db/x'], 'This disturbs tcp://127.0.0.1'],
+    [['chaos', '--url', 'tcp://db', '--sink', 'mysql://u:hush@127.0.0.1/x'], 'If that is what you want, add --yes.'],
   ])('%j is a wrong use', async (args, message) => {
     const { code, err, out } = await run(args);
     expect(err).toMatch(/^syncline: /);
     expect(err).toContain(message);
+    expect(err).not.toContain('hush');
     expect(err).toContain(`See: syncline ${args.length === 1 && args[0] === 'sned' ? '' : args[0]}`);
     expect([code, out]).toEqual([2, '']);
   });

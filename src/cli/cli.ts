@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { nearest } from '../config/nearest.ts';
 import { SyncError } from '../core/errors.ts';
+import { chaos } from './chaos.ts';
 import { checkConfig } from './check-config.ts';
 import { describeError, EXIT, UsageError, type Command, type Terminal } from './command.ts';
 import { deadLetters } from './dead-letters.ts';
@@ -9,8 +9,9 @@ import { send } from './send.ts';
 import { start } from './start.ts';
 import { status } from './status.ts';
 import { token } from './token.ts';
+import { version } from './version.ts';
 
-export const COMMANDS: readonly Command[] = [start, send, status, deadLetters, checkConfig, init, token];
+export const COMMANDS: readonly Command[] = [start, send, status, deadLetters, checkConfig, init, token, chaos];
 
 /** Runs `syncline` with arguments and resolves with the exit code. Rejects only for bugs. */
 export async function runCli(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -43,12 +44,6 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
     if (error instanceof SyncError) return fail(terminal, describeError(error), EXIT.failed);
     throw error;
   }
-}
-
-/** The version of this package. */
-export function version(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
-  return manifest.version;
 }
 
 function overview(): string {

@@ -6,7 +6,7 @@ import { auditEffects, auditLetters, staleKeys, type AuditFaults } from '../supp
 import { countDatabaseEffects, createAuditedDatabase, readAuditedDatabase } from '../support/audited-database.ts';
 import { countEffects, createAuditedFile, readAuditedFile, type AuditedRows } from '../support/audited-file.ts';
 import { eventually } from '../support/eventually.ts';
-import { FaultProxy } from '../support/fault-proxy.ts';
+import { FaultProxy } from '../../src/chaos/fault-proxy.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
 import { KEYS, ProducerProcess, REFUSED_EVERY } from '../support/producer-process.ts';
 import { redisAvailable, startRedis, type RedisServer } from '../support/redis-server.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { version } from '../../src/cli/cli.ts';
+import { version } from '../../src/cli/version.ts';
 import { runSyncline, type CliOptions } from '../support/cli-process.ts';
 import { findOldNode } from '../support/old-node.ts';
 

@@ -4,7 +4,7 @@ import type { Dial } from '../../src/sinks/mysql/connection.ts';
 import { dialMysql } from '../../src/sinks/mysql/driver.ts';
 import { openMysqlSink } from '../../src/sinks/mysql/mysql.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
-import { FaultProxy } from '../support/fault-proxy.ts';
+import { FaultProxy } from '../../src/chaos/fault-proxy.ts';
 import { freeze, thaw } from '../support/freeze.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
 import { advance, CLAIM, group, SETTINGS, shapeOf, sinkOn, STREAM, writeAll } from './mysql-harness.ts';

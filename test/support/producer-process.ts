@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { endWithUs } from './end-with-us.ts';
+import { endWithUs } from '../../src/chaos/end-with-us.ts';
 import { eventually } from './eventually.ts';
 
 const PRODUCER = fileURLToPath(new URL('../fault/producer.ts', import.meta.url));

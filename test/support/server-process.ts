@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Status } from '../../src/admin/status.ts';
 import { freePort } from './free-port.ts';
-import { endWithUs } from './end-with-us.ts';
+import { endWithUs } from '../../src/chaos/end-with-us.ts';
 import { eventually } from './eventually.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));

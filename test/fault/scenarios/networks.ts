@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Direction, FaultProxy } from '../../support/fault-proxy.ts';
+import type { Direction, FaultProxy } from '../../../src/chaos/fault-proxy.ts';
 import { inTurn } from '../catch.ts';
 import type { FaultWorld } from '../fault-world.ts';
 import type { Scenario, Turn } from '../scenario.ts';

@@ -14,31 +14,35 @@ const BOTH: readonly Direction[] = ['up', 'down'];
 type Tap = (chunk: Buffer, pair: Pair, direction: Direction) => Buffer | undefined;
 
 /**
- * A TCP proxy in front of a port of this machine that does to connections what networks do. Faults are set while it
- * runs. Those that last hold for the connections that are there and for those to come, until {@link FaultProxy.heal}.
+ * A TCP proxy in front of a port that does to connections what networks do. It listens on this machine only. Faults are
+ * set while it runs. Those that last hold for the connections that are there and for those to come, until
+ * {@link FaultProxy.heal}.
  */
 export class FaultProxy {
   readonly port: number;
   readonly #server: Server;
+  readonly #host: string;
   readonly #pairs = new Set<Pair>();
   readonly #taps = new Set<Tap>();
   readonly #faults: Record<Direction, PipeFaults> = { up: NO_FAULTS, down: NO_FAULTS };
   #target: number;
   #refusing = false;
 
-  private constructor(server: Server, target: number) {
+  private constructor(server: Server, target: number, host: string) {
     this.#server = server;
     this.#target = target;
+    this.#host = host;
     this.port = (server.address() as AddressInfo).port;
     server.on('connection', (socket: Socket) => this.#connected(socket));
   }
 
-  static async start(target: number): Promise<FaultProxy> {
+  /** A proxy in front of port `target` of `host`. */
+  static async start(target: number, host = '127.0.0.1'): Promise<FaultProxy> {
     // Either side may close its half; that is passed on, and nothing more.
     const server = createServer({ allowHalfOpen: true, noDelay: true });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    return new FaultProxy(server, target);
+    return new FaultProxy(server, target, host);
   }
 
   get connectionCount(): number {
@@ -70,9 +74,13 @@ export class FaultProxy {
     this.#refusing = true;
   }
 
-  /** Ends what lasts: {@link disturb}, {@link freeze}, {@link blackhole}, {@link refuse}. */
+  /**
+   * Ends what lasts: {@link disturb}, {@link freeze}, {@link blackhole}, {@link refuse}. A {@link cut} or {@link corrupt}
+   * that has not happened will not happen any more; its promise stays open.
+   */
   heal(): void {
     this.#refusing = false;
+    this.#taps.clear();
     this.#set(NO_FAULTS, BOTH);
   }
 
@@ -175,7 +183,7 @@ export class FaultProxy {
       for (const tap of [...this.#taps]) passed = passed && tap(passed, pair, direction);
       return passed;
     };
-    const target = connect({ port: this.#target, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    const target = connect({ port: this.#target, host: this.#host, allowHalfOpen: true, noDelay: true });
     const pair: Pair = new Pair(
       client,
       target,

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { eventually } from './eventually.ts';
+import { eventually } from '../../test/support/eventually.ts';
 import { FaultProxy } from './fault-proxy.ts';
 
 let echo: Server;
@@ -115,6 +115,27 @@ describe('what lasts until it is healed', () => {
     one.send('slices');
     await one.hears('slices');
     expect(one.chunks.length).toBeGreaterThan(1);
+  });
+
+  test('what is held up arrives at once when that is over', async () => {
+    const one = await peer();
+    proxy.disturb({ latencyMs: 3_600_000, bytesPerSecond: 1 });
+    one.send('late');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(one.text).toBe('');
+    proxy.heal();
+    await one.hears('late');
+    one.send(', and on');
+    await one.hears('late, and on');
+  });
+
+  test('a cut and a corruption that have not happened do not happen any more', async () => {
+    const one = await peer();
+    void proxy.cut('down', { afterBytes: 1 });
+    void proxy.corrupt('up');
+    proxy.heal();
+    one.send('whole');
+    await one.hears('whole');
   });
 
   test('a frozen connection loses nothing, and holds the sender back', async () => {

@@ -1,6 +1,6 @@
 import { messageOf } from '../../src/core/errors.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
-import { FaultWorld, missingFor, type Audit } from './fault-world.ts';
+import { FaultWorld, missingFor, type Audit, type WorldOptions } from './fault-world.ts';
 import type { Scenario } from './scenario.ts';
 
 /** What came of a scenario. */
@@ -23,14 +23,14 @@ export interface Skipped {
 }
 
 /** Injects `count` faults into an installation of its own, and audits it at the end. */
-export async function runScenario(scenario: Scenario, count: number, seed: number): Promise<Outcome | Skipped> {
+export async function runScenario(scenario: Scenario, count: number, seed: number, options: WorldOptions = {}): Promise<Outcome | Skipped> {
   const missing = missingFor(scenario.installation);
   if (missing !== undefined) return { scenario: scenario.name, skipped: missing };
   const ground = scenario.ground?.();
   if (ground !== undefined && 'unavailable' in ground) return { scenario: scenario.name, skipped: ground.unavailable };
   const startedMs = performance.now();
   try {
-    const world = await FaultWorld.start(scenario.installation, ground?.options);
+    const world = await FaultWorld.start(scenario.installation, { ...options, ...ground?.options });
     try {
       const { struck, trouble } = await strike(world, scenario, count, seed);
       const audit = await world.audit().catch((error: unknown) => {
@@ -72,6 +72,8 @@ export async function strike(
       return { struck: round, trouble: [`fault ${round + 1} (seed ${seed}): ${messageOf(error)}`] };
     }
   }
+  // It may end of what was done to it at any later time, and whoever comes next does not expect that.
+  if (scenario.supervised) await world.renewServer();
   return { struck: count, trouble: [] };
 }
 

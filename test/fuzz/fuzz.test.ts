@@ -1,0 +1,84 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { missingFor } from '../fault/fault-world.ts';
+import { patchedEnv, type SourcePatch } from '../support/source-patches.ts';
+import { FRAMES_IN_VERIFY, type FuzzReport, SOCKETS_IN_VERIFY } from './fuzz-report.ts';
+
+const RUN = fileURLToPath(new URL('run.ts', import.meta.url));
+
+/** Mistakes in the product that fuzzing has to find. */
+const PLANTED: readonly SourcePatch[] = [
+  {
+    name: 'the checksum of frames is not compared',
+    file: 'src/protocol/frame.ts',
+    find: 'if (computed !== readU32(bytes, 20)) {',
+    replace: 'if (false) {',
+  },
+  {
+    name: 'values nest as deep as they like',
+    file: 'src/protocol/value-scan.ts',
+    find: 'if (depth === MAX_DEPTH) return this.refuse(',
+    replace: 'if (depth === 1000) return this.refuse(',
+  },
+  {
+    name: 'a float that is no number is let through',
+    file: 'src/protocol/value-scan.ts',
+    find: 'if ((this.#u16(pos + 1) & 0x7ff0) === 0x7ff0) return',
+    replace: 'if (false) return',
+  },
+  {
+    name: 'a frame with another predecessor is stored',
+    file: 'src/core/stream.ts',
+    find: "return prev === stored.crc ? 'append' : 'mismatch';",
+    replace: "return prev === stored.crc ? 'append' : 'append';",
+  },
+  {
+    name: 'a client that breaks the protocol is not told why',
+    file: 'src/ingest/session.ts',
+    find: 'this.#outbox.send(encodeFrame({ type: FRAME.error, payload: encodeError({ code: error.code, message: error.message }) }));',
+    replace: 'void encodeError;',
+  },
+];
+
+test(
+  'frames: what was never sent is never taken, and nothing but the errors of the protocol comes of it',
+  { timeout: 300_000 },
+  async () => {
+    const { done, violations, accepted } = await fuzz('frames', FRAMES_IN_VERIFY);
+    expect(violations).toEqual([]);
+    expect(done).toBe(FRAMES_IN_VERIFY);
+    expect(accepted).toBeGreaterThan(done / 10);
+  },
+);
+
+test.skipIf(missingFor('services') !== undefined)(
+  'sockets: a real server bears the same, holds no more afterwards, and applies every row of a client beside them',
+  { timeout: 300_000 },
+  async () => {
+    const { done, violations, connections } = await fuzz('sockets', SOCKETS_IN_VERIFY);
+    expect(violations).toEqual([]);
+    expect(done).toBe(SOCKETS_IN_VERIFY);
+    expect(connections).toBeGreaterThan(done / 64);
+  },
+);
+
+describe('fuzzing frames finds what is planted', () => {
+  test.each(PLANTED)('$name', { timeout: 60_000 }, async (patch) => {
+    const { violations } = await fuzz('frames', 100_000, patchedEnv([patch]));
+    expect(violations).not.toEqual([]);
+  });
+});
+
+async function fuzz(name: 'frames' | 'sockets', count: number, env: Record<string, string> = {}): Promise<FuzzReport> {
+  const args = [RUN, '--fuzz', name, '--inputs', `1..${count}`, '--json'];
+  // It ends with 1 where something was found.
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, ...env }, maxBuffer: 1 << 26 }).catch(
+    (error: Error & { stdout?: string; stderr?: string }) => {
+      if (!error.stdout?.includes('"report"')) throw new Error(`${error.message}: ${error.stderr}`, { cause: error });
+      return { stdout: error.stdout };
+    },
+  );
+  return (JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as { readonly report: FuzzReport }).report;
+}

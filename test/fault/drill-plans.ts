@@ -1,17 +1,17 @@
 /** By name of a scenario, how often its fault is injected. */
 export type DrillPlan = Readonly<Record<string, number>>;
 
-/** What the tests run: each scenario a few times. Released versions are drilled longer, with `drill.ts`. */
+/** What the tests run: each scenario a few times. `npm run prove` does it longer. */
 export const KILL_PLAN: DrillPlan = {
-  'server-kill': 10,
-  'server-kill-at': 10,
+  'server-kill': 20,
+  'server-kill-at': 6,
   'server-lose-at': 3,
   'server-delay-at': 1,
   'server-stop': 5,
   'server-zombie-at': 1,
   'thread-exit': 3,
-  'client-kill': 10,
-  'client-kill-at': 10,
+  'client-kill': 20,
+  'client-kill-at': 5,
   'client-stop': 1,
   'client-old-spool': 2,
   'redis-kill': 2,

@@ -67,7 +67,7 @@ describe.skipIf(missingFor('services') !== undefined)('drills find what is plant
       const scenario = SCENARIOS.find((one) => one.name === name);
       if (scenario === undefined) throw new Error(`there is no scenario "${name}"`);
       const env = patchedEnv(patches.map((patch) => ({ name: bug, ...patch })));
-      const outcome = await runScenario(scenario, count, SEED, { serverEnv: env, clientEnv: env, patienceMs: PATIENCE_MS });
+      const outcome = await runScenario(scenario, count, SEED, { world: { serverEnv: env, clientEnv: env, patienceMs: PATIENCE_MS } });
       if ('skipped' in outcome) return context.skip(outcome.skipped);
       expect(faultsOf(outcome.audit).slice(0, 20).join('\n')).toMatch(finding);
     });

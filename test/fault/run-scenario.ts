@@ -22,8 +22,20 @@ export interface Skipped {
   readonly skipped: string;
 }
 
+export interface RunOptions {
+  /** For the installation. */
+  readonly world?: WorldOptions;
+  /** Told how many faults were injected so far. */
+  readonly progress?: (struck: number) => void;
+}
+
 /** Injects `count` faults into an installation of its own, and audits it at the end. */
-export async function runScenario(scenario: Scenario, count: number, seed: number, options: WorldOptions = {}): Promise<Outcome | Skipped> {
+export async function runScenario(
+  scenario: Scenario,
+  count: number,
+  seed: number,
+  { world: options = {}, progress }: RunOptions = {},
+): Promise<Outcome | Skipped> {
   const missing = missingFor(scenario.installation);
   if (missing !== undefined) return { scenario: scenario.name, skipped: missing };
   const ground = scenario.ground?.();
@@ -32,7 +44,7 @@ export async function runScenario(scenario: Scenario, count: number, seed: numbe
   try {
     const world = await FaultWorld.start(scenario.installation, { ...options, ...ground?.options });
     try {
-      const { struck, trouble } = await strike(world, scenario, count, seed);
+      const { struck, trouble } = await strike(world, scenario, count, seed, progress);
       const audit = await world.audit().catch((error: unknown) => {
         throw new Error(`${scenario.name} cannot be audited: ${messageOf(error)} ${trouble.join(' ')}`, { cause: error });
       });
@@ -60,12 +72,14 @@ export async function strike(
   scenario: Scenario,
   count: number,
   seed: number,
+  progress?: (struck: number) => void,
 ): Promise<{ readonly struck: number; readonly trouble: readonly string[] }> {
   world.supervised = scenario.supervised === true;
   for (let round = 0; round < count; round++) {
     try {
       await scenario.strike(world, { seed, round, random: new SeededRandom(seed * 1_000_003 + round) });
       await world.advance();
+      progress?.(round + 1);
     } catch (error) {
       // Rows that are on their way because the server is not started again are not lost.
       world.supervised = true;

@@ -1,8 +1,12 @@
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { missingFor } from '../fault/fault-world.ts';
+import { endWithUs } from '../support/end-with-us.ts';
 import { patchedEnv, type SourcePatch } from '../support/source-patches.ts';
 import { FRAMES_IN_VERIFY, type FuzzReport, SOCKETS_IN_VERIFY } from './fuzz-report.ts';
 
@@ -72,13 +76,16 @@ describe('fuzzing frames finds what is planted', () => {
 });
 
 async function fuzz(name: 'frames' | 'sockets', count: number, env: Record<string, string> = {}): Promise<FuzzReport> {
-  const args = [RUN, '--fuzz', name, '--inputs', `1..${count}`, '--json'];
-  // It ends with 1 where something was found.
-  const { stdout } = await promisify(execFile)(process.execPath, args, { env: { ...process.env, ...env }, maxBuffer: 1 << 26 }).catch(
-    (error: Error & { stdout?: string; stderr?: string }) => {
-      if (!error.stdout?.includes('"report"')) throw new Error(`${error.message}: ${error.stderr}`, { cause: error });
-      return { stdout: error.stdout };
-    },
-  );
-  return (JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as { readonly report: FuzzReport }).report;
+  const folder = mkdtempSync(join(tmpdir(), 'syncline-fuzz-'));
+  try {
+    const file = join(folder, 'report.json');
+    const args = [RUN, '--fuzz', name, '--inputs', `1..${count}`, '--json', file];
+    const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'inherit'] });
+    endWithUs(child);
+    const [code] = (await once(child, 'close')) as [number | null];
+    if (!existsSync(file)) throw new Error(`the run ended with ${code} and no report`);
+    return JSON.parse(readFileSync(file, 'utf8')) as FuzzReport;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }

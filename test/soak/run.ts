@@ -15,7 +15,9 @@ const { values } = parseArgs({
   options: { minutes: { type: 'string', default: '45' }, seed: { type: 'string', default: '1' }, json: { type: 'string' } },
 });
 const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort());
+// Whoever interrupts it is told what there was; processes that were started end with this one.
+process.on('SIGINT', () => stop.abort());
+process.on('SIGTERM', () => process.exit(143));
 process.exit(await main());
 
 async function main(): Promise<number> {
@@ -25,7 +27,13 @@ async function main(): Promise<number> {
     console.error(missing ?? 'usage: node test/soak/run.ts --minutes M [--seed S] [--json FILE]');
     return 2;
   }
-  const report = await soak({ minutes, seed, signal: stop.signal, note: (line) => console.error(line) });
+  const report = await soak({
+    minutes,
+    seed,
+    signal: stop.signal,
+    note: (line) => console.error(line),
+    progress: (done) => process.send?.(done),
+  });
   console.log(summaryOf(report));
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
   return report.violations.length > 0 ? 1 : 0;

@@ -18,6 +18,8 @@ export interface SoakOptions {
   readonly signal: AbortSignal;
   /** Told of every fault, and of every quiet point. */
   readonly note: (line: string) => void;
+  /** Told how many minutes are over. */
+  readonly progress: (minutes: number) => void;
 }
 
 const FAULT_EVERY_MS = 20_000;
@@ -88,7 +90,10 @@ class Soak {
   async run(): Promise<SoakReport> {
     const { minutes, seed, signal } = this.#options;
     const endMs = this.#startedMs + minutes * 60_000;
-    const sampling = setInterval(() => void this.#sampler.sample('loaded'), SAMPLE_EVERY_MS);
+    const sampling = setInterval(() => {
+      void this.#sampler.sample('loaded');
+      this.#options.progress(Math.floor((performance.now() - this.#startedMs) / 60_000));
+    }, SAMPLE_EVERY_MS);
     while (performance.now() < endMs && !signal.aborted && this.#violations.length === 0) {
       await this.#load(Math.min(endMs, performance.now() + PHASE_MS));
       await this.#quiet().catch((error: unknown) => this.#violations.push(messageOf(error)));

@@ -2,13 +2,16 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { messageOf } from '../../src/core/errors.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
+import { ClientCase } from './client-case.ts';
 import { DecoderCase } from './decoder-case.ts';
+import type { FuzzCase } from './fuzz-case.ts';
 import type { FuzzReport } from './fuzz-report.ts';
 import { SessionCase } from './session-case.ts';
 
 const CASE_INPUTS = 64;
-/** One case in so many goes through whole sessions; the others go through the decoders alone, and take a tenth of the time. */
+/** So often a case goes through whole sessions of a server, and of a client; the others take the decoders alone, and a tenth of the time. */
 const SESSIONS_EVERY = 16;
+const CLIENTS_EVERY = 32;
 const MAX_VIOLATIONS = 5;
 const MAX_SHOWN_HEX = 20_000;
 const WARM_UP_CASES = 300;
@@ -33,8 +36,7 @@ export async function fuzzFrames(
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   for (let i = 0; i < cases && !until.aborted && violations.length < MAX_VIOLATIONS; i++) {
-    const random = new SeededRandom(first + i);
-    const one = (first + i) % SESSIONS_EVERY === 0 ? new SessionCase(random) : new DecoderCase(random);
+    const one = caseOf(first + i, new SeededRandom(first + i));
     try {
       await one.run(CASE_INPUTS);
     } catch (error) {
@@ -50,6 +52,11 @@ export async function fuzzFrames(
   const grownMib = cases > WARM_UP_CASES ? heapMib() - heldMib : 0;
   if (grownMib > MAX_GROWN_MIB) violations.push(`${grownMib.toFixed(1)} MiB more are held than after ${WARM_UP_CASES} cases`);
   return { done: Math.min(done, count), violations, accepted, connections, grownMib };
+}
+
+function caseOf(number: number, random: SeededRandom): FuzzCase {
+  if (number % SESSIONS_EVERY === 0) return new SessionCase(random);
+  return number % CLIENTS_EVERY === 1 ? new ClientCase(random) : new DecoderCase(random);
 }
 
 /** What is held after everything else was given back, buffers included. */

@@ -21,10 +21,10 @@ const PLANTED: readonly SourcePatch[] = [
     replace: 'if (false) {',
   },
   {
-    name: 'values nest as deep as they like',
-    file: 'src/protocol/value-scan.ts',
-    find: 'if (depth === MAX_DEPTH) return this.refuse(',
-    replace: 'if (depth === 1000) return this.refuse(',
+    name: 'values nest deeper than the protocol allows',
+    file: 'src/protocol/limits.ts',
+    find: 'export const MAX_DEPTH = 16;',
+    replace: 'export const MAX_DEPTH = 17;',
   },
   {
     name: 'a float that is no number is let through',
@@ -43,6 +43,12 @@ const PLANTED: readonly SourcePatch[] = [
     file: 'src/ingest/session.ts',
     find: 'this.#outbox.send(encodeFrame({ type: FRAME.error, payload: encodeError({ code: error.code, message: error.message }) }));',
     replace: 'void encodeError;',
+  },
+  {
+    name: 'a client takes what it does not know from a server for a mistake of its own',
+    file: 'src/client/session.ts',
+    find: 'default:\n        return this.#broken(',
+    replace: 'default:\n        throw new Error(',
   },
 ];
 

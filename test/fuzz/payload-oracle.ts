@@ -42,6 +42,7 @@ export function checkPayload(frame: Frame, maxBytes: number, random: SeededRando
     assert(!accepted || error.message.includes('repeats a key'), `the scan took what the decoder refused: ${error.message}`);
     return 'refused';
   }
+  assert(sample?.mustBeRefused !== true, 'a batch was taken that nobody may take');
   assert(accepted, `the decoder took what the scan refused: ${scan.reason}`);
   const changes = decoded.groups.reduce((sum, { rows }) => sum + rows.length, 0);
   assert.equal(changes, scan.changes, 'scan and decoder count the same changes');

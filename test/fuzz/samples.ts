@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { constants, zstdCompressSync } from 'node:zlib';
 import { encodeBatch } from '../../src/protocol/batch.ts';
-import { MAX_DEPTH } from '../../src/protocol/limits.ts';
 
 /** What a case begins with: payloads of BATCH that are right, and some that are meant to hurt. */
 export interface Sample {
@@ -9,39 +8,44 @@ export interface Sample {
   /** Compressed: bit 0 of the flags is set. */
   readonly zstd: boolean;
   /** Our encoder wrote it: it must come out of the decoder as it went in. */
-  readonly isOurs: boolean;
+  readonly isOurs?: true;
+  readonly mustBeRefused?: true;
 }
 
 const BOMB_BYTES = 65_536;
+/** As the protocol has it, whatever the product believes; one of them is the batch itself. */
+const MAX_DEPTH = 16;
 
 export const GOOD: readonly Sample[] = [...ourBatches(), ...recordedBatches()];
 /** What nobody may take. */
-export const BOMBS: readonly Sample[] = [
-  // 65 kB of zeros, of nested arrays, and of rows in some dozens of bytes; and what says that it is 4 GiB.
-  zstd(Buffer.alloc(BOMB_BYTES)),
-  zstd(Buffer.alloc(BOMB_BYTES, 0x91)),
-  zstd(Buffer.alloc(BOMB_BYTES + 1, 0xc0)),
-  { payload: Buffer.from('28b52ffdc0ffffffffffffff0001000000', 'hex'), zstd: true, isOurs: false },
-  { payload: Buffer.from('28b52ffda0ffffffff4b0000000000000000', 'hex'), zstd: true, isOurs: false },
-  // Deep, wide, and only announced.
-  plain(Buffer.concat([Buffer.from('81a163', 'hex'), Buffer.alloc(4000, 0x91)])),
-  plain(nestedOrigin(MAX_DEPTH)),
-  plain(Buffer.from('81a163ddffffffff', 'hex')),
-  plain(Buffer.from('dfffffffffa163', 'hex')),
-  plain(Buffer.from('81a163c6ffffffff', 'hex')),
-  plain(Buffer.from('81a163dbffffffff', 'hex')),
-  plain(Buffer.from('81a1639195a163000191a164dd00010000', 'hex')),
-];
+export const BOMBS: readonly Sample[] = (
+  [
+    // 65 kB of zeros, of nested arrays, and of rows in some dozens of bytes; and what says that it is 4 GiB.
+    zstd(Buffer.alloc(BOMB_BYTES)),
+    zstd(Buffer.alloc(BOMB_BYTES, 0x91)),
+    zstd(Buffer.alloc(BOMB_BYTES + 1, 0xc0)),
+    { payload: Buffer.from('28b52ffdc0ffffffffffffff0001000000', 'hex'), zstd: true },
+    { payload: Buffer.from('28b52ffda0ffffffff4b0000000000000000', 'hex'), zstd: true },
+    // Deep, wide, and only announced.
+    plain(Buffer.concat([Buffer.from('81a163', 'hex'), Buffer.alloc(4000, 0x91)])),
+    plain(nestedOrigin(MAX_DEPTH)),
+    plain(Buffer.from('81a163ddffffffff', 'hex')),
+    plain(Buffer.from('dfffffffffa163', 'hex')),
+    plain(Buffer.from('81a163c6ffffffff', 'hex')),
+    plain(Buffer.from('81a163dbffffffff', 'hex')),
+    plain(Buffer.from('81a1639195a163000191a164dd00010000', 'hex')),
+  ] as const
+).map((sample: Sample) => ({ ...sample, mustBeRefused: true }));
 /** What is right, and takes far more when it is decoded than on the way. */
 export const HEAVY: readonly Sample[] = [zstd(emptyRows(60_000)), plain(emptyRows(3000)), plain(manyColumns(1000))];
 
 function plain(payload: Buffer): Sample {
-  return { payload, zstd: false, isOurs: false };
+  return { payload, zstd: false };
 }
 
 function zstd(expanded: Buffer): Sample {
   const params = { [constants.ZSTD_c_contentSizeFlag]: 1, [constants.ZSTD_c_compressionLevel]: 3 };
-  return { payload: zstdCompressSync(expanded, { params, pledgedSrcSize: expanded.length }), zstd: true, isOurs: false };
+  return { payload: zstdCompressSync(expanded, { params, pledgedSrcSize: expanded.length }), zstd: true };
 }
 
 function ourBatches(): Sample[] {
@@ -72,7 +76,7 @@ function ourBatches(): Sample[] {
     { timeMs: 1_795_000_000_000, origin: { file: 'x', at: [1, null] }, groups },
   ];
   const payloads = batches.map((batch) => encodeBatch(batch));
-  return [...payloads.map((payload) => ({ payload, zstd: false, isOurs: true })), zstd(payloads[3] as Buffer)];
+  return [...payloads.map((payload) => ({ payload, zstd: false, isOurs: true as const })), zstd(payloads[3] as Buffer)];
 }
 
 /** Every valid batch of the published vectors. */

@@ -11,7 +11,7 @@ const CATCH_MS = 30_000;
 const WIPE_INTERVAL_MS = 300;
 
 /** At which visit a process is caught, at most. */
-const MAX_VISIT: Readonly<Record<Occasion, number>> = { load: 30, interval: 3, start: 1, connect: 1, stop: 1, wipe: 1, 'new spool': 1 };
+const MAX_VISIT: Readonly<Record<Occasion, number>> = { load: 12, interval: 3, start: 1, connect: 1, stop: 1, wipe: 1, 'new spool': 1 };
 
 /** Places of a process in the installation of `world`. */
 export function placesOf(world: FaultWorld, process: Failpoint['of'], but: readonly Occasion[] = []): Failpoint[] {

@@ -3,15 +3,15 @@ export type DrillPlan = Readonly<Record<string, number>>;
 
 /** What the tests run: each scenario a few times. `npm run prove` does it longer. */
 export const KILL_PLAN: DrillPlan = {
-  'server-kill': 20,
-  'server-kill-at': 6,
+  'server-kill': 12,
+  'server-kill-at': 8,
   'server-lose-at': 3,
   'server-delay-at': 1,
   'server-stop': 5,
   'server-zombie-at': 1,
   'thread-exit': 3,
-  'client-kill': 20,
-  'client-kill-at': 5,
+  'client-kill': 14,
+  'client-kill-at': 6,
   'client-stop': 1,
   'client-old-spool': 2,
   'redis-kill': 2,

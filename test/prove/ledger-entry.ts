@@ -18,8 +18,8 @@ export const LEDGER_ENTRY = z.strictObject({
   /** How many made the full set then. */
   target: z.int(),
   seconds: z.number(),
-  violations: z.array(VIOLATION),
-  figures: z.record(z.string(), z.number()),
+  violations: z.array(VIOLATION).readonly(),
+  figures: z.record(z.string(), z.union([z.number(), z.array(z.number()).readonly()])),
   machine: MACHINE,
   /** When it ended, ISO 8601. */
   date: z.string(),

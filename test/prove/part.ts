@@ -58,7 +58,9 @@ export interface Violation {
 }
 
 /**
- * What else was counted, by name. A name is in words of the page, unit included: "changes", "virtual hours". Figures of slices
- * are added up; of those whose name begins with "longest" or "median", the largest is kept.
+ * What else was counted, by name in words of the page, unit included: "changes", "virtual hours". Figures of slices are added
+ * up; of those whose name begins with "longest", the largest is kept. A list is a sample, such as a number for each item:
+ * lists are joined, and the page gives their median and the largest.
  */
-export type Figures = Readonly<Record<string, number>>;
+export type Figures = Readonly<Record<string, Figure>>;
+export type Figure = number | readonly number[];

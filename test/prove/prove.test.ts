@@ -124,6 +124,18 @@ describe.skipIf(!gitAvailable())('npm run prove', () => {
     expect(published()).toMatchObject([{ part: 'cuts', count: 6 }]);
   });
 
+  test('asks a part how many there are once for a state of the source', async () => {
+    let asked = 0;
+    const part = partOf(allGood, { target: () => Promise.resolve((asked++, 6)) });
+    await run([part], ['--count', '3']);
+    await run([part]);
+    expect(asked).toBe(1);
+    expect(published()).toMatchObject([{ from: 1, count: 6, target: 6 }]);
+    clone.commit('src/a.ts', 'more to do\n');
+    await run([part], ['--list']);
+    expect(asked).toBe(2);
+  });
+
   test('does not go on for ever with a part that does nothing', async () => {
     const part = partOf(() => ({ done: 0, violations: [], figures: {} }));
     expect((await run([part])).code).toBe(1);

@@ -39,6 +39,7 @@ export interface PartState {
 export class Proving {
   readonly #options: ProvingOptions;
   readonly #line = new LiveLine();
+  /** Of the parts that had to be asked. */
   readonly #targets = new Map<string, number>();
   readonly #begun = new Map<string, number>();
   /** Found out in this run and not kept. */
@@ -72,9 +73,16 @@ export class Proving {
   async #stateOf(part: ProofPart, known: readonly LedgerEntry[]): Promise<PartState> {
     const { root, ledger } = this.#options;
     const state = ledger === undefined ? UNCOMMITTED : readSourceState(root, part.sources);
-    const target = this.#targets.get(part.name) ?? (typeof part.target === 'number' ? part.target : await part.target());
-    this.#targets.set(part.name, target);
-    return { part, target, state, entries: known.filter((entry) => entry.part === part.name && entry.source === state.source) };
+    const entries = known.filter((entry) => entry.part === part.name && entry.source === state.source);
+    return { part, target: await this.#targetOf(part, entries), state, entries };
+  }
+
+  async #targetOf({ name, target }: ProofPart, entries: readonly LedgerEntry[]): Promise<number> {
+    if (typeof target === 'number') return target;
+    // To find out may take minutes, and whoever did a slice of this state has found out.
+    const known = this.#targets.get(name) ?? entries[0]?.target ?? (await target());
+    this.#targets.set(name, known);
+    return known;
   }
 
   async #next(): Promise<{ readonly state: PartState; readonly gap: Gap } | undefined> {
@@ -137,7 +145,7 @@ function measured(
   startedMs: number,
 ): Pick<LedgerEntry, 'seconds' | 'violations' | 'figures' | 'date'> {
   const seconds = Math.round((performance.now() - startedMs) / 10) / 100;
-  return { seconds, violations: [...violations], figures: { ...figures }, date: new Date().toISOString() };
+  return { seconds, violations, figures, date: new Date().toISOString() };
 }
 
 function progressText({ unit }: ProofPart, before: number, done: number, target: number, tookMs: number): string {

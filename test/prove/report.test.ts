@@ -55,6 +55,12 @@ test('less than the full set is shown as what it is, with the rule of three for 
   expect(text).toContain('\nAll on 2 cores of a processor, Node.js 24.21.0, Debian.\n');
 });
 
+test('of a sample, the median and the largest are shown', () => {
+  expect(page([entry({ figures: { 'histories until it shows': [2, 900, 4] } })])).toContain(
+    'histories until it shows: 4 in the median, 900 at most',
+  );
+});
+
 test('few give no rate', () => {
   expect(page([entry({ count: 29 })])).not.toContain('at 95 %');
   expect(page([entry({ count: 30 })])).toContain('fewer than 10 % break');

@@ -1,6 +1,7 @@
 import { count, duration } from '../../src/cli/text.ts';
+import { median } from './figures.ts';
 import type { LedgerEntry, Machine } from './ledger-entry.ts';
-import type { ProofPart } from './part.ts';
+import type { Figure, ProofPart } from './part.ts';
 import { tallyOf, type Tally } from './tally.ts';
 
 const BEGIN = '<!-- The figures: generated from docs/reliability.json by npm run docs; what is between the marks is written over. -->';
@@ -100,9 +101,13 @@ function earlierText(entries: readonly LedgerEntry[]): string {
   return [...shown, ...rest].join(', ');
 }
 
-function figureText(name: string, value: number): string {
-  const amount = Number.isInteger(value) || value >= 1000 ? count(value) : value.toFixed(1);
-  return /^(longest|median)\b/.test(name) ? `${name}: ${amount}` : `${amount} ${name}`;
+function figureText(name: string, value: Figure): string {
+  if (typeof value !== 'number') return `${name}: ${amountText(median(value))} in the median, ${amountText(Math.max(...value))} at most`;
+  return name.startsWith('longest ') ? `${name}: ${amountText(value)}` : `${amountText(value)} ${name}`;
+}
+
+function amountText(value: number): string {
+  return Number.isInteger(value) || value >= 1000 ? count(value) : value.toFixed(1);
 }
 
 function machineText({ cpu, cores, node, os }: Machine): string {

@@ -7,11 +7,11 @@ const covers = (entries: readonly LedgerEntry[]) => entries.map(({ from, count }
 
 test('adjacent slices become one entry, whose seconds and figures are sums', () => {
   const slices = [
-    entry({ from: 11, count: 5, seconds: 2, figures: { changes: 5, 'longest wait in s': 1, 'median x': 3 }, date: '2026-02-02' }),
-    entry({ from: 1, count: 10, seconds: 1.1, figures: { changes: 7, 'longest wait in s': 4, 'median x': 2 }, date: '2026-02-01' }),
+    entry({ from: 11, count: 5, seconds: 2, figures: { changes: 5, 'longest wait in s': 1, seeds: [3] }, date: '2026-02-02' }),
+    entry({ from: 1, count: 10, seconds: 1.1, figures: { changes: 7, 'longest wait in s': 4, seeds: [2, 9] }, date: '2026-02-01' }),
   ];
   expect(settle([], slices)).toEqual([
-    entry({ from: 1, count: 15, seconds: 3.1, figures: { changes: 12, 'longest wait in s': 4, 'median x': 3 }, date: '2026-02-02' }),
+    entry({ from: 1, count: 15, seconds: 3.1, figures: { changes: 12, 'longest wait in s': 4, seeds: [2, 9, 3] }, date: '2026-02-02' }),
   ]);
 });
 

@@ -51,7 +51,7 @@ function report(item: ItemReport): void {
 }
 
 function summary(): string {
-  const figures = Object.entries(sums).map(([name, value]) => `${Number.isInteger(value) ? value : value.toFixed(1)} ${name}`);
+  const figures = Object.entries(sums).map(([name, value]) => `${Math.round(Number(value) * 10) / 10} ${name}`);
   const rate = (count / (performance.now() - startedMs)) * 1000;
   return `${count} histories, ${broken} broken; ${figures.join(', ')}; ${rate.toFixed(1)} histories/s`;
 }

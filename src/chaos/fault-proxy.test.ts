@@ -153,18 +153,26 @@ describe('what lasts until it is healed', () => {
     await other.hears('new');
   });
 
-  test('a blackhole of one way swallows that way only, and for good', async () => {
+  test('a blackhole of one way swallows that way only', async () => {
     const one = await peer();
-    proxy.blackhole(['up']);
+    const dead = proxy.blackhole(['down']);
+    one.send('question');
+    await eventually(() => expect(dead).toEqual({ callers: 1, targets: 1 }));
+    expect([one.text, one.closed]).toEqual(['', false]);
+  });
+
+  test('a connection that lost something in a blackhole is dead for good, and neither end hears that the other has gone', async () => {
+    const [one, idle] = [await peer(), await peer()];
+    const dead = proxy.blackhole();
     one.send('lost');
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await eventually(() => expect(dead).toEqual({ callers: 1, targets: 1 }));
     proxy.heal();
-    one.send('kept');
-    await one.hears('kept');
-    proxy.blackhole(['down']);
-    one.send('answer');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect([one.text, one.closed]).toEqual(['kept', false]);
+    one.send('lost as well');
+    idle.send('kept');
+    await idle.hears('kept');
+    one.socket.destroy();
+    await eventually(() => expect(dead).toEqual({ callers: 0, targets: 1 }));
+    expect(await new Promise((resolve) => echo.getConnections((_, count) => resolve(count)))).toBe(2);
   });
 
   test('new connections are refused, and those that are there stay', async () => {

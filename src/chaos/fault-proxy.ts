@@ -8,6 +8,13 @@ export type Direction = 'up' | 'down';
 /** Where a connection is cut: after so many more bytes of a direction, or at a chunk that holds a text. */
 export type CutPoint = { readonly afterBytes: number } | { readonly before: string } | { readonly answerTo: string };
 
+/** Of the connections that were there when a blackhole began, and that lost something in it: how many are still held, by either end. */
+export interface DeadConnections {
+  /** By whoever connected. */
+  readonly callers: number;
+  readonly targets: number;
+}
+
 const BOTH: readonly Direction[] = ['up', 'down'];
 
 /** Sees a chunk and gives what is to be passed on of it. */
@@ -64,9 +71,23 @@ export class FaultProxy {
     this.#set({ stalled: true }, directions);
   }
 
-  /** What is sent vanishes without a word, as behind a firewall that forgot the connection; it is gone for good. */
-  blackhole(directions = BOTH): void {
+  /**
+   * What is sent vanishes without a word, as behind a firewall that forgot the connection. A connection that lost bytes
+   * in this way is dead in that direction for good, and its receiver does not hear of its end either.
+   */
+  blackhole(directions = BOTH): DeadConnections {
     this.#set({ swallowing: true }, directions);
+    const pairs = [...this.#pairs];
+    const count = (isOpen: (pair: Pair) => boolean) =>
+      pairs.filter((pair) => (pair.up.severed || pair.down.severed) && isOpen(pair)).length;
+    return {
+      get callers() {
+        return count(({ callerOpen }) => callerOpen);
+      },
+      get targets() {
+        return count(({ targetOpen }) => targetOpen);
+      },
+    };
   }
 
   /** New connections are reset. */
@@ -223,10 +244,21 @@ class Pair {
       () => faults('down'),
       (chunk) => filter(chunk, this, 'down'),
     );
-    // Each error is followed by a close.
-    for (const socket of [client, target]) socket.on('error', () => this.reset());
-    client.on('close', () => this.#closed(target, closed));
-    target.on('close', () => this.#closed(client, closed));
+    // Each error is followed by a close, which the other side does not always hear of.
+    for (const socket of [client, target])
+      socket.on('error', () => {
+        if (!this.up.severed && !this.down.severed) this.reset();
+      });
+    client.on('close', () => this.#closed(target, this.up, closed));
+    target.on('close', () => this.#closed(client, this.down, closed));
+  }
+
+  get callerOpen(): boolean {
+    return !this.#client.closed && !this.#client.readableEnded;
+  }
+
+  get targetOpen(): boolean {
+    return !this.#target.closed && !this.#target.readableEnded;
   }
 
   reset(): void {
@@ -242,9 +274,10 @@ class Pair {
     receiver.write(bytes, () => this.reset());
   }
 
-  /** One side is gone: the other gets what is on its way, if it was to have an end, and goes as well. */
-  #closed(other: Socket, closed: () => void): void {
+  /** One side is gone: the other gets what is on its way, if it was to have an end, and goes as well, if it can hear of it. */
+  #closed(other: Socket, way: FaultyPipe, closed: () => void): void {
     if (other.closed) closed();
+    else if (way.severed) return;
     else if (other.writableEnded) other.destroySoon();
     else this.reset();
   }

@@ -10,7 +10,7 @@ export interface PipeFaults {
   readonly sliceBytes: number;
   /** Nothing is passed on; senders are held back once the buffers are full. */
   readonly stalled: boolean;
-  /** Everything that is sent is read and thrown away. */
+  /** Everything that is sent is read and thrown away, and what comes after it as well: see {@link FaultyPipe.severed}. */
   readonly swallowing: boolean;
 }
 
@@ -40,6 +40,7 @@ export class FaultyPipe {
   #queuedBytes = 0;
   #lastDueMs = 0;
   #ended = false;
+  #severed = false;
   /** The receiver has bytes to take yet. */
   #full = false;
   #timer: NodeJS.Timeout | undefined;
@@ -51,11 +52,14 @@ export class FaultyPipe {
     this.#to = to;
     this.#faults = faults;
     from.on('data', (chunk: Buffer) => {
-      const passed = this.#faults().swallowing ? undefined : filter(chunk);
+      this.#severed ||= this.#faults().swallowing;
+      // The receiver may have gone without a word to this sender.
+      const passed = this.#severed || to.destroyed ? undefined : filter(chunk);
       if (passed !== undefined && passed.length > 0) this.send(passed);
     });
     from.on('end', () => {
-      if (!this.#faults().swallowing) this.end();
+      this.#severed ||= this.#faults().swallowing;
+      if (!this.#severed) this.end();
     });
     to.on('drain', () => {
       this.#full = false;
@@ -63,6 +67,11 @@ export class FaultyPipe {
     });
     from.on('close', () => this.#stop());
     to.on('close', () => this.#stop());
+  }
+
+  /** Something vanished on the way: nothing passes here any more, not even the news that the sender is gone. */
+  get severed(): boolean {
+    return this.#severed;
   }
 
   send(bytes: Buffer): void {

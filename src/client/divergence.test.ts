@@ -45,6 +45,24 @@ describe('a stream that has diverged', () => {
     expect(named('stream-started')).toHaveLength(1);
   });
 
+  test('what the server refused of the other content is not taken for a row of ours', async () => {
+    const { client, clock, network, named } = await withThreeFrames();
+    network.link.drop();
+    await clock.advance(5000);
+    network.link.welcome({ ...ONE, stored: new Map([[0, { seq: 2, crc: 0xbad }]]) });
+    network.link.rejected(0, 2, { changes: [0] });
+    expect(named('rejected')).toMatchObject([{ partition: 0, seq: 2, table: undefined, rows: [] }]);
+    network.link.applied(0, { seq: 2, crc: 0xbad });
+    await clock.advance(5000);
+    network.link.welcome(ONE);
+    await clock.settle();
+    const [frame] = network.link.batches();
+    network.link.rejected(0, 1, { changes: [0] });
+    expect(named('rejected')).toMatchObject([{}, { partition: 0, seq: 1, table: 'cities', rows: [{ row: { id: 1 } }] }]);
+    network.link.applied(0, placeOf(frame!));
+    expect(client.status()).toMatchObject({ appliedChanges: 0, pendingChanges: 2 });
+  });
+
   test('what an agreeing APPLIED covers is not sent again', async () => {
     const { client, clock, network, reconnected, sent } = await withThreeFrames();
     network.link.drop();

@@ -41,6 +41,8 @@ export class Lane {
   durableSeq: number;
   /** Bytes of the frames above `storedSeq` that were sent on this connection. */
   outstandingBytes = 0;
+  /** The server named a place that is not ours: what it says of frames that are held may be about others. */
+  isDisputed = false;
   readonly #frames: HeldFrame[] = [];
   #head = 0;
 

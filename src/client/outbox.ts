@@ -142,8 +142,10 @@ export class Outbox {
     return highest;
   }
 
+  /** The frame that the server means; undefined when it is not held, or may be another one under the same number. */
   heldFrame(partition: number, seq: number): HeldFrame | undefined {
-    return this.#lanes.get(partition)?.frameAt(seq);
+    const lane = this.#lanes.get(partition);
+    return lane?.isDisputed === true ? undefined : lane?.frameAt(seq);
   }
 
   /** Gives a batch its place; it is sent once it is durable. */
@@ -391,6 +393,7 @@ export class Outbox {
     if (lane === undefined && place.seq === 0) return undefined;
     const comparison = lane === undefined ? 'beyond' : lane.compare(place);
     if (comparison === 'agrees' || comparison === 'forgotten') return lane;
+    if (lane !== undefined) lane.isDisputed = true;
     const how = comparison === 'beyond' ? 'is beyond what this client sent' : 'has other content than what this client sent';
     this.#diverge(`${from} names seq ${place.seq} of partition ${partition}, which ${how}`);
     return undefined;

@@ -28,7 +28,7 @@ export interface RejectedRow {
 
 export const MAX_REPORTED_ROWS = 1000;
 
-/** `frame` is undefined when the client no longer holds it; then there are no rows to show. */
+/** `frame` is undefined when the client does not hold it, or cannot be sure that it is the one; then there are no rows to show. */
 export function rejectionOf(partition: number, seq: number, rejected: Rejected, frame: HeldFrame | undefined): Rejection {
   const { sink, code, message } = rejected;
   const whole = rejected.changes.length === 0;

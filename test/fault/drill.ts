@@ -38,7 +38,7 @@ async function main(): Promise<number> {
   }
   const outcomes: (Outcome | Skipped)[] = [];
   for (const scenario of chosen) {
-    const outcome = await runScenario(scenario, count, seed, (struck) => process.send?.(struck));
+    const outcome = await runScenario(scenario, count, seed, { progress: (struck) => process.send?.(struck) });
     outcomes.push(outcome);
     console.error(`${summaryOf(outcome)}${'skipped' in outcome ? '' : ` (${Math.round(outcome.tookMs / 1000)} s)`}`);
     for (const fault of 'skipped' in outcome ? [] : faultsOf(outcome.audit).slice(0, MAX_SHOWN_FAULTS)) console.error(`  ${fault}`);

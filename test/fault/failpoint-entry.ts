@@ -31,6 +31,13 @@ function act({ name, action }: ArmedFailpoint): void {
       return signal('SIGSTOP');
     case 'exit':
       return process.exit(1);
+    case 'throw':
+      throw new Error(`failpoint "${name}": an error that nobody foresaw`);
+    case 'crash':
+      setImmediate(() => {
+        throw new Error(`failpoint "${name}": an error that nobody catches`);
+      });
+      return;
     case 'lose': {
       const { loss } = failpoint(name);
       if (loss === undefined) throw new Error(`nothing can be lost at failpoint "${name}"`);

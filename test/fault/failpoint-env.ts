@@ -4,9 +4,10 @@ import { type Failpoint, FAILPOINTS } from './failpoints.ts';
 
 /**
  * What a process does at a failpoint. `kill`: SIGKILL. `stop`: SIGSTOP, until somebody sends SIGCONT. `exit`: it ends
- * with code 1. `lose`: the error of a lost connection is thrown. A number: the thread stands still for so many ms.
+ * with code 1; in a worker thread, only that ends. `throw`: an error is thrown that nobody foresaw. `crash`: one is thrown
+ * where nobody can catch it. `lose`: the error of a lost connection is thrown. A number: the thread stands still for so many ms.
  */
-export type FailpointAction = 'kill' | 'stop' | 'exit' | 'lose' | number;
+export type FailpointAction = 'kill' | 'stop' | 'exit' | 'throw' | 'crash' | 'lose' | number;
 
 export interface ArmedFailpoint {
   readonly name: string;
@@ -65,9 +66,10 @@ function formatArmed({ name, action, visit }: ArmedFailpoint): string {
 }
 
 export function parseArmed(text: string): ArmedFailpoint {
-  const match = /^(.+?):(kill|stop|exit|lose|\d+)(?::(\d+))?$/.exec(text);
+  const match = /^(.+?):(kill|stop|exit|throw|crash|lose|\d+)(?::(\d+))?$/.exec(text);
   const [, name, action, visit] = match ?? [];
-  if (name === undefined || action === undefined) throw new Error(`FAILPOINT is "${text}"; write name:kill|stop|exit|lose|MS[:visit]`);
+  if (name === undefined || action === undefined)
+    throw new Error(`FAILPOINT is "${text}"; write name:kill|stop|exit|throw|crash|lose|MS[:visit]`);
   return { name, action: /^\d+$/.test(action) ? Number(action) : (action as FailpointAction), visit: Number(visit ?? 1) };
 }
 

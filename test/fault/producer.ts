@@ -8,7 +8,6 @@ import { connect } from '../../src/client/client.ts';
 const BLOCK = 20;
 /** Above this many changes on their way nothing is added: a drill should test faults, and not how long a backlog takes. */
 const MAX_PENDING = 20_000;
-const PAUSE_MS = 5;
 
 const env = (name: string): string => {
   const value = process.env[name];
@@ -20,12 +19,15 @@ const keys = Number(env('KEYS'));
 const refusedEvery = Number(env('REFUSED_EVERY'));
 const generation = Number(env('GENERATION'));
 const log = env('PRODUCER_LOG');
+/** Between two blocks. */
+const pauseMs = Number(process.env['PAUSE_MS'] ?? 5);
 const stop = new AbortController();
 let n = 0;
 process.on('SIGTERM', () => stop.abort());
 
 const client = await connect({ url: env('SYNCLINE_URL'), spool: env('SPOOL'), offline: true });
 client.on('rejected', ({ code, message, table, rows }) => {
+  if (rows.length === 0) return appendFileSync(log, `foreign ${code} ${message}\n`);
   if (table !== 'strict') return appendFileSync(log, `rejected ${code} ${message}\n`);
   for (const { row } of rows) appendFileSync(log, `refused ${String(row['gen'])} ${String(row['n'])}\n`);
 });
@@ -55,5 +57,5 @@ appendFileSync(log, `applied ${generation} ${n}\n`);
 await client.close();
 
 function pause(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  return new Promise((resolve) => setTimeout(resolve, pauseMs));
 }

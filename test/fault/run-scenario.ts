@@ -1,6 +1,6 @@
 import { messageOf } from '../../src/core/errors.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
-import { FaultWorld, missingFor, type Audit } from './fault-world.ts';
+import { FaultWorld, missingFor, type Audit, type WorldOptions } from './fault-world.ts';
 import type { Scenario } from './scenario.ts';
 
 /** What came of a scenario. */
@@ -22,12 +22,19 @@ export interface Skipped {
   readonly skipped: string;
 }
 
-/** Injects `count` faults into an installation of its own, telling `progress` how many so far, and audits it at the end. */
+export interface RunOptions {
+  /** For the installation. */
+  readonly world?: WorldOptions;
+  /** Told how many faults were injected so far. */
+  readonly progress?: (struck: number) => void;
+}
+
+/** Injects `count` faults into an installation of its own, and audits it at the end. */
 export async function runScenario(
   scenario: Scenario,
   count: number,
   seed: number,
-  progress?: (struck: number) => void,
+  { world: options = {}, progress }: RunOptions = {},
 ): Promise<Outcome | Skipped> {
   const missing = missingFor(scenario.installation);
   if (missing !== undefined) return { scenario: scenario.name, skipped: missing };
@@ -35,7 +42,7 @@ export async function runScenario(
   if (ground !== undefined && 'unavailable' in ground) return { scenario: scenario.name, skipped: ground.unavailable };
   const startedMs = performance.now();
   try {
-    const world = await FaultWorld.start(scenario.installation, ground?.options);
+    const world = await FaultWorld.start(scenario.installation, { ...options, ...ground?.options });
     try {
       const { struck, trouble } = await strike(world, scenario, count, seed, progress);
       const audit = await world.audit().catch((error: unknown) => {
@@ -79,6 +86,8 @@ export async function strike(
       return { struck: round, trouble: [`fault ${round + 1} (seed ${seed}): ${messageOf(error)}`] };
     }
   }
+  // It may end of what was done to it at any later time, and whoever comes next does not expect that.
+  if (scenario.supervised) await world.renewServer();
   return { struck: count, trouble: [] };
 }
 

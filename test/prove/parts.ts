@@ -1,7 +1,9 @@
 import type { ProofPart } from './part.ts';
 import { drill } from './parts/drill.ts';
+import { FUZZ_FRAMES, FUZZ_SOCKETS } from './parts/fuzz.ts';
 import { PLANTED } from './parts/planted-bugs.ts';
 import { SEEDS } from './parts/seeds.ts';
+import { SOAK } from './parts/soak.ts';
 import { worlds } from './parts/small-worlds.ts';
 
 /** Everything that `npm run prove` does, in the order of the page. */
@@ -10,9 +12,13 @@ export const PARTS: readonly ProofPart[] = [
   PLANTED,
   worlds({ name: 'small-worlds', title: 'a short history with every single fault', set: 'single', inVerify: 'all', sliceCount: 500 }),
   drill({ name: 'server-kill', unit: 'kills', target: 500, sliceCount: 25 }),
+  drill({ name: 'server-stop', unit: 'stops', target: 100, sliceCount: 20 }),
   drill({ name: 'client-kill', unit: 'kills', target: 500, sliceCount: 25 }),
   drill({ name: 'redis-kill', unit: 'kills', target: 100, sliceCount: 20 }),
   drill({ name: 'redis-wipe', scenario: 'redis-flush', unit: 'wipes', target: 50, sliceCount: 25 }),
   drill({ name: 'mariadb-kill', unit: 'kills', target: 100, sliceCount: 20 }),
   drill({ name: 'commit-cut', unit: 'cuts', target: 500, sliceCount: 25 }),
+  FUZZ_FRAMES,
+  FUZZ_SOCKETS,
+  SOAK,
 ];

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { missingFor } from '../fault/fault-world.ts';
-import { endWithUs } from '../support/end-with-us.ts';
+import { endWithUs } from '../../src/chaos/end-with-us.ts';
 import { eventually } from '../support/eventually.ts';
 import { prove } from './command.ts';
 import type { PartResult, ProofPart, Slice } from './part.ts';

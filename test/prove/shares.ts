@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
-import { endWithUs } from '../support/end-with-us.ts';
+import { endWithUs } from '../../src/chaos/end-with-us.ts';
 import { addFigures } from './figures.ts';
 import type { Figures, PartResult, Slice } from './part.ts';
 

@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { endWithUs } from '../support/end-with-us.ts';
+import { endWithUs } from '../../src/chaos/end-with-us.ts';
 import { patchedEnv } from '../support/source-patches.ts';
 import { PLANTED_BUGS, type PlantedBug } from './planted-bugs.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { auditFaults, auditLetters, staleKeys, type AuditRow } from './audit.ts';
+import { auditFaults, auditLetters, splitRepeats, staleKeys, type AuditRow } from './audit.ts';
 
 const history = { spooled: new Map([[1, 4]]), refused: new Set<string>(), complaints: [] };
 const [n1, n2, n3, n4] = [
@@ -90,5 +90,28 @@ describe('the audit of dead letters', () => {
     expect(auditLetters(told, letters.slice(1), 2).lost).toEqual(['refused row 1 2 is no dead letter']);
     expect(auditLetters(told, [...letters, ...letters.slice(1)], 2).duplicated).toEqual(['refused row 1 4 is a dead letter 2 times']);
     expect(auditLetters({ ...told, refused: new Set(['1 2']) }, letters, 2).lost).toEqual(['refused row 1 4 was not told to the client']);
+  });
+});
+
+describe('what an old copy of the client held', () => {
+  const repeatable = new Set(['1 1', '1 3']);
+  const split = (rows: readonly AuditRow[], items: readonly AuditRow[]) => splitRepeats(rows, items, repeatable);
+
+  test('may take effect once more, in its order, and the rest is audited as if it had not', () => {
+    const { audit: firsts, items, outOfOrder } = split([...audit, n1, n3], [n3, n4]);
+    expect([firsts, items, outOfOrder]).toEqual([audit, [n3, n4], []]);
+    expect(faultsOf(firsts, items)).toEqual([]);
+  });
+
+  test('may have put an older row in place of a newer one', () => {
+    const { audit: firsts, items } = split([...audit, n1], [n1, n4]);
+    expect(faultsOf(firsts, items)).toEqual([]);
+    expect(faultsOf(split([...audit, n1], [n3, n4]).audit, split([...audit, n1], [n1, n2]).items)).not.toEqual([]);
+  });
+
+  test('may not come a third time, nor may anything else come twice, nor in another order', () => {
+    expect(faultsOf(split([...audit, n1, n1], [n1, n4]).audit)).toContain('generation 1: n 1 took effect 2 times');
+    expect(faultsOf(split([...audit, n4], [n3, n4]).audit)).toContain('generation 1: n 4 took effect 2 times');
+    expect(split([...audit, n3, n1], [n1, n4]).outOfOrder).toEqual(['key 7: n 1 took effect again after 3']);
   });
 });

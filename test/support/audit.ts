@@ -60,6 +60,49 @@ export function auditEffects(history: ProducerHistory, audit: readonly AuditRow[
   return { lost, duplicated, outOfOrder, other };
 }
 
+/** What an audit saw, and what of it came a second time and was allowed to. */
+export interface SplitAudit {
+  readonly audit: readonly AuditRow[];
+  /** As the table would be without the repeats. */
+  readonly items: readonly ItemRow[];
+  readonly outOfOrder: readonly string[];
+}
+
+/**
+ * Takes out of an audit the second effects of `repeatable` changes (see {@link changeName}), which a client holds that was
+ * restored from an old copy. They must come in the order of their keys, too; a third effect stays in.
+ */
+export function splitRepeats(audit: readonly AuditRow[], items: readonly ItemRow[], repeatable: ReadonlySet<string>): SplitAudit {
+  if (repeatable.size === 0) return { audit, items, outOfOrder: [] };
+  const seen = new Set<string>();
+  const repeated = new Set<string>();
+  const outOfOrder: string[] = [];
+  const lastRepeat = new Map<number, number>();
+  const lastOfKey = new Map<number, number>();
+  const lastFirst = new Map<number, number>();
+  const firsts: AuditRow[] = [];
+  for (const row of audit) {
+    const name = changeName(row);
+    lastOfKey.set(row.id, row.n);
+    if (!seen.has(name) || repeated.has(name) || !repeatable.has(name)) {
+      seen.add(name);
+      lastFirst.set(row.id, row.n);
+      firsts.push(row);
+      continue;
+    }
+    repeated.add(name);
+    const last = lastRepeat.get(row.id) ?? 0;
+    if (row.n < last) outOfOrder.push(`key ${row.id}: n ${row.n} took effect again after ${last}`);
+    lastRepeat.set(row.id, row.n);
+  }
+  const before = (item: ItemRow) => (lastOfKey.get(item.id) === item.n ? { ...item, n: lastFirst.get(item.id) ?? item.n } : item);
+  return { audit: firsts, items: items.map(before), outOfOrder };
+}
+
+export function changeName({ gen, n }: { readonly gen: number; readonly n: number }): string {
+  return `${gen} ${n}`;
+}
+
 /** A dead letter of table `strict`. */
 export interface LetterRow {
   readonly gen: number;
@@ -70,12 +113,18 @@ export interface LetterRow {
  * Every `step`th row that the client made sure of is one that the database refuses: it must be a dead letter exactly
  * once, and the client must have been told.
  */
-export function auditLetters({ spooled, refused }: ProducerHistory, letters: readonly LetterRow[], step: number): AuditFaults {
+export function auditLetters(
+  { spooled, refused }: ProducerHistory,
+  letters: readonly LetterRow[],
+  step: number,
+  repeatable: ReadonlySet<string> = new Set(),
+): AuditFaults {
   const lost: string[] = [];
   const duplicated: string[] = [];
   const counts = new Map<string, number>();
-  for (const { gen, n } of letters) counts.set(`${gen} ${n}`, (counts.get(`${gen} ${n}`) ?? 0) + 1);
-  for (const [place, count] of counts) if (count !== 1) duplicated.push(`refused row ${place} is a dead letter ${count} times`);
+  for (const letter of letters) counts.set(changeName(letter), (counts.get(changeName(letter)) ?? 0) + 1);
+  for (const [place, count] of counts)
+    if (count > (repeatable.has(place) ? 2 : 1)) duplicated.push(`refused row ${place} is a dead letter ${count} times`);
   for (const [gen, sure] of spooled) {
     for (let n = step; n <= sure; n += step) {
       if (!counts.has(`${gen} ${n}`)) lost.push(`refused row ${gen} ${n} is no dead letter`);

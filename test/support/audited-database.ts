@@ -18,6 +18,15 @@ export async function readAuditedDatabase(mariadb: MariadbServer): Promise<Audit
   };
 }
 
+/** Removes everything that was audited. */
+export async function clearAuditedDatabase(mariadb: MariadbServer): Promise<void> {
+  // The triggers write at inserts and updates only.
+  await mariadb.query([
+    ...['item', 'plain', 'strict', 'syncline_dead_letter'].map((table) => `DELETE FROM shop.${table}`),
+    'TRUNCATE shop.audit',
+  ]);
+}
+
 /** How many changes of `item` took effect, and a few more: numbers of transactions that were rolled back are not used again. */
 export async function countDatabaseEffects(mariadb: MariadbServer): Promise<number> {
   const [row] = await mariadb.query('SELECT COALESCE(MAX(at), 0) AS n FROM shop.audit');

@@ -11,6 +11,7 @@ import { freePort } from './free-port.ts';
 export interface MariadbServer {
   readonly port: number;
   readonly pid: number;
+  readonly running: boolean;
   readonly datadir: string;
   /** `mysql://root@127.0.0.1:port/database`. */
   url(database: string): string;
@@ -28,6 +29,8 @@ export interface MariadbServer {
 export interface MariadbOptions {
   /** Further arguments of mariadbd, such as `--max-allowed-packet=1M`. */
   readonly args?: readonly string[];
+  /** A folder that is kept, and of which it uses a part. */
+  readonly dir?: string;
 }
 
 const START_TIMEOUT_MS = 30_000;
@@ -40,7 +43,7 @@ export function mariadbAvailable(): boolean {
 }
 
 export async function startMariadb(options: MariadbOptions = {}): Promise<MariadbServer> {
-  const home = await mkdtemp(join(tmpdir(), 'syncline-mariadb-'));
+  const home = await mkdtemp(join(options.dir ?? tmpdir(), 'syncline-mariadb-'));
   const datadir = join(home, 'data');
   await cp(await templateDatadir(), datadir, { recursive: true });
   const port = await freePort();
@@ -67,6 +70,9 @@ export async function startMariadb(options: MariadbOptions = {}): Promise<Mariad
     port,
     get pid() {
       return child.pid as number;
+    },
+    get running() {
+      return child.exitCode === null && child.signalCode === null;
     },
     datadir,
     url: (database) => `mysql://root@127.0.0.1:${port}/${database}`,

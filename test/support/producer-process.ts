@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { endWithUs } from '../../src/chaos/end-with-us.ts';
+import { COMPILE_CACHE } from './compile-cache.ts';
 import { eventually } from './eventually.ts';
+import { mergedEnv } from './source-patches.ts';
 
 const PRODUCER = fileURLToPath(new URL('../fault/producer.ts', import.meta.url));
 
@@ -18,19 +20,30 @@ const SENDING_MS = 60_000;
 /** Every so many n, a row goes to table `strict` that no database takes. */
 export const REFUSED_EVERY = 200;
 
+export interface ProducerOptions {
+  /** A folder with nothing in it, instead of one of its own. */
+  readonly spool?: string | undefined;
+  /** Variables of every life. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Before its first one; no two clients of one database have the same. */
+  readonly generation?: number;
+}
+
 /** The fault tests' client as a process of its own; every start is a new generation over the same spool. */
 export class ProducerProcess {
   readonly spool: string;
   readonly #url: string;
+  readonly #env: Readonly<Record<string, string>>;
   readonly #folder = mkdtempSync(join(tmpdir(), 'syncline-producer-'));
   #child: ChildProcess | undefined;
-  #generation = 0;
+  #generation: number;
   /** What it printed: errors that it did not expect. */
   output = '';
 
-  /** The spool is a folder of its own unless one is named; in that case, nothing may be in it. */
-  constructor(url: string, spool?: string) {
+  constructor(url: string, { spool, env = {}, generation = 0 }: ProducerOptions = {}) {
     this.#url = url;
+    this.#env = env;
+    this.#generation = generation;
     this.spool = spool ?? join(this.#folder, 'spool');
   }
 
@@ -40,13 +53,14 @@ export class ProducerProcess {
     const child = spawn(process.execPath, [PRODUCER], {
       env: {
         PATH: process.env['PATH'] ?? '',
+        ...COMPILE_CACHE,
         SYNCLINE_URL: this.#url,
         SPOOL: this.spool,
         PRODUCER_LOG: join(this.#folder, 'log'),
         GENERATION: String(this.#generation),
         KEYS: String(KEYS),
         REFUSED_EVERY: String(REFUSED_EVERY),
-        ...env,
+        ...mergedEnv(this.#env, env),
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -59,9 +73,10 @@ export class ProducerProcess {
   /** Waits until the running generation has made sure of its first rows. */
   async sending(): Promise<void> {
     await eventually(() => {
-      if (!this.running) throw new Error(`the producer ended: ${this.output}`);
+      if (!this.running) return;
       if (!this.history().spooled.has(this.#generation)) throw new Error(`generation ${this.#generation} has not made sure of any rows`);
     }, SENDING_MS);
+    if (!this.running) throw new Error(`the producer ended: ${this.output}`);
   }
 
   /** Sends a signal and resolves with the exit code once it has ended. */
@@ -92,13 +107,20 @@ export class ProducerProcess {
     const spooled = new Map<number, number>();
     const refused = new Set<string>();
     const complaints: string[] = [];
+    const foreign: string[] = [];
     for (const line of lines) {
       const [word, generation, n] = line.split(' ');
       if (word === 'spooled' || word === 'applied') spooled.set(Number(generation), Number(n));
       else if (word === 'refused') refused.add(`${generation} ${n}`);
+      else if (word === 'foreign') foreign.push(line);
       else if (word) complaints.push(line);
     }
-    return { spooled, refused, complaints };
+    return { spooled, refused, complaints, foreign };
+  }
+
+  /** Begins the log anew: what is in it was audited. */
+  forget(): void {
+    rmSync(join(this.#folder, 'log'), { force: true });
   }
 
   async close(): Promise<void> {
@@ -114,4 +136,16 @@ export interface ProducerHistory {
   readonly refused: ReadonlySet<string>;
   /** Other rejections, and errors, that it was told. */
   readonly complaints: readonly string[];
+  /** Rejections of batches that it does not hold: only an old copy of a spool hears of such. */
+  readonly foreign?: readonly string[];
+}
+
+/** Of several clients, whose generations differ. */
+export function joinHistories(histories: readonly ProducerHistory[]): ProducerHistory {
+  return {
+    spooled: new Map(histories.flatMap(({ spooled }) => [...spooled])),
+    refused: new Set(histories.flatMap(({ refused }) => [...refused])),
+    complaints: histories.flatMap(({ complaints }) => complaints),
+    foreign: histories.flatMap(({ foreign = [] }) => foreign),
+  };
 }

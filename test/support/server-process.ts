@@ -7,7 +7,9 @@ import { fileURLToPath } from 'node:url';
 import type { Status } from '../../src/admin/status.ts';
 import { freePort } from './free-port.ts';
 import { endWithUs } from '../../src/chaos/end-with-us.ts';
+import { COMPILE_CACHE } from './compile-cache.ts';
 import { eventually } from './eventually.ts';
+import { mergedEnv } from './source-patches.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 
@@ -54,12 +56,12 @@ export class ServerProcess {
       cwd: this.data,
       env: {
         PATH: process.env['PATH'] ?? '',
+        ...COMPILE_CACHE,
         SYNCLINE_DATA: this.data,
         SYNCLINE_TCP_PORT: String(this.tcpPort),
         SYNCLINE_ADMIN_PORT: String(this.adminPort),
         SYNCLINE_LOG_FORMAT: 'json',
-        ...this.#env,
-        ...env,
+        ...mergedEnv(this.#env, env),
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -37,6 +37,16 @@ export function patchedEnv(patches: readonly SourcePatch[]): Record<string, stri
   return { NODE_OPTIONS: `--import=${ENTRY.href}`, [VARIABLE]: JSON.stringify(patches) };
 }
 
+/** Variables of both, with the patches of both where both have some; `second` wins otherwise. */
+export function mergedEnv(first: Readonly<Record<string, string>>, second: Readonly<Record<string, string>>): Record<string, string> {
+  const env = { ...first, ...second };
+  const [a, b] = [first[VARIABLE], second[VARIABLE]];
+  if (a === undefined || b === undefined) return env;
+  const patches = [...(JSON.parse(a) as SourcePatch[]), ...(JSON.parse(b) as SourcePatch[])];
+  checkPatches(patches);
+  return { ...env, NODE_OPTIONS: `${first['NODE_OPTIONS']} ${second['NODE_OPTIONS']}`, [VARIABLE]: JSON.stringify(patches) };
+}
+
 /** Throws an error that names the patch when one does not fit the sources as they are now, or two of them touch the same text. */
 export function checkPatches(patches: readonly SourcePatch[]): void {
   for (const file of new Set(patches.map((patch) => patch.file))) patchText(file, readSource(file), patches);

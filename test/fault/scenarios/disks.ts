@@ -9,6 +9,8 @@ import type { WorldOptions } from '../fault-world.ts';
 const MIB = 1024 * 1024;
 /** The spool and Redis' file both begin anew from time to time, and need room for the old and the new. */
 const DISK_BYTES = 96 * MIB;
+/** MariaDB's own tables and its log take some 120 MiB before the first row. */
+const MARIADB_DISK_BYTES = 256 * MIB;
 const MAX_FULL_MS = 2_000;
 
 /** Disks have no byte left, and then have room again. */
@@ -27,11 +29,22 @@ export const DISKS: readonly Scenario[] = [
     ground: () => smallDisk((folder) => ({ redisDir: folder, redisArgs: ['--auto-aof-rewrite-min-size', '8mb'] })),
     strike: (world, { random }) => fillFor(random.below(MAX_FULL_MS), join(world.services.redis.dir, 'ballast'), () => world.struck()),
   },
+  {
+    name: 'mariadb-disk-full',
+    what: "the disk of MariaDB's data is full for a while, which some statements fail of, and sometimes MariaDB itself ends",
+    installation: 'services',
+    ground: () => smallDisk((folder) => ({ mariadbDir: folder }), MARIADB_DISK_BYTES),
+    async strike(world, { random }) {
+      const { mariadb } = world.services;
+      await fillFor(random.below(MAX_FULL_MS), join(mariadb.datadir, '../../ballast'), () => world.struck());
+      if (!mariadb.running) await mariadb.restart();
+    },
+  },
 ];
 
-function smallDisk(options: (folder: string) => WorldOptions): Ground | Unavailable {
+function smallDisk(options: (folder: string) => WorldOptions, bytes = DISK_BYTES): Ground | Unavailable {
   const folder = mkdtempSync(join(tmpdir(), 'syncline-disk-'));
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'none', folder]).status !== 0) {
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'none', folder]).status !== 0) {
     rmSync(folder, { recursive: true });
     return { unavailable: 'this user may not mount a tmpfs' };
   }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Direction, FaultProxy } from '../../../src/chaos/fault-proxy.ts';
+import { within } from '../../support/within.ts';
 import { inTurn } from '../catch.ts';
 import type { FaultWorld } from '../fault-world.ts';
 import type { Scenario, Turn } from '../scenario.ts';
@@ -11,6 +12,8 @@ interface Disturbance {
 }
 
 const MAX_CUT_BYTES = 20_000;
+/** How long a disturbance may wait for what it needs, such as bytes on the way. */
+const INFLICT_MS = 30_000;
 const BOTH: readonly Direction[] = ['up', 'down'];
 
 const CUTS: readonly Disturbance[] = [
@@ -87,7 +90,8 @@ export const NETWORKS: readonly Scenario[] = [
     what: 'the connection is cut between COMMIT and its answer, or just before COMMIT',
     installation: 'services',
     async strike(world, { random }) {
-      await world.services.toMariadb.cut('up', random.chance(0.7) ? { answerTo: 'COMMIT' } : { before: 'COMMIT' });
+      const cut = world.services.toMariadb.cut('up', random.chance(0.7) ? { answerTo: 'COMMIT' } : { before: 'COMMIT' });
+      await within(INFLICT_MS, cut, 'nothing was committed');
       world.struck();
     },
   },
@@ -101,7 +105,8 @@ function onTheWay(name: string, where: string, way: (world: FaultWorld) => Fault
     async strike(world, turn) {
       const disturbance = inTurn(disturbances, turn);
       world.struck();
-      await disturbance.inflict(way(world), 200 + turn.random.below(1500), turn);
+      const ms = 200 + turn.random.below(1500);
+      await within(INFLICT_MS, disturbance.inflict(way(world), ms, turn), `"${disturbance.name}" did not happen`);
       way(world).heal();
     },
   });

@@ -1,0 +1,40 @@
+import { fileURLToPath } from 'node:url';
+import { missingFor } from '../../fault/fault-world.ts';
+import type { SoakReport } from '../../soak/soak-report.ts';
+import { runForked } from '../forked.ts';
+import type { PartResult, ProofPart, Slice } from '../part.ts';
+
+const RUN = fileURLToPath(new URL('../../soak/run.ts', import.meta.url));
+
+/** An item is a minute. Slices are long, because what grows slowly shows in no short one. */
+export const SOAK: ProofPart = {
+  name: 'soak',
+  title: 'an installation under load, with a fault every 20 seconds; nothing may grow',
+  unit: 'minutes',
+  target: 120,
+  inVerify: 0,
+  sliceCount: 60,
+  rerun: 'npm run prove -- --part soak',
+  sources: ['test/soak', 'test/fault', 'test/support'],
+  missing: () => missingFor('services'),
+  run,
+};
+
+async function run({ from, count, signal, progress }: Slice): Promise<PartResult> {
+  const args = ['--minutes', String(count), '--seed', String(from)];
+  const report = await runForked<SoakReport>(RUN, args, signal, progress);
+  if (report === undefined) return { done: 0, violations: [], figures: {} };
+  const { violations, faults, audit, longestWaitMs } = report;
+  const rerun = `node test/soak/run.ts ${args.join(' ')}`;
+  return {
+    done: count,
+    violations: violations.map((what) => ({ what, rerun })),
+    figures: {
+      faults: Object.values(faults).reduce((sum, n) => sum + n, 0),
+      'rows sent': audit.sent,
+      'rows applied': audit.applied,
+      'rows refused': audit.deadLetters,
+      'longest wait in s': Math.round(longestWaitMs / 100) / 10,
+    },
+  };
+}

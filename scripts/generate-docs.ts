@@ -3,17 +3,21 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { jsonSchema } from '../src/config/catalogue.ts';
 import { configurationPage } from '../src/config/document.ts';
 import { ERRORS, type ErrorKind } from '../src/core/errors.ts';
+import { PARTS } from '../test/prove/parts.ts';
+import { readPublished } from '../test/prove/published.ts';
+import { withFigures } from '../test/prove/report.ts';
 import { PLANTED_BUGS } from '../test/simulation/planted-bugs.ts';
 
 const ROOT = new URL('..', import.meta.url);
 
-/** Every generated file: its path in the repository and what it holds. */
+/** Every file that is generated, or in part: its path in the repository and what it holds. */
 export function generatedDocs(): ReadonlyMap<string, string> {
   return new Map([
     ['docs/configuration.md', configurationPage()],
     ['docs/syncline.schema.json', `${JSON.stringify(jsonSchema(), null, 2)}\n`],
     ['docs/errors.md', errorsPage()],
     ['docs/planted-bugs.md', plantedBugsPage()],
+    ['docs/reliability.md', reliabilityPage()],
   ]);
 }
 
@@ -57,12 +61,18 @@ A test that never fails proves nothing. So mistakes that somebody could make are
 simulation runs, and the simulator has to find them ([reliability.md](reliability.md) says how it works). The last column is the first seed, counted from 1,
 whose history broke a promise: that many histories it took. The median is ${found[found.length >> 1]}.
 
-Find them afresh with \`npm run prove -- --seeds 1000\`, one of them with \`-- --bug "no floor rule"\`.
+Find them afresh with \`npm run find-bugs -- --seeds 1000\`, one of them with \`-- --bug "no floor rule"\`.
 
 | mistake | where | histories until it showed |
 |---|---|---|
 ${rows.join('\n')}
 `;
+}
+
+/** Written by hand, but for its figures. */
+function reliabilityPage(): string {
+  const page = readFileSync(new URL('docs/reliability.md', ROOT), 'utf8');
+  return withFigures(page, readPublished(new URL('docs/reliability.json', ROOT).pathname), PARTS);
 }
 
 if (import.meta.main) {

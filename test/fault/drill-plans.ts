@@ -1,14 +1,14 @@
 /** By name of a scenario, how often its fault is injected. */
 export type DrillPlan = Readonly<Record<string, number>>;
 
-/** What the tests run: each scenario a few times. Released versions are drilled longer, with `drill.ts`. */
+/** What the tests run: each scenario a few times. `npm run prove` does it longer. */
 export const KILL_PLAN: DrillPlan = {
-  'server-kill': 10,
+  'server-kill': 20,
   'server-kill-at': 10,
   'server-lose-at': 3,
   'server-delay-at': 1,
   'server-zombie-at': 3,
-  'client-kill': 10,
+  'client-kill': 20,
   'client-kill-at': 10,
   'redis-kill': 5,
   'redis-lose': 2,
@@ -17,7 +17,7 @@ export const KILL_PLAN: DrillPlan = {
 };
 
 export const NETWORK_PLAN: DrillPlan = {
-  'commit-cut': 10,
+  'commit-cut': 20,
   'client-server-cut': 6,
   'client-server-stalled': 3,
   'client-server-torn': 2,

@@ -21,8 +21,8 @@ const { values } = parseArgs({
     json: { type: 'string' },
   },
 });
-// Processes that were started end with this one.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+// Processes that were started end with this one, and this one with whoever listens to it.
+for (const event of ['SIGINT', 'SIGTERM', 'disconnect'] as const) process.on(event, () => process.exit(130));
 const exitCode = await main();
 // Not left to the event loop: what the faults left behind must not keep the process.
 process.exit(exitCode);
@@ -38,7 +38,7 @@ async function main(): Promise<number> {
   }
   const outcomes: (Outcome | Skipped)[] = [];
   for (const scenario of chosen) {
-    const outcome = await runScenario(scenario, count, seed);
+    const outcome = await runScenario(scenario, count, seed, (struck) => process.send?.(struck));
     outcomes.push(outcome);
     console.error(`${summaryOf(outcome)}${'skipped' in outcome ? '' : ` (${Math.round(outcome.tookMs / 1000)} s)`}`);
     for (const fault of 'skipped' in outcome ? [] : faultsOf(outcome.audit).slice(0, MAX_SHOWN_FAULTS)) console.error(`  ${fault}`);

@@ -22,8 +22,13 @@ export interface Skipped {
   readonly skipped: string;
 }
 
-/** Injects `count` faults into an installation of its own, and audits it at the end. */
-export async function runScenario(scenario: Scenario, count: number, seed: number): Promise<Outcome | Skipped> {
+/** Injects `count` faults into an installation of its own, telling `progress` how many so far, and audits it at the end. */
+export async function runScenario(
+  scenario: Scenario,
+  count: number,
+  seed: number,
+  progress?: (struck: number) => void,
+): Promise<Outcome | Skipped> {
   const missing = missingFor(scenario.installation);
   if (missing !== undefined) return { scenario: scenario.name, skipped: missing };
   const ground = scenario.ground?.();
@@ -32,7 +37,7 @@ export async function runScenario(scenario: Scenario, count: number, seed: numbe
   try {
     const world = await FaultWorld.start(scenario.installation, ground?.options);
     try {
-      const { struck, trouble } = await strike(world, scenario, count, seed);
+      const { struck, trouble } = await strike(world, scenario, count, seed, progress);
       const audit = await world.audit().catch((error: unknown) => {
         throw new Error(`${scenario.name} cannot be audited: ${messageOf(error)} ${trouble.join(' ')}`, { cause: error });
       });
@@ -60,12 +65,14 @@ export async function strike(
   scenario: Scenario,
   count: number,
   seed: number,
+  progress?: (struck: number) => void,
 ): Promise<{ readonly struck: number; readonly trouble: readonly string[] }> {
   world.supervised = scenario.supervised === true;
   for (let round = 0; round < count; round++) {
     try {
       await scenario.strike(world, { seed, round, random: new SeededRandom(seed * 1_000_003 + round) });
       await world.advance();
+      progress?.(round + 1);
     } catch (error) {
       // Rows that are on their way because the server is not started again are not lost.
       world.supervised = true;

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { checkPatches } from '../support/source-patches.ts';
+import { findBug } from './find-bugs.ts';
 import { PLANTED_BUGS } from './planted-bugs.ts';
-import { findBug } from './prove.ts';
 import { simulate } from './simulation.ts';
 
-/** The first seed that shows each bug; `node test/simulation/prove.ts --write` finds them afresh. */
+/** The first seed that shows each bug; `npm run find-bugs -- --write` finds them afresh. */
 const SEEDS = JSON.parse(readFileSync(new URL('planted-bugs.json', import.meta.url), 'utf8')) as Record<string, number>;
 /** A change of the product moves events, and with them the seed: one of so many that follow must show the bug. */
 const SEEDS_TRIED = 60;

@@ -4,7 +4,7 @@ import type { SourcePatch } from '../support/source-patches.ts';
 export interface PlantedBug {
   /** What the mistake is. */
   readonly name: string;
-  /** Shows in one history of many hundreds: looked for by `prove.ts`, and not replayed by the tests. */
+  /** Shows in one history of many hundreds: looked for by `find-bugs.ts`, and not replayed by the tests. */
   readonly isSeldom?: boolean;
   /** Together they are the mistake: where one rule makes up for another, both are broken. */
   readonly patches: readonly Omit<SourcePatch, 'name'>[];

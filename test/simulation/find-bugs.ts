@@ -1,5 +1,5 @@
 /**
- * `node test/simulation/prove.ts [--bug TEXT] [--seeds N] [--write]`: plants each bug whose name contains TEXT and looks
+ * `node test/simulation/find-bugs.ts [--bug TEXT] [--seeds N] [--write]`: plants each bug whose name contains TEXT and looks
  * for a seed from 1 to N whose history shows it. `--write` keeps what was found in `planted-bugs.json`, which the tests
  * replay. Ends with 1 when a bug stayed hidden.
  */
@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { endWithUs } from '../support/end-with-us.ts';
 import { patchedEnv } from '../support/source-patches.ts';
 import { PLANTED_BUGS, type PlantedBug } from './planted-bugs.ts';
 
@@ -21,10 +22,14 @@ export interface Finding {
 const RUN = new URL('run.ts', import.meta.url).pathname;
 const RECORD = new URL('planted-bugs.json', import.meta.url);
 
-/** Runs the histories of seeds `from` to `to` in a process of its own with the bug in it, until one shows it. */
-export function findBug({ name, patches }: PlantedBug, from: number, to: number): Promise<Finding> {
+/**
+ * Runs the histories of seeds `from` to `to` in a process of its own with the bug in it, until one shows it. Rejects when the
+ * process did not come to an end, or was ended by `signal`.
+ */
+export function findBug({ name, patches }: PlantedBug, from: number, to: number, signal?: AbortSignal): Promise<Finding> {
   const env = patchedEnv(patches.map((patch) => ({ ...patch, name })));
-  const child = spawn(process.execPath, [RUN, '--first', '--seeds', `${from}..${to}`], { env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, [RUN, '--first', '--seeds', `${from}..${to}`], { env: { ...process.env, ...env }, signal });
+  endWithUs(child);
   let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => (output = (output + String(chunk)).slice(-10_000)));

@@ -1,0 +1,25 @@
+import type { ProofPart } from './part.ts';
+import { drill } from './parts/drill.ts';
+import { PLANTED } from './parts/planted-bugs.ts';
+import { SEEDS } from './parts/seeds.ts';
+import { worlds } from './parts/small-worlds.ts';
+
+/** Everything that `npm run prove` does, in the order of the page. */
+export const PARTS: readonly ProofPart[] = [
+  SEEDS,
+  PLANTED,
+  worlds({ name: 'small-worlds', title: 'a short history with every single fault', set: 'single', inVerify: 'all', sliceCount: 500 }),
+  worlds({
+    name: 'small-world-pairs',
+    title: 'a short history with every pair of faults',
+    set: 'pair',
+    inVerify: 1_000,
+    sliceCount: 10_000,
+  }),
+  drill({ name: 'server-kill', unit: 'kills', target: 500, sliceCount: 25 }),
+  drill({ name: 'client-kill', unit: 'kills', target: 500, sliceCount: 25 }),
+  drill({ name: 'redis-kill', unit: 'kills', target: 100, sliceCount: 20 }),
+  drill({ name: 'redis-wipe', scenario: 'redis-flush', unit: 'wipes', target: 50, sliceCount: 25 }),
+  drill({ name: 'mariadb-kill', unit: 'kills', target: 100, sliceCount: 20 }),
+  drill({ name: 'commit-cut', unit: 'cuts', target: 500, sliceCount: 25 }),
+];

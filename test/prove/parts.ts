@@ -11,6 +11,13 @@ export const PARTS: readonly ProofPart[] = [
   SEEDS,
   PLANTED,
   worlds({ name: 'small-worlds', title: 'a short history with every single fault', set: 'single', inVerify: 'all', sliceCount: 500 }),
+  worlds({
+    name: 'small-world-pairs',
+    title: 'a short history with every pair of faults',
+    set: 'pair',
+    inVerify: 1_000,
+    sliceCount: 10_000,
+  }),
   drill({ name: 'server-kill', unit: 'kills', target: 500, sliceCount: 25 }),
   drill({ name: 'server-stop', unit: 'stops', target: 100, sliceCount: 20 }),
   drill({ name: 'client-kill', unit: 'kills', target: 500, sliceCount: 25 }),

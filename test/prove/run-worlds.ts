@@ -1,7 +1,7 @@
 /**
- * `node test/prove/run-worlds.ts --set NAME [--worlds FROM..TO] [--step N] [--json]`: runs these variants of a short history,
- * or each N-th of them, and prints those that broke a promise. `--json` prints a line for each instead. Ends with 1 if a
- * promise was broken.
+ * `node test/prove/run-worlds.ts --set NAME [--worlds FROM..TO] [--step N] [--trace] [--json]`: runs these variants of a
+ * short history, or each N-th of them, and prints those that broke a promise; with `--trace` all that happens in them.
+ * `--json` prints a line for each instead. Ends with 1 if a promise was broken.
  */
 import { parseArgs } from 'node:util';
 import type { ItemReport } from './shares.ts';
@@ -12,6 +12,7 @@ const { values } = parseArgs({
     set: { type: 'string', default: 'single' },
     worlds: { type: 'string' },
     step: { type: 'string', default: '1' },
+    trace: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
@@ -26,7 +27,7 @@ let [count, broken] = [0, 0];
 for (let item = from!; item <= to!; item += Number(values.step)) {
   count++;
   current = item;
-  const { what, history } = await set.run(item);
+  const { what, history } = await set.run(item, values.trace ? (line) => console.log(line) : undefined);
   if (history.violations.length > 0) broken++;
   report({
     item,

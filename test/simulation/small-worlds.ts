@@ -72,6 +72,11 @@ export async function singleFaults(): Promise<PlannedFault[]> {
   return moments.flatMap(({ at, kinds }) => kinds.map((kind) => ({ at, kind })));
 }
 
+/** A fault, or several, as people read it. */
+export function textOf(faults: readonly PlannedFault[]): string {
+  return faults.map(({ at, kind }) => `${kind} at ${at}`).join(', ');
+}
+
 /** The two directions of the client's connection. */
 export type Direction = 'to the node' | 'to the client';
 
@@ -88,7 +93,7 @@ export async function countBytes(direction: Direction): Promise<number> {
 }
 
 /** The small history, with the client's connection cut after `bytes` bytes in one direction. */
-export function withCut(direction: Direction, bytes: number): Promise<History> {
+export function withCut(direction: Direction, bytes: number, trace?: (line: string) => void): Promise<History> {
   return runSmallWorld((simulation) => {
     let before = 0;
     simulation.network.interfere = (sending) => {
@@ -99,7 +104,7 @@ export function withCut(direction: Direction, bytes: number): Promise<History> {
       const part = (sending.message as Uint8Array).subarray(0, left);
       return { arrives: left === 0 ? undefined : part, afterwards: (breakConnection) => breakConnection() };
     };
-  });
+  }, trace);
 }
 
 function runSmallWorld(prepare: (simulation: Simulation) => void, trace?: (line: string) => void): Promise<History> {
@@ -115,13 +120,13 @@ function bytesOf({ from, to, message }: Sending, direction: Direction): number {
 function describe({ from, to, message }: Sending): string {
   const path = `${from} → ${to}`;
   if (message instanceof Uint8Array) return `${path}: a frame of type ${message[4]}`;
-  if (message instanceof Together) return `${path}: ${message.messages.map(textOf).join(', ')}`;
+  if (message instanceof Together) return `${path}: ${message.messages.map(partOf).join(', ')}`;
   const { kind, sql } = (message ?? {}) as { kind?: string; sql?: string };
   return kind === undefined ? path : `${path}: ${sql === undefined ? kind : sql.slice(0, 60).replaceAll('\n', ' ')}`;
 }
 
 /** A command, or the answer to one. */
-function textOf(message: unknown): string {
+function partOf(message: unknown): string {
   return Array.isArray(message) ? message.slice(0, 4).map(String).join(' ').slice(0, 60) : 'an answer';
 }
 

@@ -5,7 +5,7 @@ import { simulate } from './simulation.ts';
 const PER_TEST = 50;
 const RANGES = Array.from({ length: SEEDS_IN_VERIFY / PER_TEST }, (_, i) => [i * PER_TEST + 1, (i + 1) * PER_TEST] as const);
 
-test.each(RANGES)('the histories of seeds %i to %i keep every promise', { timeout: 300_000 }, async (from, to) => {
+test.each(RANGES)('the histories of seeds %i to %i keep every promise', { timeout: 600_000 }, async (from, to) => {
   const broken: string[] = [];
   for (let seed = from; seed <= to; seed++) {
     const { violations, changes } = await simulate({ seed });

@@ -9,12 +9,13 @@ import { connect, type Client, type Rejection } from '../client/client.ts';
 import { SETTINGS_VARIABLE, type Answer, type ClientSettings, type Order } from './client-messages.ts';
 import { noteLine, type Note } from './history.ts';
 import { StepWriter } from './step-writer.ts';
-import { stepsOf, type Step } from './workload.ts';
+import { CHANGES_PER_STEP, stepsOf, type Step } from './workload.ts';
 
 const TICK_MS = 20;
 const MAX_BLOCK = 200;
-/** Above this many changes on their way nothing is added: it is to be seen how faults are survived, and not a backlog. */
-const MAX_PENDING = 20_000;
+const MAX_OWED_S = 0.2;
+/** More than what so many seconds bring is not on its way: it is to be seen how faults are survived, and not a backlog. */
+const MAX_PENDING_S = 10;
 const PROGRESS_MS = 200;
 
 // Ctrl-C in a terminal reaches every process of the group; whoever started this one says when it is time to end.
@@ -24,9 +25,13 @@ process.on('disconnect', () => process.exit(1));
 const settings = JSON.parse(process.env[SETTINGS_VARIABLE] ?? 'null') as ClientSettings;
 const { client: number, life, tables } = settings;
 
+const maxPending = settings.stepsPerSecond * CHANGES_PER_STEP * MAX_PENDING_S;
+
 const pace = {
   /** Steps that may be taken and were not yet. */
   owed: 0,
+  /** As {@link owed}, of a burst. */
+  burst: 0,
   /** The last step of which every change was handed to the client. */
   written: 0,
 };
@@ -60,10 +65,10 @@ async function work(client: Client): Promise<void> {
   let lastMs = performance.now();
   while (!finish.signal.aborted) {
     const nowMs = performance.now();
-    // A process that stood still does not make up for it.
-    pace.owed += (Math.min(nowMs - lastMs, 10 * TICK_MS) * settings.stepsPerSecond) / 1000;
+    // Who stood still, or was held back, does not make up for it.
+    pace.owed = Math.min(pace.owed + ((nowMs - lastMs) * settings.stepsPerSecond) / 1000, MAX_OWED_S * settings.stepsPerSecond + 1);
     lastMs = nowMs;
-    if (pace.owed >= 1 && client.status().pendingChanges < MAX_PENDING) await block(changes, steps);
+    if (pace.owed + pace.burst >= 1 && client.status().pendingChanges <= maxPending) await block(changes, steps);
     await delay(TICK_MS);
   }
   await client.flush();
@@ -73,8 +78,10 @@ async function work(client: Client): Promise<void> {
 }
 
 async function block(changes: StepWriter, steps: Iterator<Step, never>): Promise<void> {
-  const count = Math.min(Math.floor(pace.owed), MAX_BLOCK);
-  pace.owed -= count;
+  const count = Math.min(Math.floor(pace.owed + pace.burst), MAX_BLOCK);
+  const ofBurst = Math.min(count, pace.burst);
+  pace.burst -= ofBurst;
+  pace.owed -= count - ofBurst;
   note(['begun', life, pace.written + count, Date.now()]);
   for (let i = 0; i < count; i++) {
     const step = steps.next().value;
@@ -92,7 +99,7 @@ function obey(order: Order): void {
       void mark(order.id);
       break;
     case 'burst':
-      pace.owed += order.steps;
+      pace.burst += order.steps;
       break;
     case 'finish':
       finish.abort();
@@ -102,7 +109,7 @@ function obey(order: Order): void {
 
 async function mark(id: number): Promise<void> {
   // A burst counts as written once it is.
-  while (pace.owed > MAX_BLOCK && !finish.signal.aborted) await delay(TICK_MS);
+  while (pace.burst > 0 && !finish.signal.aborted) await delay(TICK_MS);
   const upTo = pace.written;
   try {
     await client.flush();

@@ -59,16 +59,14 @@ const STRIKES: Partial<Record<FaultName, Strike>> = {
   },
   'spool restored'(_, world, steps) {
     for (const [index, client] of world.clients.entries()) {
-      for (let assigned = 0; assigned <= seqOf(client.assigned); assigned++) {
+      const newest = seqOf(client.assigned);
+      for (let assigned = 0; assigned <= newest; assigned++) {
         for (let applied = 0; applied <= Math.min(assigned, client.applied); applied++) {
+          if (client.phase === 'stopped' || (assigned === newest && applied === client.applied)) continue;
           const older = { ...client, assigned: placeAt(client.assigned, assigned), applied, unsure: 0 };
-          if (client.phase === 'stopped' || (older.assigned === client.assigned && applied === client.applied)) continue;
+          const next = killed(world, index, older);
           const label = `client ${index} is killed, and its spool restored to ${show(older.assigned)}, applied ${applied}`;
-          // What was applied in the meantime is held again: see docs/client.md.
-          let { again } = world.ledger;
-          for (const frame of framesAbove(older.assigned, applied))
-            if (world.sinks.some((sink) => isDone(sink, batchOf(frame)))) again |= bitOf(batchOf(frame));
-          steps.addFault(label, losing(withLedger(killed(world, index, older), { again }), client, assigned));
+          steps.addFault(label, losing(assigned < newest ? holdingAgain(next, older) : next, client, assigned));
         }
       }
     }
@@ -138,6 +136,14 @@ function killed(world: World, index: number, client: Client): World {
   const durable = placeAt(client.assigned, seqOf(client.assigned) - client.unsure);
   const next = leave(world, index, { ...client, assigned: durable, unsure: 0, diverged: false }, world.links[index]!.live);
   return unpromised === world.ledger.unpromised ? next : withLedger(next, { unpromised });
+}
+
+/** What was applied in the meantime is held again, by a client that does not know how its stream went on: see `docs/client.md`. */
+function holdingAgain(world: World, { assigned, applied }: Client): World {
+  let { again } = world.ledger;
+  for (const frame of framesAbove(assigned, applied))
+    if (world.sinks.some((sink) => isDone(sink, batchOf(frame)))) again |= bitOf(batchOf(frame));
+  return withLedger(world, { again });
 }
 
 /** Of what the client held, everything above `seq` is not in its spool any more: nobody owes that. */

@@ -3,6 +3,9 @@ import type { Applier, Client, Ledger, Link, Model, Queue, Sink, World } from '.
 /** Stands for null among the parts. */
 const NO_REPLICA = { replica: 'none' };
 
+/** A Map holds some 16 million entries: several hold as many times more. */
+const MAP_COUNT = 16;
+
 /**
  * Every state that was met, numbered from 0 in the order in which they were. A state is stored as the numbers of its parts,
  * and each part once, however many states share it: a step changes few parts, and only those are written out to find
@@ -10,7 +13,7 @@ const NO_REPLICA = { replica: 'none' };
  */
 export class StateTable {
   readonly #model: Model;
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers = Array.from({ length: MAP_COUNT }, () => new Map<string, number>());
   readonly #keys: string[] = [];
   readonly #parts = new Map<string, number>();
   readonly #values: object[] = [];
@@ -32,9 +35,11 @@ export class StateTable {
     for (const part of appliers) key += this.#codeOf(part);
     for (const part of sinks) key += this.#codeOf(part);
     key += this.#codeOf(queue) + this.#codeOf(replica ?? NO_REPLICA) + this.#codeOf(ledger);
-    const known = this.#numbers.get(key);
+    // By the links and the queue, which differ most.
+    const numbers = this.#numbers[(key.charCodeAt(2 * clients.length) + key.charCodeAt(key.length - 6)) % MAP_COUNT]!;
+    const known = numbers.get(key);
     if (known !== undefined) return known;
-    this.#numbers.set(key, this.#keys.length);
+    numbers.set(key, this.#keys.length);
     this.#keys.push(key);
     return this.#keys.length - 1;
   }

@@ -10,7 +10,8 @@ describe('with all rules nothing is wrong, in every state', () => {
     ['any two faults', { batches: 1, faults: 2 }, ALL_FAULTS, 50_000],
     ['two nodes, any fault', { batches: 1, nodes: 2 }, ALL_FAULTS, 50_000],
     ['two sinks, the fault of one or of the queue', { batches: 1, sinks: 2 }, ['COMMIT unknown', 'sink restored', 'list deleted'], 10_000],
-    ['two streams', { batches: 1, clients: 2, faults: 0 }, [], 5_000],
+    ['two nodes and two sinks', { batches: 1, nodes: 2, sinks: 2, faults: 0 }, [], 10_000],
+    ['two streams, a node killed', { batches: 1, clients: 2 }, ['node killed'], 50_000],
   ])('%s', { timeout: 120_000 }, (_, size, kinds, least) => {
     const { found, states } = explore(modelOf({ out: [], size, kinds }));
     expect(found).toBeUndefined();

@@ -95,7 +95,7 @@ export async function runChaos(options: ChaosOptions, listener: ChaosListener, s
 async function startEmbedded(embedded: EmbeddedServer | undefined, listener: ChaosListener): Promise<number> {
   if (embedded === undefined) throw new Error('a server was named');
   const port = await embedded.start();
-  listener.news(`started an embedded server on port ${port}, which is removed at the end`);
+  listener.news(`started an embedded server on port ${port}`);
   return port;
 }
 
@@ -119,7 +119,7 @@ async function prepare(options: ChaosOptions, server: ServerAddress, database: C
 
 /** Without `sink`, there are no dead letters yet. */
 async function cleanUp(
-  { keep }: Pick<ChaosOptions, 'keep'>,
+  { keep, target }: Pick<ChaosOptions, 'keep' | 'target'>,
   sandbox: Sandbox,
   sink: DatabaseAddress | undefined,
   listener: ChaosListener,
@@ -127,7 +127,8 @@ async function cleanUp(
   try {
     if (keep) {
       await sandbox.keep();
-      return listener.news(`kept the tables ${Object.values(sandbox.names).join(', ')} in ${sandbox.where}; the next run drops them`);
+      const until = target === undefined ? 'nobody removes that folder but you' : 'the next run drops them';
+      return listener.news(`kept the tables ${Object.values(sandbox.names).join(', ')} in ${sandbox.where}; ${until}`);
     }
     if (sink !== undefined) await dropLetters(sink, sandbox.names);
     await sandbox.drop();

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Report } from '../../src/chaos/report.ts';
+import { PLANTED_BUGS } from '../simulation/planted-bugs.ts';
 import { runSyncline } from '../support/cli-process.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
 import { redisAvailable, startRedis, type RedisServer } from '../support/redis-server.ts';
 import { ServerProcess } from '../support/server-process.ts';
+import { patchedEnv } from '../support/source-patches.ts';
 
 /** A run takes its time, and this machine may have more to do. */
 const RUN_MS = 240_000;
@@ -71,6 +73,20 @@ describe('without a server', () => {
     RUN_MS,
   );
 });
+
+test(
+  'a server with a planted bug loses what it has to report, and the audit finds it',
+  async () => {
+    const bug = PLANTED_BUGS.find(({ name }) => name === 'poison is skipped in silence');
+    const patches = bug?.patches.map((patch) => ({ ...patch, name: bug.name })) ?? [];
+    expect(patches).not.toEqual([]);
+    const args = ['--count', '3', '--duration', '10m', '--every', '500ms', '--clients', '2', '--rate', '1500', ...onlyFaults('reset')];
+    const { code, report } = await chaos(args, patchedEnv(patches));
+    expect(report.findings[0]?.text).toMatch(/^strict: client 1, life 1, step 25 had to be refused and is no dead letter$/);
+    expect(code).toBe(1);
+  },
+  RUN_MS,
+);
 
 describe('with a server and its SQLite sink', () => {
   let server: ServerProcess;

@@ -1,5 +1,6 @@
 import type { SeededRandom } from '../support/seeded-random.ts';
 import type { Fault } from './faults.ts';
+import type { SimRedis } from './redis/server.ts';
 
 /** Where the producer's name has its length in an element, and where it begins; `docs/queue.md` has the layout. */
 const PRODUCER_AT = 42;
@@ -9,19 +10,15 @@ const CHECKED_AT = 4;
 /** Bits that flip. */
 export const DAMAGE_FAULTS: readonly Fault[] = [
   {
-    name: 'a bit of a stored frame flips',
+    name: 'a bit of a stored frame flips while the database stands still',
     weight: 2,
-    maxMs: 0,
-    strike: ({ servers: { redis } }, random) => {
-      if (!redis.host.isUp) return undefined;
-      const key = `syncline:{${random.below(4)}}:list:main`;
-      const elements = redis.execute(['LRANGE', key, '0', '-1']);
-      if (!Array.isArray(elements) || elements.length === 0) return undefined;
-      const at = random.below(elements.length);
-      const damaged = (elements as string[]).map((element, i) => (i === at ? damageElement(element, random) : element));
-      redis.execute(['DEL', key]);
-      redis.execute(['RPUSH', key, ...damaged]);
-      return undefined;
+    maxMs: 10_000,
+    strike: ({ servers: { redis, mariadb } }, random) => {
+      mariadb.host.pause();
+      return () => {
+        if (redis.host.isUp) damageStored(redis, random);
+        mariadb.host.resume();
+      };
     },
   },
   {
@@ -38,6 +35,18 @@ export const DAMAGE_FAULTS: readonly Fault[] = [
     },
   },
 ];
+
+/** Damages one element of some list that has any. */
+function damageStored(redis: SimRedis, random: SeededRandom): void {
+  const keys = Array.from({ length: 4 }, (_, partition) => `syncline:{${partition}}:list:main`);
+  const filled = keys.filter((key) => Number(redis.execute(['LLEN', key])) > 0);
+  if (filled.length === 0) return;
+  const key = random.pick(filled);
+  const elements = redis.execute(['LRANGE', key, '0', '-1']) as string[];
+  const at = random.below(elements.length);
+  redis.execute(['DEL', key]);
+  redis.execute(['RPUSH', key, ...elements.map((element, i) => (i === at ? damageElement(element, random) : element))]);
+}
 
 /** Some byte of the frame is another: what comes before it has no checksum, and is not what this is about. */
 function damageElement(element: string, random: SeededRandom): string {

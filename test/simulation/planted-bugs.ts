@@ -302,8 +302,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     patches: [
       {
         file: OUTBOX,
-        find: 'for (const lane of this.#lanes.values()) oldest.set(lane.partition, lane.applied.seq + 1);',
-        replace: 'for (const lane of this.#lanes.values()) oldest.set(lane.partition, lane.assigned.seq + 1);',
+        find: 'oldest.set(lane.partition, this.#reachOf(lane, lane.applied.seq) + 1);',
+        replace: 'oldest.set(lane.partition, this.#reachOf(lane, lane.assigned.seq) + 1);',
       },
     ],
   },
@@ -322,6 +322,59 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         find: 'if (Number(partitions) !== settings.partitions) {',
         replace: 'if (Number(partitions) < 0) {',
       },
+    ],
+  },
+  {
+    name: 'a restored database is not noticed: clients may lack what it lacks',
+    patches: [
+      { file: 'src/ingest/survey.ts', find: '  requireWatermarks(surveyed, watermarks);\n', replace: '  void requireWatermarks;\n' },
+    ],
+  },
+  {
+    name: 'a stream that the database lacks a part of is left at once, while the queue holds some of it',
+    patches: [
+      {
+        file: 'src/client/link.ts',
+        find: 'if (missing === undefined) return this.#startStream',
+        replace: 'if (missing !== null) return this.#startStream',
+      },
+    ],
+  },
+  {
+    name: 'a foreign key that fails is tried again for ever',
+    patches: [
+      {
+        file: 'src/sinks/mysql/errors.ts',
+        find: "  ['foreign_key', [1216, 1217, 1451, 1452, 1557, 1761, 1762]],\n",
+        replace: "  ['sink_busy', [1216, 1217, 1451, 1452, 1557, 1761, 1762]],\n",
+      },
+    ],
+  },
+  {
+    name: 'an upsert of a table with another unique index leaves it to the database which row that is',
+    patches: [
+      { file: 'src/sinks/mysql/statements.ts', find: 'soleUnique: others.length === 0,', replace: 'soleUnique: others.length >= 0,' },
+    ],
+  },
+  {
+    name: 'the checksum of a frame is not compared once it is stored',
+    patches: [
+      {
+        file: 'src/apply/read-element.ts',
+        find: "import { HEADER_BYTES, readFrame, type Frame } from '../protocol/frame.ts';",
+        replace:
+          "import { HEADER_BYTES, readHeader, type Frame } from '../protocol/frame.ts';\nconst readFrame = (bytes: Uint8Array): Frame => ({ ...readHeader(bytes), payload: bytes.subarray(HEADER_BYTES), bytes }) as Frame;",
+      },
+    ],
+  },
+  {
+    name: 'no checksum at the door',
+    patches: [{ file: 'src/protocol/frame.ts', find: '  if (computed !== readU32(bytes, 20)) {', replace: '  if (computed < 0) {' }],
+  },
+  {
+    name: 'connections to the database are made anew and not given back',
+    patches: [
+      { file: TRANSACTION, find: '    connections.give(connection);\n  }\n\n  async rollback', replace: '  }\n\n  async rollback' },
     ],
   },
 ];

@@ -150,9 +150,9 @@ export class Network {
     for (const connection of this.#connections) connection.mended();
   }
 
-  /** How many connections there are between two hosts; for bounds. */
-  connectionCount(a: string, b: string): number {
-    return [...this.#connections].filter((connection) => connection.joins(a, b)).length;
+  /** How many connections to another host the process on `host` holds; for bounds. */
+  connectionCount(host: string, other: string): number {
+    return [...this.#connections].filter((connection) => connection.joins(host, other) && connection.isHeldBy(host)).length;
   }
 
   isCut(from: string, to: string): boolean {
@@ -219,6 +219,10 @@ class Connection {
 
   joins(a: string, b: string): boolean {
     return (this.client.host.name === a && this.server.host.name === b) || (this.client.host.name === b && this.server.host.name === a);
+  }
+
+  isHeldBy(host: string): boolean {
+    return ![this.client, this.server].some((end) => end.host.name === host && end.isClosed);
   }
 
   mended(from?: string, to?: string): void {

@@ -51,8 +51,9 @@ describe('a stream that has diverged', () => {
     await clock.advance(5000);
     network.link.welcome({ ...ONE, stored: new Map([[0, { seq: 2, crc: 0xbad }]]) });
     network.link.rejected(0, 2, { changes: [0] });
-    expect(named('rejected')).toMatchObject([{ partition: 0, seq: 2, table: undefined, rows: [] }]);
+    expect(named('rejected')).toEqual([]);
     network.link.applied(0, { seq: 2, crc: 0xbad });
+    expect(named('rejected')).toMatchObject([{ partition: 0, seq: 2, table: undefined, rows: [] }]);
     await clock.advance(5000);
     network.link.welcome(ONE);
     await clock.settle();
@@ -61,6 +62,20 @@ describe('a stream that has diverged', () => {
     expect(named('rejected')).toMatchObject([{}, { partition: 0, seq: 1, table: 'cities', rows: [{ row: { id: 1 } }] }]);
     network.link.applied(0, placeOf(frame!));
     expect(client.status()).toMatchObject({ appliedChanges: 0, pendingChanges: 2 });
+  });
+
+  test('what the server refused of ours is told with its row, before the agreeing APPLIED lets go of it', async () => {
+    const { client, clock, network, named, sent } = await withThreeFrames();
+    network.link.drop();
+    await clock.advance(5000);
+    network.link.welcome({ ...ONE, stored: new Map([[0, { seq: 3, crc: 0xbad }]]) });
+    network.link.rejected(0, 1, { changes: [0] });
+    network.link.rejected(0, 3, { changes: [0] });
+    network.link.applied(0, placeOf(sent[1]!));
+    expect(named('rejected')).toMatchObject([{ seq: 1, rows: [{ row: { id: 1 } }] }]);
+    expect(client.status()).toMatchObject({ appliedChanges: 1, rejectedChanges: 1, pendingChanges: 1 });
+    network.link.applied(0, { seq: 3, crc: 0xbad });
+    expect(named('rejected')).toMatchObject([{ seq: 1 }, { seq: 3, rows: [] }]);
   });
 
   test('what an agreeing APPLIED covers is not sent again', async () => {

@@ -19,6 +19,12 @@ export interface HeldFrame extends SpooledFrame {
   rejectedChanges: number;
 }
 
+/** Something that the server said of a frame that may be another than ours. */
+interface Doubt {
+  readonly seq: number;
+  readonly told: (frame: HeldFrame | undefined) => void;
+}
+
 /** How a place that the server names compares with the lane's own frame there. */
 export type Comparison = 'agrees' | 'differs' | 'beyond' | 'forgotten';
 
@@ -41,8 +47,9 @@ export class Lane {
   durableSeq: number;
   /** Bytes of the frames above `storedSeq` that were sent on this connection. */
   outstandingBytes = 0;
-  /** The server named a place that is not ours: what it says of frames that are held may be about others. */
+  /** The server named a place that is not ours: what it says of frames that are held may be about others, until APPLIED tells. */
   isDisputed = false;
+  #doubts: Doubt[] = [];
   readonly #frames: HeldFrame[] = [];
   #head = 0;
 
@@ -67,6 +74,19 @@ export class Lane {
 
   frameAt(seq: number): HeldFrame | undefined {
     return seq <= this.applied.seq ? undefined : this.#frames[this.#head + seq - this.applied.seq - 1];
+  }
+
+  /** Calls `told` with the frame that the server means by `seq`, now or once {@link resolve} says whether it is ours. */
+  whose(seq: number, told: (frame: HeldFrame | undefined) => void): void {
+    if (this.isDisputed) this.#doubts.push({ seq, told });
+    else told(this.frameAt(seq));
+  }
+
+  /** What the server meant up to `seq` was ours, or it was not. */
+  resolve(seq: number, owner: 'ours' | 'foreign'): void {
+    const resolved = this.#doubts.filter((doubt) => doubt.seq <= seq);
+    this.#doubts = this.#doubts.filter((doubt) => doubt.seq > seq);
+    for (const doubt of resolved) doubt.told(owner === 'ours' ? this.frameAt(doubt.seq) : undefined);
   }
 
   held(): HeldFrame[] {
@@ -95,6 +115,8 @@ export class Lane {
 
   /** A new connection: the server holds everything up to `seq`, nothing of the rest was sent. */
   reopen(seq: number): void {
+    // What is not final is told again.
+    this.#doubts = [];
     this.storedSeq = Math.max(seq, this.applied.seq);
     this.sentSeq = this.storedSeq;
     this.outstandingBytes = 0;

@@ -142,10 +142,14 @@ export class Outbox {
     return highest;
   }
 
-  /** The frame that the server means; undefined when it is not held, or may be another one under the same number. */
-  heldFrame(partition: number, seq: number): HeldFrame | undefined {
+  /**
+   * Calls `told` with the frame that a REJECTED is about, undefined when that is not held here: at once or, where the server
+   * may mean another frame under the same number, with the APPLIED that covers it, which tells whose it was.
+   */
+  whose(partition: number, seq: number, told: (frame: HeldFrame | undefined) => void): void {
     const lane = this.#lanes.get(partition);
-    return lane?.isDisputed === true ? undefined : lane?.frameAt(seq);
+    if (lane === undefined) told(undefined);
+    else lane.whose(seq, told);
   }
 
   /** Gives a batch its place; it is sent once it is durable. */
@@ -225,6 +229,7 @@ export class Outbox {
   applied(partition: number, place: Place): boolean {
     this.#standing.applied(partition, place.seq);
     const lane = this.#check(partition, place, 'APPLIED');
+    this.#lanes.get(partition)?.resolve(place.seq, lane === undefined ? 'foreign' : 'ours');
     if (lane === undefined || place.seq <= lane.applied.seq) return false;
     let dropped: HeldFrame[] = [];
     this.#settle(lane, () => (dropped = lane.markApplied(place)));

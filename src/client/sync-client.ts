@@ -6,6 +6,7 @@ import type { Rejected, Welcome } from '../protocol/messages.ts';
 import { Events } from './events.ts';
 import { Flushes } from './flush.ts';
 import { Intake, type IntakeSettings } from './intake.ts';
+import type { HeldFrame } from './lane.ts';
 import { Link, type LinkSettings } from './link.ts';
 import { type Level, Outbox } from './outbox.ts';
 import { type Rejection, rejectionOf } from './rejection.ts';
@@ -133,7 +134,8 @@ export class Client {
     this.#link = new Link(parts.dialer, this.#outbox, parts.clock, parts.random, settings, {
       welcomed: (welcome) => this.#welcomed(welcome),
       opened: (welcome) => this.#opened(welcome),
-      rejected: (partition, seq, rejected) => this.#rejected(partition, seq, rejected),
+      rejected: (partition, seq, rejected) =>
+        this.#outbox.whose(partition, seq, (frame) => this.#rejected(partition, seq, rejected, frame)),
       rewound: (partition, seq, reason) => this.#events.emit('rewind', { partition, seq, reason }),
       held: (reason) => this.#serverHeld(reason),
       disconnected: (reason, retryInMs) => this.#events.emit('disconnected', { reason, retryInMs }),
@@ -281,8 +283,7 @@ export class Client {
     );
   }
 
-  #rejected(partition: number, seq: number, rejected: Rejected): void {
-    const frame = this.#outbox.heldFrame(partition, seq);
+  #rejected(partition: number, seq: number, rejected: Rejected, frame: HeldFrame | undefined): void {
     if (frame !== undefined) {
       // The server repeats what it reported when the connection was lost before APPLIED.
       const report = `${rejected.sink} ${rejected.code} ${rejected.changes.join()}`;

@@ -1,7 +1,7 @@
 /** What `--import` names, after the patches, in processes with failpoints; worker threads run it too. */
 import { appendFileSync } from 'node:fs';
 import { SyncError } from '../../src/core/errors.ts';
-import { type ArmedFailpoint, parseArmed } from './failpoint-env.ts';
+import { type ArmedFailpoint, parseArmed, readFailpointLog } from './failpoint-env.ts';
 import { failpoint } from './failpoints.ts';
 
 const log = process.env['FAILPOINT_LOG'];
@@ -19,6 +19,8 @@ function visit(name: string): void {
   visits.set(name, count);
   if (count === 1) note(name);
   if (armed === undefined || armed.name !== name || armed.visit !== count) return;
+  // A thread that takes the place of one that ended here counts anew, and would end here, too.
+  if (log !== undefined && readFailpointLog(log).has(`${name}!`)) return;
   note(`${name}!`);
   act(armed);
 }

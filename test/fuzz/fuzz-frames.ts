@@ -40,7 +40,9 @@ export async function fuzzFrames(
     try {
       await one.run(CASE_INPUTS);
     } catch (error) {
-      violations.push(`case ${first + i}: ${messageOf(error)}; the bytes of its last connection are ${one.sent.slice(0, MAX_SHOWN_HEX)}`);
+      violations.push(
+        `inputs ${inputsOf(first + i)}: ${messageOf(error)}; the bytes of its last connection are ${one.sent.slice(0, MAX_SHOWN_HEX)}`,
+      );
     }
     done += CASE_INPUTS;
     accepted += one.accepted;
@@ -52,6 +54,11 @@ export async function fuzzFrames(
   const grownMib = cases > WARM_UP_CASES ? heapMib() - heldMib : 0;
   if (grownMib > MAX_GROWN_MIB) violations.push(`${grownMib.toFixed(1)} MiB more are held than after ${WARM_UP_CASES} cases`);
   return { done: Math.min(done, count), violations, accepted, connections, grownMib };
+}
+
+/** As `--inputs` takes them. */
+function inputsOf(number: number): string {
+  return `${(number - 1) * CASE_INPUTS + 1}..${number * CASE_INPUTS}`;
 }
 
 function caseOf(number: number, random: SeededRandom): FuzzCase {

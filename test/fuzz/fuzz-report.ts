@@ -6,7 +6,7 @@ export const SOCKETS_IN_VERIFY = 20_000;
 export interface FuzzReport {
   /** Inputs that were tried, from the first on. */
   readonly done: number;
-  /** Each with the number of its case or sender, which shows it again. */
+  /** Each with the inputs that show it again. */
   readonly violations: readonly string[];
   /** Batches that were taken; 0 where that is not counted. */
   readonly accepted: number;

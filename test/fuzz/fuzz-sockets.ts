@@ -45,7 +45,7 @@ export async function fuzzSockets(
             left -= Math.max(1, (await hostileConnection(world.server.tcpPort, sender, random, left)).inputs);
           }
         } catch (error) {
-          violations.push(`sender ${number}: ${messageOf(error)}`);
+          violations.push(`inputs ${(number - 1) * SENDER_INPUTS + 1}..${number * SENDER_INPUTS}: ${messageOf(error)}`);
         }
         done += SENDER_INPUTS;
         if (done >= WARM_UP_INPUTS) heldMib ??= sampleProcess(world.server.pid).rssMib;

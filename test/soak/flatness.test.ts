@@ -45,7 +45,7 @@ describe('what grows', () => {
     ['memory of Redis', (i) => ({ redisMib: 2 + i / 20 }), /Redis holds/],
     ['memory of a client', (i) => ({ clientRssMib: 100 + i / 2 }), /a client grows/],
     ['a list', (i, isQuiet) => (isQuiet && i > 100 ? { queued: 1 } : {}), /1 batches are queued/],
-    ['a spool', (i) => ({ spoolMib: i / 4 }), /spools hold/],
+    ['a spool', (i) => ({ spoolMib: i / 4 }), /a spool holds/],
   ])('%s', (_, at, finding) => {
     expect(growthOf(hour(at)).join('\n')).toMatch(finding);
   });

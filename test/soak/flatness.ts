@@ -1,3 +1,4 @@
+import { SEGMENT_BYTES } from '../../src/client/generation.ts';
 import type { Sample } from './soak-report.ts';
 
 /** A process that has just started grows to what it needs. */
@@ -10,7 +11,8 @@ const MAX_GROWTH_MIB = 24;
 /** At quiet points: connections to queue and database come and go, and the pool keeps a few more or less of them. */
 const MAX_MORE_DESCRIPTORS = 8;
 const MAX_QUIET_REDIS_MIB = 8;
-const MAX_QUIET_SPOOL_MIB = 24;
+/** A spool keeps its newest file until that is full. */
+const MAX_QUIET_SPOOL_MIB = SEGMENT_BYTES / (1024 * 1024) + 2;
 
 /** What grows in these samples, sentence by sentence. Each process is judged for itself. */
 export function growthOf(samples: readonly Sample[]): string[] {
@@ -41,7 +43,7 @@ export function growthOf(samples: readonly Sample[]): string[] {
     if (queued > 0) found.push(`${queued} batches are queued at second ${atS}, when everything is applied`);
     if (redisMib > (quiet[0]?.redisMib ?? 0) + MAX_QUIET_REDIS_MIB)
       found.push(`Redis holds ${redisMib.toFixed(1)} MiB at second ${atS}, when nothing is queued`);
-    if (spoolMib > MAX_QUIET_SPOOL_MIB) found.push(`spools hold ${spoolMib.toFixed(1)} MiB at second ${atS}, when everything is applied`);
+    if (spoolMib > MAX_QUIET_SPOOL_MIB) found.push(`a spool holds ${spoolMib.toFixed(1)} MiB at second ${atS}, when everything is applied`);
   }
   return found;
 }

@@ -39,7 +39,7 @@ export class Sampler {
         clientDescriptors: Math.max(0, ...others.map(({ descriptors }) => descriptors)),
         redisMib: Number(/used_memory:(\d+)/.exec(await services.redis.command('INFO', 'memory'))?.[1]) / MIB,
         queued: status.queue.batches,
-        spoolMib: clients.reduce((sum, { spool }) => sum + folderBytes(spool), 0) / MIB,
+        spoolMib: Math.max(...clients.map(({ spool }) => folderBytes(spool))) / MIB,
       });
     } catch (error) {
       if (phase === 'quiet') throw error;

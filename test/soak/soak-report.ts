@@ -18,6 +18,7 @@ export interface Sample {
   readonly redisMib: number;
   /** Batches in the lists of Redis, as the server counts them. */
   readonly queued: number;
+  /** The largest of all clients. */
   readonly spoolMib: number;
 }
 

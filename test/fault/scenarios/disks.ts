@@ -12,6 +12,8 @@ const DISK_BYTES = 96 * MIB;
 /** MariaDB's own tables and its log take some 120 MiB before the first row. */
 const MARIADB_DISK_BYTES = 256 * MIB;
 const MAX_FULL_MS = 2_000;
+/** A database has room in its files for a while. */
+const MAX_UNNOTICED_MS = 5_000;
 
 /** Disks have no byte left, and then have room again. */
 export const DISKS: readonly Scenario[] = [
@@ -36,7 +38,9 @@ export const DISKS: readonly Scenario[] = [
     ground: () => smallDisk((folder) => ({ mariadbDir: folder }), MARIADB_DISK_BYTES),
     async strike(world, { random }) {
       const { mariadb } = world.services;
-      await fillFor(random.below(MAX_FULL_MS), join(mariadb.datadir, '../../ballast'), () => world.struck());
+      const before = world.server.output.length;
+      const noticed = () => /sink_full|sink_unavailable/.test(world.server.output.slice(before));
+      await fillFor(random.below(MAX_FULL_MS), join(mariadb.datadir, '../../ballast'), () => world.struck(), noticed);
       if (!mariadb.running) await mariadb.restart();
     },
   },
@@ -57,15 +61,16 @@ function smallDisk(options: (folder: string) => WorldOptions, bytes = DISK_BYTES
   };
 }
 
-/** Takes the last byte of a disk, and gives all back after `ms`. */
-async function fillFor(ms: number, ballast: string, filled: () => void): Promise<void> {
+/** Takes the last byte of a disk, and gives all back after `ms`, or when somebody has noticed, if that comes later. */
+async function fillFor(ms: number, ballast: string, filled: () => void, noticed = () => true): Promise<void> {
   const endMs = performance.now() + ms;
+  const lastMs = endMs + MAX_UNNOTICED_MS;
   filled();
   do {
     // Whoever else writes there frees some now and then.
     fill(ballast);
     await delay(20);
-  } while (performance.now() < endMs);
+  } while (performance.now() < endMs || (performance.now() < lastMs && !noticed()));
   rmSync(ballast);
 }
 

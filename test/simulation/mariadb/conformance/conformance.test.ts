@@ -11,7 +11,7 @@ const PER_TEST = 20;
 /** Of several that one event wakes any may be first: so many orders are tried. */
 const MAX_ORDERS = 50;
 /** A real server chooses by statistics and by the schedule of its threads: where one run differs, another may agree. */
-const MAX_RUNS = 6;
+const MAX_RUNS = 15;
 
 // `mariadbAvailable` throws when CI lacks it.
 describe.skipIf(!mariadbAvailable())('the simulated MariaDB does what a real one does (skipped where mariadbd is not installed)', () => {

@@ -41,14 +41,20 @@ const PLANTED: readonly SourcePatch[] = [
   {
     name: 'a client that breaks the protocol is not told why',
     file: 'src/ingest/session.ts',
-    find: 'this.#outbox.send(encodeFrame({ type: FRAME.error, payload: encodeError({ code: error.code, message: error.message }) }));',
-    replace: 'void encodeError;',
+    find: 'this.#outbox.send(encodeFrame({ type: FRAME.error, payload: encodeError(notice) }));',
+    replace: 'void [encodeError, notice];',
   },
   {
     name: 'a client takes what it does not know from a server for a mistake of its own',
     file: 'src/client/session.ts',
     find: 'default:\n        return this.#broken(',
     replace: 'default:\n        throw new Error(',
+  },
+  {
+    name: 'a client forgets what is stored and not applied',
+    file: 'src/client/outbox.ts',
+    find: 'this.#settle(lane, () => lane.markStored(place.seq));\n',
+    replace: 'this.#settle(lane, () => lane.markStored(place.seq));\n    this.applied(partition, place);\n',
   },
 ];
 

@@ -6,6 +6,9 @@ import type { PartResult, ProofPart, Slice } from '../part.ts';
 
 const RUN = fileURLToPath(new URL('../../soak/run.ts', import.meta.url));
 
+/** What grows must show beside what a process needs at its start. */
+const MIN_MINUTES = 15;
+
 /** An item is a minute. Slices are long, because what grows slowly shows in no short one. */
 export const SOAK: ProofPart = {
   name: 'soak',
@@ -21,13 +24,15 @@ export const SOAK: ProofPart = {
 };
 
 async function run({ from, count, signal, progress }: Slice): Promise<PartResult> {
+  if (count < MIN_MINUTES) throw new Error(`in less than ${MIN_MINUTES} minutes nothing shows that grows`);
   const args = ['--minutes', String(count), '--seed', String(from)];
   const report = await runForked<SoakReport>(RUN, args, signal, progress);
   if (report === undefined) return { done: 0, violations: [], figures: {} };
   const { violations, faults, audit, longestWaitMs } = report;
   const rerun = `node test/soak/run.ts ${args.join(' ')}`;
   return {
-    done: count,
+    // It ends at the first promise that is broken.
+    done: Math.max(1, Math.min(count, Math.floor(report.minutes))),
     violations: violations.map((what) => ({ what, rerun })),
     figures: {
       faults: Object.values(faults).reduce((sum, n) => sum + n, 0),

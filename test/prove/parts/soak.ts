@@ -1,13 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { missingFor } from '../../fault/fault-world.ts';
-import type { SoakReport } from '../../soak/soak-report.ts';
+import { MIN_MINUTES, type SoakReport } from '../../soak/soak-report.ts';
 import { runForked } from '../forked.ts';
 import type { PartResult, ProofPart, Slice } from '../part.ts';
 
 const RUN = fileURLToPath(new URL('../../soak/run.ts', import.meta.url));
-
-/** What grows must show beside what a process needs at its start. */
-const MIN_MINUTES = 15;
 
 /** An item is a minute. Slices are long, because what grows slowly shows in no short one. */
 export const SOAK: ProofPart = {

@@ -180,11 +180,11 @@ function towards(direction: Direction): string {
 /** How long a command of the user may take. */
 const HOOK_TIMEOUT_MS = 120_000;
 
-/** A fault that a command of the user brings about. */
+/** A fault that a command of the user brings about. Reports are passed on, so that the command, which may hold a password, is not in them. */
 export function hookFault(name: string, command: string): Fault {
   return {
     name,
-    what: `runs: ${command}`,
+    what: 'a command of yours runs',
     async inflict() {
       const startedMs = performance.now();
       const { failure } = await runHook(command, HOOK_TIMEOUT_MS);

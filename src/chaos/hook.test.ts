@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { eventually } from '../../test/support/eventually.ts';
+import { hookFault } from './faults.ts';
 import { runHook } from './hook.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'syncline-hook-'));
@@ -38,4 +39,8 @@ test('what a command leaves running is not waited for', async () => {
   expect(await runHook('sleep 600 >/dev/null 2>&1 & kill $!; true', LONG_MS)).toEqual({ failure: undefined });
   const { failure } = await runHook('sleep 600 & sleeper=$!; (sleep 2; kill $sleeper) >/dev/null 2>&1 & true', LONG_MS);
   expect(failure).toBe(undefined);
+});
+
+test('a report tells of a command by its name: it may hold a password', () => {
+  expect(JSON.stringify(hookFault('kill-database', 'mysqladmin -psecret shutdown'))).not.toContain('secret');
 });

@@ -27,7 +27,7 @@ const good: Report = {
     },
     {
       fault: 'kill-redis',
-      what: 'runs: x',
+      what: 'a command of yours runs',
       count: 3,
       failed: 0,
       recoveryMs: { median: 900, worst: 2100 },

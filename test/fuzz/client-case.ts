@@ -7,13 +7,14 @@ import { type FakeLink, placeOf, WELCOME } from '../support/fake-network.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import type { Place } from '../../src/core/stream.ts';
 import type { FuzzCase } from './fuzz-case.ts';
+import { framesOf } from './frames-of.ts';
 import { mutateFrame, mutateHeader, mutatePayload } from './mutations.ts';
 
 const ROWS = 12;
 const CODES = Object.keys(ERRORS) as ErrorCode[];
 /** After these the client is right to stay away, or to wait for somebody. */
 const FINAL =
-  /^(wrong_producer|stream_taken_over|stream_owned_by_other|auth_failed|unsupported_version|sink_regressed|stream_expired|bad_)/;
+  /^(wrong_producer|stream_taken_over|stream_owned_by_other|auth_failed|unsupported_version|sink_regressed|stream_expired|queue_mismatch|bad_)/;
 /** However long it keeps away by itself. */
 const MAX_BACKOFF_MS = 120_000;
 
@@ -25,6 +26,8 @@ export class ClientCase implements FuzzCase {
   readonly #places = new Map<number, Place[]>();
   /** By partition and seq; a stream that goes on with the same frames from the first on has the same crcs. */
   readonly #crcs = new Map<string, number>();
+  /** By stream and partition, the highest APPLIED that reached the client whole. */
+  readonly #told = new Map<string, number>();
   accepted = 0;
   connections = 0;
 
@@ -61,7 +64,24 @@ export class ClientCase implements FuzzCase {
     }
     await world.clock.settle();
     if (!link.isClosed) link.drop();
+    this.#checkForgotten(link);
+    for (const { type, partition, seq } of framesOf(Buffer.concat(this.#sent), WELCOME.maxFrameBytes, this.#random)) {
+      if (type === FRAME.applied) this.#noteTold(link, partition, seq);
+    }
     return left;
+  }
+
+  #noteTold({ hello }: FakeLink, partition: number, seq: number): void {
+    const lane = `${hello?.stream} ${partition}`;
+    this.#told.set(lane, Math.max(seq, this.#told.get(lane) ?? 0));
+  }
+
+  /** A client no longer holds what it was told is applied, and nothing else. */
+  #checkForgotten({ hello }: FakeLink): void {
+    for (const [partition, oldest] of hello?.oldest ?? []) {
+      const told = this.#told.get(`${hello?.stream} ${partition}`) ?? 0;
+      assert(oldest - 1 <= told, `the client forgot ${told + 1} to ${oldest - 1} of partition ${partition}, which were never applied`);
+    }
   }
 
   #send(link: FakeLink, bytes: Buffer): void {
@@ -139,9 +159,11 @@ export class ClientCase implements FuzzCase {
         const told = world.events.some(
           ({ name, event }) => (name === 'error' || name === 'regressed') && FINAL.test((event as SyncError).code),
         );
+        assert(failure === undefined || FINAL.test(failure.code), `the client has stopped: ${failure?.code}`);
         assert(told || failure !== undefined, 'the client does not come back, and nothing told it to stay away');
         return;
       }
+      this.#checkForgotten(link);
       const applied = this.#appliedOf(link);
       link.welcome({ stored: applied });
       for (const [partition, place] of applied) link.applied(partition, place);
@@ -151,6 +173,7 @@ export class ClientCase implements FuzzCase {
           this.accepted++;
           this.#crcs.set(`${frame.partition} ${frame.seq}`, frame.crc);
           link.stored(frame.partition, placeOf(frame));
+          this.#noteTold(link, frame.partition, frame.seq);
           link.applied(frame.partition, placeOf(frame));
         }
       }

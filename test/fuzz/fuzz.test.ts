@@ -50,6 +50,12 @@ const PLANTED: readonly SourcePatch[] = [
     find: 'default:\n        return this.#broken(',
     replace: 'default:\n        throw new Error(',
   },
+  {
+    name: 'a client forgets what is stored and not applied',
+    file: 'src/client/outbox.ts',
+    find: 'this.#settle(lane, () => lane.markStored(place.seq));\n',
+    replace: 'this.#settle(lane, () => lane.markStored(place.seq));\n    this.applied(partition, place);\n',
+  },
 ];
 
 test(

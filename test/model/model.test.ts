@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { CASES, modelOf, SECOND_LINES, type Size } from './cases.ts';
-import { explore } from './explore.ts';
+import { explore, stepsFrom } from './explore.ts';
 import { ALL_FAULTS, type FaultName } from './faults.ts';
+import { bitOf } from './place.ts';
 import { RULES } from './rules.ts';
+import { startOf, withLedger, withLink } from './world.ts';
 
 describe('with all rules nothing is wrong, in every state', () => {
   test.each<[string, Partial<Size>, readonly FaultName[], number]>([
@@ -36,4 +38,17 @@ describe('without', () => {
     const known = [...CASES.flatMap(({ out }) => out), ...Object.keys(SECOND_LINES)];
     expect(Object.keys(RULES).filter((name) => !known.includes(name))).toEqual([]);
   });
+});
+
+test.each([
+  ['what was applied is undone', bitOf(1), undefined],
+  ['nothing is', 0, 'false incident'],
+])('a client that is told of an incident when %s', (_, undone, expected) => {
+  const model = modelOf({ out: [], kinds: ALL_FAULTS });
+  const connected = stepsFrom(model, startOf(model)).find(({ world }) => world.links[0]?.live);
+  const live = connected?.world.links[0]?.live;
+  if (connected === undefined || !live) throw new Error('no client connects');
+  const told = withLink(withLedger(connected.world, { undone }), 0, { live: { ...live, down: [['regressed', 0]] } });
+  const heard = stepsFrom(model, told).find(({ label }) => label.includes('hears regressed'));
+  expect(heard).toMatchObject({ violation: expected });
 });

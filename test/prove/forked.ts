@@ -14,6 +14,7 @@ export async function runForked<Report>(
   signal: AbortSignal,
   progress: (done: number) => void,
 ): Promise<Report | undefined> {
+  if (signal.aborted) return undefined;
   const folder = mkdtempSync(join(tmpdir(), 'prove-'));
   try {
     const file = join(folder, 'report.json');

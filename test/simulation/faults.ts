@@ -66,7 +66,7 @@ export const FAULTS: readonly Fault[] = [
       return () => {
         if (!client.host.isUp || client.host.isPaused || client.isHolding) return;
         // A database that went back too does not know the numbers that the client then gives away twice.
-        if (view.isRestored) return;
+        if (view.restoreCount > 0) return;
         client.host.crash();
         client.disk.restore(backup);
         client.boot();

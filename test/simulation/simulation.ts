@@ -156,7 +156,9 @@ export class Simulation {
           network: this.network,
           random: fork(),
           witness: {
-            settled: (...args) => this.#settled(...args),
+            connected: () => this.servers.view.restoreCount,
+            told: (...args) => this.#told(...args),
+            forgot: (...args) => this.#forgot(...args),
             regressed: (client) => this.#regressed(client),
             fault: (message) => this.violate(message),
           },
@@ -290,12 +292,29 @@ export class Simulation {
     this.timeline.at(lastsMs, once);
   }
 
-  /** APPLIED is told, and a frame forgotten, only where the database has it and the client knows of every dead letter in it. */
-  #settled(client: SimClient, stream: string, partition: number, seq: number, how: string): void {
+  /**
+   * APPLIED is told only where the database has it. What was said before a backup was restored may still be on its way, over
+   * connections that were made before.
+   */
+  #told(client: SimClient, stream: string, partition: number, seq: number, restoreCount: number): void {
+    const { view, watch } = this.servers;
+    const reached = restoreCount < view.restoreCount ? watch.everApplied(stream, partition) : watch.watermark(stream, partition);
+    this.#settled(client, stream, partition, seq, reached, 'was told');
+  }
+
+  /** A frame is forgotten only where the database has it, or the client was told so before a backup was restored. */
+  #forgot(client: SimClient, stream: string, partition: number, seq: number): void {
     const { watch } = this.servers;
-    const watermark = watch.everApplied(stream, partition);
-    if (seq > watermark)
-      return this.violate(`${client.host.name} ${how} ${stream} ${partition} ${seq} as applied, and the database is at ${watermark}`);
+    const told = client.ledger.applied.get(`${stream} ${partition}`) ?? 0;
+    const reached = Math.max(watch.watermark(stream, partition), Math.min(told, watch.everApplied(stream, partition)));
+    this.#settled(client, stream, partition, seq, reached, 'forgot');
+  }
+
+  /** `reached`: how far the database is, or may be said to be. Of every dead letter up to there the client must know. */
+  #settled(client: SimClient, stream: string, partition: number, seq: number, reached: number, how: string): void {
+    const { watch } = this.servers;
+    if (seq > reached)
+      return this.violate(`${client.host.name} ${how} ${stream} ${partition} ${seq} as applied, and the database is at ${reached}`);
     for (const letter of watch.letters(stream, partition)) {
       if (letter.seq > seq) continue;
       const batch = client.ledger.byPlace.get(`${stream} ${partition} ${letter.seq}`);
@@ -308,7 +327,9 @@ export class Simulation {
 
   /** A client has stopped because the database lacks what it was told is applied: somebody looks, and lets it go on. */
   #regressed(client: SimClient): void {
-    if (!this.servers.view.isRestored) return this.violate(`${client.host.name} was told that the database lacks what it has`);
+    const wasApplied = ([lane]: readonly [string, number]) => client.ledger.applied.has(lane);
+    if (![...this.servers.view.takenBack].some(wasApplied))
+      return this.violate(`${client.host.name} was told that the database lacks what it has`);
     this.#note(`${client.host.name} has stopped: the database lacks what was applied`);
     this.timeline.at(OPERATOR_MS, () => {
       if (!client.host.isUp) return;

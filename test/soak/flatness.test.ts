@@ -35,15 +35,18 @@ describe('what grows', () => {
     expect(growthOf(hour((i) => ({ serverRssMib: i > 300 && i % 10 < 4 ? 900 : 200 })))).toEqual([]);
   });
 
-  test('a server that starts grows to what it needs', () => {
-    expect(growthOf(hour((i) => ({ serverRssMib: Math.min(200, 80 + i * 10) })))).toEqual([]);
+  test('a process that starts grows to what it needs', () => {
+    expect(growthOf(hour((i) => ({ serverRssMib: Math.min(200, 80 + i * 10), clientRssMib: Math.min(120, 80 + (i % 30) * 10) })))).toEqual(
+      [],
+    );
   });
 
   test.each<[string, (i: number, isQuiet: boolean) => Partial<Sample>, RegExp]>([
     ['memory of the server', (i) => ({ serverRssMib: 200 + i / 2 }), /the server .* grows: 2\d\d MiB .* 3\d\d MiB/],
     ['descriptors of the server', (i) => ({ serverDescriptors: 40 + Math.floor(i / 30) }), /has 51 descriptors open .* 40 at its first/],
     ['memory of Redis', (i) => ({ redisMib: 2 + i / 20 }), /Redis holds/],
-    ['memory of a client', (i) => ({ clientRssMib: 100 + i / 2 }), /a client grows/],
+    // It is a new process after each quiet point.
+    ['memory of a client', (i) => ({ clientRssMib: 100 + (i % 30) * 6 }), /a client grows: 1\d\d MiB .* 2\d\d MiB/],
     ['a list', (i, isQuiet) => (isQuiet && i > 100 ? { queued: 1 } : {}), /1 batches are queued/],
     ['a spool', (i) => ({ spoolMib: i / 4 }), /a spool holds/],
   ])('%s', (_, at, finding) => {

@@ -3,6 +3,7 @@ import type { Sample } from './soak-report.ts';
 
 /** A process that has just started grows to what it needs. */
 const WARM_UP_S = 120;
+const CLIENT_WARM_UP_S = 60;
 /** Fewer samples say nothing. */
 const MIN_SAMPLES = 18;
 /** Between the median of the first third and that of the last. */
@@ -32,12 +33,7 @@ export function growthOf(samples: readonly Sample[]): string[] {
       ),
     );
   }
-  found.push(
-    ...memoryGrowth(
-      'a client',
-      samples.filter(({ isQuiet, clientRssMib }) => !isQuiet && clientRssMib > 0).map(({ clientRssMib }) => clientRssMib),
-    ),
-  );
+  found.push(...clientGrowth(samples));
   const quiet = samples.filter(({ isQuiet }) => isQuiet);
   for (const { atS, queued, redisMib, spoolMib } of quiet) {
     if (queued > 0) found.push(`${queued} batches are queued at second ${atS}, when everything is applied`);
@@ -48,11 +44,36 @@ export function growthOf(samples: readonly Sample[]): string[] {
   return found;
 }
 
-/** Medians, because a fault now and then makes a process hold more for a moment. */
+/** At every quiet point clients leave, and come back as new processes: what grows in each of their lives is looked for in all of them together. */
+function clientGrowth(samples: readonly Sample[]): string[] {
+  const lives: number[][] = [];
+  let bornS = 0;
+  let life: number[] = [];
+  for (const { atS, isQuiet, clientRssMib } of samples) {
+    if (isQuiet) {
+      lives.push(life);
+      life = [];
+      bornS = atS;
+    } else if (clientRssMib > 0 && atS - bornS > CLIENT_WARM_UP_S) life.push(clientRssMib);
+  }
+  lives.push(life);
+  const thirds = lives.map((mib) => Math.floor(mib.length / 3));
+  return growth(
+    'a client',
+    lives.flatMap((mib, i) => mib.slice(0, thirds[i])),
+    lives.flatMap((mib, i) => mib.slice(mib.length - thirds[i]!)),
+  );
+}
+
 function memoryGrowth(who: string, mib: readonly number[]): string[] {
-  if (mib.length < MIN_SAMPLES) return [];
   const third = Math.floor(mib.length / 3);
-  const [first, last] = [median(mib.slice(0, third)), median(mib.slice(-third))];
+  return growth(who, mib.slice(0, third), mib.slice(mib.length - third));
+}
+
+/** Medians, because a fault now and then makes a process hold more for a moment. */
+function growth(who: string, early: readonly number[], late: readonly number[]): string[] {
+  if (early.length < MIN_SAMPLES / 3) return [];
+  const [first, last] = [median(early), median(late)];
   if (last <= first * (1 + MAX_GROWTH) + MAX_GROWTH_MIB) return [];
   return [`${who} grows: ${first.toFixed(0)} MiB in the first third of its samples, ${last.toFixed(0)} MiB in the last`];
 }

@@ -15,9 +15,9 @@ const { values } = parseArgs({
   options: { minutes: { type: 'string', default: '45' }, seed: { type: 'string', default: '1' }, json: { type: 'string' } },
 });
 const stop = new AbortController();
-// Whoever interrupts it is told what there was; processes that were started end with this one.
+// Whoever interrupts it is told what there was; processes that were started end with this one, and this one with whoever listens to it.
 process.on('SIGINT', () => stop.abort());
-process.on('SIGTERM', () => process.exit(143));
+for (const event of ['SIGTERM', 'disconnect'] as const) process.on(event, () => process.exit(143));
 process.exit(await main());
 
 async function main(): Promise<number> {

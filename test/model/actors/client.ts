@@ -125,7 +125,7 @@ function receive(model: Model, world: World, index: number, connection: Connecti
       return steps.add(
         label,
         withLink(withClient(world, index, { ...away(client), phase: 'stopped' }), index, { live: null }),
-        model.kinds.has('sink restored') ? undefined : 'false incident',
+        (world.ledger.undone & batchesOf(model, index)) !== 0 ? undefined : 'false incident',
       );
   }
   if (client.diverged && (!rules.settleFirst || isSettled(client)))

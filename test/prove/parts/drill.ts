@@ -1,12 +1,9 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { EMBEDDED_PLAN, KILL_PLAN, NETWORK_PLAN } from '../../fault/drill-plans.ts';
 import { missingFor } from '../../fault/fault-world.ts';
 import { faultsOf, type Outcome, type Skipped } from '../../fault/run-scenario.ts';
 import { SCENARIOS } from '../../fault/scenarios.ts';
+import { runForked } from '../forked.ts';
 import type { PartResult, ProofPart, Slice } from '../part.ts';
 
 export interface DrillOptions {
@@ -18,7 +15,7 @@ export interface DrillOptions {
   readonly sliceCount: number;
 }
 
-const DRILL = new URL('../../fault/drill.ts', import.meta.url).pathname;
+const DRILL = fileURLToPath(new URL('../../fault/drill.ts', import.meta.url));
 /** Of one slice: all of a large number would hide the first. */
 const MAX_VIOLATIONS = 20;
 
@@ -40,39 +37,15 @@ export function drill({ name, scenario: scenarioName = name, unit, target, slice
   };
 }
 
-/** In a process of its own, with a folder for its files: what is interrupted leaves neither behind. */
 async function runSlice(scenario: string, { from, count, signal, progress }: Slice): Promise<PartResult> {
-  const folder = mkdtempSync(join(tmpdir(), 'prove-'));
-  try {
-    const report = join(folder, 'report.json');
-    // The first number is the seed: every slice has another.
-    const args = ['--scenario', scenario, '--count', String(count), '--seed', String(from)];
-    const child = fork(DRILL, [...args, '--json', report], { env: { ...process.env, TMPDIR: folder }, silent: true, detached: true });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream?.on('data', (chunk: Buffer) => (output = (output + String(chunk)).slice(-10_000)));
-    child.on('message', (struck) => progress(Number(struck)));
-    const stop = () => void child.kill('SIGTERM');
-    signal.addEventListener('abort', stop);
-    await once(child, 'close').finally(() => signal.removeEventListener('abort', stop));
-    // Before the audit at the end, nothing is known about any of them.
-    if (signal.aborted) return { done: 0, violations: [], figures: {} };
-    return resultOf(readOutcome(report, output), `npm run drill -- ${args.join(' ')}`, count);
-  } finally {
-    // What the processes of the drill had begun to write may still come.
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
-  }
-}
-
-function readOutcome(report: string, output: string): Outcome {
-  let outcome: Outcome | Skipped | undefined;
-  try {
-    [outcome] = JSON.parse(readFileSync(report, 'utf8')) as (Outcome | Skipped)[];
-  } catch {
-    throw new Error(`the drill did not come to its end:\n${output}`);
-  }
+  // The first number is the seed: every slice has another.
+  const args = ['--scenario', scenario, '--count', String(count), '--seed', String(from)];
+  const outcomes = await runForked<readonly (Outcome | Skipped)[]>(DRILL, args, signal, progress);
+  // Before the audit at the end, nothing is known about any of them.
+  if (outcomes === undefined) return { done: 0, violations: [], figures: {} };
+  const [outcome] = outcomes;
   if (outcome === undefined || 'skipped' in outcome) throw new Error(`the drill was skipped: ${outcome?.skipped}`);
-  return outcome;
+  return resultOf(outcome, `npm run drill -- ${args.join(' ')}`, count);
 }
 
 function resultOf({ struck, audit, longestWaitMs }: Outcome, rerun: string, count: number): PartResult {

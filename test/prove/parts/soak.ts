@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { missingFor } from '../../fault/fault-world.ts';
-import type { SoakReport } from '../../soak/soak-report.ts';
+import { MIN_MINUTES, type SoakReport } from '../../soak/soak-report.ts';
 import { runForked } from '../forked.ts';
 import type { PartResult, ProofPart, Slice } from '../part.ts';
 
@@ -21,13 +21,15 @@ export const SOAK: ProofPart = {
 };
 
 async function run({ from, count, signal, progress }: Slice): Promise<PartResult> {
+  if (count < MIN_MINUTES) throw new Error(`in less than ${MIN_MINUTES} minutes nothing shows that grows`);
   const args = ['--minutes', String(count), '--seed', String(from)];
   const report = await runForked<SoakReport>(RUN, args, signal, progress);
   if (report === undefined) return { done: 0, violations: [], figures: {} };
   const { violations, faults, audit, longestWaitMs } = report;
   const rerun = `node test/soak/run.ts ${args.join(' ')}`;
   return {
-    done: count,
+    // It ends at the first promise that is broken.
+    done: Math.max(1, Math.min(count, Math.floor(report.minutes))),
     violations: violations.map((what) => ({ what, rerun })),
     figures: {
       faults: Object.values(faults).reduce((sum, n) => sum + n, 0),

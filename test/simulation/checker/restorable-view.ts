@@ -20,9 +20,9 @@ export class RestorableView implements SinkView {
     return this.#mariadb.read(table);
   }
 
-  /** Whether a backup was ever restored. */
-  get isRestored(): boolean {
-    return this.#restoreCount > 0;
+  /** How often a backup was restored. */
+  get restoreCount(): number {
+    return this.#restoreCount;
   }
 
   get effects(): readonly Effect[] {

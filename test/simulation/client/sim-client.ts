@@ -13,8 +13,12 @@ import { type Tap, tapped } from './tap.ts';
 
 /** What a client meets on its way, for the checks that cannot wait for the end. */
 export interface ClientWitness {
-  /** APPLIED reached the client, or the client forgot everything up to `seq`. */
-  settled(client: SimClient, stream: string, partition: number, seq: number, how: 'was told' | 'forgot'): void;
+  /** A connection was made. Returns how often a backup of the database was restored before. */
+  connected(): number;
+  /** APPLIED reached the client, over a connection that was made after so many restored backups. */
+  told(client: SimClient, stream: string, partition: number, seq: number, restoreCount: number): void;
+  /** The client forgot everything up to `seq`. */
+  forgot(client: SimClient, stream: string, partition: number, seq: number): void;
   /** The client has stopped, because the database lacks what it was told is applied. */
   regressed(client: SimClient): void;
   fault(message: string): void;
@@ -76,7 +80,7 @@ export class SimClient {
     this.disk = new SpoolDisk(options.random, {
       appended: (stream, frames) => this.ledger.appended(stream, frames),
       restarted: (stream, frames) => this.ledger.restarted(stream, frames),
-      forgotten: (stream, partition, seq) => options.witness.settled(this, stream, partition, seq, 'forgot'),
+      forgotten: (stream, partition, seq) => options.witness.forgot(this, stream, partition, seq),
     });
   }
 
@@ -203,6 +207,7 @@ export class SimClient {
   /** Notes what one connection carries. */
   #tap(): Tap {
     const { witness } = this.#options;
+    const restoreCount = witness.connected();
     let stream = '';
     return {
       sent: (frame) => {
@@ -214,15 +219,15 @@ export class SimClient {
       },
       received: (frame) => {
         if (frame.type === TYPE.rejected) this.ledger.rejected(stream, frame);
-        if (frame.type === TYPE.applied) this.#applied(stream, frame);
+        if (frame.type === TYPE.applied) this.#applied(stream, frame, restoreCount);
       },
     };
   }
 
-  #applied(stream: string, { partition, seq }: WireFrame): void {
+  #applied(stream: string, { partition, seq }: WireFrame, restoreCount: number): void {
     const lane = `${stream} ${partition}`;
     if (seq <= (this.ledger.applied.get(lane) ?? 0)) return;
-    this.#options.witness.settled(this, stream, partition, seq, 'was told');
+    this.#options.witness.told(this, stream, partition, seq, restoreCount);
     this.ledger.applied.set(lane, seq);
   }
 }

@@ -68,15 +68,17 @@ const READ_PAUSE_MS = 1_000;
 export async function runChaos(options: ChaosOptions, listener: ChaosListener, stop: AbortSignal): Promise<Report> {
   const folder = new TempFolder();
   const embedded = options.target === undefined ? new EmbeddedServer(join(folder.path, 'server')) : undefined;
-  const closing: (() => Promise<void> | void)[] = [() => (options.keep && embedded !== undefined ? folder.keep() : folder.remove())];
-  if (embedded !== undefined) closing.push(() => embedded.kill());
+  // What cannot be closed does not keep the rest open.
+  const closing = new AsyncDisposableStack();
+  closing.defer(() => (options.keep && embedded !== undefined ? folder.keep() : folder.remove()));
+  if (embedded !== undefined) closing.defer(() => embedded.kill());
   try {
     const server = options.target?.server ?? { url: `tcp://127.0.0.1:${await startEmbedded(embedded, listener)}`, token: undefined };
     const sink = options.target?.sink ?? { url: embedded?.sink ?? '' };
     const database = await openDatabase(sink);
-    closing.push(() => database.close());
+    closing.defer(() => database.close());
     const sandbox = await prepare(options, server, database, listener);
-    closing.push(() => cleanUp(options, sandbox, sink, listener));
+    closing.defer(() => cleanUp(options, sandbox, sink, listener));
     const crew = await Crew.start({
       ...options,
       server,
@@ -84,11 +86,11 @@ export async function runChaos(options: ChaosOptions, listener: ChaosListener, s
       folder: folder.path,
       trouble: () => (embedded?.died === true ? `the embedded server ended by itself: ${embedded.output}` : undefined),
     });
-    closing.push(() => crew.close());
+    closing.defer(() => crew.close());
     const run = new Run(options, listener, stop, { crew, embedded, sandbox, database, sink, server });
     return await run.run();
   } finally {
-    for (const close of closing.toReversed()) await close();
+    await closing.disposeAsync();
   }
 }
 

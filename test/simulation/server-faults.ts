@@ -177,7 +177,7 @@ export const MARIADB_FAULTS: readonly Fault[] = [
     weight: 4,
     maxMs: 0,
     strike: ({ servers: { mariadb } }, random) => {
-      for (let i = random.below(4); i >= 0; i--) mariadb.failStatement(random.pick(['deadlock', 'lock wait']), random.below(12));
+      for (let i = random.below(8); i >= 0; i--) mariadb.failStatement(random.pick(['deadlock', 'lock wait']), random.below(40));
       return undefined;
     },
   },

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { REDIS_MEMORY_BYTES } from './servers.ts';
 import type { Simulation } from './simulation.ts';
-import { type Interference, type Sending, Together } from './world/network.ts';
+import type { Interference, Sending } from './world/network.ts';
+import { Together } from './world/wire.ts';
 
 /** What can happen to a message, to those that it passes between, to what it asks for, or to a write of the client's disk. */
 export type FaultKind =

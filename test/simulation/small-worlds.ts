@@ -1,7 +1,8 @@
 import type { Step } from './client/sim-client.ts';
 import { type History, simulate, type Shape, type Simulation } from './simulation.ts';
 import { type FaultKind, interference, kindsOf, ScriptFlags } from './small-world-faults.ts';
-import { type Sending, Together } from './world/network.ts';
+import type { Sending } from './world/network.ts';
+import { Together } from './world/wire.ts';
 
 /**
  * What the client of a small world writes: a batch that is applied, and while that is under way one with a change that

@@ -1,7 +1,7 @@
 import type { Timer } from '../../../src/core/clock.ts';
 import type { SqlRow } from '../../../src/sinks/mysql/connection.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
-import type { Wire } from '../world/network.ts';
+import type { Wire } from '../world/wire.ts';
 import type { Engine } from './engine.ts';
 import type { Reply, Request } from './messages.ts';
 import type { Answer, Session } from './session.ts';

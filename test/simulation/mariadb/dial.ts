@@ -1,7 +1,8 @@
 import type { Clock } from '../../../src/core/clock.ts';
 import type { Dial, Driver } from '../../../src/sinks/mysql/connection.ts';
 import type { Host } from '../world/host.ts';
-import type { Network, Wire } from '../world/network.ts';
+import type { Network } from '../world/network.ts';
+import type { Wire } from '../world/wire.ts';
 import type { Reply, Request } from './messages.ts';
 
 /** How long connecting may take, to the end of the handshake, as the production driver is told. */

@@ -1,6 +1,7 @@
 import type { SeededRandom } from '../../support/seeded-random.ts';
 import type { Host } from '../world/host.ts';
-import type { Network, Wire } from '../world/network.ts';
+import type { Network } from '../world/network.ts';
+import type { Wire } from '../world/wire.ts';
 import { ServerConnection, type CommitCut, type Pace } from './connection.ts';
 import { Engine, type Effect, type NamedRow, type Snapshot } from './engine.ts';
 import { deadlock, lockWaitTimeout, noSuchThread } from './sql-error.ts';

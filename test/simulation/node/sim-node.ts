@@ -13,7 +13,8 @@ import type { SeededRandom } from '../../support/seeded-random.ts';
 import { PARTITION_BY } from '../tables.ts';
 import { ByteConnection } from '../world/bytes.ts';
 import type { Host } from '../world/host.ts';
-import type { Network, Wire } from '../world/network.ts';
+import type { Network } from '../world/network.ts';
+import type { Wire } from '../world/wire.ts';
 import { randomOf } from '../world/seeded.ts';
 
 /** A process that a part of a node lives in. */

@@ -1,7 +1,8 @@
 import type { Clock } from '../../../src/core/clock.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
 import type { Host } from '../world/host.ts';
-import { type Network, Together, type Wire } from '../world/network.ts';
+import type { Network } from '../world/network.ts';
+import { Together, type Wire } from '../world/wire.ts';
 import { AppendOnlyFile, type Persistence } from './append-only-file.ts';
 import { Engine, type EngineSettings } from './engine.ts';
 import { replyBytes, type Reply } from './replies.ts';

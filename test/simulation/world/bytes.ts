@@ -1,6 +1,7 @@
 import type { Connection, Dialer, Receiver } from '../../../src/core/network.ts';
 import type { Host } from './host.ts';
-import type { Network, Wire } from './network.ts';
+import type { Network } from './network.ts';
+import type { Wire } from './wire.ts';
 
 /** What a kernel takes over from a process that writes. */
 const SOCKET_BUFFER_BYTES = 64 * 1024;

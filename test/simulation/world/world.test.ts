@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { SeededRandom } from '../../support/seeded-random.ts';
 import { Host } from './host.ts';
-import { Network, type Wire } from './network.ts';
+import { Network } from './network.ts';
+import type { Wire } from './wire.ts';
 import { Timeline } from './timeline.ts';
 
 function makeWorld(seed = 1) {

@@ -7,8 +7,8 @@ const CLIENT_WARM_UP_S = 60;
 /** Fewer samples say nothing. */
 const MIN_SAMPLES = 18;
 /** Between the median of the first third and that of the last. */
-const MAX_GROWTH = 0.2;
-const MAX_GROWTH_MIB = 24;
+const MAX_GROWTH = 0.1;
+const MAX_GROWTH_MIB = 16;
 /** At quiet points: connections to queue and database come and go, and the pool keeps a few more or less of them. */
 const MAX_MORE_DESCRIPTORS = 8;
 const MAX_QUIET_REDIS_MIB = 8;

@@ -27,7 +27,7 @@ const SAMPLE_EVERY_MS = 10_000;
 /** From one quiet point to the next, at which everything since the last is audited. */
 const PHASE_MS = 5 * 60_000;
 /** Seldom: a server that is killed all the time shows no leak. */
-const SERVER_KILL_EVERY_MS = 15 * 60_000;
+const SERVER_KILL_EVERY_MS = 40 * 60_000;
 /** Each writes some hundred rows a second, into two tables. */
 const CLIENTS = 4;
 const CLIENT_PAUSE_MS = 25;

@@ -58,6 +58,7 @@ function failed(message: string): SliceResult {
     more: true,
     moves: [],
     resets: [],
+    damage: [],
     blockedAtUs: undefined,
     fetchedAtUs: 0,
     refused: [],

@@ -23,15 +23,18 @@ export interface Item {
 /**
  * - `batch`: changes to apply.
  * - `refused`: the whole batch is a dead letter: refused at the door, or not readable.
- * - `corrupt`: the bytes are not the ones that were sent; dropped, so that the client is asked again.
+ * - `corrupt`: the frame is not the one that was sent; dropped, so that the client is asked again.
+ * - `damaged`: nothing is known of the element, not even its stream; dropped, and the partition is healed.
  */
 export type Content =
   | { readonly type: 'batch'; readonly batch: Batch }
   | { readonly type: 'refused'; readonly fault: ChangeFault; readonly payload: Uint8Array }
-  | { readonly type: 'corrupt'; readonly reason: string };
+  | { readonly type: 'corrupt'; readonly reason: string }
+  | { readonly type: 'damaged' };
 
 /** Reads an element's frame and checks its CRC once more: it has been in another program's memory since the door. */
 export function readElement(element: Element, maxBytes: number): Item {
+  if (element.kind === 'damaged') return withoutFrame(element, { type: 'damaged' });
   if (element.kind === 'refusal') return readRefusal(element);
   let frame: Frame;
   try {
@@ -75,7 +78,11 @@ function readRefusal(element: Element): Item {
 }
 
 function corrupt(element: Element, reason: string): Item {
-  return { element, stream: element.stream, seq: 0, prev: 0, crc: 0, payloadBytes: 0, content: { type: 'corrupt', reason } };
+  return withoutFrame(element, { type: 'corrupt', reason });
+}
+
+function withoutFrame(element: Element, content: Content): Item {
+  return { element, stream: element.stream, seq: 0, prev: 0, crc: 0, payloadBytes: 0, content };
 }
 
 /**

@@ -1,7 +1,17 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SyncError } from '../core/errors.ts';
 import { systemRandom } from '../core/random.ts';
-import { children, createApplyWorld, items, parents, STREAM_A, StreamWriter, type ApplyWorld } from '../../test/support/apply-world.ts';
+import { START } from '../core/stream.ts';
+import {
+  children,
+  createApplyWorld,
+  items,
+  parents,
+  STREAM_A,
+  STREAM_B,
+  StreamWriter,
+  type ApplyWorld,
+} from '../../test/support/apply-world.ts';
 import { Scheduler, settledUpTo, type SchedulerOptions } from './scheduler.ts';
 import { runSlice } from './slice.ts';
 import type { SliceResult, SliceRunner, StreamMove } from './task.ts';
@@ -12,6 +22,7 @@ let world: ApplyWorld;
 let scheduler: Scheduler;
 let moves: { partition: number; move: StreamMove }[];
 let states: string[];
+let damage: string[];
 let running: number;
 let mostRunning: number;
 
@@ -32,6 +43,7 @@ beforeEach(async () => {
   world = await createApplyWorld(PARTITIONS);
   moves = [];
   states = [];
+  damage = [];
   running = 0;
   mostRunning = 0;
 });
@@ -55,6 +67,7 @@ function start(options: Partial<SchedulerOptions> = {}): Scheduler {
       finished: () => {},
       stateChanged: (partition, state) => states.push(`${partition} ${state}`),
       refused: () => {},
+      damaged: (partition, reasons) => damage.push(...reasons.map((reason) => `${partition} ${reason}`)),
       backlog: () => {},
     },
     ...options,
@@ -121,6 +134,39 @@ describe('the scheduler', () => {
     await world.clock.advance(1100);
     expect(ids('item')).toEqual([1]);
     expect(states.at(-1)).toMatch(/applying$/);
+  });
+
+  test('asks again for the elements that it drops as damaged, of whichever stream they were, and says so', async () => {
+    const writers = [STREAM_A, STREAM_B].map((stream) => new StreamWriter(world.queue, 0, stream));
+    await writers[0]!.append(items('insert', [1, 'x']));
+    const second = await writers[1]!.append(items('insert', [2, 'x']));
+    world.queue.damage(0, 0, 30);
+    start();
+    await world.clock.advance(100);
+    expect(ids('item')).toEqual([2]);
+    expect(await counts()).toEqual([0, 0, 0, 0]);
+    expect(damage).toEqual(['0 the header of an element no longer has its checksum']);
+    expect(await world.queue.streams(0)).toEqual(
+      new Map([
+        [STREAM_A, START],
+        [STREAM_B, { seq: 1, crc: second.crc }],
+      ]),
+    );
+  });
+
+  test('asks again for damaged elements also when it does not learn that they are gone', async () => {
+    await new StreamWriter(world.queue, 0).append(items('insert', [1, 'x']));
+    world.queue.damage(0, 0, 30);
+    const { trim } = world.queue;
+    world.queue.trim = async (...args) => {
+      world.queue.trim = trim;
+      await trim.apply(world.queue, args);
+      throw new SyncError('queue_unavailable', 'the connection was lost');
+    };
+    start();
+    await world.clock.advance(2_000);
+    expect(await counts()).toEqual([0, 0, 0, 0]);
+    expect(await world.queue.streams(0)).toEqual(new Map([[STREAM_A, START]]));
   });
 
   test('asks for what the queue lost: a wiped queue heals through the floor', async () => {
@@ -247,6 +293,7 @@ const FAILED: SliceResult = {
   more: true,
   moves: [],
   resets: [],
+  damage: [],
   blockedAtUs: undefined,
   fetchedAtUs: 0,
   refused: [],

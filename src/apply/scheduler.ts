@@ -33,6 +33,8 @@ export interface SchedulerEvents {
   /** One call per change of state, not per retry. */
   stateChanged(partition: number, state: PartitionState, detail: string): void;
   refused(stream: StreamId, code: ErrorCode): void;
+  /** Elements were dropped that are not as they were stored; their clients are asked again. At least one reason. */
+  damaged(partition: number, reasons: readonly string[]): void;
   backlog(backlog: readonly Backlog[]): void;
 }
 
@@ -182,6 +184,8 @@ export class Scheduler {
         settledAtUs: this.#settledAtUs(work),
       });
       this.#report(work.partition, result);
+      // Before the trim, whose outcome may remain unknown: elements that are gone and not healed would not be missed.
+      if (result.damage.length > 0) work.needsHeal = true;
       const trimmed = result.count === 0 || (await this.#trim(work, result));
       this.#continue(work, result, trimmed, triedAt);
     } catch (error) {
@@ -197,6 +201,7 @@ export class Scheduler {
       events.moved(partition, move);
     }
     for (const { stream, code } of result.refused) events.refused(stream, code);
+    if (result.damage.length > 0) events.damaged(partition, result.damage);
     events.finished(partition, result);
   }
 
@@ -222,7 +227,7 @@ export class Scheduler {
     work.small = false;
     this.#setState(work, 'applying', '');
     work.phase = 'idle';
-    if (result.more || work.dirty || !trimmed) this.#makeReady(work);
+    if (result.more || work.dirty || work.needsHeal || !trimmed) this.#makeReady(work);
   }
 
   /** Something is in the way: tries again, for ever, ever more slowly. */

@@ -135,6 +135,31 @@ describe('a slice', () => {
     await writer.appendEntry({ ...entry, frame: broken });
     const result = await run();
     expect(result).toMatchObject({ outcome: 'applied', count: 1, resets: [{ stream: STREAM_A, place: { seq: 0, crc: 0 } }] });
+    expect(result.damage).toEqual([expect.stringContaining('crc32')]);
+    expect(rows()).toEqual([]);
+  });
+
+  test('drops an element whose stream changed in the queue, and applies what is around it', async () => {
+    await writer.append(items('insert', [1, 'a']));
+    const other = new StreamWriter(world.queue, 0, STREAM_B);
+    await other.append(items('insert', [2, 'b']));
+    await writer.append(items('insert', [3, 'c']));
+    world.queue.damage(0, 1, 30);
+    const result = await run();
+    expect(result).toMatchObject({ outcome: 'applied', count: 3, resets: [], damage: [expect.stringContaining('header')] });
+    expect(result.moves.map(({ stream }) => stream)).toEqual([STREAM_A]);
+    expect(rows()).toEqual([
+      [1, 'a'],
+      [3, 'c'],
+    ]);
+  });
+
+  test('drops a list that is all damaged', async () => {
+    await writer.append(items('insert', [1, 'a']));
+    await writer.append(items('insert', [2, 'b']));
+    world.queue.damage(0, 0, 0);
+    world.queue.damage(0, 1, 46);
+    expect(await run()).toMatchObject({ outcome: 'applied', count: 2, moves: [], resets: [], fetchedAtUs: 0 });
     expect(rows()).toEqual([]);
   });
 });

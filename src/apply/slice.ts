@@ -6,7 +6,7 @@ import type { QueueReader } from '../queue/queue.ts';
 import type { Rejection, Sink, SinkTransaction, StreamClaim } from '../sinks/sink.ts';
 import { coalesce, type CoalesceInput } from './coalesce.ts';
 import { deadLettersOf, rejectionsOf, type FailedBatch } from './dead-letters.ts';
-import { readElement, type Item } from './read-element.ts';
+import { readElement, type Content, type Item } from './read-element.ts';
 import { resolveBatch, type ResolvedBatch } from './resolve.ts';
 import type { SliceResult, SliceTask, StreamMove } from './task.ts';
 
@@ -63,6 +63,9 @@ interface Accepted {
   readonly resolved: ResolvedBatch | undefined;
 }
 
+/** What is not applied together with others. */
+const NEEDS_A_TURN: ReadonlySet<Content['type']> = new Set(['refused', 'damaged']);
+
 class Slice {
   readonly #task: SliceTask;
   readonly #context: SliceContext;
@@ -77,6 +80,7 @@ class Slice {
   readonly #moves = new Map<StreamId, { before: Place; after: Place; rejections: Rejection[] }>();
   readonly #gaps = new Set<StreamId>();
   readonly #refused = new Map<StreamId, 'stream_expired' | 'stream_owned_by_other'>();
+  readonly #damage: string[] = [];
   #changes = 0;
   #bytes = 0;
   #deadLetters = 0;
@@ -115,6 +119,7 @@ class Slice {
     const { clock, budgetMs } = this.#context;
     let size = this.#items.length;
     while (this.done < this.#items.length) {
+      if (this.#dropDamaged()) continue;
       const clean = this.#cleanPrefix(size);
       if (clean > 0 && (await this.#applyTogether(clean))) {
         size = clean * 2;
@@ -139,8 +144,9 @@ class Slice {
       more: this.#full || this.done < this.#items.length,
       moves,
       resets: [...this.#gaps].map((stream) => ({ stream, place: this.#moves.get(stream)?.after ?? START })),
+      damage: this.#damage,
       blockedAtUs,
-      fetchedAtUs: this.#items.at(-1)?.element.storedAtUs ?? 0,
+      fetchedAtUs: this.#items.findLast(({ content }) => content.type !== 'damaged')?.element.storedAtUs ?? 0,
       refused: [...this.#refused].map(([stream, code]) => ({ stream, code })),
       error: error && { code: error.code, message: error.message },
       stats: {
@@ -179,11 +185,19 @@ class Slice {
     return this.#items.slice(from, to).map(({ content }) => (content.type === 'batch' ? content.batch : { groups: [] }));
   }
 
+  /** Drops the next item if nothing is known of it: there is no watermark to decide by. Returns whether it was. */
+  #dropDamaged(): boolean {
+    if (this.#items[this.done]?.content.type !== 'damaged') return false;
+    this.#damage.push('the header of an element no longer has its checksum');
+    this.done++;
+    return true;
+  }
+
   /** How many of the next `size` items have nothing known against them. */
   #cleanPrefix(size: number): number {
     const end = Math.min(this.done + size, this.#items.length);
     let at = this.done;
-    while (at < end && this.#items[at]?.content.type !== 'refused' && this.#resolved[at]?.clean !== false) at++;
+    while (at < end && !NEEDS_A_TURN.has(this.#items[at]!.content.type) && this.#resolved[at]?.clean !== false) at++;
     return at - this.done;
   }
 
@@ -270,10 +284,12 @@ class Slice {
   #plan(tx: SinkTransaction, from: number, to: number): Plan {
     const places = new Map<StreamId, Place>();
     const gaps = new Set<StreamId>();
+    const damage: string[] = [];
     const accepted: Accepted[] = [];
     for (let i = from; i < to; i++) {
       const item = this.#items[i] as Item;
       if (tx.refused.has(item.stream)) continue;
+      if (item.content.type === 'corrupt') damage.push(item.content.reason);
       const at = places.get(item.stream) ?? tx.watermarks.get(item.stream) ?? START;
       if (item.content.type !== 'corrupt' && item.seq <= at.seq) continue;
       if (item.content.type !== 'corrupt' && item.seq === at.seq + 1 && item.prev === at.crc) {
@@ -283,7 +299,7 @@ class Slice {
         gaps.add(item.stream);
       }
     }
-    return { before: tx.watermarks, refused: tx.refused, places, gaps, accepted };
+    return { before: tx.watermarks, refused: tx.refused, places, gaps, damage, accepted };
   }
 
   /** Takes over what a commit has made true. */
@@ -297,6 +313,7 @@ class Slice {
       else move.after = after;
     }
     for (const stream of plan.gaps) this.#gaps.add(stream);
+    this.#damage.push(...plan.damage);
     for (const [stream, code] of plan.refused) this.#refused.set(stream, code);
     for (const { item, resolved } of plan.accepted) {
       for (const group of resolved?.groups ?? []) this.#changes += group.rows.length;
@@ -317,12 +334,15 @@ interface Plan {
   /** Where the watermarks go: streams with accepted items only. */
   readonly places: ReadonlyMap<StreamId, Place>;
   readonly gaps: ReadonlySet<StreamId>;
+  readonly damage: readonly string[];
   readonly accepted: readonly Accepted[];
 }
 
 function claimsOf(items: readonly Item[]): StreamClaim[] {
   const claims = new Map<StreamId, StreamClaim>();
-  for (const { element } of items) claims.set(element.stream, { stream: element.stream, producer: element.producer });
+  for (const { element, content } of items) {
+    if (content.type !== 'damaged') claims.set(element.stream, { stream: element.stream, producer: element.producer });
+  }
   return [...claims.values()].sort((a, b) => (a.stream < b.stream ? -1 : 1));
 }
 

@@ -34,6 +34,11 @@ export interface SliceResult {
   readonly moves: readonly StreamMove[];
   /** Streams to ask again from after this place: an element of theirs left a gap and was dropped. */
   readonly resets: readonly { readonly stream: StreamId; readonly place: Place }[];
+  /**
+   * Why elements were dropped that are not as they were stored, one text for each. Of some of them not even the stream is
+   * known: which clients are to be asked again, the queue's `heal` finds out once they are trimmed.
+   */
+  readonly damage: readonly string[];
   /** With `blocked`: when the element that waits was stored, µs of the queue's clock. */
   readonly blockedAtUs: number | undefined;
   /** Store time of the newest element that was fetched, µs; 0 when none. */

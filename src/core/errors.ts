@@ -139,7 +139,11 @@ export const ERRORS = {
   // Single changes.
   malformed_payload: entry('permanent', 'the payload is not a valid batch', 'see "A batch" in docs/protocol.md'),
   payload_too_large: entry('permanent', 'the payload expands beyond the frame limit', 'send smaller batches'),
-  corrupt_element: entry('permanent', 'a stored frame no longer has its checksum', 'the server asks for it again'),
+  corrupt_element: entry(
+    'permanent',
+    'what is stored no longer has its checksum, or another version stored it',
+    'none for damage: the server drops it and asks for it again. Run the other version until the queue is empty, or empty the queue',
+  ),
   wrong_partition: entry(
     'permanent',
     'the row does not belong in this partition',

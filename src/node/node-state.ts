@@ -90,7 +90,8 @@ export class NodeState implements AdminState {
         ...(this.#sinkPrepared ? { state, detail } : { state: 'retrying', detail: this.#sinkFailure ?? 'the server is starting' }),
         batches: waiting?.count ?? 0,
         bytes: waiting?.bytes ?? 0,
-        oldestAgeMs: head === undefined ? 0 : Math.max(0, nowMs - head / 1000),
+        // Of a damaged head, which the next slice drops, the age is not known.
+        oldestAgeMs: head === undefined || head === 0 ? 0 : Math.max(0, nowMs - head / 1000),
         stalledMs: this.#stalls.stalledMs(partition),
       };
     });

@@ -113,6 +113,11 @@ export async function startNode(parts: NodeParts): Promise<Node> {
         },
         stateChanged: (partition, to, detail) => partitionLog.changed(partition, to, detail),
         refused: (stream, code) => logger.error({ stream, code }, 'stored changes of a stream were refused by the sink'),
+        damaged: (partition, reasons) =>
+          logger.error(
+            { partition, count: reasons.length, code: 'corrupt_element', reason: reasons[0] },
+            'the queue held something other than what was stored; it was dropped, and its clients are asked again',
+          ),
         backlog: (backlog) => observer.backlogRead(backlog),
       },
     });

@@ -1,5 +1,6 @@
+import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { decodeElement, elementLength, stampElement, writeElement, type ElementDraft } from './element.ts';
+import { decodeElement, elementLength, readStoreTime, stampElement, writeElement, type ElementDraft } from './element.ts';
 
 const DRAFT: ElementDraft = { kind: 'refusal', stream: '00112233445566778899aabbccddeeff', producer: 'büro', frame: Buffer.from('frame') };
 const RANDOM = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]);
@@ -16,11 +17,12 @@ describe('an element', () => {
     stampElement(bytes, 1_800_000_000_123_456, 258);
     expect(bytes.toString('hex')).toBe(
       [
-        '01',
-        '01',
+        'b2',
+        'f58ed604',
         '00066517289a6240',
         '0000000000000102',
         '0102030405060708',
+        '01',
         '00112233445566778899aabbccddeeff',
         '05',
         '62c3bc726f',
@@ -41,7 +43,7 @@ describe('an element', () => {
       ordinal: Number.MAX_SAFE_INTEGER - 1,
     });
     expect(String(element.frame)).toBe('frame');
-    expect(element.identity).toEqual(new Uint8Array(bytes.subarray(2, 26)));
+    expect(element.identity).toEqual(new Uint8Array(bytes.subarray(5, 29)));
   });
 
   test('has an identity of its own memory, so that it can be sent to a thread alone', () => {
@@ -57,12 +59,49 @@ describe('an element', () => {
     expect(bytes[end]).toBe(0xee);
   });
 
-  test('of another format, of an unknown kind or cut short is refused', () => {
-    const bytes = encode(DRAFT);
-    const changed = (at: number, value: number) => Buffer.from(bytes).fill(value, at, at + 1);
-    for (const broken of [changed(0, 2), changed(1, 2), changed(42, 255), bytes.subarray(0, 44), Buffer.alloc(0)]) {
-      expect(() => decodeElement(broken)).toThrow(expect.objectContaining({ code: 'corrupt_element' }));
+  test('has the check that docs/queue.md describes, of a frame and of a refusal', () => {
+    for (const [kind, end] of [
+      ['frame', 52],
+      ['refusal', 57],
+    ] as const) {
+      const bytes = encode({ ...DRAFT, kind });
+      stampElement(bytes, 3 * 2 ** 32 + 4, 5 * 2 ** 32 + 6);
+      expect(bytes.readUInt32BE(1)).toBe((crc32(bytes.subarray(21, end)) + 3 + 4 + 5 + 6) % 2 ** 32);
     }
+  });
+
+  test.each(['frame', 'refusal'] as const)('of kind %s with any bit of its header flipped is damaged, and can be trimmed', (kind) => {
+    const bytes = encode({ ...DRAFT, kind });
+    stampElement(bytes, 1_800_000_000_123_456, 258);
+    const frameStart = bytes.length - DRAFT.frame.length;
+    for (let bit = 0; bit < 8 * bytes.length; bit++) {
+      const flipped = Buffer.from(bytes);
+      flipped[bit >> 3]! ^= 1 << (bit & 7);
+      const isCovered = kind === 'refusal' || bit < 8 * frameStart;
+      expect(decodeElement(flipped).kind, `bit ${bit}`).toBe(isCovered ? 'damaged' : kind);
+      expect(decodeElement(flipped).identity).toEqual(new Uint8Array(flipped.subarray(5, 29)));
+      expect(readStoreTime(flipped)).toBe(isCovered ? 0 : 1_800_000_000_123_456);
+    }
+  });
+
+  test('that is damaged gives nothing that could be taken for another stream', () => {
+    const bytes = encode(DRAFT).fill(0xff, 30, 31);
+    expect(decodeElement(bytes)).toMatchObject({ stream: '', producer: '', storedAtUs: 0, ordinal: 0, frame: new Uint8Array() });
+  });
+
+  test('cut short is damaged', () => {
+    const bytes = encode(DRAFT);
+    for (const length of [0, 20, 46, 50, 56]) expect(decodeElement(bytes.subarray(0, length)).kind).toBe('damaged');
+  });
+
+  test('of another version is refused with what to do, and two flipped bits do not make one', () => {
+    const withFormat = (format: number) => encode(DRAFT).fill(format, 0, 1);
+    expect(() => decodeElement(withFormat(1))).toThrow(
+      expect.objectContaining({ code: 'corrupt_element', message: expect.stringContaining('run the version that stored it until') }),
+    );
+    expect(readStoreTime(withFormat(1))).toBe(0);
+    for (let a = 0; a < 8; a++)
+      for (let b = 0; b < a; b++) expect(decodeElement(withFormat(0xb2 ^ (1 << a) ^ (1 << b))).kind).toBe('damaged');
   });
 
   test('needs a stream id of 128 bits and a producer of at most 255 bytes', () => {

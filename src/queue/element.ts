@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { SyncError } from '../core/errors.ts';
 import type { StreamId } from '../core/stream.ts';
 import type { Element, ElementKind } from './queue.ts';
@@ -7,24 +8,43 @@ import type { Element, ElementKind } from './queue.ts';
  *
  * | offset | size | field |
  * |---|---|---|
- * | 0 | 1 | format, 1 |
- * | 1 | 1 | kind: 0 frame, 1 refusal |
- * | 2 | 8 | store time, µs since the epoch |
- * | 10 | 8 | ordinal |
- * | 18 | 8 | random |
- * | 26 | 16 | stream |
- * | 42 | 1 | length of the producer's name |
- * | 43 | … | producer in UTF-8, then the frame |
+ * | 0 | 1 | format, 0xb2 |
+ * | 1 | 4 | check |
+ * | 5 | 8 | store time, µs since the epoch |
+ * | 13 | 8 | ordinal |
+ * | 21 | 8 | random |
+ * | 29 | 1 | kind: 0 frame, 1 refusal |
+ * | 30 | 16 | stream |
+ * | 46 | 1 | length of the producer's name |
+ * | 47 | … | producer in UTF-8, then the frame |
  *
- * Bytes 2 to 25 are the identity.
+ * Bytes 5 to 28 are the identity.
+ *
+ * The check is the CRC-32 of bytes 21 up to the frame, of a refusal up to its end, plus the four 32-bit words of store time
+ * and ordinal, modulo 2^32. A frame has a CRC of its own, so that nothing large is read twice. The sum is there because
+ * store time and ordinal are given where the element is pushed: whoever sends it computes the CRC, and a script of Redis,
+ * which has no CRC, only adds. Any single bit that flips changes the sum.
+ *
+ * The format has no checksum. The bytes of two formats differ in four bits at least, so that damage does not make one of another.
  */
-const ELEMENT_FORMAT = 1;
+const ELEMENT_FORMAT = 0xb2;
+/** Fewer bits than these are damage, not another format. */
+const FORMAT_DISTANCE = 3;
 export const ELEMENT_KINDS: readonly ElementKind[] = ['frame', 'refusal'];
-export const IDENTITY_START = 2;
-export const IDENTITY_END = 26;
+export const IDENTITY_START = 5;
+export const IDENTITY_END = 29;
 export const MAX_PRODUCER_BYTES = 255;
 
-const FIXED_BYTES = 43;
+const CHECK_AT = 1;
+const STORED_AT = 5;
+const ORDINAL_AT = 13;
+/** From here on the sender of an element knows its bytes. */
+const CRC_START = 21;
+const RANDOM_AT = CRC_START;
+const KIND_AT = 29;
+const STREAM_AT = 30;
+const PRODUCER_AT = 46;
+const FIXED_BYTES = 47;
 const TWO_32 = 2 ** 32;
 
 /** What the sender of an element knows before the queue stamps it. */
@@ -49,56 +69,87 @@ export function writeElement(target: Buffer, offset: number, draft: ElementDraft
   if (producerBytes > MAX_PRODUCER_BYTES)
     throw new RangeError(`producer name takes ${producerBytes} bytes, more than ${MAX_PRODUCER_BYTES}`);
   if (draft.stream.length !== 32) throw new RangeError(`stream id has ${draft.stream.length} hex digits, not 32`);
+  const frameStart = offset + FIXED_BYTES + producerBytes;
+  const end = frameStart + draft.frame.length;
   target[offset] = ELEMENT_FORMAT;
-  target[offset + 1] = ELEMENT_KINDS.indexOf(draft.kind);
-  target.fill(0, offset + 2, offset + 18);
-  target.set(random, offset + 18);
-  target.write(draft.stream, offset + 26, 16, 'hex');
-  target[offset + 42] = producerBytes;
+  target.fill(0, offset + STORED_AT, offset + RANDOM_AT);
+  target.set(random, offset + RANDOM_AT);
+  target[offset + KIND_AT] = ELEMENT_KINDS.indexOf(draft.kind);
+  target.write(draft.stream, offset + STREAM_AT, 16, 'hex');
+  target[offset + PRODUCER_AT] = producerBytes;
   target.write(draft.producer, offset + FIXED_BYTES, producerBytes, 'utf8');
-  target.set(draft.frame, offset + FIXED_BYTES + producerBytes);
-  return offset + FIXED_BYTES + producerBytes + draft.frame.length;
+  target.set(draft.frame, frameStart);
+  target.writeUInt32BE(crc32(target.subarray(offset + CRC_START, draft.kind === 'refusal' ? end : frameStart)), offset + CHECK_AT);
+  return end;
 }
 
-/** Gives an element its store time and ordinal. */
+/** Gives an element its store time and ordinal, once. */
 export function stampElement(element: Uint8Array, storedAtUs: number, ordinal: number): void {
-  writeSafeInteger(element, 2, storedAtUs);
-  writeSafeInteger(element, 10, ordinal);
+  const buffer = Buffer.from(element.buffer, element.byteOffset, element.byteLength);
+  writeSafeInteger(buffer, STORED_AT, storedAtUs);
+  writeSafeInteger(buffer, ORDINAL_AT, ordinal);
+  buffer.writeUInt32BE((buffer.readUInt32BE(CHECK_AT) + sumOfWords(buffer)) % TWO_32, CHECK_AT);
 }
 
 /**
  * Reads an element; `frame` is a view of `bytes`, `identity` a copy, so that sending it to a thread sends 24 bytes.
- * @throws {SyncError} `corrupt_element` for what this version did not write.
+ * One whose check is wrong is of kind `damaged`. Of a frame, the header is enough.
+ * @throws {SyncError} `corrupt_element` for one that another version wrote.
  */
 export function decodeElement(bytes: Uint8Array): Element {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const format = buffer[0];
-  if (format !== ELEMENT_FORMAT)
+  const format = buffer[0] ?? ELEMENT_FORMAT;
+  if (bitsApart(format, ELEMENT_FORMAT) >= FORMAT_DISTANCE)
     throw new SyncError(
       'corrupt_element',
-      `a queue element has format ${format}, this version knows ${ELEMENT_FORMAT}; run the version that stored it`,
+      `a queue element has format ${format}, this version knows ${ELEMENT_FORMAT}; run the version that stored it until the queue is empty, or empty the queue: clients send again what was not applied`,
     );
-  const kind = ELEMENT_KINDS[buffer[1] ?? -1];
-  const frameStart = FIXED_BYTES + (buffer[42] ?? 0);
-  if (kind === undefined || buffer.length < frameStart)
-    throw new SyncError('corrupt_element', `a queue element of ${buffer.length} bytes is not one that Syncline wrote`);
+  const identity = new Uint8Array(buffer.subarray(IDENTITY_START, IDENTITY_END));
+  // Nothing that could be taken for another's is given of bytes that have changed.
+  if (!isIntact(buffer)) return { identity, storedAtUs: 0, ordinal: 0, kind: 'damaged', stream: '', producer: '', frame: new Uint8Array() };
+  const frameStart = FIXED_BYTES + buffer[PRODUCER_AT]!;
   return {
-    identity: new Uint8Array(buffer.subarray(IDENTITY_START, IDENTITY_END)),
-    storedAtUs: readSafeInteger(buffer, 2),
-    ordinal: readSafeInteger(buffer, 10),
-    kind,
-    stream: buffer.toString('hex', 26, 42),
+    identity,
+    storedAtUs: readSafeInteger(buffer, STORED_AT),
+    ordinal: readSafeInteger(buffer, ORDINAL_AT),
+    kind: ELEMENT_KINDS[buffer[KIND_AT]!]!,
+    stream: buffer.toString('hex', STREAM_AT, PRODUCER_AT),
     producer: buffer.toString('utf8', FIXED_BYTES, frameStart),
     frame: buffer.subarray(frameStart),
   };
 }
 
-function writeSafeInteger(target: Uint8Array, offset: number, value: number): void {
-  const view = new DataView(target.buffer, target.byteOffset + offset, 8);
-  view.setUint32(0, Math.floor(value / TWO_32));
-  view.setUint32(4, value % TWO_32);
+/** The store time of an element of which at least what its check covers is there; 0 when it is damaged, or another version's. */
+export function readStoreTime(bytes: Buffer): number {
+  return isIntact(bytes) ? readSafeInteger(bytes, STORED_AT) : 0;
+}
+
+function isIntact(buffer: Buffer): boolean {
+  const kind = ELEMENT_KINDS[buffer[KIND_AT] ?? -1];
+  const frameStart = FIXED_BYTES + (buffer[PRODUCER_AT] ?? 0);
+  if (buffer[0] !== ELEMENT_FORMAT || kind === undefined || buffer.length < frameStart) return false;
+  const crc = crc32(buffer.subarray(CRC_START, kind === 'refusal' ? buffer.length : frameStart));
+  return (crc + sumOfWords(buffer)) % TWO_32 === buffer.readUInt32BE(CHECK_AT);
+}
+
+/** Of store time and ordinal. */
+function sumOfWords(buffer: Buffer): number {
+  let sum = 0;
+  for (let at = STORED_AT; at < CRC_START; at += 4) sum += buffer.readUInt32BE(at);
+  return sum;
+}
+
+function writeSafeInteger(target: Buffer, offset: number, value: number): void {
+  target.writeUInt32BE(Math.floor(value / TWO_32), offset);
+  target.writeUInt32BE(value % TWO_32, offset + 4);
 }
 
 function readSafeInteger(buffer: Buffer, offset: number): number {
   return buffer.readUInt32BE(offset) * TWO_32 + buffer.readUInt32BE(offset + 4);
+}
+
+function bitsApart(a: number, b: number): number {
+  let count = 0;
+  for (let bits = a ^ b; bits !== 0; bits &= bits - 1) count++;
+  return count;
 }

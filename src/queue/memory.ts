@@ -3,7 +3,7 @@ import type { Lease } from '../core/lease.ts';
 import { SyncError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import { START, type Place, type StreamId } from '../core/stream.ts';
-import { decodeElement, elementLength, IDENTITY_END, IDENTITY_START, stampElement, writeElement } from './element.ts';
+import { decodeElement, elementLength, IDENTITY_END, IDENTITY_START, readStoreTime, stampElement, writeElement } from './element.ts';
 import { LeaseTable } from './leases.ts';
 import { QueueEvents } from './queue-events.ts';
 import type {
@@ -28,10 +28,12 @@ export interface MemoryQueueOptions {
   readonly maxBytes?: number;
 }
 
-/** A queue that can also lose what it holds, as a Redis without persistence does when it restarts. */
+/** A queue that can also lose what it holds, as a Redis without persistence does when it restarts, or hold something else. */
 export interface MemoryQueue extends Queue {
   /** Loses everything but the leases, and reports a reconnection. */
   wipe(): void;
+  /** Flips a bit of the byte at `offset` of the element at `index` of a partition, in the list of every sink. */
+  damage(partition: number, index: number, offset: number): void;
 }
 
 /** A queue in the memory of this process, for tests and the simulator. */
@@ -40,7 +42,7 @@ export function createMemoryQueue(settings: QueueSettings, options: MemoryQueueO
 }
 
 interface List {
-  readonly elements: Uint8Array[];
+  readonly elements: Buffer[];
   bytes: number;
 }
 
@@ -154,7 +156,7 @@ class MemoryQueueState implements MemoryQueue {
   async backlog(sink: string): Promise<Backlog[]> {
     return this.#partitions.map((_, partition) => {
       const { elements, bytes } = this.#list(sink, partition);
-      return { count: elements.length, bytes, headStoredAtUs: elements[0] && decodeElement(elements[0]).storedAtUs };
+      return { count: elements.length, bytes, headStoredAtUs: elements[0] && readStoreTime(elements[0]) };
     });
   }
 
@@ -186,6 +188,14 @@ class MemoryQueueState implements MemoryQueue {
     this.#partitions = this.#emptyPartitions();
     this.#weigh();
     this.#events.connected();
+  }
+
+  damage(partition: number, index: number, offset: number): void {
+    for (const { elements } of this.#partition(partition).lists.values()) {
+      const damaged = Buffer.from(elements[index] as Buffer);
+      damaged[offset] = (damaged[offset] as number) ^ 1;
+      elements[index] = damaged;
+    }
   }
 
   async close(): Promise<void> {}

@@ -136,7 +136,8 @@ export interface Element {
   readonly storedAtUs: number;
   /** Place of the push in its partition: 1, 2, 3, … */
   readonly ordinal: number;
-  readonly kind: ElementKind;
+  /** `damaged`: its bytes are not those that were stored. It has an identity, so that it can be trimmed; all else is empty or 0. */
+  readonly kind: ElementKind | 'damaged';
   readonly stream: StreamId;
   readonly producer: string;
   readonly frame: Uint8Array;
@@ -146,7 +147,7 @@ export interface Backlog {
   readonly count: number;
   /** Bytes of the elements; approximate after a roll-back of the queue. */
   readonly bytes: number;
-  /** Store time of the head; undefined when the list is empty. */
+  /** Store time of the head, 0 when the head is damaged; undefined when the list is empty. */
   readonly headStoredAtUs: number | undefined;
 }
 

@@ -284,7 +284,7 @@ export function queueContract(subject: QueueSubject): void {
       });
 
       test('stops when the bytes are reached, but gives one at least', async () => {
-        const elementBytes = 1000 + 43 + 4;
+        const elementBytes = 1000 + 47 + 4;
         expect(await opened.reader.fetch('main', 1, { elements: 50, bytes: 1 })).toHaveLength(1);
         expect(await opened.reader.fetch('main', 1, { elements: 50, bytes: elementBytes })).toHaveLength(1);
         expect(await opened.reader.fetch('main', 1, { elements: 50, bytes: elementBytes + 1 })).toHaveLength(2);
@@ -509,7 +509,7 @@ export function queueContract(subject: QueueSubject): void {
         const elements = await list(1);
         const backlog = await queue.backlog('main');
         expect(backlog.map(({ count }) => count)).toEqual([0, 4, 0, 1]);
-        expect(backlog.map(({ bytes }) => bytes)).toEqual([0, 4 * (43 + 4 + 2), 0, 43 + 4 + 2]);
+        expect(backlog.map(({ bytes }) => bytes)).toEqual([0, 4 * (47 + 4 + 2), 0, 47 + 4 + 2]);
         expect(backlog.map(({ headStoredAtUs }) => headStoredAtUs)).toEqual([
           undefined,
           elements[0]?.storedAtUs,
@@ -520,9 +520,9 @@ export function queueContract(subject: QueueSubject): void {
 
       test('shrinks with trimming, to zero', async () => {
         await queue.append(1, [
-          entry(A, 1, { frame: Buffer.alloc(953) }),
-          entry(A, 2, { frame: Buffer.alloc(1953) }),
-          entry(A, 3, { frame: Buffer.alloc(953) }),
+          entry(A, 1, { frame: Buffer.alloc(949) }),
+          entry(A, 2, { frame: Buffer.alloc(1949) }),
+          entry(A, 3, { frame: Buffer.alloc(949) }),
         ]);
         const elements = await list(1);
         const held = await hold(1);

@@ -275,6 +275,52 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
     expect(await queue.fetch('main', 1, ALL)).toHaveLength(2);
   });
 
+  test('whose head is damaged gives no age of it, and it is trimmed and healed', async () => {
+    const server = await start();
+    const queue = await open(server.url);
+    await queue.append(1, [...entries(A, 1, 1), entry(B, 1)]);
+    // The first byte of the stream.
+    await server.command(
+      'EVAL',
+      `local head = redis.call('LINDEX', KEYS[1], 0)
+       local flipped = string.char(bit.bxor(string.byte(head, 31), 64))
+       return redis.call('LSET', KEYS[1], 0, string.sub(head, 1, 30) .. flipped .. string.sub(head, 32))`,
+      '1',
+      'syncline:{1}:list:main',
+    );
+    expect((await queue.backlog('main'))[1]).toMatchObject({ count: 2, headStoredAtUs: 0 });
+    const elements = await queue.fetch('main', 1, ALL);
+    expect(elements.map(({ kind, stream }) => [kind, stream])).toEqual([
+      ['damaged', ''],
+      ['frame', B],
+    ]);
+    const held = lease(1);
+    await queue.acquire(held, 'node', 60_000, 'steal');
+    expect(await queue.trim(held, 1, elements[0]!.identity, [])).toBe(true);
+    const nothing = { seq: 0, crc: 0 };
+    expect(
+      await queue.heal(
+        held,
+        new Map([
+          [A, nothing],
+          [B, nothing],
+        ]),
+      ),
+    ).toEqual([A]);
+  });
+
+  test('numbers pushes beyond 32 bits', async () => {
+    const server = await start();
+    const queue = await open(server.url);
+    await queue.append(1, entries(A, 1, 1));
+    await server.command('HSET', 'syncline:{1}:meta', 'ordinal', String(3 * 2 ** 32 + 5));
+    await queue.append(1, entries(A, 2, 2));
+    expect((await queue.fetch('main', 1, ALL)).map(({ kind, ordinal }) => [kind, ordinal])).toEqual([
+      ['frame', 1],
+      ['frame', 3 * 2 ** 32 + 6],
+    ]);
+  });
+
   test('two installations share a server under two prefixes', async () => {
     const server = await start();
     const one = await open(server.url, { prefix: 'one:' });

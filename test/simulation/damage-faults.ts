@@ -2,15 +2,13 @@ import type { SeededRandom } from '../support/seeded-random.ts';
 import type { Fault } from './faults.ts';
 import type { SimRedis } from './redis/server.ts';
 
-/** Where the producer's name has its length in an element, and where it begins; `docs/queue.md` has the layout. */
-const PRODUCER_AT = 42;
-/** Behind the length of the frame, which no checksum covers. */
-const CHECKED_AT = 4;
+/** Of an element, without the name of the producer; `docs/queue.md` has the layout. */
+const HEADER_BYTES = 47;
 
 /** Bits that flip. */
 export const DAMAGE_FAULTS: readonly Fault[] = [
   {
-    name: 'a bit of a stored frame flips while the database stands still',
+    name: 'a bit of a stored element flips while the database stands still',
     weight: 2,
     maxMs: 10_000,
     strike: ({ servers: { redis, mariadb } }, random) => {
@@ -48,11 +46,11 @@ function damageStored(redis: SimRedis, random: SeededRandom): void {
   redis.execute(['RPUSH', key, ...elements.map((element, i) => (i === at ? damageElement(element, random) : element))]);
 }
 
-/** Some byte of the frame is another: what comes before it has no checksum, and is not what this is about. */
+/** Some bit is another: as often one of the header, which is short, as one of the frame. */
 function damageElement(element: string, random: SeededRandom): string {
   const bytes = Buffer.from(element, 'latin1');
-  const from = PRODUCER_AT + 1 + bytes[PRODUCER_AT]! + CHECKED_AT;
-  return Buffer.from(flip(bytes, from + random.below(bytes.length - from), random)).toString('latin1');
+  const at = random.chance(0.5) ? random.below(HEADER_BYTES) : random.below(bytes.length);
+  return Buffer.from(flip(bytes, at, random)).toString('latin1');
 }
 
 function flip(bytes: Uint8Array, at: number, random: SeededRandom): Uint8Array {

@@ -39,12 +39,12 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'trim by count: elements go without a look at which they are',
-    patches: [{ file: TRIM, find: 'if not last or string.sub(last, 3, 26) ~= ARGV[3] then', replace: 'if not last then' }],
+    patches: [{ file: TRIM, find: 'if not last or string.sub(last, 6, 29) ~= ARGV[3] then', replace: 'if not last then' }],
   },
   {
     name: 'trim by count and without a lease',
     patches: [
-      { file: TRIM, find: 'if not last or string.sub(last, 3, 26) ~= ARGV[3] then', replace: 'if not last then' },
+      { file: TRIM, find: 'if not last or string.sub(last, 6, 29) ~= ARGV[3] then', replace: 'if not last then' },
       { file: TRIM, find: "if not lease or string.sub(lease, 1, #ARGV[1] + 1) ~= ARGV[1] .. ' ' then", replace: 'if false then' },
     ],
   },
@@ -365,6 +365,28 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         replace:
           "import { HEADER_BYTES, readHeader, type Frame } from '../protocol/frame.ts';\nconst readFrame = (bytes: Uint8Array): Frame => ({ ...readHeader(bytes), payload: bytes.subarray(HEADER_BYTES), bytes }) as Frame;",
       },
+    ],
+  },
+  {
+    name: 'no checksum over the header of a stored element',
+    patches: [
+      {
+        file: 'src/queue/element.ts',
+        find: 'return (crc + sumOfWords(buffer)) % TWO_32 === buffer.readUInt32BE(CHECK_AT);',
+        replace: 'return (crc + sumOfWords(buffer)) % TWO_32 >= 0;',
+      },
+    ],
+  },
+  {
+    name: 'nobody looks which clients a damaged element was of',
+    patches: [
+      {
+        file: 'src/apply/scheduler.ts',
+        find: 'if (result.damage.length > 0) work.needsHeal = true;',
+        replace: '',
+      },
+      // Else sessions that wait long would make up for it.
+      { file: 'src/node/node.ts', find: 'onWaiting: (partition) => scheduler.heal(partition),', replace: 'onWaiting: () => {},' },
     ],
   },
   {

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import type { Random } from '../../core/random.ts';
 import type { Place, StreamId } from '../../core/stream.ts';
 import { ELEMENT_KINDS, MAX_PRODUCER_BYTES } from '../element.ts';
@@ -6,7 +7,9 @@ import type { AppendEntry, AppendResult, Floor } from '../queue.ts';
 /** What travels between this node and the scripts, as their first comment lays it out: few large arguments, because each costs a microsecond. */
 
 const VERDICTS: readonly AppendResult['verdict'][] = ['append', 'duplicate', 'gap', 'mismatch', 'owned_by_other'];
-const ENTRY_BYTES = 27;
+const ENTRY_BYTES = 31;
+/** Random bytes and kind. */
+const MARK_BYTES = 9;
 const RESULT_BYTES = 13;
 const PLACE_BYTES = 12;
 const PLACED_STREAM_BYTES = 32 + PLACE_BYTES;
@@ -19,7 +22,8 @@ export interface PackedEntries {
 }
 
 export function packEntries(entries: readonly AppendEntry[], random: Random): PackedEntries {
-  const numbers = new Map<string, number>();
+  // By stream and producer: its number, and what the CRC of an element covers, whose first bytes are written anew for each.
+  const numbered = new Map<string, { readonly number: number; readonly covered: Buffer }>();
   const streams: Buffer[] = [];
   const packed = Buffer.alloc(entries.length * ENTRY_BYTES);
   const frames: Buffer[] = [];
@@ -28,17 +32,22 @@ export function packEntries(entries: readonly AppendEntry[], random: Random): Pa
   let at = 0;
   for (const entry of entries) {
     const name = entry.stream + entry.producer;
-    let number = numbers.get(name);
-    if (number === undefined) {
-      streams.push(Buffer.from(entry.stream, 'latin1'), Buffer.from(entry.stream, 'hex'), producerBytes(entry.producer));
-      number = numbers.size + 1;
-      numbers.set(name, number);
+    let stream = numbered.get(name);
+    if (stream === undefined) {
+      const covered = Buffer.concat([Buffer.alloc(MARK_BYTES), Buffer.from(entry.stream, 'hex'), producerBytes(entry.producer)]);
+      streams.push(Buffer.from(entry.stream, 'latin1'), covered.subarray(MARK_BYTES));
+      stream = { number: numbered.size + 1, covered };
+      numbered.set(name, stream);
     }
+    const { number, covered } = stream;
+    covered.set(randoms.subarray(frames.length * 8, frames.length * 8 + 8));
+    covered[MARK_BYTES - 1] = ELEMENT_KINDS.indexOf(entry.kind);
     packed.writeUInt16BE(number, at);
-    packed[at + 2] = ELEMENT_KINDS.indexOf(entry.kind);
-    writePlace(packed, at + 3, entry.seq, entry.prev);
-    packed.writeUInt32BE(entry.crc, at + 15);
-    packed.set(randoms.subarray(frames.length * 8, frames.length * 8 + 8), at + 19);
+    writePlace(packed, at + 2, entry.seq, entry.prev);
+    packed.writeUInt32BE(entry.crc, at + 14);
+    packed.set(covered.subarray(0, MARK_BYTES), at + 18);
+    const crc = crc32(covered);
+    packed.writeUInt32BE(entry.kind === 'refusal' ? crc32(entry.frame, crc) : crc, at + 27);
     frames.push(Buffer.from(entry.frame.buffer, entry.frame.byteOffset, entry.frame.byteLength));
     at += ENTRY_BYTES;
   }

@@ -3,6 +3,7 @@ import { SyncError } from '../../core/errors.ts';
 import type { Lease } from '../../core/lease.ts';
 import { systemRandom, type Random } from '../../core/random.ts';
 import type { Place, StreamId } from '../../core/stream.ts';
+import { readStoreTime } from '../element.ts';
 import { QueueEvents } from '../queue-events.ts';
 import type {
   Admission,
@@ -181,7 +182,7 @@ class RedisQueue implements Queue {
       Array.from({ length: this.partitionCount }, async (_, partition) => {
         const reply = await this.#run(this.#scripts.backlog, [this.#keys.list(sink, partition), this.#keys.meta(partition)], []);
         const [count, bytes, head] = reply as [number, number, Buffer];
-        return { count, bytes: count === 0 ? 0 : bytes, headStoredAtUs: head.length < 10 ? undefined : Number(head.readBigUInt64BE(2)) };
+        return { count, bytes: count === 0 ? 0 : bytes, headStoredAtUs: count === 0 ? undefined : readStoreTime(head) };
       }),
     );
   }

@@ -1,3 +1,4 @@
+import { decodeElement } from '../../../src/queue/element.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
 import type { Reply } from '../redis/replies.ts';
 import { SimRedis, type SimRedisOptions } from '../redis/server.ts';
@@ -7,8 +8,8 @@ import type { SinkWatch } from './sink-watch.ts';
 
 const LIST = /^(.*\{(\d+)\}):list:/;
 /** Where an element names its stream, and where the producer's name before the frame ends; `docs/queue.md` has the layout. */
-const STREAM_AT = 26;
-const PRODUCER_AT = 42;
+const STREAM_AT = 30;
+const PRODUCER_AT = 46;
 const SEQ_IN_FRAME = 8;
 
 /**
@@ -46,6 +47,8 @@ export class WatchedRedis extends SimRedis {
   #look(prefix: string, partition: number, removed: readonly string[]): void {
     for (const element of removed) {
       const bytes = Buffer.from(element, 'latin1');
+      // It does not say whose it is; the record of its stream is set back when it has left.
+      if (decodeElement(bytes).kind === 'damaged') continue;
       const stream = bytes.toString('hex', STREAM_AT, PRODUCER_AT);
       const frameAt = PRODUCER_AT + 1 + bytes[PRODUCER_AT]!;
       const seq = Number(bytes.readBigUInt64BE(frameAt + SEQ_IN_FRAME));

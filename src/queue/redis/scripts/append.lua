@@ -3,7 +3,8 @@
 -- KEYS[1] streams, KEYS[2] meta, KEYS[3…] the lists.
 -- ARGV[1] the settings of the node.
 -- ARGV[2] streams, each: 32 bytes hex, 16 bytes raw, u8 length, producer.
--- ARGV[3] entries, each 27 bytes: u16 number of the stream from 1, u8 kind, u64 seq, u32 prev, u32 crc, 8 random bytes.
+-- ARGV[3] entries, each 31 bytes: u16 number of the stream from 1, u64 seq, u32 prev, u32 crc, 8 random bytes and u8 kind, u32
+-- crc of the element.
 -- ARGV[4…] the frames, one for each entry.
 -- Returns 13 bytes for each entry: u8 verdict (0 append, 1 duplicate, 2 gap, 3 mismatch, 4 owned by other), u64 seq, u32 crc.
 -- No flags: Redis refuses this script, and only this one, when it is out of memory.
@@ -14,6 +15,7 @@ end
 local ordinal = tonumber(meta[2] or 0)
 local now = redis.call('TIME')
 local time = math.max(tonumber(now[1]) * 1000000 + tonumber(now[2]), tonumber(meta[3] or 0))
+local timeWords = math.floor(time / 4294967296) + time % 4294967296
 
 local streams = {}
 local records = {}
@@ -42,8 +44,8 @@ local bytes = 0
 local results = {}
 at = 1
 for i = 1, #ARGV - 3 do
-  local number, kind, seq, prev, crc, random
-  number, kind, seq, prev, crc, random, at = struct.unpack('>HBI8I4I4c8', ARGV[3], at)
+  local number, seq, prev, crc, mark, check
+  number, seq, prev, crc, mark, check, at = struct.unpack('>HI8I4I4c9I4', ARGV[3], at)
   local stream = streams[number]
   local record = stream.record
   local verdict = 0
@@ -57,7 +59,8 @@ for i = 1, #ARGV - 3 do
     verdict = 3
   else
     ordinal = ordinal + 1
-    local element = struct.pack('>BBI8I8', 1, kind, time, ordinal) .. random .. stream.tail .. ARGV[i + 3]
+    check = (check + timeWords + math.floor(ordinal / 4294967296) + ordinal % 4294967296) % 4294967296
+    local element = struct.pack('>BI4I8I8', 178, check, time, ordinal) .. mark .. stream.tail .. ARGV[i + 3]
     pushed[#pushed + 1] = element
     bytes = bytes + #element
     record.seq = seq

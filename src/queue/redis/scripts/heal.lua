@@ -8,7 +8,7 @@ if not lease or string.sub(lease, 1, #ARGV[1] + 1) ~= ARGV[1] .. ' ' then
   return {}
 end
 local head = redis.call('LINDEX', KEYS[1], 0)
-local headOrdinal = head and struct.unpack('>I8', head, 11)
+local headOrdinal = head and struct.unpack('>I8', head, 14)
 local healed = {}
 local at = 1
 local number = 0

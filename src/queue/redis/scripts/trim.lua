@@ -10,7 +10,7 @@ if not lease or string.sub(lease, 1, #ARGV[1] + 1) ~= ARGV[1] .. ' ' then
 end
 local count = tonumber(ARGV[2])
 local last = redis.call('LINDEX', KEYS[1], count - 1)
-if not last or string.sub(last, 3, 26) ~= ARGV[3] then
+if not last or string.sub(last, 6, 29) ~= ARGV[3] then
   return 0
 end
 local before = redis.call('LLEN', KEYS[1])

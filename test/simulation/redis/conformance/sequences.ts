@@ -144,7 +144,7 @@ class Sequence {
     const count = this.#number(String(1 + this.random.below(3)));
     // What a slice has read: the identity is another one on every server.
     const { reply: last } = await this.#subject.execute('LINDEX', list, /^\d{1,3}$/.test(count) ? String(Number(count) - 1) : '0');
-    const identity = typeof last === 'string' && this.random.chance(0.8) ? last.slice(2, 26) : 'x'.repeat(24);
+    const identity = typeof last === 'string' && this.random.chance(0.8) ? last.slice(5, 29) : 'x'.repeat(24);
     await this.#run(
       'trim',
       [list, this.#lease(), this.#streams(), this.#meta()],

@@ -128,13 +128,14 @@ function describe(reply: Reply, nowMs: number): string {
   return typeof reply === 'string' ? JSON.stringify(masked(reply, nowMs)) : String(reply);
 }
 
-/** Masks times near now: of an element, and of the last push in the hash `meta`. */
+/** Masks times near now: of an element, where they are in its check too, and of the last push in the hash `meta`. */
 function masked(text: string, nowMs: number): string {
   const isNear = (us: number) => Math.abs(us / 1000 - nowMs) < NEAR_MS;
   if (/^\d{16}$/.test(text) && isNear(Number(text))) return '<now>';
-  if (text.length >= 18 && text.startsWith('\x01')) {
+  if (text.length >= 21 && text.startsWith('\xb2')) {
     const bytes = Buffer.from(text, 'latin1');
-    if (isNear(Number(bytes.readBigUInt64BE(2)))) return `${text.slice(0, 2)}<now>${text.slice(10)}`;
+    const check = (bytes.readUInt32BE(1) - bytes.readUInt32BE(5) - bytes.readUInt32BE(9)) >>> 0;
+    if (isNear(Number(bytes.readBigUInt64BE(5)))) return `\xb2<${check} and now><now>${text.slice(13)}`;
   }
   return text;
 }

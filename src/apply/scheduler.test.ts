@@ -12,7 +12,8 @@ import {
   StreamWriter,
   type ApplyWorld,
 } from '../../test/support/apply-world.ts';
-import { Scheduler, settledUpTo, type SchedulerOptions } from './scheduler.ts';
+import { Scheduler, type SchedulerOptions } from './scheduler.ts';
+import { settledUpTo } from './settled.ts';
 import { runSlice } from './slice.ts';
 import type { SliceResult, SliceRunner, StreamMove } from './task.ts';
 

@@ -70,6 +70,13 @@ describe('an element', () => {
     }
   });
 
+  test('can be stamped again, when its push came to nothing', () => {
+    const bytes = encode(DRAFT);
+    stampElement(bytes, Number.MAX_SAFE_INTEGER, 7);
+    stampElement(bytes, 1_800_000_000_123_456, 8);
+    expect(decodeElement(bytes)).toMatchObject({ kind: 'refusal', storedAtUs: 1_800_000_000_123_456, ordinal: 8 });
+  });
+
   test.each(['frame', 'refusal'] as const)('of kind %s with any bit of its header flipped is damaged, and can be trimmed', (kind) => {
     const bytes = encode({ ...DRAFT, kind });
     stampElement(bytes, 1_800_000_000_123_456, 258);

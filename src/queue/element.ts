@@ -83,12 +83,13 @@ export function writeElement(target: Buffer, offset: number, draft: ElementDraft
   return end;
 }
 
-/** Gives an element its store time and ordinal, once. */
+/** Gives an element its store time and ordinal; again, when the push before came to nothing. */
 export function stampElement(element: Uint8Array, storedAtUs: number, ordinal: number): void {
   const buffer = Buffer.from(element.buffer, element.byteOffset, element.byteLength);
+  const crc = buffer.readUInt32BE(CHECK_AT) - sumOfWords(buffer);
   writeSafeInteger(buffer, STORED_AT, storedAtUs);
   writeSafeInteger(buffer, ORDINAL_AT, ordinal);
-  buffer.writeUInt32BE((buffer.readUInt32BE(CHECK_AT) + sumOfWords(buffer)) % TWO_32, CHECK_AT);
+  buffer.writeUInt32BE((crc + sumOfWords(buffer)) >>> 0, CHECK_AT);
 }
 
 /**

@@ -25,9 +25,15 @@ export class Ledger {
   readonly applied = new Map<string, number>();
   /** Of what was made durable at a place: more than one where a backup of the client's disk was restored. */
   readonly #crcs = new Map<string, Set<number>>();
+  #isRestored = false;
 
   constructor(client: string) {
     this.client = client;
+  }
+
+  /** Numbers that were given away after the backup was made may be given away again. */
+  backupRestored(): void {
+    this.#isRestored = true;
   }
 
   appended(stream: string, frames: readonly SpooledFrame[]): void {
@@ -63,6 +69,8 @@ export class Ledger {
 
   #add(stream: string, frame: WireFrame): void {
     if (frame.type !== TYPE.batch) throw new Error('a spool holds nothing but BATCH frames');
+    // The very same bytes after the same predecessor are the same batch to everybody, and take effect once.
+    if (this.#isRestored && this.#crcs.get(`${stream} ${frame.partition} ${frame.seq}`)?.has(frame.crc) === true) return;
     const batch = {
       partition: frame.partition,
       payload: Buffer.from(frame.payload),

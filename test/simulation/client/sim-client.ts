@@ -79,6 +79,7 @@ export class SimClient {
     this.ledger = new Ledger(options.host.name);
     this.disk = new SpoolDisk(options.random, {
       appended: (stream, frames) => this.ledger.appended(stream, frames),
+      backupRestored: () => this.ledger.backupRestored(),
       restarted: (stream, frames) => this.ledger.restarted(stream, frames),
       forgotten: (stream, partition, seq) => options.witness.forgot(this, stream, partition, seq),
     });

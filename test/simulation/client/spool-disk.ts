@@ -10,6 +10,8 @@ export interface SpoolWitness {
   appended(stream: string, frames: readonly SpooledFrame[]): void;
   /** A new stream holds `frames`, and nothing else is held any more. */
   restarted(stream: string, frames: readonly SpooledFrame[]): void;
+  /** A backup was put in place of what there was. */
+  backupRestored(): void;
   /** The client forgets everything up to `seq`. */
   forgotten(stream: string, partition: number, seq: number): void;
 }
@@ -54,6 +56,7 @@ export class SpoolDisk {
     this.assigned = new Map(assigned);
     this.held = [...held];
     this.isRestored = true;
+    this.#witness.backupRestored();
   }
 
   /** The spool of the process that lives by `clock`. */

@@ -2,7 +2,8 @@ import type { Clock } from '../../../src/core/clock.ts';
 import { catalogueTable } from './catalogue.ts';
 import { columnOf, defineTable } from './define.ts';
 import { deadlockVictim, type LockOwner } from './locks.ts';
-import type { AddColumn, CreateTable } from './sql/ast.ts';
+import type { ResultSet } from './query.ts';
+import type { AddColumn, CreateTable, QueryStatement } from './sql/ast.ts';
 import { parseStatement } from './sql/statements.ts';
 import { SqlError, deadlock, noSuchTable } from './sql-error.ts';
 import { Session } from './session.ts';
@@ -83,6 +84,7 @@ export class Engine {
   readonly database: string;
   readonly sessions = new Map<number, Session>();
   readonly effects: Effect[] = [];
+  readonly catalogueAnswers = new Map<QueryStatement, ResultSet>();
   commitCount = 0;
   isReadOnly = false;
   isFull = false;
@@ -180,6 +182,7 @@ export class Engine {
     }
     defined.table.addColumn(columnOf(statement.column));
     defined.added.push(statement);
+    this.catalogueAnswers.clear();
   }
 
   /** The committed rows of a table in the order of its key. */
@@ -256,6 +259,7 @@ export class Engine {
   restore(snapshot: Snapshot): void {
     if (this.sessions.size > 0) throw new Error('a backup is restored while there are sessions');
     this.#tables = new Map();
+    this.catalogueAnswers.clear();
     this.#ghosts.clear();
     for (const { statement, added, rows, nextAutoIncrement } of snapshot.tables.values()) {
       const table = this.#define(statement, added);
@@ -271,6 +275,7 @@ export class Engine {
     });
     for (const { column } of added) table.addColumn(columnOf(column));
     this.#tables.set(table.name, { table, statement, added: [...added] });
+    this.catalogueAnswers.clear();
     return table;
   }
 }

@@ -295,6 +295,7 @@ export class Session {
       readsTable: () => engine.readsTable(),
       table: (name) => engine.table(name),
       virtualTable: (schema, name) => engine.virtualTable(schema, name),
+      catalogueAnswers: engine.catalogueAnswers,
       variable: (name) => this.#variable(name),
       call: (name) => (name === 'VERSION' ? SERVER_VERSION : name === 'CONNECTION_ID' ? this.id : undefined),
       warn: (error) => void this.#warnings.push(error),

@@ -1,6 +1,8 @@
 import type { Access } from './access.ts';
 import type { Context } from './compiled.ts';
 import { BETWEEN_ROWS, Rows, type Work } from './rows.ts';
+import type { ResultSet } from './query.ts';
+import type { QueryStatement } from './sql/ast.ts';
 import type { SqlError } from './sql-error.ts';
 import type { Entry, Table } from './table.ts';
 import type { Transaction } from './transaction.ts';
@@ -18,6 +20,8 @@ export interface Surroundings {
   /** @throws {SqlError} when there is none. */
   table(name: string): Table;
   virtualTable(schema: string, name: string): VirtualTable;
+  /** Answers from `information_schema`, which hold until a definition changes. */
+  readonly catalogueAnswers: Map<QueryStatement, ResultSet>;
   variable(name: string): SqlValue;
   /** A function that is about the session; undefined when it is another. */
   call(name: string): SqlValue | undefined;

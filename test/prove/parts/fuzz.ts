@@ -29,7 +29,7 @@ export const FUZZ_SOCKETS: ProofPart = {
   unit: 'inputs',
   target: 1_000_000,
   inVerify: SOCKETS_IN_VERIFY,
-  sliceCount: 625 * CASE_INPUTS,
+  sliceCount: 3_125 * CASE_INPUTS,
   rerun: 'npm run prove -- --part fuzz-sockets',
   sources: ['test/fuzz', 'test/fault', 'test/support', 'test/vectors'],
   missing: () => missingFor('services'),

@@ -189,6 +189,19 @@ export interface Ledger {
 }
 
 export const NO_LOOK: Look = { phase: 'no', watermark: START, rejected: [], storedBefore: 0 };
+/** A session that has read nothing and owes nothing. */
+export const BLANK_SESSION = {
+  up: [],
+  stored: START,
+  storedDue: false,
+  appliedDue: false,
+  rewindDue: 0,
+  rejectedDue: [],
+  awaited: 0,
+  thrownAway: 0,
+  look: NO_LOOK,
+  lookAgain: false,
+} as const satisfies Partial<Connection>;
 export const IDLE_APPLIER: Applier = { lease: 0, heal: 'no', slice: null };
 
 export function startOf(model: Model): World {

@@ -1,5 +1,5 @@
 import { type Place, seqOf, START } from '../place.ts';
-import { type Connection, type Message, type Model, NO_LOOK } from '../world.ts';
+import { type Connection, type Message, type Model, BLANK_SESSION } from '../world.ts';
 
 /**
  * What a session tells its client. All of it is cumulative, so it is enough to model that what is due goes out when the
@@ -58,18 +58,9 @@ export function refused(connection: Connection, code: 'mismatch' | 'regressed' |
   const told = connection.phase === 'open' ? [...connection.down, ...down] : connection.down;
   return {
     ...connection,
+    ...BLANK_SESSION,
     phase: 'closed',
-    up: [],
     down: [...told, [code, START]],
-    look: NO_LOOK,
-    stored: START,
-    storedDue: false,
-    appliedDue: false,
-    rewindDue: 0,
-    rejectedDue: [],
-    awaited: 0,
-    thrownAway: 0,
-    lookAgain: false,
   };
 }
 

@@ -8,7 +8,7 @@ import {
   type Message,
   type MessageType,
   type Model,
-  NO_LOOK,
+  BLANK_SESSION,
   type StaleConnection,
   withClient,
   withLedger,
@@ -60,22 +60,13 @@ function connectSteps(model: Model, world: World, index: number, steps: Steps): 
   const client = world.clients[index]!;
   for (let node = 0; node < model.nodes; node++) {
     const live: Connection = {
+      ...BLANK_SESSION,
       node,
       stream: client.stream,
       phase: 'hello',
-      up: [],
       down: [],
       forgotten: client.applied,
-      stored: START,
       applied: START,
-      storedDue: false,
-      appliedDue: false,
-      rewindDue: 0,
-      rejectedDue: [],
-      awaited: 0,
-      thrownAway: 0,
-      look: NO_LOOK,
-      lookAgain: false,
     };
     steps.add(
       `client ${index} says HELLO to node ${node}`,

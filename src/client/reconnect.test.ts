@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { openClient, rowsOf, startClient } from '../../test/support/client-world.ts';
 import { placeOf } from '../../test/support/fake-network.ts';
-import { FRAME, type Frame } from '../protocol/frame.ts';
+import { encodeFrame, FRAME, type Frame } from '../protocol/frame.ts';
 
 /** All keys in one partition. */
 const ONE = { partitions: 1 };
@@ -82,6 +82,20 @@ describe('losing and regaining the server', () => {
     await clock.advance(5001);
     expect(network.links[0]!.isClosed).toBe(true);
     expect(named('disconnected')).toHaveLength(1);
+  });
+
+  test('a frame whose length was damaged on the way, which swallows what follows, is not waited for', async () => {
+    const { clock, network, named } = await openClient();
+    const damaged = Buffer.from(encodeFrame({ type: FRAME.pong }));
+    damaged.writeUInt32BE(60_000);
+    network.link.sendBytes(damaged);
+    for (let i = 0; i < 3; i++) {
+      await clock.advance(10_000);
+      network.links[0]!.send({ type: FRAME.pong });
+    }
+    await clock.advance(5_000);
+    expect(network.links[0]!.isClosed).toBe(true);
+    expect(named('disconnected')).toMatchObject([{ reason: expect.stringMatching(/bytes came in/) }]);
   });
 
   test('PING is answered with its payload', async () => {

@@ -3,6 +3,7 @@ import { messageOf, SyncError } from '../core/errors.ts';
 import type { Connection, Receiver } from '../core/network.ts';
 import { FRAME, DEFAULT_MAX_FRAME_BYTES, encodeFrame, type Frame, frameName } from '../protocol/frame.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
+import { isStalled } from '../protocol/frame-pace.ts';
 import {
   decodeCredit,
   decodeError,
@@ -77,6 +78,8 @@ export class Session implements Receiver {
   #creditBytes = 0;
   #heartbeatMs = 0;
   #heardAtMs = 0;
+  /** When the frame that is not complete began to come. */
+  #unfinishedSinceMs = 0;
   #pinged = false;
   /** WELCOME timeout, then heartbeat. */
   #pulse: Timer | undefined;
@@ -149,8 +152,10 @@ export class Session implements Receiver {
     this.#heardAtMs = this.#clock.monotonicMs();
     this.#pinged = false;
     try {
+      if (this.#decoder.bufferedBytes === 0) this.#unfinishedSinceMs = this.#heardAtMs;
       this.#decoder.push(chunk);
       for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) {
+        this.#unfinishedSinceMs = this.#heardAtMs;
         this.#handle(frame);
         if (this.#isEnded()) return;
       }
@@ -254,8 +259,12 @@ export class Session implements Receiver {
 
   #beat(): void {
     this.#pulse = this.#clock.setTimer(this.#heartbeatMs / 2, () => {
-      const silentMs = this.#clock.monotonicMs() - this.#heardAtMs;
+      const nowMs = this.#clock.monotonicMs();
+      const silentMs = nowMs - this.#heardAtMs;
       if (silentMs >= this.#heartbeatMs * DEAD_HEARTBEATS) return this.#broken(`nothing was heard for ${Math.round(silentMs)} ms`);
+      const { bufferedBytes } = this.#decoder;
+      if (bufferedBytes > 0 && isStalled(bufferedBytes, nowMs - this.#unfinishedSinceMs, this.#heartbeatMs))
+        return this.#broken(`of a frame only ${bufferedBytes} bytes came in ${Math.round(nowMs - this.#unfinishedSinceMs)} ms`);
       if (silentMs >= this.#heartbeatMs && !this.#pinged) {
         this.#pinged = true;
         this.#connection.write(encodeFrame({ type: FRAME.ping }));

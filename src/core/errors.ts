@@ -68,8 +68,8 @@ export const ERRORS = {
   slow_reader: entry('connection', 'the peer does not read its acknowledgements', 'read from the socket while sending'),
   frame_unfinished: entry(
     'connection',
-    'the rest of a frame did not come while the server held too many unfinished frames',
-    'send smaller batches, or raise ingest.maxInFlightBytes',
+    'the rest of a frame came too slowly, or not while the server held too many unfinished frames',
+    'connect again; on a slow line send smaller batches',
   ),
   heartbeat_lost: entry('connection', 'nothing was heard for 2.5 heartbeats', 'answer PING with PONG'),
   shutting_down: entry('connection', 'the server is stopping', 'connect again after the given time'),

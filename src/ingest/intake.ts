@@ -50,6 +50,11 @@ export class Intake {
     return this.#unfinishedBytes === 0 || this.#holds.size > 0 ? undefined : this.#unfinishedSinceMs;
   }
 
+  /** Bytes that are in no frame yet. */
+  get unfinishedBytes(): number {
+    return this.#unfinishedBytes;
+  }
+
   isHeld(hold: Hold): boolean {
     return this.#holds.has(hold);
   }

@@ -118,6 +118,31 @@ describe('unfinished frames', () => {
     expect(peers[1]!.take()).toEqual(['WELCOME', 'STORED 0:1']);
   });
 
+  test('are not waited for when they hardly grow, although PONGs arrive: a length that was damaged on the way swallows them', async () => {
+    const world = createWorld();
+    const peer = await world.open();
+    const frame = new FrameChain(0, 0).add(padding(60_000));
+    peer.sendBytes(frame.subarray(0, 100));
+    for (let i = 0; i < 3; i++) {
+      await world.clock.advance(10_000);
+      peer.sendBytes(frame.subarray(100 + i * 24, 124 + i * 24));
+    }
+    await world.clock.advance(10_000);
+    expect(peer.take().at(-1)).toBe('ERROR frame_unfinished');
+    expect(peer.isClosed).toBe(true);
+  });
+
+  test('may take long on a slow line', async () => {
+    const world = createWorld();
+    const peer = await world.open();
+    const frame = new FrameChain(0, 0).add(padding(60_000));
+    for (let at = 0; at < frame.length; at += 1_100) {
+      peer.sendBytes(frame.subarray(at, at + 1_100));
+      await world.clock.advance(1_000);
+    }
+    expect(peer.take().at(-1)).toBe('STORED 0:1');
+  });
+
   test('of peers that went away do not count', async () => {
     const world = createWorld({ maxInFlightBytes: 100_000 });
     const frame = new FrameChain(0, 0).add(padding(60_000));

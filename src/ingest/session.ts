@@ -3,6 +3,7 @@ import { type ErrorCode, SyncError } from '../core/errors.ts';
 import type { Connection } from '../core/network.ts';
 import type { StreamId } from '../core/stream.ts';
 import { encodeFrame, FRAME, type Frame, frameName, PRE_AUTH_FRAME_BYTES } from '../protocol/frame.ts';
+import { isStalled } from '../protocol/frame-pace.ts';
 import { decodeHello, encodeError, encodeGoaway, type Hello } from '../protocol/messages.ts';
 import type { AppendEntry, AppendResult } from '../queue/queue.ts';
 import { Acknowledgements } from './acknowledgements.ts';
@@ -86,7 +87,7 @@ export class Session implements Submitter {
     this.#acknowledgements = new Acknowledgements(this.#outbox, clock);
     this.#credit = new Credit(this.#outbox, settings.creditBytes);
     this.#heartbeat = new Heartbeat(clock, settings.heartbeatMs, {
-      beat: () => this.#watchReader(),
+      beat: () => this.#watchPeer(),
       ping: () => this.#outbox.send(encodeFrame({ type: FRAME.ping })),
       lost: () =>
         this.fail(new SyncError('heartbeat_lost', `nothing was heard for ${settings.heartbeatMs * 2.5} ms; answer PING with PONG`)),
@@ -321,9 +322,15 @@ export class Session implements Submitter {
     if (appender.isFull) this.#waitForRoom();
   }
 
-  /** A peer may be alive and yet read nothing of what waits for it. */
-  #watchReader(): void {
-    if (this.#outbox.blockedMs() > this.#context.settings.heartbeatMs * 2.5) this.#abort('slow_reader');
+  /** A peer may be alive and yet read nothing of what waits for it, or send nothing of the rest of a frame. */
+  #watchPeer(): void {
+    const { clock, settings } = this.#context;
+    if (this.#outbox.blockedMs() > settings.heartbeatMs * 2.5) return this.#abort('slow_reader');
+    const { owesSinceMs, unfinishedBytes } = this.#intake;
+    if (owesSinceMs === undefined) return;
+    const elapsedMs = clock.monotonicMs() - owesSinceMs;
+    if (isStalled(unfinishedBytes, elapsedMs, settings.heartbeatMs))
+      this.fail(new SyncError('frame_unfinished', `of a frame only ${unfinishedBytes} bytes came in ${Math.round(elapsedMs)} ms`));
   }
 
   #leave(): void {

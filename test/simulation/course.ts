@@ -19,8 +19,8 @@ export interface PlannedStrike {
 /** Mean time between two writes of a client, and between two faults, outside of rushes. */
 const CALM_PAUSE_MS = 60_000;
 const CALM_FAULT_PAUSE_MS = 120_000;
-const MIN_RUSH_MS = 6_000;
-const MAX_RUSH_MS = 16_000;
+const MIN_RUSH_MS = 3_000;
+const MAX_RUSH_MS = 25_000;
 
 /**
  * How a history goes over the time: rushes, the first at the start, and calm between them, in which little happens but
@@ -35,11 +35,12 @@ export class Course {
     return new Course(activeMs, [{ fromMs: 0, toMs: activeMs }]);
   }
 
-  static draw(random: SeededRandom, activeMs: number): Course {
+  /** `rushMs`: how long the rushes are to last together, about. */
+  static draw(random: SeededRandom, activeMs: number, rushMs: number): Course {
     const count = 2 + random.below(3);
     const slotMs = activeMs / count;
     const rushes = Array.from({ length: count }, (_, i): Rush => {
-      const lengthMs = MIN_RUSH_MS + random.fraction() * (MAX_RUSH_MS - MIN_RUSH_MS);
+      const lengthMs = Math.min(MAX_RUSH_MS, Math.max(MIN_RUSH_MS, (rushMs / count) * (0.5 + random.fraction())));
       const fromMs = i === 0 ? 0 : i * slotMs + random.fraction() * (slotMs - lengthMs);
       return { fromMs, toMs: fromMs + lengthMs };
     });

@@ -4,6 +4,10 @@ import type { SimRedis } from './redis/server.ts';
 
 /** Of an element, without the name of the producer; `docs/queue.md` has the layout. */
 const HEADER_BYTES = 47;
+/** With it a frame begins; `docs/protocol.md`, "Frames". */
+const LENGTH_BYTES = 4;
+/** More than a history has. */
+const MAX_PARTITIONS = 8;
 
 /** Bits that flip. */
 export const DAMAGE_FAULTS: readonly Fault[] = [
@@ -24,19 +28,25 @@ export const DAMAGE_FAULTS: readonly Fault[] = [
     weight: 2,
     maxMs: 20_000,
     strike: ({ network }, random) => {
-      network.interfere = ({ message }) => {
-        if (!(message instanceof Uint8Array) || !random.chance(0.3)) return undefined;
-        network.interfere = undefined;
-        return { arrives: flip(message, random.below(message.length), random), isWhole: true, afterwards: () => {} };
+      const stop = () => {
+        if (network.interfere === interfere) network.interfere = undefined;
       };
-      return () => (network.interfere = undefined);
+      const interfere: NonNullable<typeof network.interfere> = ({ message }) => {
+        if (!(message instanceof Uint8Array) || !random.chance(0.3)) return undefined;
+        stop();
+        // Of the length as often as of all that follows: what comes of that is not a matter of checksums alone.
+        const at = random.below(random.chance(0.5) ? Math.min(LENGTH_BYTES, message.length) : message.length);
+        return { arrives: flip(message, at, random), isWhole: true, afterwards: () => {} };
+      };
+      network.interfere = interfere;
+      return stop;
     },
   },
 ];
 
 /** Damages one element of some list that has any. */
 function damageStored(redis: SimRedis, random: SeededRandom): void {
-  const keys = Array.from({ length: 4 }, (_, partition) => `syncline:{${partition}}:list:main`);
+  const keys = Array.from({ length: MAX_PARTITIONS }, (_, partition) => `syncline:{${partition}}:list:main`);
   const filled = keys.filter((key) => Number(redis.execute(['LLEN', key])) > 0);
   if (filled.length === 0) return;
   const key = random.pick(filled);

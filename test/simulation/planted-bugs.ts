@@ -230,6 +230,16 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     ],
   },
   {
+    name: 'the rest of a frame is waited for without end',
+    patches: [
+      {
+        file: 'src/protocol/frame-pace.ts',
+        find: 'return elapsedMs >= ',
+        replace: 'return Number.isNaN(elapsedMs) && elapsedMs >= ',
+      },
+    ],
+  },
+  {
     name: 'waiting for a stale REWIND',
     isSeldom: true,
     patches: [

@@ -70,8 +70,10 @@ export const ALL_FAULTS: readonly Fault[] = [...FAULTS, ...REDIS_FAULTS, ...MARI
 
 /** What a whole history has at least. */
 export const WHOLE = { activeMs: 600_000, batches: 200, faults: 10, partitions: 4 } as const;
+/** Which share of the batches the rushes are to bring, about; some come in calm times, and some rushes are cut short by faults. */
+const RUSHED_SHARE = 0.75;
 /** A rush that makes up for batches that are missing. */
-const EXTRA_RUSH_MS = 5_000;
+const EXTRA_RUSH_MS = 2_000;
 /** Whoever writes nothing in so long has come to a standstill, which the time to settle judges. */
 const MAX_EXTRA_MS = 300_000;
 /** After the faults have ceased, everything must be applied within this time. */
@@ -125,13 +127,15 @@ export class Simulation {
     // What one part draws must not depend on how often another does.
     const fork = () => new SeededRandom(random.below(2 ** 32));
     this.#random = fork();
-    this.#course = activeMs === undefined ? Course.draw(fork(), WHOLE.activeMs) : Course.short(activeMs);
+    const { partitions, threads, hotShare, clients } = options.shape ?? drawShape(random);
+    const batchesPerMs = clients.reduce((sum, { pauseMs }) => sum + 1 / pauseMs, 0);
+    this.#course =
+      activeMs === undefined ? Course.draw(fork(), WHOLE.activeMs, (RUSHED_SHARE * WHOLE.batches) / batchesPerMs) : Course.short(activeMs);
     this.network = new Network(this.timeline, fork());
     const host = (name: string) => new Host(name, this.timeline);
     const [node, rival, stranger] = [host('node'), host('rival'), host('stranger')];
     const [redis, mariadb] = [host('redis'), host('mariadb')];
     this.servers = createServers({ redis, mariadb, network: this.network, random: fork(), fault: (message) => this.violate(message) });
-    const { partitions, threads, hotShare, clients } = options.shape ?? drawShape(random);
     this.#partitions = partitions;
     const nodeOn = (host: Host, partitions: number) =>
       new SimNode({

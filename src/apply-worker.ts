@@ -1,12 +1,14 @@
 /**
  * Composition root of a worker thread: opens a queue reader and a sink of its own, and runs the slices it is given.
  */
-import { workerData } from 'node:worker_threads';
+import { threadId, workerData } from 'node:worker_threads';
 import { schemaRenewal } from './apply/schema-renewal.ts';
 import { runSlice, type SliceContext } from './apply/slice.ts';
-import type { SliceResult, SliceTask } from './apply/task.ts';
+import type { SliceResult, SliceTask, WarmUpResult } from './apply/task.ts';
 import { partitionByOf, type Config } from './config/config.ts';
-import { systemClock } from './core/clock.ts';
+import { sleep, systemClock } from './core/clock.ts';
+import { SyncError } from './core/errors.ts';
+import { LARGEST_FRAME_BYTES } from './core/stream.ts';
 import { openQueueReader } from './queue/open.ts';
 import { openSink } from './sinks/registry.ts';
 
@@ -14,6 +16,9 @@ import { openSink } from './sinks/registry.ts';
 const KEEP_ALIVE_MS = 5_000;
 /** A slice stops at its next commit after this time, so that one partition does not keep a thread from the others. */
 const SLICE_BUDGET_MS = 2_000;
+/** How long a new thread has to reach queue and sink. */
+const WARM_UP_MS = 5_000;
+const WARM_UP_POLL_MS = 20;
 
 const config = workerData as Config;
 const context = openContext();
@@ -21,6 +26,24 @@ const context = openContext();
 /** What the pool calls. */
 export async function runTask(task: SliceTask): Promise<SliceResult> {
   return runSlice(task, await context);
+}
+
+/** Reaches queue and sink as the first slice would, so that it is known before there is one whether it can. */
+export async function warmUp(): Promise<WarmUpResult> {
+  const giveUpMs = systemClock.monotonicMs() + WARM_UP_MS;
+  for (;;) {
+    try {
+      const { queue, sink } = await context;
+      await queue.fetch(sink.name, 0, { elements: 1, bytes: 1 });
+      await sink.refreshSchema();
+      return { threadId, failure: undefined };
+    } catch (error) {
+      if (!(error instanceof SyncError)) throw error;
+      // The connection to the queue is made in the background.
+      if (systemClock.monotonicMs() >= giveUpMs) return { threadId, failure: { code: error.code, message: error.message } };
+    }
+    await sleep(systemClock, WARM_UP_POLL_MS);
+  }
 }
 
 /** Opening connects nowhere: whatever is away is met by the first slice, as a failure that is tried again. */
@@ -35,7 +58,8 @@ async function openContext(): Promise<SliceContext> {
     clock: systemClock,
     partitionCount: config.queue.partitions,
     partitionBy: partitionByOf(config),
-    maxFrameBytes: config.ingest.maxFrameBytes,
+    // Not what is configured: a frame that is stored was within the bound that held when it came.
+    maxFrameBytes: LARGEST_FRAME_BYTES,
     budgetMs: SLICE_BUDGET_MS,
     renewSchema: schemaRenewal(sink, systemClock),
   };

@@ -29,6 +29,7 @@ const exitCode = await runCli(process.argv.slice(2), {
   env: process.env,
   cwd: process.cwd(),
   stop: stop.signal,
+  onHangUp: (run) => void process.on('SIGHUP', run),
 });
 // Not left to the event loop: a connection that somebody forgot to close must not keep a finished command alive.
 process.exit(exitCode);

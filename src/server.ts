@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { createAdmin } from './admin/admin.ts';
-import { createLogger, type Logger } from './admin/log.ts';
+import { createLogger, type LeveledLogger } from './admin/log.ts';
 import { createMetrics } from './admin/metrics.ts';
-import { startPool } from './apply/pool.ts';
+import { startPool, type GenerationOptions } from './apply/pool.ts';
 import { partitionByOf, withoutPassword, type Address, type Config } from './config/config.ts';
 import { systemClock } from './core/clock.ts';
 import { systemRandom } from './core/random.ts';
@@ -10,15 +11,24 @@ import { createAuthenticator, hasTokens } from './ingest/producers.ts';
 import { checkBind, createTcpListener, type ProxyOptions } from './ingest/tcp.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
-import { startNode } from './node/node.ts';
+import { startNode, type NodeSettings } from './node/node.ts';
 import { ProxyLog } from './node/proxy-log.ts';
+import { Reloader } from './node/reloader.ts';
 import { openQueue } from './queue/open.ts';
 import { openSink } from './sinks/registry.ts';
 
 /** A running node. */
 export interface Server {
   readonly addresses: { readonly tcp: Address; readonly admin: Address };
-  /** Sends every client away, lets running slices finish, gives the leases back and closes everything. */
+  /**
+   * Goes by another configuration, as far as that is possible while it runs: see `planReload`. Where `load` throws or its
+   * result cannot be used, everything stays as it was, and log and status say why.
+   */
+  reload(load: () => Config): Promise<void>;
+  /**
+   * Tells whoever asks that this node is not ready, then sends every client away, lets running slices finish, gives the
+   * leases back and closes everything.
+   */
   close(): Promise<void>;
 }
 
@@ -27,7 +37,7 @@ export interface Server {
  * A queue or a sink that is away does not keep it from starting: it accepts what it can and goes on by itself.
  * @throws {SyncError} of kind `startup` when configuration and world disagree; nothing is left running then.
  */
-export async function startServer(config: Config, logger: Logger = createLogger(config.log)): Promise<Server> {
+export async function startServer(config: Config, logger: LeveledLogger = createLogger(config.log)): Promise<Server> {
   const clock = systemClock;
   const random = systemRandom;
   const open: (() => Promise<void>)[] = [];
@@ -37,8 +47,7 @@ export async function startServer(config: Config, logger: Logger = createLogger(
   };
   const [sinkConfig] = config.sinks;
   try {
-    const authorized = { producers: config.producers };
-    checkBind(config.listen.tcp.host, hasTokens(authorized));
+    checkBind(config.listen.tcp.host, hasTokens(config));
     for (const warning of config.warnings) logger.warn({}, warning);
 
     const sinks = config.sinks.map(({ name }) => ({ name, required: true }));
@@ -54,18 +63,26 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     const sink = await openSink({ ...sinkConfig, clock, folder: config.data });
     open.push(() => sink.close());
 
-    // A sink that takes one slice at a time has no use for more threads than one.
     const { maxConcurrency } = sink.capabilities;
-    const { threads, slicesPerThread } = maxConcurrency === 1 ? { threads: 1, slicesPerThread: 1 } : config.apply;
-    const runner = startPool({
-      filename: new URL(import.meta.resolve(`./apply-worker${import.meta.filename.slice(-3)}`)).href,
-      threads,
-      slicesPerThread,
-      workerData: config,
-    });
-    open.push(() => runner.close());
+    const pool = startPool({ filename: WORKER, ...threadsOf(config, maxConcurrency) });
+    open.push(() => pool.close());
 
-    const state = new NodeState({ config, version: VERSION, clock, queue, sink });
+    const reloader = new Reloader({
+      config,
+      clock,
+      logger,
+      apply: async (next, before) => {
+        // First, because it is the one that may fail: the certificates and passwords of queue and sink are tried here.
+        if (!isDeepStrictEqual(workersView(next), workersView(before))) await pool.roll(threadsOf(next, maxConcurrency));
+        queue.useAccess?.(next.queue);
+        sink.useAccess?.(next.sinks[0]);
+        logger.level = next.log.level;
+        tcp.maxConnections = next.ingest.maxConnections;
+        admin.useToken(next.listen.admin.token);
+        node.configure(settingsOf(next, maxConcurrency));
+      },
+    });
+    const state = new NodeState({ config, version: VERSION, clock, queue, sink, reloader });
     const metrics = createMetrics(state);
     const counts = new IngestCounts(metrics);
     const node = await startNode({
@@ -76,12 +93,10 @@ export async function startServer(config: Config, logger: Logger = createLogger(
       queue,
       settings,
       sink,
-      runner,
-      authenticator: createAuthenticator(authorized),
+      runner: pool,
+      leaseMs: config.apply.leaseMs,
       partitionBy: partitionByOf(config),
-      ingest: config.ingest,
-      apply: { ...config.apply, maxConcurrency: Math.min(maxConcurrency, threads * slicesPerThread) },
-      retentionDays: config.retention.streamDays,
+      ...settingsOf(config, maxConcurrency),
       observer: {
         sliceFinished: (partition, result) => {
           metrics.sliceFinished(result);
@@ -113,7 +128,7 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     const tcp = createTcpListener({ ...address, maxConnections: config.ingest.maxConnections, log: logger, proxy }, (connection) =>
       node.sessions.accept(connection),
     );
-    const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, metrics, logger);
+    const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, node, metrics, logger);
     await admin.start();
     open.unshift(() => admin.close());
     await tcp.start();
@@ -126,15 +141,43 @@ export async function startServer(config: Config, logger: Logger = createLogger(
         queue: withoutPassword(config.queue.url),
         sink: withoutPassword(sinkConfig.url),
       },
-      hasTokens(authorized)
-        ? 'listening'
-        : 'listening on loopback only, because no token is configured; set SYNCLINE_TOKEN to let others in',
+      hasTokens(config) ? 'listening' : 'listening on loopback only, because no token is configured; set SYNCLINE_TOKEN to let others in',
     );
-    return { addresses: { tcp: tcp.address, admin: admin.address }, close };
+    return {
+      addresses: { tcp: tcp.address, admin: admin.address },
+      reload: (load) => reloader.reload(load),
+      close: async () => {
+        node.stopping();
+        await close();
+      },
+    };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+const WORKER = new URL(import.meta.resolve(`./apply-worker${import.meta.filename.slice(-3)}`)).href;
+
+/** A sink that takes one slice at a time has no use for more threads than one. */
+function threadsOf(config: Config, maxConcurrency: number): GenerationOptions {
+  const { threads, slicesPerThread } = maxConcurrency === 1 ? { threads: 1, slicesPerThread: 1 } : config.apply;
+  return { threads, slicesPerThread, workerData: config };
+}
+
+/** What threads were started with and take no news of. */
+function workersView({ queue, sinks, apply: { threads, slicesPerThread } }: Config): object {
+  return { queue, sinks, threads, slicesPerThread };
+}
+
+function settingsOf(config: Config, maxConcurrency: number): NodeSettings {
+  const { threads, slicesPerThread } = threadsOf(config, maxConcurrency);
+  return {
+    authenticator: createAuthenticator({ producers: config.producers }),
+    ingest: config.ingest,
+    apply: { ...config.apply, maxConcurrency: Math.min(maxConcurrency, threads * slicesPerThread) },
+    retentionDays: config.retention.streamDays,
+  };
 }
 
 const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;

@@ -9,10 +9,17 @@ import { createMetrics } from './metrics.ts';
 import type { AdminState } from './state.ts';
 
 const TOKEN = 'admin.secret';
+/** What the admin server asked of the node. */
+let asked: string[] = [];
+const control = {
+  drain: async () => void asked.push('drain'),
+  resume: () => void asked.push('resume'),
+};
 let running: Admin | undefined;
 afterEach(async () => {
   await running?.close();
   running = undefined;
+  asked = [];
 });
 
 async function start(
@@ -21,7 +28,7 @@ async function start(
   health?: AdminOptions['health'],
 ): Promise<Admin> {
   const log = createLogger({ level: 'silent', format: 'json' });
-  running = createAdmin({ admin: { host: '127.0.0.1', port: 0, ...options }, health }, state, createMetrics(state), log);
+  running = createAdmin({ admin: { host: '127.0.0.1', port: 0, ...options }, health }, state, control, createMetrics(state), log);
   await running.start();
   return running;
 }
@@ -173,6 +180,62 @@ describe('requests', () => {
   });
 });
 
+describe('taking the node out of service', () => {
+  test('POST drains, DELETE puts back, GET looks, and each tells what is left to hand over', async () => {
+    const { address } = await start();
+    const left = { duty: 'serving', sessions: 3, slices: 0, leases: 2, takenOver: 'nobody' };
+    for (const [method, status] of [
+      ['GET', 200],
+      ['POST', 202],
+      ['DELETE', 200],
+    ] as const) {
+      const answer = await ask(address.port, '/api/v1/drain', { method });
+      expect({ status: answer.status, left: JSON.parse(answer.body) }).toEqual({ status, left });
+    }
+    expect(asked).toEqual(['drain', 'resume']);
+    expect(await ask(address.port, '/api/v1/drain', { method: 'PUT' })).toMatchObject({
+      status: 405,
+      headers: { allow: 'GET, POST, DELETE' },
+    });
+  });
+
+  test.each<[string, Record<string, string>, number]>([
+    ['without the token', {}, 401],
+    ['by a page in a browser', { authorization: `Bearer ${TOKEN}`, origin: 'http://127.0.0.1' }, 403],
+    ['under another name', { authorization: `Bearer ${TOKEN}`, host: 'evil.example' }, 403],
+  ])('%s is refused', async (_, headers, status) => {
+    const { address } = await start(sampleState(), { token: TOKEN });
+    for (const method of ['POST', 'DELETE']) expect((await ask(address.port, '/api/v1/drain', { method, headers })).status).toBe(status);
+    expect(asked).toEqual([]);
+  });
+
+  test('is not done on the listener for health', async () => {
+    const admin = await start(sampleState(), {}, { host: '127.0.0.1', port: 0 });
+    expect((await ask(admin.healthAddress?.port ?? 0, '/api/v1/drain', { method: 'POST' })).status).toBe(404);
+    expect(asked).toEqual([]);
+  });
+
+  test.each(['draining', 'drained', 'stopping'] as const)(
+    'a node that is %s is not ready, though nothing is wrong with it',
+    async (duty) => {
+      const { address } = await start({ ...sampleState(), drain: () => ({ ...sampleState().drain(), duty }) });
+      expect((await ask(address.port, '/health/ready')).status).toBe(503);
+      expect((await ask(address.port, '/health/live')).status).toBe(200);
+      const { body } = await ask(address.port, '/api/v1/status');
+      expect(JSON.parse(body)).toMatchObject({ duty, ready: false, obstacles: [expect.stringMatching(/^it is /)] });
+    },
+  );
+});
+
+test('another token counts from the next request on', async () => {
+  const admin = await start(sampleState(), { token: TOKEN });
+  const status = async (token: string) =>
+    (await ask(admin.address.port, '/metrics', { headers: { authorization: `Bearer ${token}` } })).status;
+  expect([await status(TOKEN), await status('other')]).toEqual([200, 401]);
+  admin.useToken('other');
+  expect([await status(TOKEN), await status('other')]).toEqual([401, 200]);
+});
+
 describe('life', () => {
   test('a port in use is an error that names it', async () => {
     const { address } = await start();
@@ -180,6 +243,7 @@ describe('life', () => {
     const second = createAdmin(
       { admin: { host: '127.0.0.1', port: address.port }, health: undefined },
       state,
+      control,
       createMetrics(state),
       createLogger({ level: 'silent', format: 'json' }),
     );
@@ -196,6 +260,7 @@ describe('life', () => {
     const other = createAdmin(
       { admin: { host: '127.0.0.1', port: 0 }, health: { host: '127.0.0.1', port: address.port } },
       state,
+      control,
       createMetrics(state),
       createLogger({ level: 'silent', format: 'json' }),
     );

@@ -6,7 +6,7 @@ import { isLoopback } from '../core/network.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { obstacles } from './readiness.ts';
-import type { AdminState } from './state.ts';
+import type { AdminState, DutyControl } from './state.ts';
 import { readStatus } from './status.ts';
 
 /** Health, metrics and status over HTTP. */
@@ -17,6 +17,8 @@ export interface Admin {
   readonly address: Address;
   /** Where the second listener listens, if there is one. */
   readonly healthAddress: Address | undefined;
+  /** What everything but health asks for from now on; undefined asks nobody. */
+  useToken(token: string | undefined): void;
   close(): Promise<void>;
 }
 
@@ -44,6 +46,9 @@ interface Answer {
 
 type Route = () => Answer | Promise<Answer>;
 
+/** What may be done with a path, by method. */
+type Methods = Readonly<Record<string, Route>>;
+
 const MAX_CONNECTIONS = 100;
 const MAX_HEADER_BYTES = 8 * 1024;
 const MAX_HEADERS = 50;
@@ -55,19 +60,26 @@ const TIMEOUT_CHECK_MS = 1_000;
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-export function createAdmin(options: AdminOptions, state: AdminState, metrics: Metrics, log: Logger): Admin {
-  const { admin } = options;
+export function createAdmin(options: AdminOptions, state: AdminState, control: DutyControl, metrics: Metrics, log: Logger): Admin {
+  const admin = { ...options.admin };
   const open = healthRoutes(state);
-  const guarded: Record<string, Route> = {
-    '/metrics': async () => ({ status: 200, type: metrics.contentType, body: await metrics.render() }),
-    '/api/v1/status': async () => json(200, await readStatus(state)),
-  };
+  const guarded = new Map<string, Methods>([
+    ['/metrics', { GET: async () => ({ status: 200, type: metrics.contentType, body: await metrics.render() }) }],
+    ['/api/v1/status', { GET: async () => json(200, await readStatus(state)) }],
+    ['/api/v1/drain', drainRoutes(state, control, log)],
+  ]);
   const main = listenerOf(async (request, path) => {
-    const route = open[path] ?? (Object.hasOwn(guarded, path) ? (refusalOf(request, admin) ?? guarded[path]) : undefined);
-    return route === undefined ? problem(404, 'not found', 'see /health/live, /health/ready, /metrics and /api/v1/status') : await route();
+    const methods = open.get(path) ?? guarded.get(path);
+    if (methods === undefined)
+      return problem(404, 'not found', 'see /health/live, /health/ready, /metrics, /api/v1/status and /api/v1/drain');
+    return (guarded.has(path) ? refusalOf(request, admin) : undefined) ?? (await answerOf(methods, request));
   }, log);
   const health =
-    options.health && listenerOf(async (_, path) => open[path]?.() ?? problem(404, 'not found', 'see /health/live and /health/ready'), log);
+    options.health &&
+    listenerOf(async (request, path) => {
+      const methods = open.get(path);
+      return methods === undefined ? problem(404, 'not found', 'see /health/live and /health/ready') : await answerOf(methods, request);
+    }, log);
 
   return {
     async start() {
@@ -90,6 +102,9 @@ export function createAdmin(options: AdminOptions, state: AdminState, metrics: M
     get healthAddress() {
       return health && addressOf(health);
     },
+    useToken(token) {
+      admin.token = token;
+    },
     async close() {
       await Promise.all([stop(main), health && stop(health)]);
     },
@@ -97,27 +112,50 @@ export function createAdmin(options: AdminOptions, state: AdminState, metrics: M
 }
 
 /** They answer without a token, so their bodies say no more than the status code does. */
-function healthRoutes(state: AdminState): Record<string, Route | undefined> {
-  return Object.assign(Object.create(null) as Record<string, Route>, {
-    '/health/live': () => json(200, { status: 'live' }),
-    '/health/ready': () => {
-      const ready = obstacles(state.queue(), state.partitions()).length === 0;
-      return ready ? json(200, { status: 'ready' }) : json(503, { status: 'not ready' });
+function healthRoutes(state: AdminState): ReadonlyMap<string, Methods> {
+  return new Map<string, Methods>([
+    ['/health/live', { GET: () => json(200, { status: 'live' }) }],
+    ['/health/ready', { GET: () => (obstacles(state).length === 0 ? json(200, { status: 'ready' }) : json(503, { status: 'not ready' })) }],
+  ]);
+}
+
+/** POST takes the node out of service, DELETE puts it back. Both answer at once, as GET does, with what is left to hand over. */
+function drainRoutes(state: AdminState, control: DutyControl, log: Logger): Methods {
+  return {
+    GET: () => json(200, state.drain()),
+    POST: () => {
+      control.drain().catch((error: unknown) => log.error({ reason: messageOf(error) }, 'draining failed'));
+      return json(202, state.drain());
     },
-  });
+    DELETE: () => {
+      control.resume();
+      return json(200, state.drain());
+    },
+  };
+}
+
+async function answerOf(methods: Methods, { method = '', headers }: IncomingMessage): Promise<Answer> {
+  const route = Object.hasOwn(methods, method) ? methods[method] : undefined;
+  if (route === undefined) {
+    const allow = Object.keys(methods).join(', ');
+    return { ...problem(405, 'method not allowed', `use ${allow}`), headers: { allow } };
+  }
+  // A page in somebody's browser can send this unasked; then its origin is named here.
+  if (method !== 'GET' && headers.origin !== undefined) return problem(403, 'wrong origin', 'a browser may not do this');
+  return route();
 }
 
 /** Why this request may not see what is guarded; undefined when it may. */
-function refusalOf(request: IncomingMessage, { host, token }: AdminOptions['admin']): Route | undefined {
+function refusalOf(request: IncomingMessage, { host, token }: AdminOptions['admin']): Answer | undefined {
   // A page in somebody's browser can reach loopback under a name that its owner points here; that name is in Host.
   if (isLoopback(host) && !isLoopback(hostNameOf(request.headers.host))) {
-    return () => problem(403, 'wrong host', 'address this server as localhost or 127.0.0.1');
+    return problem(403, 'wrong host', 'address this server as localhost or 127.0.0.1');
   }
   if (token === undefined || sameText(request.headers.authorization ?? '', `Bearer ${token}`)) return undefined;
-  return () => ({
+  return {
     ...problem(401, 'token needed', 'send the admin token as Authorization: Bearer'),
     headers: { 'www-authenticate': 'Bearer' },
-  });
+  };
 }
 
 /** The name in a Host header, without port and brackets. */
@@ -144,8 +182,6 @@ function listenerOf(answer: (request: IncomingMessage, path: string) => Promise<
       keepAliveTimeout: HEADERS_TIMEOUT_MS,
     },
     (request, response) => {
-      if (request.method !== 'GET')
-        return send(request, response, { ...problem(405, 'method not allowed', 'use GET'), headers: { allow: 'GET' } });
       const path = (request.url ?? '').split('?', 1)[0] as string;
       answer(request, path).then(
         (result) => send(request, response, result),

@@ -14,6 +14,11 @@ export interface Logger {
   child(fields: object): Logger;
 }
 
+/** A log whose least important level can be changed while it is used. */
+export interface LeveledLogger extends Logger {
+  level: LogOptions['level'];
+}
+
 export interface LogOptions {
   readonly level: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** `auto` is `pretty` on a terminal, else `json`. */
@@ -33,10 +38,10 @@ const SECRET_FIELDS = ['token', 'tokens', 'password', 'passwd', 'secret', 'autho
  * A log that writes to `output`. Values cannot forge lines or steer a terminal, passwords in URLs and fields with the
  * names of secrets are blanked, errors show their code and message and never what a driver attached to them.
  */
-export function createLogger({ level, format }: LogOptions, output: LogOutput = process.stdout): Logger {
+export function createLogger({ level, format }: LogOptions, output: LogOutput = process.stdout): LeveledLogger {
   const pretty = format === 'pretty' || (format === 'auto' && output.isTTY === true);
   const render = pretty ? (line: string) => renderLine(line, output.isTTY ? 'color' : 'plain') : safeLine;
-  return pino(
+  const logger = pino(
     {
       level,
       base: null,
@@ -47,6 +52,7 @@ export function createLogger({ level, format }: LogOptions, output: LogOutput = 
     },
     { write: (line: string) => void output.write(render(line)) },
   );
+  return logger as typeof logger & LeveledLogger;
 }
 
 /** Drivers attach statements, commands and values to their errors; none of that belongs in a log. */

@@ -1,4 +1,4 @@
-import type { PartitionState, QueueState } from './state.ts';
+import type { AdminState } from './state.ts';
 
 /** How long batches may wait in a partition without any being applied before this node counts as not ready. */
 export const STALLED_AFTER_MS = 30_000;
@@ -7,13 +7,21 @@ export const STALLED_AFTER_MS = 30_000;
  * Why this node should not be given work, for people; empty when it is ready: it can store now, and its partitions make
  * progress.
  */
-export function obstacles(queue: QueueState, partitions: readonly PartitionState[]): string[] {
+export function obstacles(state: Pick<AdminState, 'queue' | 'partitions' | 'drain'>): string[] {
+  const [queue, waiting, { duty }] = [state.queue(), state.partitions(), state.drain()];
   const found: string[] = [];
+  if (duty !== 'serving') found.push(DUTIES[duty]);
   if (queue.held !== undefined) found.push(`the queue accepts nothing: ${queue.held}`);
   if (queue.failure !== undefined) found.push(`the last append failed: ${queue.failure}`);
-  for (const { partition, state, detail, stalledMs } of partitions) {
+  for (const { partition, state, detail, stalledMs } of waiting) {
     if (stalledMs < STALLED_AFTER_MS) continue;
     found.push(`partition ${partition} has applied nothing for ${Math.floor(stalledMs / 1000)} s: ${state}${detail && ` (${detail})`}`);
   }
   return found;
 }
+
+const DUTIES = {
+  draining: 'it is being drained',
+  drained: 'it is drained; syncline drain --undo puts it back',
+  stopping: 'it is stopping',
+} as const;

@@ -15,6 +15,34 @@ export interface AdminState {
   sinks(): readonly SinkState[];
   /** How many dead letters are open, over all sinks. */
   deadLetters(): Promise<number>;
+  drain(): DrainState;
+  config(): ConfigState;
+}
+
+/** Takes a node out of service and puts it back; both may be called at any time, and again. */
+export interface DutyControl {
+  drain(): Promise<void>;
+  resume(): void;
+}
+
+/** Whether the node serves, and what is left to hand over when it is being drained. */
+export interface DrainState {
+  readonly duty: 'serving' | 'draining' | 'drained' | 'stopping';
+  readonly sessions: number;
+  /** Slices that run. */
+  readonly slices: number;
+  readonly leases: number;
+  /** Who does the work of a node that is drained. */
+  readonly takenOver: 'nobody' | 'others';
+}
+
+export interface ConfigState {
+  /** When the configuration that is in force was loaded, wall clock. */
+  readonly loadedAtMs: number;
+  /** Options that were changed since and wait for a restart. */
+  readonly waiting: readonly string[];
+  /** Why the last reload changed nothing, as `code: message`; undefined when it did, or there was none. */
+  readonly failure: string | undefined;
 }
 
 export interface QueueState {

@@ -1,6 +1,6 @@
 import { messageOf } from '../core/errors.ts';
 import { obstacles } from './readiness.ts';
-import type { AdminState, PartitionState, QueueState, SessionsState, SinkState } from './state.ts';
+import type { AdminState, ConfigState, DrainState, PartitionState, QueueState, SessionsState, SinkState } from './state.ts';
 import { withDeadline } from './deadline.ts';
 
 /** What `GET /api/v1/status` answers, and `syncline status` shows. */
@@ -8,6 +8,7 @@ export interface Status {
   readonly node: string;
   readonly version: string;
   readonly uptimeMs: number;
+  readonly duty: DrainState['duty'];
   readonly ready: boolean;
   /** Why it is not ready, for people. */
   readonly obstacles: readonly string[];
@@ -26,6 +27,7 @@ export interface Status {
   readonly sinks: readonly (Omit<SinkState, 'failure'> & { readonly failure?: string })[];
   /** `open` is missing, and `failure` says why, while it cannot be read. */
   readonly deadLetters: { readonly open?: number; readonly failure?: string };
+  readonly config: Omit<ConfigState, 'failure'> & { readonly failure?: string };
 }
 
 export async function readStatus(state: AdminState): Promise<Status> {
@@ -37,20 +39,23 @@ export async function readStatus(state: AdminState): Promise<Status> {
   await withDeadline(state.refresh()).catch(() => {});
   const deadLetters = await counting;
   const [queue, partitions] = [state.queue(), state.partitions()];
-  const found = obstacles(queue, partitions);
+  const found = obstacles(state);
+  const { failure, ...config } = state.config();
   const lag = lagOf(partitions);
   return {
     node: state.node,
     version: state.version,
     uptimeMs: Math.round(state.uptimeMs()),
+    duty: state.drain().duty,
     ready: found.length === 0,
     obstacles: found,
     queue: queueStatus(queue, lag),
     lag: { batches: lag.batches, ms: lag.ms },
     partitions,
     sessions: state.sessions(),
-    sinks: state.sinks().map(({ failure, ...sink }) => (failure === undefined ? sink : { ...sink, failure })),
+    sinks: state.sinks().map(({ failure: fault, ...sink }) => (fault === undefined ? sink : { ...sink, failure: fault })),
     deadLetters,
+    config: failure === undefined ? config : { ...config, failure },
   };
 }
 

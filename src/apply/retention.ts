@@ -8,7 +8,7 @@ export interface RetentionOptions {
   readonly queue: Queue;
   readonly sink: Sink;
   readonly clock: Clock;
-  /** Idle time after which a stream is forgotten. */
+  /** Idle time after which a stream is forgotten; read at every turn. */
   readonly days: number;
   readonly logger: { info(fields: object, message: string): void };
 }

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import { messageOf, SyncError, type ErrorCode } from '../core/errors.ts';
+import type { Lease } from '../core/lease.ts';
 import { backoffMs, randomHex, type Random } from '../core/random.ts';
 import { START, type Place, type StreamId } from '../core/stream.ts';
 import type { Backlog, FetchLimits, Queue } from '../queue/queue.ts';
@@ -59,6 +60,7 @@ const BLOCKED_PATIENCE_MS = 10_000;
  *
  *     unleased ──acquired──► idle ──woken──► ready ──picked──► running ──► idle | ready | delayed
  *     delayed ──timer──► ready          any ──lease lost──► unleased (a slice that runs is left to finish; the sink fences it)
+ *     ready | delayed ──drain()──► idle ──no slice runs any more──► unleased ──resume()──► …
  *
  * Nothing polls while there is nothing to do but one reading of the backlog and one renewal of the leases at intervals.
  */
@@ -70,13 +72,18 @@ export class Scheduler {
   /** Watermarks moved, over all partitions: a change that waits may be helped by each. */
   #advances = 0;
   #closed = false;
+  #drained = false;
   #timers: Timer[] = [];
   #unwatch: (() => void) | undefined;
-  #idle: (() => void) | undefined;
+  readonly #restWaiters: (() => void)[] = [];
+  #limits: FetchLimits;
+  #maxConcurrency: number;
   #acquiring: Promise<void> | undefined;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
+    this.#limits = options.limits;
+    this.#maxConcurrency = options.maxConcurrency;
     for (let partition = 0; partition < options.queue.partitionCount; partition++) this.#partitions.push(new PartitionWork(partition));
   }
 
@@ -110,19 +117,65 @@ export class Scheduler {
     return this.#partitions.map(({ partition, state, detail }) => ({ partition, state, detail }));
   }
 
+  /** Slices in flight, and leases held. */
+  get load(): { readonly slices: number; readonly leases: number } {
+    return { slices: this.#running, leases: this.#partitions.filter(({ lease }) => lease !== undefined).length };
+  }
+
+  /** From the next slice on. */
+  configure(limits: FetchLimits, maxConcurrency: number): void {
+    this.#limits = limits;
+    this.#maxConcurrency = maxConcurrency;
+    this.#pump();
+  }
+
+  /** Begins no slice, lets running ones finish and gives the leases back; takes none until {@link resume}. */
+  async drain(): Promise<void> {
+    this.#drained = true;
+    await this.#rest();
+    // It was resumed meanwhile.
+    if (!this.#drained || this.#closed) return;
+    const held = this.#partitions.flatMap((work) => work.lease ?? []);
+    for (const work of this.#partitions) {
+      work.lease = undefined;
+      work.phase = 'unleased';
+      this.#setState(work, 'waiting-for-lease', 'this node is drained');
+    }
+    await this.#release(held);
+  }
+
+  /** Takes leases and begins slices again, after {@link drain}. */
+  async resume(): Promise<void> {
+    if (!this.#drained || this.#closed) return;
+    this.#drained = false;
+    // Otherwise it has not been started yet.
+    if (this.#unwatch !== undefined) await this.#acquireMissing('heal');
+  }
+
   /** Lets running slices finish, gives the leases back and stops. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#unwatch?.();
     for (const timer of this.#timers) timer.cancel();
-    for (const work of this.#partitions) work.cancelDelay();
+    await this.#rest();
+    await this.#release(this.#partitions.flatMap((work) => work.lease ?? []));
+  }
+
+  /** Resolves when no slice runs and no lease is being taken. */
+  async #rest(): Promise<void> {
+    for (const work of this.#partitions) {
+      work.cancelDelay();
+      if (work.phase === 'ready' || work.phase === 'delayed') work.phase = 'idle';
+    }
     this.#ready.length = 0;
-    if (this.#running > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+    if (this.#running > 0) await new Promise<void>((resolve) => this.#restWaiters.push(resolve));
     await this.#acquiring;
-    const held = this.#partitions.flatMap((work) => work.lease ?? []);
+  }
+
+  async #release(leases: readonly Lease[]): Promise<void> {
     // The queue may be away; leases then run out by themselves.
-    await this.#options.queue.release(held).catch(ignoreTransient);
+    await this.#options.queue.release(leases).catch(ignoreTransient);
   }
 
   #every(intervalMs: number, run: () => Promise<void>): void {
@@ -141,7 +194,7 @@ export class Scheduler {
   }
 
   #makeReady(work: PartitionWork): void {
-    if (this.#closed || work.lease === undefined) return;
+    if (this.#closed || this.#drained || work.lease === undefined) return;
     work.cancelDelay();
     work.phase = 'ready';
     this.#ready.push(work);
@@ -149,15 +202,15 @@ export class Scheduler {
   }
 
   #pump(): void {
-    while (this.#running < this.#options.maxConcurrency) {
+    while (this.#running < this.#maxConcurrency) {
       const work = this.#ready.shift();
       if (work === undefined) return;
       if (work.phase !== 'ready') continue;
       this.#running++;
       void this.#run(work).finally(() => {
         this.#running--;
-        if (this.#running === 0 && this.#closed) this.#idle?.();
-        else this.#pump();
+        if (this.#running === 0) for (const rested of this.#restWaiters.splice(0)) rested();
+        this.#pump();
       });
     }
   }
@@ -176,7 +229,7 @@ export class Scheduler {
       if (work.needsHeal) await this.#healPartition(work);
       const result = await this.#options.runner.run({
         lease,
-        limits: work.limits(this.#options.limits),
+        limits: work.limits(this.#limits),
         settledAtUs: this.#settledAtUs(work),
       });
       this.#report(work.partition, result);
@@ -284,7 +337,10 @@ export class Scheduler {
   }
 
   #delay(work: PartitionWork, delayMs: number, prepare?: () => Promise<void>): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#drained) {
+      work.phase = 'idle';
+      return;
+    }
     work.phase = 'delayed';
     work.delay = this.#options.clock.setTimer(delayMs, () => {
       void (prepare?.() ?? Promise.resolve()).catch(ignoreTransient).then(() => {
@@ -315,6 +371,7 @@ export class Scheduler {
 
   async #acquireMissing(andThen: 'heal' | 'nothing'): Promise<void> {
     if (andThen === 'heal') for (const work of this.#partitions) work.needsHeal = true;
+    if (this.#drained) return;
     this.#acquiring ??= this.#acquireAll().finally(() => (this.#acquiring = undefined));
     await this.#acquiring;
     // A reconnect may have lost elements of partitions that were held all along.
@@ -325,7 +382,7 @@ export class Scheduler {
     const { queue, sink, node, leaseMs, random, takeover } = this.#options;
     await Promise.all(
       this.#partitions.map(async (work) => {
-        if (work.lease !== undefined || this.#closed) return;
+        if (work.lease !== undefined || this.#closed || this.#drained) return;
         const lease = { sink: sink.name, partition: work.partition, token: randomHex(random, 16) };
         try {
           const holder = await queue.acquire(lease, node, leaseMs, takeover);

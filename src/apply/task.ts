@@ -69,6 +69,12 @@ export interface SliceStats {
   readonly newestStoredAtUs: number;
 }
 
+/** Whether a thread that was just started can work. */
+export interface WarmUpResult {
+  readonly threadId: number;
+  readonly failure: { readonly code: ErrorCode; readonly message: string } | undefined;
+}
+
 /** Runs slices somewhere: in a pool of threads, or in place. Never rejects for what the world does: see `failed`. */
 export interface SliceRunner {
   run(task: SliceTask): Promise<SliceResult>;

@@ -29,6 +29,7 @@ async function run(args: readonly string[], env: Record<string, string> = {}, in
     env,
     cwd,
     stop: new AbortController().signal,
+    onHangUp: () => {},
   });
   return { code, out, err: err.replaceAll(cwd, '<cwd>') };
 }
@@ -180,6 +181,7 @@ describe('status', () => {
     node: 'n1',
     version: '1.2.3',
     uptimeMs: 3_700_000,
+    duty: 'serving',
     ready: false,
     obstacles: ['partition 3 stalls'],
     queue: { kind: 'redis', admission: 'held', detail: 'queue_full: 71 % of maxmemory', batches: 1234, bytes: 5_000_000 },
@@ -199,6 +201,7 @@ describe('status', () => {
     sessions: { open: 3, producers: { shop: 2, erp: 1 }, addresses: { '10.0.0.7': 1, '10.0.0.8': 2 } },
     sinks: [{ name: 'main', kind: 'mariadb', guarantee: 'exactly once', failure: 'sink_busy: deadlock' }],
     deadLetters: { open: 2 },
+    config: { loadedAtMs: 0, waiting: ['queue.prefix'], failure: 'bad_config: wrong' },
   };
 
   test('shows what the server answers', async () => {
@@ -216,6 +219,7 @@ describe('status', () => {
         sessions      3: shop 2, erp 1, from 10.0.0.8 2, 10.0.0.7 1
         sink          main: mariadb, exactly once, failing (sink_busy: deadlock)
         dead letters  2 open; see: syncline dead-letters list
+        configuration loaded 1970-01-01 00:00:00Z; a restart is needed for queue.prefix; the last reload failed and changed nothing: bad_config: wrong
 
           partition  batches  bytes    oldest  state
                   3    1,234  4.8 MiB   4.2 s  retrying  sink_busy: \\u001b[31mdeadlock

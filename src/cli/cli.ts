@@ -4,6 +4,7 @@ import { chaos } from './chaos.ts';
 import { checkConfig } from './check-config.ts';
 import { describeError, EXIT, UsageError, type Command, type Terminal } from './command.ts';
 import { deadLetters } from './dead-letters.ts';
+import { drain } from './drain.ts';
 import { init } from './init.ts';
 import { send } from './send.ts';
 import { start } from './start.ts';
@@ -11,7 +12,7 @@ import { status } from './status.ts';
 import { token } from './token.ts';
 import { version } from './version.ts';
 
-export const COMMANDS: readonly Command[] = [start, send, status, deadLetters, checkConfig, init, token, chaos];
+export const COMMANDS: readonly Command[] = [start, send, status, drain, deadLetters, checkConfig, init, token, chaos];
 
 /** Runs `syncline` with arguments and resolves with the exit code. Rejects only for bugs. */
 export async function runCli(args: readonly string[], terminal: Terminal): Promise<number> {

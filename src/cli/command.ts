@@ -28,6 +28,8 @@ export interface Terminal {
   readonly cwd: string;
   /** Aborted by the first SIGTERM or SIGINT: finish cleanly. */
   readonly stop: AbortSignal;
+  /** Calls `run` at every SIGHUP from now on, which would otherwise end the process. */
+  onHangUp(run: () => void): void;
 }
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, unreachable: 3, interrupted: 130 } as const;

@@ -9,13 +9,34 @@ export const start: Command = { name: 'start', summary: 'run the server', help, 
 async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values, positionals } = parseFlags(args, { config: { type: 'string', short: 'c' } });
   if (positionals.length > 0) throw new UsageError(`start takes no ${positionals[0]}.`);
-  const config = loadConfig({ file: values.config, env: terminal.env, cwd: terminal.cwd });
+  const load = () => loadConfig({ file: values.config, env: terminal.env, cwd: terminal.cwd });
+  const config = load();
   // Loaded here: the other commands and every --help do without the server.
   const { startServer } = await import('../server.ts');
-  const server = await startServer(config);
+  const starting = startServer(config);
+  // A server that does not start says why below.
+  terminal.onHangUp(
+    () =>
+      void starting.then(
+        (server) => server.reload(load),
+        () => {},
+      ),
+  );
+  const server = await starting;
   await aborted(terminal.stop);
-  await server.close();
-  return EXIT.ok;
+  if (await endsInTime(server.close())) return EXIT.ok;
+  terminal.err(
+    `syncline: what was in flight has not ended within ${STOP_TIMEOUT_MS / 1000} s and is left as it is: nothing is lost, and it is done again\n`,
+  );
+  return EXIT.failed;
+}
+
+/** Less than what service managers wait before they kill. */
+const STOP_TIMEOUT_MS = 25_000;
+
+async function endsInTime(closing: Promise<void>): Promise<boolean> {
+  const late = new Promise<false>((resolve) => setTimeout(resolve, STOP_TIMEOUT_MS, false).unref());
+  return Promise.race([closing.then(() => true), late]);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -28,8 +49,9 @@ function aborted(signal: AbortSignal): Promise<void> {
 function help(): string {
   return `Usage: syncline start [--config FILE]
 
-Runs the server until SIGTERM or SIGINT, then finishes what is in flight and ends with exit code 0; a second signal ends it
-at once. When it cannot start it says why in one line and ends with exit code 1.
+Runs the server until SIGTERM or SIGINT, then finishes what is in flight and ends with exit code 0, or 1 if that takes more
+than ${STOP_TIMEOUT_MS / 1000} s; a second signal ends it at once. When it cannot start it says why in one line and ends with exit code 1.
+At SIGHUP it reads file and variables again and goes by what can change while it runs; docs/operations.md says what.
 
 Options:
   --config, -c FILE   read FILE instead of ./syncline.yaml

@@ -1,6 +1,5 @@
 import type { Status } from '../admin/status.ts';
-import { loadConfig } from '../config/load.ts';
-import { messageOf } from '../core/errors.ts';
+import { ADMIN_FLAGS, ADMIN_FLAGS_HELP, adminTarget, askAdmin, unreachableReason } from './admin-client.ts';
 import { EXIT, integerFlag, parseFlags, UsageError, type Command, type Terminal } from './command.ts';
 import { count, duration, printable, size, textTable } from './text.ts';
 
@@ -11,57 +10,28 @@ const SHOWN_ADDRESSES = 5;
 
 async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values, positionals } = parseFlags(args, {
+    ...ADMIN_FLAGS,
     json: { type: 'boolean', default: false },
-    url: { type: 'string' },
-    config: { type: 'string', short: 'c' },
     timeout: { type: 'string' },
   });
   if (positionals.length > 0) throw new UsageError(`status takes no ${positionals[0]}.`);
-  const { url, token } = targetOf(values, terminal);
+  const target = adminTarget(values, terminal);
   const timeoutMs = integerFlag('timeout', values.timeout, TIMEOUT_MS / 1000, [1, 600]) * 1000;
   let answer: Status;
   try {
-    answer = await fetchStatus(url, token, AbortSignal.any([AbortSignal.timeout(timeoutMs), terminal.stop]));
+    const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), terminal.stop]);
+    answer = (await askAdmin(target, 'GET', '/api/v1/status', signal)) as Status;
   } catch (error) {
-    terminal.err(`syncline: no status from ${url}: ${reasonOf(error)}\n`);
+    terminal.err(`syncline: no status from ${target.url}: ${unreachableReason(error)}\n`);
     return EXIT.unreachable;
   }
   terminal.out(values.json ? `${JSON.stringify(answer, null, 2)}\n` : describeStatus(answer));
   return EXIT.ok;
 }
 
-/**
- * Whom to ask and with which token. A URL that was given gets no token from a configuration file, which may be meant for
- * another server.
- */
-function targetOf(flags: { url?: string; config?: string }, terminal: Terminal): { url: string; token: string | undefined } {
-  if (flags.url !== undefined) return { url: flags.url, token: terminal.env['SYNCLINE_ADMIN_TOKEN'] || undefined };
-  const { host, port, token } = loadConfig({ file: flags.config, env: terminal.env, cwd: terminal.cwd }).listen.admin;
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return { url: `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`, token };
-}
-
-async function fetchStatus(url: string, token: string | undefined, signal: AbortSignal): Promise<Status> {
-  const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
-  const response = await fetch(new URL('/api/v1/status', url), { headers, signal });
-  if (response.status === 401)
-    throw new TokenRefused(`it ${token === undefined ? 'asks for a token' : 'knows another token'}; set SYNCLINE_ADMIN_TOKEN`);
-  if (!response.ok) throw new Error(`it answers ${response.status}`);
-  return (await response.json()) as Status;
-}
-
-class TokenRefused extends Error {}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof TokenRefused) return error.message;
-  const cause = error instanceof Error ? error.cause : undefined;
-  const reason = error instanceof DOMException && error.name === 'TimeoutError' ? 'no answer in time' : messageOf(cause ?? error);
-  return `${reason}; is the server running, and is this its admin address?`;
-}
-
 /** A status as a page of text. */
 export function describeStatus(status: Status): string {
-  const { queue, lag, sessions, sinks, deadLetters, partitions } = status;
+  const { queue, lag, sessions, sinks, deadLetters, partitions, config } = status;
   const producers = Object.entries(sessions.producers).map(([name, open]) => `${name} ${count(open)}`);
   const from = describeAddresses(sessions.addresses);
   const lines: [string, string][] = [
@@ -83,6 +53,7 @@ export function describeStatus(status: Status): string {
         ? `unknown (${deadLetters.failure ?? ''})`
         : `${count(deadLetters.open)}${deadLetters.open > 0 ? ' open; see: syncline dead-letters list' : ''}`,
     ],
+    ['configuration', describeConfig(config)],
   ];
   const page = lines.map(([name, value]) => `${name.padEnd(13)} ${printable(value)}`).join('\n');
   const busy = partitions.filter(({ batches, state }) => batches > 0 || state !== 'applying');
@@ -106,6 +77,12 @@ function describeAddresses(addresses: Status['sessions']['addresses']): string {
   return `, from ${shown.join(', ')}${all.length > shown.length ? ` and ${count(all.length - shown.length)} more addresses` : ''}`;
 }
 
+function describeConfig({ loadedAtMs, waiting, failure }: Status['config']): string {
+  const since = `loaded ${new Date(loadedAtMs).toISOString().slice(0, 19).replace('T', ' ')}Z`;
+  const pending = waiting.length === 0 ? '' : `; a restart is needed for ${waiting.join(', ')}`;
+  return `${since}${pending}${failure === undefined ? '' : `; the last reload failed and changed nothing: ${failure}`}`;
+}
+
 function help(): string {
   return `Usage: syncline status [--json] [--url URL] [--config FILE] [--timeout SECONDS]
 
@@ -113,9 +90,7 @@ Asks a running server how it is: queue, lag, sessions, sinks, dead letters, and 
 
 Options:
   --json              print the answer as JSON
-  --url URL           admin address, such as http://127.0.0.1:9500, with the token in SYNCLINE_ADMIN_TOKEN if it asks for
-                      one; without it address and token of the configuration
-  --config, -c FILE   read FILE instead of ./syncline.yaml
+${ADMIN_FLAGS_HELP}
   --timeout SECONDS   how long to wait for the answer (${TIMEOUT_MS / 1000})
 
 Exit code: 0 answered, 3 no answer.

@@ -32,6 +32,10 @@ loopback. Options come from three places, the later winning:
 and what comes out. An unknown option or variable is an error that names the nearest right one, and everything that is wrong is
 reported at once, with its line. \`docs/syncline.schema.json\` is the JSON Schema of the file, for editors.
 
+A running server reads all of it again at SIGHUP. Options that change at a *reload* then count at once; of those that change at a
+*restart* the server says that they wait for one, and goes on with what it has; of the URLs of queue and sink, user and password
+count at once. A configuration that is wrong changes nothing. [operations.md](operations.md#reload) says more.
+
 Sizes may be written as text: \`8 MiB\`, \`512 kB\`. An empty environment variable counts as not set. Paths are relative to the
 configuration file when they are set there, else to the current folder. Secrets need not stand in the file: use variables, or
 \`tokenFile\` and \`urlFile\`. Special characters of a password in a URL are percent-encoded: \`%40\` for \`@\`, \`%2F\` for \`/\`.`;
@@ -76,9 +80,9 @@ function isPart({ kind, path }: OptionEntry): boolean {
 function optionTable(entries: readonly OptionEntry[]): string {
   const rows = entries.map((entry) => {
     const variable = entry.env === undefined ? '' : `\`${entry.env}\``;
-    return `| \`${placeName(entry.path)}\` | ${describeDefault(entry)} | ${variable} | ${entry.description ?? ''}${describeRange(entry)} |`;
+    return `| \`${placeName(entry.path)}\` | ${describeDefault(entry)} | ${variable} | ${entry.takesEffect ?? ''} | ${entry.description ?? ''}${describeRange(entry)} |`;
   });
-  return ['| option | default | variable | what it does |', '|---|---|---|---|', ...rows].join('\n');
+  return ['| option | default | variable | changes at | what it does |', '|---|---|---|---|---|', ...rows].join('\n');
 }
 
 /** What holds when the option is not set, as Markdown. */

@@ -4,6 +4,11 @@ import { z } from 'zod';
 export interface OptionMeta {
   /** One or two sentences for people: what it does, and when to change it. */
   readonly description: string;
+  /**
+   * When a change of it counts: at a reload, while the server runs, or only when it starts again. Of a URL, user and
+   * password are taken at a reload, the rest is not.
+   */
+  readonly takesEffect: 'reload' | 'restart' | 'credentials at a reload';
   /** The environment variable that overrides it. */
   readonly env?: string;
   /** What the number counts; `bytes` also takes text such as `8 MiB`. */

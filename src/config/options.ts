@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAX_PARTITIONS } from '../core/stream.ts';
+import { LARGEST_FRAME_BYTES, MAX_PARTITIONS } from '../core/stream.ts';
 import { bytes, flag, integer, optionalInteger, optionalText, requiredText, section, text, textList } from './option.ts';
 
 /** Every option as it is written down, with defaults filled in; `resolve.ts` makes the {@link Config} of it. */
@@ -21,12 +21,18 @@ function tls(of: string, env: string) {
       ca: optionalText({
         description: `PEM file with the certificates that sign the certificate of the ${of}; without it the system's are used.`,
         env: `${env}_CA`,
+        takesEffect: 'reload',
       }),
-      cert: optionalText({ description: 'PEM file with the certificate that this server shows.', env: `${env}_CERT` }),
-      key: optionalText({ description: 'PEM file with the private key of `cert`.', env: `${env}_KEY` }),
+      cert: optionalText({
+        description: 'PEM file with the certificate that this server shows.',
+        env: `${env}_CERT`,
+        takesEffect: 'reload',
+      }),
+      key: optionalText({ description: 'PEM file with the private key of `cert`.', env: `${env}_KEY`, takesEffect: 'reload' }),
       rejectUnauthorized: flag(true, {
         description: `Whether the certificate of the ${of} must be valid for its name. Turn off only to find a fault.`,
         env: `${env}_REJECT_UNAUTHORIZED`,
+        takesEffect: 'reload',
       }),
     })
     .optional()
@@ -34,7 +40,10 @@ function tls(of: string, env: string) {
 }
 
 const producer = z.strictObject({
-  name: requiredText({ description: 'Name of the producer, in logs, metrics and dead letters.', form: NAME_FORM }, NAME),
+  name: requiredText(
+    { description: 'Name of the producer, in logs, metrics and dead letters.', form: NAME_FORM, takesEffect: 'reload' },
+    NAME,
+  ),
   tokens: z
     .array(z.string().regex(/^sha256:[0-9a-f]{64}$/))
     .min(1)
@@ -43,24 +52,35 @@ const producer = z.strictObject({
       description:
         'Digests of its tokens, `sha256:` and 64 hex digits. `syncline token create NAME` makes a token and its digest; two at a time let a token be replaced without a gap.',
       secret: true,
+      takesEffect: 'reload',
       form: '`sha256:` and 64 lower-case hex digits; `syncline token create NAME` makes one',
     }),
 });
 
 const sink = z.strictObject({
-  name: text('main', { description: 'Name of the sink; recorded in the queue, so it stays as it is.', form: NAME_FORM }, NAME),
+  name: text(
+    'main',
+    { description: 'Name of the sink; recorded in the queue, so it stays as it is.', form: NAME_FORM, takesEffect: 'restart' },
+    NAME,
+  ),
   url: optionalText({
     description:
       'Where changes are applied: `sqlite:` (a file in `data`), `sqlite:PATH`, or `mysql://user:password@host:3306/database` for MySQL and MariaDB.',
     env: 'SYNCLINE_SINK',
+    takesEffect: 'credentials at a reload',
     secret: true,
     fallback: '`sqlite:`',
   }),
-  urlFile: optionalText({ description: 'File that holds the URL, instead of `url`.', env: 'SYNCLINE_SINK_FILE' }),
+  urlFile: optionalText({
+    description: 'File that holds the URL, instead of `url`.',
+    env: 'SYNCLINE_SINK_FILE',
+    takesEffect: 'credentials at a reload',
+  }),
   schema: z.enum(['strict', 'evolve']).optional().meta({
     description:
       '`strict`: changes of unknown tables and columns become dead letters. `evolve`: tables are created and columns added as changes need them.',
     env: 'SYNCLINE_SINK_SCHEMA',
+    takesEffect: 'restart',
     fallback: '`evolve` with `sqlite:`, else `strict`',
   }),
   tls: tls('sink', 'SYNCLINE_SINK_TLS'),
@@ -69,11 +89,11 @@ const sink = z.strictObject({
 const table = z.strictObject({
   partitionBy: z
     .strictObject({
-      group: requiredText({ description: 'Tables with the same group and equal values share a partition.' }),
-      columns: z
-        .array(z.string().min(1))
-        .max(16)
-        .meta({ description: 'Columns whose values are hashed, in order; `[]` puts the whole group in one partition.' }),
+      group: requiredText({ description: 'Tables with the same group and equal values share a partition.', takesEffect: 'restart' }),
+      columns: z.array(z.string().min(1)).max(16).meta({
+        description: 'Columns whose values are hashed, in order; `[]` puts the whole group in one partition.',
+        takesEffect: 'restart',
+      }),
     })
     .optional()
     .meta({
@@ -90,41 +110,55 @@ export const optionsSchema = z.strictObject({
   node: optionalText({
     description: 'Name of this node, in logs and in leases.',
     env: 'SYNCLINE_NODE',
+    takesEffect: 'restart',
     fallback: "the machine's host name",
   }),
   data: text('./syncline-data', {
     description:
       'Folder of the embedded queue and the embedded sink. Relative to the configuration file when it is set there, else to the current folder.',
     env: 'SYNCLINE_DATA',
+    takesEffect: 'restart',
   }),
   token: optionalText({
     description:
       'One token for a single producer named `default`. Without a token and without `producers` nobody is asked for one, and the server listens on loopback only.',
     env: 'SYNCLINE_TOKEN',
+    takesEffect: 'reload',
     secret: true,
     fallback: 'none',
   }),
-  tokenFile: optionalText({ description: 'File that holds the token, instead of `token`.', env: 'SYNCLINE_TOKEN_FILE' }),
-  producers: z.array(producer).default([]).meta({ description: 'Who may send, each with tokens of its own.' }),
+  tokenFile: optionalText({
+    description: 'File that holds the token, instead of `token`.',
+    env: 'SYNCLINE_TOKEN_FILE',
+    takesEffect: 'reload',
+  }),
+  producers: z.array(producer).default([]).meta({ description: 'Who may send, each with tokens of its own.', takesEffect: 'reload' }),
 
   queue: section('Where changes wait until they are applied.', {
     url: optionalText({
       description:
         '`sqlite:` (embedded, a file in `data`), `sqlite:PATH`, `redis://user:password@host:6379/0`, or `rediss://…` for Redis over TLS.',
       env: 'SYNCLINE_QUEUE',
+      takesEffect: 'credentials at a reload',
       secret: true,
       fallback: '`sqlite:`',
     }),
-    urlFile: optionalText({ description: 'File that holds the URL, instead of `url`.', env: 'SYNCLINE_QUEUE_FILE' }),
+    urlFile: optionalText({
+      description: 'File that holds the URL, instead of `url`.',
+      env: 'SYNCLINE_QUEUE_FILE',
+      takesEffect: 'credentials at a reload',
+    }),
     partitions: integer([1, MAX_PARTITIONS], 16, {
       description: 'Number of ordered sub-queues. Fixed when the queue is created; recorded in queue and sink.',
       env: 'SYNCLINE_QUEUE_PARTITIONS',
+      takesEffect: 'restart',
     }),
     prefix: text(
       'syncline:',
       {
         description: 'Begin of every Redis key, so that several installations can share one server.',
         env: 'SYNCLINE_QUEUE_PREFIX',
+        takesEffect: 'restart',
         form: 'up to 64 characters without blanks and braces',
       },
       /^[^\s{}]{1,64}$/,
@@ -133,10 +167,12 @@ export const optionsSchema = z.strictObject({
     maxBytes: bytes([16 * MIB, 16 * TIB], 8 * GIB, {
       description: 'How large the embedded queue may grow before producers are held back.',
       env: 'SYNCLINE_QUEUE_MAX_BYTES',
+      takesEffect: 'restart',
     }),
     pressurePercent: integer([10, 95], 70, {
       description: "Share of Redis' maxmemory, or of `maxBytes`, from which producers are held back.",
       env: 'SYNCLINE_QUEUE_PRESSURE_PERCENT',
+      takesEffect: 'restart',
       unit: 'percent',
     }),
   }),
@@ -147,20 +183,25 @@ export const optionsSchema = z.strictObject({
     .default([{ name: 'main' }])
     .meta({ description: 'Where changes are applied: exactly one for now.' }),
 
-  tables: z.record(z.string().min(1), table).default({}).meta({ description: 'What is special about single tables, by name.' }),
+  tables: z
+    .record(z.string().min(1), table)
+    .default({})
+    .meta({ description: 'What is special about single tables, by name.', takesEffect: 'restart' }),
 
   listen: section('Where the server listens.', {
     tcp: section('Frames over TCP: what clients connect to.', {
       host: optionalText({
         description: 'Address to listen on. Without a token and without `producers` only a loopback address is allowed.',
         env: 'SYNCLINE_TCP_HOST',
+        takesEffect: 'restart',
         fallback: '`0.0.0.0` with a token or `producers`, else `127.0.0.1`',
       }),
-      port: integer(PORTS, 9501, { description: 'Port; 0 takes any free one.', env: 'SYNCLINE_TCP_PORT' }),
+      port: integer(PORTS, 9501, { description: 'Port; 0 takes any free one.', env: 'SYNCLINE_TCP_PORT', takesEffect: 'restart' }),
       proxyFrom: textList(64, {
         description:
           'Addresses and ranges of balancers, such as `10.0.0.5` or `10.0.0.0/24`. Connections from there must begin with a PROXY protocol header (version 2 or 1), and count as those of the client that it names. From everybody else a header is never believed.',
         env: 'SYNCLINE_TCP_PROXY_FROM',
+        takesEffect: 'restart',
         fallback: 'nobody',
       }),
     }),
@@ -168,56 +209,74 @@ export const optionsSchema = z.strictObject({
       host: text('127.0.0.1', {
         description: 'Address to listen on. Without a token only a loopback address is allowed.',
         env: 'SYNCLINE_ADMIN_HOST',
+        takesEffect: 'restart',
       }),
-      port: integer(PORTS, 9500, { description: 'Port; 0 takes any free one.', env: 'SYNCLINE_ADMIN_PORT' }),
+      port: integer(PORTS, 9500, { description: 'Port; 0 takes any free one.', env: 'SYNCLINE_ADMIN_PORT', takesEffect: 'restart' }),
       token: optionalText({
         description:
           'What metrics and status ask for, as `Authorization: Bearer TOKEN`; `syncline status` sends it. Without one nobody is asked. Health needs none.',
         env: 'SYNCLINE_ADMIN_TOKEN',
+        takesEffect: 'reload',
         secret: true,
         fallback: 'none',
       }),
-      tokenFile: optionalText({ description: 'File that holds the token, instead of `token`.', env: 'SYNCLINE_ADMIN_TOKEN_FILE' }),
+      tokenFile: optionalText({
+        description: 'File that holds the token, instead of `token`.',
+        env: 'SYNCLINE_ADMIN_TOKEN_FILE',
+        takesEffect: 'reload',
+      }),
       healthHost: optionalText({
         description: 'Address of a second listener that serves `/health/*` only, for a balancer on another machine. Needs `healthPort`.',
         env: 'SYNCLINE_HEALTH_HOST',
+        takesEffect: 'restart',
         fallback: '`0.0.0.0` when `healthPort` is set',
       }),
       healthPort: optionalInteger(PORTS, {
         description: 'Port of that second listener.',
         env: 'SYNCLINE_HEALTH_PORT',
+        takesEffect: 'restart',
         fallback: 'no second listener',
       }),
     }),
   }),
 
   ingest: section('Limits of the doors.', {
-    maxConnections: integer([1, 100_000], 1000, { description: 'Connections at a time.', env: 'SYNCLINE_INGEST_MAX_CONNECTIONS' }),
+    maxConnections: integer([1, 100_000], 1000, {
+      description: 'Connections at a time.',
+      env: 'SYNCLINE_INGEST_MAX_CONNECTIONS',
+      takesEffect: 'reload',
+    }),
     maxConnectionsPerAddress: integer([1, 100_000], 200, {
       description: 'Connections at a time from one address.',
       env: 'SYNCLINE_INGEST_MAX_CONNECTIONS_PER_ADDRESS',
+      takesEffect: 'reload',
     }),
-    maxFrameBytes: bytes([64 * KIB, 64 * MIB], 4 * MIB, {
+    maxFrameBytes: bytes([64 * KIB, LARGEST_FRAME_BYTES], 4 * MIB, {
       description: 'Largest frame, also after expansion.',
       env: 'SYNCLINE_INGEST_MAX_FRAME_BYTES',
+      takesEffect: 'reload',
     }),
     creditBytes: bytes([64 * KIB, GIB], 8 * MIB, {
       description: 'How much one connection may have sent and not yet stored. At least `maxFrameBytes`.',
       env: 'SYNCLINE_INGEST_CREDIT_BYTES',
+      takesEffect: 'reload',
     }),
     maxInFlightBytes: bytes([64 * KIB, 16 * GIB], 64 * MIB, {
       description:
         'How much all connections together may have sent and not yet stored, with 512 bytes more for each frame. At least `creditBytes`.',
       env: 'SYNCLINE_INGEST_MAX_IN_FLIGHT_BYTES',
+      takesEffect: 'reload',
     }),
     authTimeoutMs: integer([100, 60_000], 5000, {
       description: 'Time for a new connection to say who it is.',
       env: 'SYNCLINE_INGEST_AUTH_TIMEOUT_MS',
+      takesEffect: 'reload',
       unit: 'ms',
     }),
     heartbeatMs: integer([100, 600_000], 10_000, {
       description: 'Silence after which a peer is asked whether it is there; after 2.5 times that the connection closes.',
       env: 'SYNCLINE_INGEST_HEARTBEAT_MS',
+      takesEffect: 'reload',
       unit: 'ms',
     }),
   }),
@@ -226,22 +285,27 @@ export const optionsSchema = z.strictObject({
     threads: integer([1, 64], 1, {
       description: 'Worker threads. One keeps a database busy on most machines.',
       env: 'SYNCLINE_APPLY_THREADS',
+      takesEffect: 'reload',
     }),
     slicesPerThread: integer([1, 64], 2, {
       description: 'Slices that one thread works on at a time, each with a database connection of its own.',
       env: 'SYNCLINE_APPLY_SLICES_PER_THREAD',
+      takesEffect: 'reload',
     }),
     sliceElements: integer([1, 10_000], 256, {
       description: 'Most batches in one slice, which is one transaction.',
       env: 'SYNCLINE_APPLY_SLICE_ELEMENTS',
+      takesEffect: 'reload',
     }),
     sliceBytes: bytes([64 * KIB, GIB], MIB, {
       description: 'Bytes after which a slice takes no more batches.',
       env: 'SYNCLINE_APPLY_SLICE_BYTES',
+      takesEffect: 'reload',
     }),
     leaseMs: integer([500, 60_000], 3000, {
       description: 'How long a node that went silent keeps the right to apply.',
       env: 'SYNCLINE_APPLY_LEASE_MS',
+      takesEffect: 'restart',
       unit: 'ms',
     }),
   }),
@@ -250,6 +314,7 @@ export const optionsSchema = z.strictObject({
     streamDays: integer([1, 3650], 30, {
       description: 'Idle time after which a stream is forgotten. A client that comes back later must start a new one.',
       env: 'SYNCLINE_RETENTION_STREAM_DAYS',
+      takesEffect: 'reload',
       unit: 'days',
     }),
   }),
@@ -258,10 +323,11 @@ export const optionsSchema = z.strictObject({
     level: z
       .enum(['debug', 'info', 'warn', 'error', 'silent'])
       .default('info')
-      .meta({ description: 'Least important level that is logged.', env: 'SYNCLINE_LOG_LEVEL' }),
-    format: z
-      .enum(['auto', 'pretty', 'json'])
-      .default('auto')
-      .meta({ description: '`pretty` for people, `json` for machines, `auto`: pretty on a terminal.', env: 'SYNCLINE_LOG_FORMAT' }),
+      .meta({ description: 'Least important level that is logged.', env: 'SYNCLINE_LOG_LEVEL', takesEffect: 'reload' }),
+    format: z.enum(['auto', 'pretty', 'json']).default('auto').meta({
+      description: '`pretty` for people, `json` for machines, `auto`: pretty on a terminal.',
+      env: 'SYNCLINE_LOG_FORMAT',
+      takesEffect: 'restart',
+    }),
   }),
 });

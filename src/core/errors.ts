@@ -137,6 +137,11 @@ export const ERRORS = {
     'a worker thread ended while it ran a slice',
     'see the log; the slice is tried again, in smaller pieces',
   ),
+  roll_failed: entry(
+    'transient',
+    'the new worker threads that a reload starts cannot reach queue or sink',
+    'put right what the message says and reload again; meanwhile the server goes on with what it had',
+  ),
   commit_unknown: entry('transient', 'the connection died during COMMIT', 'nothing to do: the watermark tells what happened'),
   sink_mismatch: entry('startup', 'the sink was set up with other settings', 'use the recorded settings or another database'),
   sink_unsuitable: entry('startup', 'the database cannot keep the promise', 'see the message; docs/sinks.md lists the requirements'),

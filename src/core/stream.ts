@@ -16,6 +16,8 @@ export const START: Place = { seq: 0, crc: 0 };
 
 /** The most partitions an installation can have; partitions are numbered from 0. */
 export const MAX_PARTITIONS = 256;
+/** The largest frame that a server may be configured to take, also after expansion. */
+export const LARGEST_FRAME_BYTES = 64 * 1024 * 1024;
 
 /** What {@link judge} decides about a frame. */
 export type Verdict = 'append' | 'duplicate' | 'gap' | 'mismatch';

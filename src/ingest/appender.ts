@@ -65,10 +65,12 @@ export class Appender {
   #fresh: Line[] = [];
   readonly #waiters: Submitter[] = [];
   #inFlightBytes = 0;
+  #maxInFlightBytes: number;
   #closed = false;
 
   constructor(options: AppenderOptions) {
     this.#options = options;
+    this.#maxInFlightBytes = options.maxInFlightBytes;
     for (let partition = 0; partition < options.queue.partitionCount; partition++) this.#lines.push(new Line(partition));
   }
 
@@ -78,11 +80,17 @@ export class Appender {
   }
 
   get maxInFlightBytes(): number {
-    return this.#options.maxInFlightBytes;
+    return this.#maxInFlightBytes;
+  }
+
+  /** Whoever is above a new bound is held back from now on. */
+  set maxInFlightBytes(bytes: number) {
+    this.#maxInFlightBytes = bytes;
+    this.#release(0);
   }
 
   get isFull(): boolean {
-    return this.#inFlightBytes >= this.#options.maxInFlightBytes;
+    return this.#inFlightBytes >= this.#maxInFlightBytes;
   }
 
   submit(partition: number, entry: AppendEntry, submitter: Submitter): void {
@@ -200,7 +208,7 @@ export class Appender {
     this.#inFlightBytes -= bytes;
     assert(this.#inFlightBytes >= 0, 'more bytes were judged than submitted');
     // A quarter of the budget is freed before anybody goes on, so that connections are not paused and resumed by the frame.
-    if (this.#waiters.length === 0 || this.#inFlightBytes > this.#options.maxInFlightBytes * 0.75) return;
+    if (this.#waiters.length === 0 || this.#inFlightBytes > this.#maxInFlightBytes * 0.75) return;
     // Who is still over the budget when its turn comes waits again, behind the others.
     for (let left = this.#waiters.length; left > 0 && !this.isFull; left--) this.#waiters.shift()!.roomFound();
   }

@@ -13,8 +13,10 @@ export interface IngestContext {
   readonly random: Random;
   readonly queue: Queue;
   readonly progress: Progress;
+  /** May be exchanged while sessions are open: see `Sessions.authenticate`. */
   readonly authenticator: Authenticator;
   readonly appender: Appender;
+  /** May be exchanged: each session keeps those that it began with. */
   readonly settings: IngestSettings;
   readonly log: Log;
   /** What WELCOME says about tables: the key of each, and how its rows find their partition. */
@@ -38,6 +40,8 @@ export interface IngestSettings {
 export interface Authenticator {
   /** The producer that `token` belongs to; undefined when it belongs to none. */
   authenticate(token: string, remoteAddress: string): Promise<string | undefined>;
+  /** The same for the digest of a token (`hashToken`), which a session keeps in its place. */
+  producerOf(digest: string): string | undefined;
 }
 
 /** Structured lines for whoever runs the server; fits pino. */

@@ -6,6 +6,8 @@ export interface Listener {
   readonly name: string;
   /** Where it listens, once {@link start} has resolved. */
   readonly address: { readonly host: string; readonly port: number };
+  /** How many connections there may be at a time, from the next one on. */
+  maxConnections: number;
   /** @throws {SyncError} when the address cannot be used; the message names it and says what to do. */
   start(): Promise<void>;
   /** Stops accepting; connections that are open stay open. */

@@ -6,7 +6,7 @@ import { encodeWelcome, type Hello, PROTOCOL_VERSION, type TableInfo } from '../
 import type { Place } from '../core/stream.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
-import type { IngestContext } from './context.ts';
+import type { IngestContext, IngestSettings } from './context.ts';
 import { mayPass, raiseRecords, type Survey, survey, type Surveyed } from './survey.ts';
 
 const RETRY_BASE_MS = 100;
@@ -89,7 +89,8 @@ async function storedAlone(queue: Queue, surveyed: Surveyed): Promise<Map<number
 
 /** WELCOME as it answers HELLO. */
 export function welcomeFrame(
-  { node, queue, settings }: IngestContext,
+  { node, queue }: IngestContext,
+  settings: IngestSettings,
   producer: string,
   { stored }: Survey,
   tables: ReadonlyMap<string, TableInfo>,

@@ -22,7 +22,7 @@ export interface AuthenticatorSettings {
  * a dummy. Without any token every client is {@link DEFAULT_PRODUCER}: only for loopback, see `checkBind`.
  */
 export function createAuthenticator(settings: AuthenticatorSettings): Authenticator {
-  if (!hasTokens(settings)) return { authenticate: () => Promise.resolve(DEFAULT_PRODUCER) };
+  if (!hasTokens(settings)) return { authenticate: () => Promise.resolve(DEFAULT_PRODUCER), producerOf: () => DEFAULT_PRODUCER };
   const known = new Map<string, KnownToken>();
   const add = (hash: string, producer: string) => {
     const digest = parseHash(hash);
@@ -32,13 +32,14 @@ export function createAuthenticator(settings: AuthenticatorSettings): Authentica
   };
   if (settings.token !== undefined) add(hashToken(settings.token), DEFAULT_PRODUCER);
   for (const { name, tokens } of settings.producers ?? []) for (const hash of tokens) add(hash, name);
+  const find = (digest: Buffer) => {
+    const candidate = known.get(keyOf(digest));
+    const same = timingSafeEqual((candidate ?? DUMMY).digest, digest);
+    return same ? candidate?.producer : undefined;
+  };
   return {
-    authenticate(token) {
-      const digest = sha256(token);
-      const candidate = known.get(keyOf(digest));
-      const same = timingSafeEqual((candidate ?? DUMMY).digest, digest);
-      return Promise.resolve(same ? candidate?.producer : undefined);
-    },
+    authenticate: (token) => Promise.resolve(find(sha256(token))),
+    producerOf: (hash) => find(parseHash(hash)),
   };
 }
 

@@ -8,13 +8,14 @@ import { decodeHello, encodeError, encodeGoaway, type Hello } from '../protocol/
 import type { AppendEntry, AppendResult } from '../queue/queue.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import type { Submitter } from './appender.ts';
-import type { IngestContext } from './context.ts';
+import type { IngestContext, IngestSettings } from './context.ts';
 import { Credit } from './credit.ts';
 import { logEnd, refusedFrame, toldError } from './endings.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Intake } from './intake.ts';
 import { forgottenOf, surveyForOpening, takeSurvey, welcomeFrame } from './opening.ts';
 import { Outbox } from './outbox.ts';
+import { hashToken } from './producers.ts';
 import type { PayloadCheck } from './payload-check.ts';
 import type { Advance } from '../core/progress.ts';
 import { Recheck } from './recheck.ts';
@@ -44,6 +45,8 @@ export class Session implements Submitter {
   readonly address: string;
   readonly #connection: Connection;
   readonly #context: IngestContext;
+  /** As they were when the connection came: WELCOME has told them to the client. */
+  readonly #settings: IngestSettings;
   readonly #keeper: SessionKeeper;
   readonly #payloads: PayloadCheck;
   readonly #intake: Intake;
@@ -54,10 +57,11 @@ export class Session implements Submitter {
   readonly #stopped = new AbortController();
   readonly #sinceMs: number;
   #state: SessionState = 'greeting';
-  /** From HELLO; the token is not kept. */
+  /** From HELLO; of the token only its digest is kept. */
   #stream: StreamId | undefined;
   #agent = '';
   #producer: string | undefined;
+  #tokenDigest = '';
   #recheck: Recheck | undefined;
   /** News of a commit came before WELCOME: what was read for it may be older. */
   #missedAdvance = false;
@@ -73,6 +77,7 @@ export class Session implements Submitter {
     this.address = connection.remoteAddress;
     this.#connection = connection;
     this.#context = context;
+    this.#settings = settings;
     this.#keeper = keeper;
     this.#payloads = payloads;
     this.#sinceMs = clock.wallMs();
@@ -129,7 +134,7 @@ export class Session implements Submitter {
 
   /** Begins to listen to the connection. */
   start(): void {
-    const { authTimeoutMs } = this.#context.settings;
+    const { authTimeoutMs } = this.#settings;
     this.#setDeadline(authTimeoutMs, () =>
       this.fail(new SyncError('auth_timeout', `no complete HELLO arrived within ${authTimeoutMs} ms`)),
     );
@@ -163,6 +168,15 @@ export class Session implements Submitter {
     if (this.gone) return;
     if (reason === undefined) this.#credit.release('queue');
     else this.#credit.hold('queue', reason);
+  }
+
+  /** Ends the session when its token is none of its producer's any more. */
+  reauthenticate(): void {
+    if (this.#producer === undefined || this.gone) return;
+    if (this.#context.authenticator.producerOf(this.#tokenDigest) === this.#producer) return;
+    this.fail(
+      new SyncError('auth_failed', `the token of producer ${this.#producer} that this connection was opened with is no longer valid`),
+    );
   }
 
   /** Asks the client to go elsewhere and answers what is under way; then closes. */
@@ -202,7 +216,7 @@ export class Session implements Submitter {
     else if (consequence === 'recheck') this.#recheck?.request();
     else return this.fail(refusedFrame(this.#stream!, partition, seq, result));
     if (this.#state === 'leaving' && this.#inFlightFrames === 0) this.#finish();
-    else if (this.#inFlightBytes <= this.#context.settings.creditBytes) this.#intake.release('window');
+    else if (this.#inFlightBytes <= this.#settings.creditBytes) this.#intake.release('window');
   }
 
   roomFound(): void {
@@ -252,14 +266,17 @@ export class Session implements Submitter {
   }
 
   async #open(hello: Hello, forgotten: ReadonlyMap<number, number>): Promise<void> {
-    const { authenticator, settings } = this.#context;
+    this.#tokenDigest = hashToken(hello.token);
+    const { authenticator } = this.#context;
     const producer = await authenticator.authenticate(hello.token, this.address);
     if (this.gone) return;
+    // Tokens changed meanwhile.
+    if (authenticator !== this.#context.authenticator) return this.#open(hello, forgotten);
     if (producer === undefined) return this.#refuseToken(hello.token);
     this.#deadline?.cancel();
     this.#producer = producer;
     this.#state = 'opening';
-    this.#intake.maxFrameBytes = settings.maxFrameBytes;
+    this.#intake.maxFrameBytes = this.#settings.maxFrameBytes;
     this.#keeper.opening(this);
     this.#heartbeat.start();
     this.#intake.release('auth');
@@ -267,7 +284,7 @@ export class Session implements Submitter {
     const tables = await this.#context.tables();
     const survey = await surveyForOpening(this.#context, hello.stream, producer, forgotten, this.#stopped.signal);
     if (survey === undefined || this.#state !== 'opening') return;
-    this.#outbox.send(welcomeFrame(this.#context, producer, survey, tables));
+    this.#outbox.send(welcomeFrame(this.#context, this.#settings, producer, survey, tables));
     takeSurvey(this.#acknowledgements, survey, forgotten);
     if (!survey.isComplete) this.#missedAdvance = true;
     this.#opened(hello.stream, producer);
@@ -306,7 +323,7 @@ export class Session implements Submitter {
       this.#intake.putBack(frame, 'turn');
       return this.#payloads.wait(() => this.#intake.release('turn'));
     }
-    const { queue, appender, settings } = this.#context;
+    const { queue, appender } = this.#context;
     const { partition, seq, prev, crc } = frame;
     if (partition >= queue.partitionCount) {
       throw new SyncError('unknown_partition', `BATCH is for partition ${partition}; there are ${queue.partitionCount}, numbered from 0`);
@@ -318,18 +335,18 @@ export class Session implements Submitter {
     this.#inFlightFrames++;
     const kind = refusal === undefined ? 'frame' : 'refusal';
     appender.submit(partition, { stream: this.#stream!, producer: this.#producer!, seq, prev, crc, frame: bytes, kind }, this);
-    if (this.#inFlightBytes > settings.creditBytes + settings.maxFrameBytes) this.#intake.hold('window');
+    if (this.#inFlightBytes > this.#settings.creditBytes + this.#settings.maxFrameBytes) this.#intake.hold('window');
     if (appender.isFull) this.#waitForRoom();
   }
 
   /** A peer may be alive and yet read nothing of what waits for it, or send nothing of the rest of a frame. */
   #watchPeer(): void {
-    const { clock, settings } = this.#context;
-    if (this.#outbox.blockedMs() > settings.heartbeatMs * 2.5) return this.#abort('slow_reader');
+    const { heartbeatMs } = this.#settings;
+    if (this.#outbox.blockedMs() > heartbeatMs * 2.5) return this.#abort('slow_reader');
     const { owesSinceMs, unfinishedBytes } = this.#intake;
     if (owesSinceMs === undefined) return;
-    const elapsedMs = clock.monotonicMs() - owesSinceMs;
-    if (isStalled(unfinishedBytes, elapsedMs, settings.heartbeatMs))
+    const elapsedMs = this.#context.clock.monotonicMs() - owesSinceMs;
+    if (isStalled(unfinishedBytes, elapsedMs, heartbeatMs))
       this.fail(new SyncError('frame_unfinished', `of a frame only ${unfinishedBytes} bytes came in ${Math.round(elapsedMs)} ms`));
   }
 

@@ -25,20 +25,22 @@ const MAX_UNAUTHENTICATED_PER_ADDRESS = 64;
 const MAX_REFUSALS = 64;
 const REFUSAL_DEADLINE_MS = 1_000;
 const STOPPING = 'the server is stopping; connect again in a moment';
+const DRAINED = 'this node is drained; connect to another, or again in a moment';
 
 /** All sessions of a node: takes connections from the doors, enforces their limits, and brings them the news. */
 export class Sessions implements SessionKeeper {
   readonly counters: SessionCounters = { accepted: 0, refused: 0, errors: new Map() };
   readonly #context: IngestContext;
-  readonly #payloads: PayloadCheck;
+  #payloads: PayloadCheck;
   readonly #all = new Set<Session>();
   readonly #byStream = new Map<StreamId, Session>();
   readonly #byAddress = new Map<string, AddressCount>();
   readonly #refusals = new Set<Connection>();
   readonly #unwatch: (() => void)[];
   #unfinishedBytes = 0;
-  #isDraining = false;
-  #emptied: (() => void) | undefined;
+  readonly #leaving = new Set<{ readonly left: Set<Session>; readonly emptied: () => void }>();
+  /** Why connections are turned away; undefined while they are taken. */
+  #shut: string | undefined;
 
   constructor(context: IngestContext) {
     this.#context = context;
@@ -72,26 +74,36 @@ export class Sessions implements SessionKeeper {
 
   /**
    * Asks every client to go and come back after `retryAfterMs`, and waits until what is in flight is answered; what is
-   * left after `timeoutMs` is cut off. Connections that come from now on are turned away.
+   * left after `timeoutMs` is cut off. Connections that come from now on are turned away. This is for good.
    */
   async drainAll(timeoutMs: number, retryAfterMs: number): Promise<void> {
-    this.#isDraining = true;
-    for (const session of [...this.#all]) session.drain(STOPPING, retryAfterMs);
-    if (this.#all.size > 0) {
-      await new Promise<void>((resolve) => {
-        const timer = this.#context.clock.setTimer(timeoutMs, resolve);
-        this.#emptied = () => {
-          timer.cancel();
-          resolve();
-        };
-      });
-    }
+    await this.#sendAway(STOPPING, timeoutMs, retryAfterMs);
     this.close();
+  }
+
+  /** As {@link drainAll}, but only until {@link resume}. */
+  async drain(timeoutMs: number, retryAfterMs: number): Promise<void> {
+    await this.#sendAway(DRAINED, timeoutMs, retryAfterMs);
+  }
+
+  /** Takes connections again. */
+  resume(): void {
+    this.#shut = undefined;
+  }
+
+  /** Holds new connections to the settings that are in the context now. */
+  settingsChanged(): void {
+    this.#payloads = new PayloadCheck(this.#context.settings.maxFrameBytes, this.#context.clock);
+  }
+
+  /** Ends sessions whose token the authenticator in the context no longer knows; the others notice nothing. */
+  reauthenticate(): void {
+    for (const session of [...this.#all]) session.reauthenticate();
   }
 
   /** Cuts off every connection and stops listening to queue and sinks. */
   close(): void {
-    this.#isDraining = true;
+    this.#shut = STOPPING;
     for (const unwatch of this.#unwatch.splice(0)) unwatch();
     for (const session of [...this.#all]) session.destroy();
     for (const connection of [...this.#refusals]) connection.destroy();
@@ -135,12 +147,28 @@ export class Sessions implements SessionKeeper {
     const count = this.#countOf(session.address);
     count.unauthenticated.delete(session);
     if (--count.connections === 0) this.#byAddress.delete(session.address);
-    if (this.#all.size === 0) this.#emptied?.();
+    for (const { left, emptied } of this.#leaving) if (left.delete(session) && left.size === 0) emptied();
+  }
+
+  async #sendAway(reason: string, timeoutMs: number, retryAfterMs: number): Promise<void> {
+    this.#shut = reason;
+    const { promise, resolve: emptied } = Promise.withResolvers<void>();
+    // Not those that come after a resume.
+    const leaving = { left: new Set(this.#all), emptied };
+    this.#leaving.add(leaving);
+    for (const session of [...leaving.left]) session.drain(reason, retryAfterMs);
+    if (leaving.left.size > 0) {
+      const timer = this.#context.clock.setTimer(timeoutMs, emptied);
+      await promise;
+      timer.cancel();
+    }
+    this.#leaving.delete(leaving);
+    for (const session of [...leaving.left]) session.destroy();
   }
 
   #refusalFor(address: string): SyncError | undefined {
     const { maxConnections, maxConnectionsPerAddress } = this.#context.settings;
-    if (this.#isDraining) return new SyncError('shutting_down', STOPPING);
+    if (this.#shut !== undefined) return new SyncError('shutting_down', this.#shut);
     if (this.#all.size >= maxConnections) {
       return new SyncError('too_many_connections', `this server takes ${maxConnections} connections (ingest.maxConnections) and has them`);
     }

@@ -60,11 +60,15 @@ class TcpListener implements Listener {
     // The protocol's heartbeat finds dead peers; keep-alive is for the balancers and firewalls on the way.
     const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS };
     this.#server = createServer(socketOptions, (socket) => this.#connected(socket));
-    if (options.maxConnections !== undefined) this.#server.maxConnections = options.maxConnections + REFUSAL_RESERVE;
+    if (options.maxConnections !== undefined) this.maxConnections = options.maxConnections;
   }
 
   get address(): { readonly host: string; readonly port: number } {
     return this.#address;
+  }
+
+  set maxConnections(count: number) {
+    this.#server.maxConnections = count + REFUSAL_RESERVE;
   }
 
   async start(): Promise<void> {

@@ -1,5 +1,5 @@
 import { StallWatch } from '../admin/stall-watch.ts';
-import type { AdminState, PartitionState, QueueState, SessionsState, SinkState } from '../admin/state.ts';
+import type { AdminState, ConfigState, DrainState, PartitionState, QueueState, SessionsState, SinkState } from '../admin/state.ts';
 import type { SliceResult } from '../apply/task.ts';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
@@ -14,6 +14,7 @@ export interface NodeStateOptions {
   readonly clock: Clock;
   readonly queue: Queue;
   readonly sink: Sink;
+  readonly reloader: { readonly state: ConfigState };
 }
 
 /** Puts together what the parts of a node know of themselves, for whoever asks the admin server. */
@@ -23,7 +24,7 @@ export class NodeState implements AdminState {
   readonly #options: NodeStateOptions;
   readonly #startedMs: number;
   readonly #stalls: StallWatch;
-  #node: Pick<Node, 'scheduler' | 'sessions'> | undefined;
+  #node: Pick<Node, 'scheduler' | 'sessions' | 'duty'> | undefined;
   #backlog: readonly Backlog[] = [];
   #sinkFailure: string | undefined;
   /** No slice runs before the sink has been there once. */
@@ -38,7 +39,7 @@ export class NodeState implements AdminState {
   }
 
   /** From now on also tells how the node's partitions and sessions are. */
-  watchNode(node: Pick<Node, 'scheduler' | 'sessions'>): void {
+  watchNode(node: Pick<Node, 'scheduler' | 'sessions' | 'duty'>): void {
     this.#node = node;
   }
 
@@ -116,6 +117,15 @@ export class NodeState implements AdminState {
 
   deadLetters(): Promise<number> {
     return this.#options.sink.deadLetters.count();
+  }
+
+  drain(): DrainState {
+    const { slices, leases } = this.#node?.scheduler.load ?? { slices: 0, leases: 0 };
+    return { duty: this.#node?.duty ?? 'serving', sessions: this.#node?.sessions.size ?? 0, slices, leases, takenOver: 'nobody' };
+  }
+
+  config(): ConfigState {
+    return this.#options.reloader.state;
   }
 }
 

@@ -14,12 +14,13 @@ import type { Backlog, Queue, QueueSettings } from '../queue/queue.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { logAdmission } from './admission-log.ts';
 import { DeadLetterLog } from './dead-letter-log.ts';
+import { DutyRoster, type Duty } from './duty.ts';
 import { PartitionLog } from './partition-log.ts';
 import { startSink } from './start-sink.ts';
 import { tableInfos } from './table-infos.ts';
 
 /** What a node is made of. Whoever passes the parts in closes them, after the node. */
-export interface NodeParts {
+export interface NodeParts extends NodeSettings {
   readonly name: string;
   readonly clock: Clock;
   readonly random: Random;
@@ -30,17 +31,21 @@ export interface NodeParts {
   /** For the main thread; slices have sinks of their own. */
   readonly sink: Sink;
   readonly runner: SliceRunner;
-  readonly authenticator: Authenticator;
+  readonly leaseMs: number;
   readonly partitionBy: ReadonlyMap<string, PartitionBy>;
+  readonly observer: NodeObserver;
+}
+
+/** What can be changed while a node runs. */
+export interface NodeSettings {
+  readonly authenticator: Authenticator;
   readonly ingest: IngestSettings & { readonly maxInFlightBytes: number };
   readonly apply: ApplySettings;
   /** Idle time after which a stream is forgotten. */
   readonly retentionDays: number;
-  readonly observer: NodeObserver;
 }
 
 export interface ApplySettings {
-  readonly leaseMs: number;
   readonly sliceElements: number;
   readonly sliceBytes: number;
   /** Slices in flight at most. */
@@ -63,6 +68,18 @@ export interface Node {
   readonly sessions: Sessions;
   readonly appender: Appender;
   readonly scheduler: Scheduler;
+  readonly duty: Duty;
+  /**
+   * Goes out of service: sends clients away, lets running slices finish, gives the leases back, and stays so until
+   * {@link resume}. Resolves when that is done.
+   */
+  drain(): Promise<void>;
+  /** Takes clients and leases again, after {@link drain}. */
+  resume(): void;
+  /** From now on connections and slices go by `settings`; sessions whose token is no longer valid end. */
+  configure(settings: NodeSettings): void;
+  /** Says that it is {@link close} which comes next, to whoever asks whether this node is ready. */
+  stopping(): void;
   /** Sends every client away, lets running slices finish and gives the leases back. */
   close(): Promise<void>;
 }
@@ -101,7 +118,7 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       clock,
       random,
       node: name,
-      leaseMs: apply.leaseMs,
+      leaseMs: parts.leaseMs,
       takeover: 'steal',
       limits: { elements: apply.sliceElements, bytes: apply.sliceBytes },
       maxConcurrency: apply.maxConcurrency,
@@ -139,7 +156,8 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       },
     });
     open.push(() => prepared.close());
-    open.push(startRetention({ queue, sink, clock, days: parts.retentionDays, logger }));
+    const retention = { queue, sink, clock, days: parts.retentionDays, logger };
+    open.push(startRetention(retention));
 
     const appender = new Appender({
       queue,
@@ -150,7 +168,7 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       onStored: (partition) => scheduler.wake(partition),
     });
     open.push(async () => appender.close());
-    const sessions = new Sessions({
+    const context = {
       node: name,
       clock,
       random,
@@ -161,10 +179,45 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       settings: parts.ingest,
       log: logger,
       tables: tableInfos(sink, parts.partitionBy, clock),
-      onWaiting: (partition) => scheduler.heal(partition),
+      onWaiting: (partition: number) => scheduler.heal(partition),
+    };
+    const sessions = new Sessions(context);
+    const drainMs = () => (queue.admission.state === 'open' ? DRAIN_MS : HELD_DRAIN_MS);
+    open.push(() => sessions.drainAll(drainMs(), RETRY_AFTER_MS));
+    const roster = new DutyRoster({
+      drain: async () => {
+        await sessions.drain(drainMs(), RETRY_AFTER_MS);
+        // Clients are gone, and what they sent is stored: from here on another node may apply it.
+        if (roster.duty === 'draining') await scheduler.drain();
+      },
+      resume: () => {
+        void scheduler.resume();
+        sessions.resume();
+      },
     });
-    open.push(() => sessions.drainAll(queue.admission.state === 'open' ? DRAIN_MS : HELD_DRAIN_MS, RETRY_AFTER_MS));
-    return { sessions, appender, scheduler, close };
+    return {
+      sessions,
+      appender,
+      scheduler,
+      get duty() {
+        return roster.duty;
+      },
+      drain: () => roster.drain(),
+      resume: () => roster.resume(),
+      configure: ({ authenticator, ingest, apply: { sliceElements, sliceBytes, maxConcurrency }, retentionDays }) => {
+        Object.assign(context, { authenticator, settings: ingest });
+        sessions.settingsChanged();
+        sessions.reauthenticate();
+        appender.maxInFlightBytes = ingest.maxInFlightBytes;
+        scheduler.configure({ elements: sliceElements, bytes: sliceBytes }, maxConcurrency);
+        retention.days = retentionDays;
+      },
+      stopping: () => roster.stop(),
+      close: async () => {
+        roster.stop();
+        await close();
+      },
+    };
   } catch (error) {
     await close();
     throw error;

@@ -66,7 +66,16 @@ export interface Queue extends QueueReader {
   /** Calls `listener` on every change of {@link admission} and after every (re)connection; returns how to stop. */
   watch(listener: (event: QueueEvent) => void): () => void;
 
+  /** Connections that are made later log in with these. Absent where nobody logs in. */
+  useAccess?(access: QueueAccess): void;
+
   close(): Promise<void>;
+}
+
+/** What one logs in with: user and password of the URL, whose place stays as it is, and certificates as PEM text. */
+export interface QueueAccess {
+  readonly url: string;
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly rejectUnauthorized?: boolean };
 }
 
 /** The half of a queue that slices use, in worker threads of their own. */

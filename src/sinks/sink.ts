@@ -52,9 +52,17 @@ export interface Sink {
   /** Replaces the watermarks of idle streams by a tombstone each. */
   expireStreams(streams: readonly StreamId[], beforeMs: number): Promise<void>;
 
+  /** Connections that are made later log in with these, and idle ones are made anew. Absent where nobody logs in. */
+  useAccess?(access: SinkAccess): void;
   /** Called at intervals while idle, so that a server-side timeout bites frozen holders only. */
   keepAlive(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What one logs in with: user and password of the URL, whose place stays as it is, and certificates as PEM text. */
+export interface SinkAccess {
+  readonly url: string;
+  readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly rejectUnauthorized?: boolean };
 }
 
 export interface SinkCapabilities {

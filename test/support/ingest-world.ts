@@ -24,6 +24,8 @@ export interface World {
   readonly queue: FaultyQueue;
   readonly progress: TestProgress;
   readonly appender: Appender;
+  /** What sessions work with; authenticator and settings may be exchanged. */
+  readonly context: { authenticator: Authenticator; settings: IngestSettings };
   readonly sessions: Sessions;
   /** Partitions that somebody was called for, in order. */
   readonly waiting: number[];
@@ -59,6 +61,8 @@ export const SETTINGS: IngestSettings = {
 /** Tokens are `token-of-NAME`. */
 const tokenOfName: Authenticator = {
   authenticate: (token) => Promise.resolve(token.startsWith('token-of-') ? token.slice('token-of-'.length) : undefined),
+  // Tests of what becomes of tokens have producers of their own.
+  producerOf: () => undefined,
 };
 
 export function createWorld(options: WorldOptions = {}): World {
@@ -91,7 +95,7 @@ export function createWorld(options: WorldOptions = {}): World {
     maxInFlightBytes: options.maxInFlightBytes ?? 1_048_576,
     onStored: (partition) => void woken.push(partition),
   });
-  const sessions = new Sessions({
+  const context = {
     node: 'node-1',
     clock,
     random,
@@ -102,8 +106,9 @@ export function createWorld(options: WorldOptions = {}): World {
     authenticator: options.authenticator ?? tokenOfName,
     settings: { ...SETTINGS, ...options.settings },
     tables: async () => new Map([['cities', { key: ['id'] }]]),
-    onWaiting: (partition) => void waiting.push(partition),
-  });
+    onWaiting: (partition: number) => void waiting.push(partition),
+  };
+  const sessions = new Sessions(context);
   const connect = (address = '10.0.0.1') => {
     const peer = new TestPeer(address);
     sessions.accept(peer.serverSide);
@@ -115,7 +120,7 @@ export function createWorld(options: WorldOptions = {}): World {
     await clock.settle();
     return peer;
   };
-  return { clock, queue, progress, appender, sessions, waiting, woken, logged, connect, open };
+  return { clock, queue, progress, appender, context, sessions, waiting, woken, logged, connect, open };
 }
 
 /** The client's end of a connection, speaking raw frames. */

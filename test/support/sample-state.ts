@@ -15,6 +15,8 @@ export function sampleState(): AdminState {
     sessions: () => ({ open: 3, producers: { shop: 2, crm: 1 }, addresses: { '10.0.0.7': 3 } }),
     sinks: () => [{ name: 'main', kind: 'sqlite', guarantee: 'exactly once', failure: undefined }],
     deadLetters: () => Promise.resolve(2),
+    drain: () => ({ duty: 'serving', sessions: 3, slices: 0, leases: 2, takenOver: 'nobody' }),
+    config: () => ({ loadedAtMs: 0, waiting: [], failure: undefined }),
   };
 }
 

@@ -26,7 +26,12 @@ export interface Driver {
   callBuffer(name: string, ...args: Argument[]): Promise<unknown>;
   /** Ends the connection; with `reconnect` another one is made, without it this is for good. */
   disconnect(reconnect?: boolean): void;
+  /** What it makes its next connection with. */
+  readonly options?: object;
 }
+
+/** What one logs in with, at the place where Redis is. */
+export type RedisAccess = Pick<RedisLinkOptions, 'url' | 'tls'>;
 
 /** Makes a driver that connects at once, and again for ever as its options say. */
 export type CreateDriver = (options: RedisOptions) => Driver;
@@ -64,7 +69,7 @@ const MAX_UNANSWERED = 2;
 export class RedisLink {
   readonly #client: Driver;
   readonly #events: LinkEvents;
-  readonly #secret: string | undefined;
+  #secret: string | undefined;
   /** Rejects each command that waits for its reply. */
   readonly #pending = new Set<(error: SyncError) => void>();
   #up = false;
@@ -125,6 +130,16 @@ export class RedisLink {
 
   get up(): boolean {
     return this.#up;
+  }
+
+  /**
+   * Logs in with these from the next connection on; the place in the URL does not count. The connection that is up stays.
+   * @throws {SyncError} `bad_config` as the constructor does.
+   */
+  useAccess(access: RedisAccess): void {
+    const { username, password, tls } = parseRedisUrl(access);
+    this.#secret = password;
+    Object.assign(this.#client.options ?? {}, { username, password, tls });
   }
 
   /** Tells that the connection serves its purpose: the next one to fail is tried again soon. */

@@ -21,7 +21,7 @@ import type {
 import { recordOfSettings, settingsMismatch } from '../settings.ts';
 import { RedisCondition } from './condition.ts';
 import { QueueKeys } from './keys.ts';
-import { RedisLink, type Argument } from './link.ts';
+import { RedisLink, type Argument, type RedisAccess } from './link.ts';
 import { packEntries, packFloors, packStreamAt, parseStreamRecord, unpackPlaces, unpackResults } from './pack.ts';
 import { DEFAULT_PREFIX, fetchElements, type RedisReaderOptions } from './redis-reader.ts';
 import { loadScripts, type Script } from './scripts.ts';
@@ -221,6 +221,10 @@ class RedisQueue implements Queue {
     await Promise.all(
       byPartition.map((indexes) => this.#run(this.#scripts.release, this.#leaseKeys(leases, indexes), tokens(leases, indexes))),
     );
+  }
+
+  useAccess(access: RedisAccess): void {
+    this.#link.useAccess(access);
   }
 
   get admission(): Admission {

@@ -18,7 +18,7 @@ const PING_AFTER_MS = 4_000;
  * (no open transaction, no statement without an answer) comes back to be idle.
  */
 export class ConnectionSet {
-  readonly #settings: ConnectionSettings;
+  #settings: ConnectionSettings;
   #idle: Connection[] = [];
   readonly #taken = new Set<Connection>();
   /** Pieces of work of {@link use} under way, and those that wait their turn. */
@@ -111,6 +111,12 @@ export class ConnectionSet {
       this.drop(connection);
       throw error;
     }
+  }
+
+  /** Opens connections with these from now on; idle ones are closed, taken ones stay. */
+  useAccess(access: Pick<ConnectionSettings, 'address' | 'tls'>): void {
+    this.#settings = { ...this.#settings, ...access };
+    for (const connection of this.#idle.splice(0)) connection.destroy();
   }
 
   async keepAlive(): Promise<void> {

@@ -6,6 +6,7 @@ import type {
   DeadLetterStore,
   Rejection,
   Sink,
+  SinkAccess,
   SinkCapabilities,
   SinkSettings,
   SinkTransaction,
@@ -163,6 +164,10 @@ class MysqlSink implements Sink {
   async expireStreams(streams: readonly StreamId[], beforeMs: number): Promise<void> {
     for (const stream of streams)
       await this.#connections.use((connection) => expireStream(connection, stream, beforeMs, this.#clock.wallMs()));
+  }
+
+  useAccess({ url, tls }: SinkAccess): void {
+    this.#connections.useAccess({ address: parseAddress(url), tls });
   }
 
   keepAlive(): Promise<void> {

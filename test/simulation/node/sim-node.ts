@@ -107,7 +107,8 @@ export class SimNode {
         authTimeoutMs: 5_000,
         heartbeatMs: 10_000,
       },
-      apply: { leaseMs: 3_000, sliceElements: 8, sliceBytes: 8_000, maxConcurrency: threadCount },
+      leaseMs: 3_000,
+      apply: { sliceElements: 8, sliceBytes: 8_000, maxConcurrency: threadCount },
       retentionDays: 30,
       observer: { sliceFinished: () => {}, backlogRead: () => {}, sinkPrepared: () => {}, sinkAway: () => {} },
     });

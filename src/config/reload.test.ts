@@ -1,0 +1,168 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { optionEntries, placeName, type OptionEntry } from './catalogue.ts';
+import type { Config } from './config.ts';
+import { loadConfig } from './load.ts';
+import { planReload } from './reload.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'syncline-reload-'));
+  for (const name of ['a', 'b']) writeFileSync(join(folder, `${name}.pem`), `-----BEGIN ${name}-----\n`);
+  for (const [name, secret] of Object.entries(SECRETS)) writeFileSync(join(folder, name), secret);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const SECRETS = { 'token-file': 'default.other', 'admin-file': 'other', 'queue-file': REDIS('other'), 'sink-file': MYSQL('other') };
+
+function REDIS(password: string, host = 'redis'): string {
+  return `rediss://syncline:${password}@${host}:6380/1`;
+}
+function MYSQL(password: string, host = 'db'): string {
+  return `mysql://syncline:${password}@${host}:3306/shop`;
+}
+
+const digest = (digit: string) => `sha256:${digit.repeat(64)}`;
+const PEM = { ca: 'a.pem', cert: 'a.pem', key: 'a.pem' };
+
+/** A configuration in which every option may be set. */
+const BASE = {
+  token: 'default.one',
+  producers: [{ name: 'shop', tokens: [digest('a')] }],
+  queue: { url: REDIS('one'), tls: { ...PEM } },
+  sinks: [{ url: MYSQL('one'), tls: { ...PEM } }],
+  tables: { orders: { partitionBy: { group: 'order', columns: ['id'] } } },
+  listen: { admin: { token: 'one', healthHost: '127.0.0.1', healthPort: 9504 } },
+};
+
+/** Values for options whose type does not tell one that differs from {@link BASE}. */
+const OTHER: Readonly<Record<string, unknown>> = {
+  node: 'another',
+  data: './other-data',
+  token: 'default.two',
+  tokenFile: 'token-file',
+  producers: [{ name: 'erp', tokens: [digest('b')] }],
+  'producers[].name': 'erp',
+  'producers[].tokens': [digest('b')],
+  'queue.url': REDIS('two'),
+  'queue.urlFile': 'queue-file',
+  'queue.prefix': 'other:',
+  'sinks[].name': 'other',
+  'sinks[].url': MYSQL('two'),
+  'sinks[].urlFile': 'sink-file',
+  'sinks[].schema': 'evolve',
+  tables: {},
+  'tables.<name>.partitionBy.group': 'other',
+  'tables.<name>.partitionBy.columns': [],
+  'listen.tcp.host': '127.0.0.9',
+  'listen.tcp.proxyFrom': ['10.0.0.5'],
+  'listen.admin.host': '127.0.0.9',
+  'listen.admin.token': 'two',
+  'listen.admin.tokenFile': 'admin-file',
+  'listen.admin.healthHost': '127.0.0.9',
+  'listen.admin.healthPort': 9505,
+  'ingest.maxFrameBytes': 1024 * 1024,
+  'ingest.creditBytes': 16 * 1024 * 1024,
+  'log.level': 'debug',
+  'log.format': 'json',
+};
+
+function load(options: object): Config {
+  writeFileSync(join(folder, 'syncline.yaml'), JSON.stringify(options));
+  return loadConfig({ env: {}, cwd: folder });
+}
+
+function otherValue(entry: OptionEntry): unknown {
+  const name = placeName(entry.path);
+  if (name in OTHER) return OTHER[name];
+  if (entry.path.includes('tls')) return entry.kind === 'flag' ? false : 'b.pem';
+  return entry.maximum;
+}
+
+/** {@link BASE} with one option set to something else. */
+function withOther(entry: OptionEntry): object {
+  const options = structuredClone(BASE) as Record<string, unknown>;
+  let node = options;
+  const path = entry.path.map((part) => (part === '[]' ? '0' : part === '<name>' ? 'orders' : part));
+  for (const part of path.slice(0, -1)) node = (node[part] ??= {}) as Record<string, unknown>;
+  const last = path.at(-1) as string;
+  if (last.endsWith('File')) delete node[last.slice(0, -'File'.length)];
+  node[last] = otherValue(entry);
+  return options;
+}
+
+/** Under which name a difference is reported: lists and maps as a whole, the file of a secret as the secret. */
+function reportedAs({ path }: OptionEntry): string {
+  if (path[0] === 'producers' || path[0] === 'tables') return path[0];
+  return placeName(path).replace('sinks[]', 'sinks[0]').replace(/File$/, '');
+}
+
+describe('every option changes when the schema says that it does:', () => {
+  for (const entry of optionEntries()) {
+    const name = placeName(entry.path);
+    if (entry.kind === 'section' || name === 'sinks' || name === 'tables.<name>.partitionBy') continue;
+    test(name, () => {
+      expect(entry.takesEffect).toBeDefined();
+      const running = load(BASE);
+      const loaded = load(withOther(entry));
+      const { config, changed, waiting } = planReload(running, loaded);
+      if (entry.takesEffect === 'restart') {
+        expect({ changed, waiting }).toEqual({ changed: [], waiting: [reportedAs(entry)] });
+        expect(config).toEqual({ ...running, warnings: loaded.warnings });
+      } else {
+        expect({ changed, waiting }).toEqual({ changed: [reportedAs(entry)], waiting: [] });
+        expect(config).toEqual(loaded);
+      }
+    });
+  }
+});
+
+test('sections, and what is inside a list of many, are not options of their own', () => {
+  const without = optionEntries().filter(({ takesEffect }) => takesEffect === undefined);
+  expect(without.map(({ kind, path }) => [kind, placeName(path)]).filter(([kind]) => kind !== 'section')).toEqual([['list', 'sinks']]);
+});
+
+describe('another place of queue or sink waits for a restart, together with what one logs in there with:', () => {
+  test.each(['redis://syncline:two@redis:6380/1', REDIS('two', 'other'), 'rediss://syncline:two@redis:6380/2', 'sqlite:'])(
+    'queue %s',
+    (url) => {
+      const running = load(BASE);
+      const tls = url.startsWith('rediss:') ? { tls: { ...PEM, ca: 'b.pem' } } : {};
+      const { config, waiting } = planReload(running, load({ ...BASE, queue: { url, ...tls } }));
+      expect(config.queue).toEqual(running.queue);
+      expect(waiting).toContain('queue.url');
+    },
+  );
+
+  test.each([MYSQL('two', 'other'), 'mysql://syncline:two@db:3306/other', 'sqlite:'])('sink %s', (url) => {
+    const running = load(BASE);
+    const { config, waiting } = planReload(running, load({ ...BASE, sinks: [{ url }] }));
+    expect(config.sinks).toEqual(running.sinks);
+    expect(waiting).toContain('sinks[0].url');
+  });
+});
+
+describe('no reload opens a door', () => {
+  test('that others can reach, by taking away all tokens', () => {
+    const running = load({ token: 'default.one', listen: { tcp: { host: '0.0.0.0' } } });
+    const { config, changed, waiting } = planReload(running, load({}));
+    expect(config.producers).toEqual(running.producers);
+    expect({ changed, waiting }).toEqual({ changed: [], waiting: ['token', 'listen.tcp.host'] });
+  });
+
+  test('of the admin server that others can reach, by taking away its token', () => {
+    const running = load({ listen: { admin: { host: '0.0.0.0', token: 'one' } } });
+    const { config, waiting } = planReload(running, load({}));
+    expect(config.listen.admin.token).toBe('one');
+    expect(waiting).toEqual(['listen.admin.host', 'listen.admin.token']);
+  });
+
+  test('but one on loopback may be opened, and shut', () => {
+    const open = load({ listen: { tcp: { host: '127.0.0.1' } } });
+    const shut = load({ token: 'default.one', listen: { tcp: { host: '127.0.0.1' } } });
+    expect(planReload(open, shut)).toMatchObject({ config: { producers: [{ name: 'default' }] }, changed: ['token'], waiting: [] });
+    expect(planReload(shut, open)).toMatchObject({ config: { producers: [] }, changed: ['token'], waiting: [] });
+  });
+});

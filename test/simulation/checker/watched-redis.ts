@@ -1,5 +1,6 @@
 import { decodeElement } from '../../../src/queue/element.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
+import type { Client } from '../redis/channels.ts';
 import type { Reply } from '../redis/replies.ts';
 import { SimRedis, type SimRedisOptions } from '../redis/server.ts';
 import type { Host } from '../world/host.ts';
@@ -33,12 +34,12 @@ export class WatchedRedis extends SimRedis {
     this.#fault = fault;
   }
 
-  override execute(args: readonly string[]): Reply {
+  override execute(args: readonly string[], client?: Client): Reply {
     const key = /^EVAL/i.test(args[0] ?? '') ? LIST.exec(args[3] ?? '') : null;
-    if (key === null) return super.execute(args);
+    if (key === null) return super.execute(args, client);
     const list = args[3]!;
     const before = this.store.listAt(list);
-    const reply = super.execute(args);
+    const reply = super.execute(args, client);
     const after = this.store.listAt(list).length;
     if (after < before.length) this.#look(key[1]!, Number(key[2]), before.slice(0, before.length - after));
     return reply;

@@ -86,6 +86,8 @@ export class ServerConnection {
 
   #receive(request: Request): void {
     if (this.#isBusy) throw new Error('a client sent two requests at once');
+    // What comes after the KILL is not run any more.
+    if (this.#session?.isKilled === true) return;
     this.#isBusy = true;
     const isCommit = request.kind === 'query' && request.sql === 'COMMIT';
     const delayMs = this.#statementMs(request.kind === 'query' ? request.sql.length : 0) + (isCommit ? this.#flushMs() : 0);
@@ -102,7 +104,11 @@ export class ServerConnection {
     const { engine } = this.#parts;
     if (database !== engine.database) return this.#refuse(new SqlError(1049, '42000', `Unknown database '${database}'`));
     this.#session = engine.connect();
-    this.#session.onKilled = () => this.break();
+    this.#session.onKilled = (how) => {
+      if (how === 'break') return this.break();
+      this.#end();
+      this.#parts.wire.close();
+    };
     this.#reply({ kind: 'ok' });
   }
 

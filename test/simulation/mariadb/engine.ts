@@ -6,10 +6,12 @@ import type { ResultSet } from './query.ts';
 import type { AddColumn, CreateTable, QueryStatement } from './sql/ast.ts';
 import { parseStatement } from './sql/statements.ts';
 import { SqlError, deadlock, noSuchTable } from './sql-error.ts';
+import { processList } from './process-list.ts';
 import { Session } from './session.ts';
 import type { VirtualTable } from './statement-context.ts';
 import type { Table } from './table.ts';
 import { purge, type Ghost, type Transaction } from './transaction.ts';
+import { UserLocks } from './user-locks.ts';
 import type { Row, SqlValue } from './values.ts';
 
 /** A row with the names of its columns. */
@@ -48,6 +50,8 @@ export interface Snapshot {
 export interface EngineChances {
   /** Until who was waiting goes on. */
   wakeMs(): number;
+  /** Until a connection that KILL was told of is gone, with its transaction and its locks. */
+  killMs(): number;
   /** Between two rows of a statement, in which others may run; 0 when it goes on. */
   pauseMs(): number;
   /** Whether a statement with several keys and without a hint reads the whole table. */
@@ -76,6 +80,9 @@ interface Defined {
  * - Indexes that are neither unique nor a foreign key's have no locks, and no statement uses them.
  * - A read without locks sees one moment also when it reads several tables.
  * - Deadlocks between rows and table definitions are found; in MariaDB they last until the wait times out.
+ * - KILL QUERY ends a wait and nothing else. Who waits for the lock of a name is not looked after: a client that is gone is noticed
+ *   when the wait ends.
+ * - There is one user, who may kill whom he likes.
  * - The row that an ON DELETE CASCADE deletes is on record among the effects, although MariaDB runs no trigger for it.
  * What it does not know (other types, collations of more than ASCII, autocommit=0, IGNORE of other than duplicates, SQL
  * that the sink never sends) is an exception that ends the simulation.
@@ -83,6 +90,7 @@ interface Defined {
 export class Engine {
   readonly database: string;
   readonly sessions = new Map<number, Session>();
+  readonly userLocks = new UserLocks();
   readonly effects: Effect[] = [];
   readonly catalogueAnswers = new Map<QueryStatement, ResultSet>();
   commitCount = 0;
@@ -106,6 +114,11 @@ export class Engine {
   /** How long after a lock was granted its owner goes on. */
   wakeDelayMs(): number {
     return this.#chances.wakeMs();
+  }
+
+  /** How long after KILL its connection ends. */
+  killDelayMs(): number {
+    return this.#chances.killMs();
   }
 
   /** How long a statement stops between two rows; mostly not at all. */
@@ -150,6 +163,7 @@ export class Engine {
 
   virtualTable(schema: string, name: string): VirtualTable {
     if (schema.toLowerCase() !== 'information_schema') throw new SqlError(1049, '42000', `Unknown database '${schema}'`);
+    if (name.toUpperCase() === 'PROCESSLIST') return processList(this.database, [...this.sessions.values()]);
     return catalogueTable(
       name,
       this.database,

@@ -74,7 +74,7 @@ function compileColumn(table: string | undefined, name: string, scope: Scope): C
 
 function compileCall(name: string, args: readonly Expression[], scope: Scope): Compiled {
   const given = scope.call?.(name);
-  if (given !== undefined) return constantOf(given, typeof given === 'string' ? TEXT : BIGINT);
+  if (given !== undefined) return constantOf(given, typeof given === 'string' ? TEXT : INTEGER);
   const parts = args.map((argument) => compile(argument, scope));
   const found = callOf(name, parts);
   if (!isAggregate(found)) return found;

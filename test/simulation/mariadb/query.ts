@@ -24,10 +24,15 @@ export function* runQuery(query: QueryStatement, context: StatementContext): Wor
   return answer;
 }
 
-/** Whether it reads nothing but constants and `information_schema`. */
+/** Whether it reads nothing but constants and definitions in `information_schema`. */
 function isOfCatalogue({ from, joins }: Select): boolean {
   const sources = [...(from === undefined ? [] : [from]), ...joins.map(({ source }) => source)];
-  return sources.length > 0 && sources.every((source) => source.kind === 'table' && source.schema?.toLowerCase() === 'information_schema');
+  return sources.length > 0 && sources.every(isDefinition);
+}
+
+function isDefinition(source: Source): boolean {
+  if (source.kind !== 'table' || source.schema?.toLowerCase() !== 'information_schema') return false;
+  return source.name.toLowerCase() !== 'processlist';
 }
 
 function* runSelects(query: QueryStatement, context: StatementContext): Work<ResultSet> {

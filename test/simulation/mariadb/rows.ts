@@ -3,13 +3,17 @@ import { SUPREMUM, type LockMode, type LockWait } from './locks.ts';
 import { SqlError } from './sql-error.ts';
 import type { Entry, ForeignKey, Index, IndexRecord, Table } from './table.ts';
 import type { Transaction } from './transaction.ts';
+import type { TimedUserLockWait } from './user-locks.ts';
 import type { Row } from './values.ts';
 
 /** A place between two rows where another thread of the server may run. */
 export const BETWEEN_ROWS = Symbol('between rows');
 
 /** Work that stops where it has to wait for a lock, and goes on when it is granted; and where others may run. */
-export type Work<T> = Generator<LockWait | typeof BETWEEN_ROWS, T, void>;
+export type Work<T> = Generator<Pause, T, void>;
+
+/** Why work stops for a while. */
+export type Pause = LockWait | TimedUserLockWait | typeof BETWEEN_ROWS;
 
 /** A row that has the same value in a unique index. */
 export interface Duplicate {

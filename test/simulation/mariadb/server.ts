@@ -31,6 +31,7 @@ const DEFAULT_PACE: Pace = {
 
 const MAX_WAKE_MS = 0.1;
 const MAX_PAUSE_MS = 0.2;
+const MAX_KILL_MS = 10;
 
 /**
  * A MariaDB server on a simulated machine. What is committed stays, whatever happens to the process; `host` may also be
@@ -61,6 +62,7 @@ export class SimMariadb {
       weightUncertainty: () => Math.max(0, this.#random.below(8) - 4),
       readsTable: () => this.#random.chance(this.#pace.scanChance),
       pauseMs: () => (this.#random.chance(this.#pace.pauseChance) ? this.#random.fraction() * MAX_PAUSE_MS : 0),
+      killMs: () => this.#random.fraction() * MAX_KILL_MS,
       wakeMs: () => this.#random.fraction() * MAX_WAKE_MS,
       purgeMs: () => (minPurgeMs === Infinity ? undefined : minPurgeMs + this.#random.fraction() * (maxPurgeMs - minPurgeMs)),
     });
@@ -141,12 +143,12 @@ export class SimMariadb {
     this.#engine.failures.push({ skip, error: reason === 'deadlock' ? deadlock() : lockWaitTimeout() });
   }
 
-  /** KILL: ends a connection from the inside, also one that waits for a lock. */
+  /** Breaks a connection at once, also one that waits for a lock: as KILL does when the news of it is lost on the way. */
   killSession(id: number): void {
     const session = this.#engine.sessions.get(id);
     if (session === undefined) throw noSuchThread(id);
     session.end();
-    session.onKilled();
+    session.onKilled('break');
   }
 
   #accept(wire: Wire): void {

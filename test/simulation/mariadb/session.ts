@@ -1,17 +1,29 @@
 import type { Timer } from '../../../src/core/clock.ts';
 import { TEXT, isTrue } from './compiled.ts';
 import type { Engine } from './engine.ts';
-import { compile } from './expression.ts';
+import { compile, type Scope } from './expression.ts';
 import type { LockWait } from './locks.ts';
 import { runQuery, tablesOf, type ResultSet } from './query.ts';
-import { BETWEEN_ROWS, type Work } from './rows.ts';
-import type { AddColumn, CreateTable, Statement } from './sql/ast.ts';
+import { BETWEEN_ROWS, type Pause, type Work } from './rows.ts';
+import type { AddColumn, CreateTable, QueryStatement, Statement } from './sql/ast.ts';
 import { parseStatement } from './sql/statements.ts';
 import { UnsupportedSql } from './sql/tokens.ts';
-import { SqlError, deadlock, lockWaitTimeout, noSavepoint, noSuchThread, readOnly, statementTimeout } from './sql-error.ts';
+import {
+  SqlError,
+  connectionKilled,
+  deadlock,
+  interrupted,
+  lockWaitTimeout,
+  noSavepoint,
+  noSuchThread,
+  readOnly,
+  statementTimeout,
+} from './sql-error.ts';
 import { StatementContext, type Surroundings } from './statement-context.ts';
 import type { Table } from './table.ts';
 import { Transaction } from './transaction.ts';
+import { callLockFunctions } from './user-lock-functions.ts';
+import type { TimedUserLockWait } from './user-locks.ts';
 import type { SqlValue } from './values.ts';
 import { globalVariables, SERVER_VERSION, SessionVariables } from './variables.ts';
 import { runDelete, runInsert, runUpdate, type Written } from './write.ts';
@@ -35,8 +47,11 @@ export class Session {
   #isEnded = false;
   /** Of the statement that runs. */
   #abort: (() => void) | undefined;
-  /** Called when somebody else ended it. */
-  onKilled: () => void = () => {};
+  /** Ends the wait of the statement that runs, if it waits. */
+  #interrupt: ((error: SqlError) => void) | undefined;
+  #isKilled = false;
+  /** Called when somebody else ended it: its connection is closed, or breaks. */
+  onKilled: (how: 'close' | 'break') => void = () => {};
 
   constructor(id: number, engine: Engine) {
     this.id = id;
@@ -45,6 +60,11 @@ export class Session {
 
   get isInTransaction(): boolean {
     return this.#transaction !== undefined;
+  }
+
+  /** Whether KILL was told of it; it ends soon. */
+  get isKilled(): boolean {
+    return this.#isKilled;
   }
 
   get isRunning(): boolean {
@@ -60,8 +80,8 @@ export class Session {
     const { clock } = this.#engine;
     const deadlineMs = limitMs > 0 ? clock.monotonicMs() + limitMs : Infinity;
     const work = this.#execute(statement, transaction);
-    const step = (advance: () => IteratorResult<LockWait | typeof BETWEEN_ROWS, Answer>): void => {
-      let result: IteratorResult<LockWait | typeof BETWEEN_ROWS, Answer>;
+    const step = (advance: () => IteratorResult<Pause, Answer>): void => {
+      let result: IteratorResult<Pause, Answer>;
       let pauseMs = 0;
       try {
         do {
@@ -80,6 +100,7 @@ export class Session {
       }
       const resume = (error?: SqlError) => step(() => (error === undefined ? work.next() : work.throw(error)));
       if (result.value === BETWEEN_ROWS) this.#resumeLater(pauseMs, transaction, resume);
+      else if ('kind' in result.value) this.#waitForName(result.value, transaction, deadlineMs, resume);
       else this.#wait(result.value, transaction, deadlineMs, resume);
       this.#engine.findDeadlocks();
     };
@@ -96,7 +117,20 @@ export class Session {
     this.#abort = undefined;
     abort?.();
     this.#rollback();
+    this.#engine.userLocks.releaseAll(this.id);
     this.#engine.findDeadlocks();
+  }
+
+  /** KILL: the statement that waits ends, or in a moment the whole connection. */
+  kill(what: 'connection' | 'query'): void {
+    if (what === 'query') return this.#interrupt?.(interrupted());
+    if (this.#isKilled) return;
+    this.#isKilled = true;
+    this.#engine.clock.setTimer(this.#engine.killDelayMs(), () => {
+      if (this.#isEnded) return;
+      this.end();
+      this.onKilled('close');
+    });
   }
 
   /** Waits for a lock, at most as long as the session says; `resume` gets the reason why it was in vain, if it was. */
@@ -106,6 +140,7 @@ export class Session {
     const settle = (error?: SqlError) => {
       for (const timer of timers) timer.cancel();
       transaction.fail = undefined;
+      this.#interrupt = undefined;
       if (error !== undefined) {
         wait.place.withdraw(transaction);
         transaction.wait = undefined;
@@ -118,6 +153,7 @@ export class Session {
     };
     wait.onGranted = () => later();
     transaction.fail = later;
+    this.#interrupt = later;
     this.#abort = () => {
       settle(lockWaitTimeout());
       transaction.rollback();
@@ -127,6 +163,33 @@ export class Session {
     if (transaction.wait !== wait) return;
     const waitMs = this.variables.seconds(wait.place.index === undefined ? 'lock_wait_timeout' : 'innodb_lock_wait_timeout') * 1000;
     timers.push(clock.setTimer(waitMs, () => later(lockWaitTimeout())));
+    if (deadlineMs < Infinity) timers.push(clock.setTimer(deadlineMs - clock.monotonicMs(), () => later(statementTimeout())));
+  }
+
+  #waitForName(
+    { wait, timeoutMs }: TimedUserLockWait,
+    transaction: Transaction,
+    deadlineMs: number,
+    resume: (error?: SqlError) => void,
+  ): void {
+    const { clock } = this.#engine;
+    const timers: Timer[] = [];
+    const settle = () => {
+      for (const timer of timers) timer.cancel();
+      wait.withdraw();
+      this.#interrupt = undefined;
+    };
+    const later = (error?: SqlError) => {
+      settle();
+      this.#resumeLater(this.#engine.wakeDelayMs(), transaction, resume, error);
+    };
+    wait.onGranted = () => later();
+    this.#interrupt = later;
+    this.#abort = () => {
+      settle();
+      transaction.rollback();
+    };
+    timers.push(clock.setTimer(timeoutMs, () => later(lockWaitTimeout())));
     if (deadlineMs < Infinity) timers.push(clock.setTimer(deadlineMs - clock.monotonicMs(), () => later(statementTimeout())));
   }
 
@@ -150,7 +213,7 @@ export class Session {
       if (!(error instanceof SqlError)) throw error;
       transaction.takesDuplicates = false;
       // A deadlock costs the transaction, every other failure only the statement.
-      if (error.errno === 1213 || this.#transaction !== transaction) {
+      if (error.undoes === 'transaction' || this.#transaction !== transaction) {
         transaction.rollback();
         if (this.#transaction === transaction) this.#transaction = undefined;
       } else transaction.undoTo(start);
@@ -164,7 +227,10 @@ export class Session {
     for (const name of tablesOf(statement)) yield* useTable(this.#engine.table(name), transaction, 'S');
     switch (statement.kind) {
       case 'query':
-        return { kind: 'rows', ...(yield* runQuery(statement, context)) };
+        return { kind: 'rows', ...(yield* runQuery(yield* this.#withLocks(statement), context)) };
+      case 'do':
+        yield* runQuery(yield* this.#withLocks(statement.query), context);
+        return this.#done();
       case 'insert':
         return this.#done(yield* this.#writing(runInsert(statement, context)));
       case 'update':
@@ -207,12 +273,25 @@ export class Session {
       case 'kill': {
         const session = this.#engine.sessions.get(statement.id);
         if (session === undefined) throw noSuchThread(statement.id);
-        if (session === this) throw new Error('a session that kills itself is not simulated');
-        session.end();
-        session.onKilled();
+        session.kill(statement.what);
+        if (session === this) throw statement.what === 'query' ? interrupted() : connectionKilled();
         return this.#done();
       }
     }
+  }
+
+  #withLocks(query: QueryStatement): Work<QueryStatement> {
+    const { userLocks: locks } = this.#engine;
+    return callLockFunctions(query, { sessionId: this.id, locks, scope: this.#constantScope('SELECT') });
+  }
+
+  /** For expressions that read no row. */
+  #constantScope(clause: string): Scope {
+    return { clause, column: () => undefined, variable: (name) => this.#variable(name), call: (name) => this.#call(name) };
+  }
+
+  #call(name: string): SqlValue | undefined {
+    return name === 'VERSION' ? SERVER_VERSION : name === 'CONNECTION_ID' ? this.id : undefined;
   }
 
   *#writing(work: Work<Written>): Work<Written> {
@@ -261,9 +340,7 @@ export class Session {
       if (scope === 'global') throw new Error('SET GLOBAL is not simulated');
       if (value === 'default') this.variables.set(name, undefined);
       else {
-        const given = compile(value, { clause: 'SET', column: () => undefined, variable: (each) => this.#variable(each) }).evaluate({
-          rows: [],
-        });
+        const given = compile(value, this.#constantScope('SET')).evaluate({ rows: [] });
         if (name === 'autocommit' && given !== 1) throw new Error('autocommit=0 is not simulated');
         this.variables.set(name, given);
       }
@@ -297,7 +374,7 @@ export class Session {
       virtualTable: (schema, name) => engine.virtualTable(schema, name),
       catalogueAnswers: engine.catalogueAnswers,
       variable: (name) => this.#variable(name),
-      call: (name) => (name === 'VERSION' ? SERVER_VERSION : name === 'CONNECTION_ID' ? this.id : undefined),
+      call: (name) => this.#call(name),
       warn: (error) => void this.#warnings.push(error),
     };
   }

@@ -3,11 +3,14 @@ export class SqlError extends Error {
   override readonly name = 'SqlError';
   readonly errno: number;
   readonly sqlState: string;
+  /** What of its session is undone. */
+  readonly undoes: 'statement' | 'transaction';
 
-  constructor(errno: number, sqlState: string, message: string) {
+  constructor(errno: number, sqlState: string, message: string, undoes: 'statement' | 'transaction' = 'statement') {
     super(message);
     this.errno = errno;
     this.sqlState = sqlState;
+    this.undoes = undoes;
   }
 }
 
@@ -19,9 +22,15 @@ export const noSuchTable = (database: string, table: string) => new SqlError(114
 export const unknownColumn = (column: string, clause: string) => new SqlError(1054, '42S22', `Unknown column '${column}' in '${clause}'`);
 export const checkFailed = (name: string, database: string, table: string) =>
   new SqlError(4025, '23000', `CONSTRAINT \`${name}\` failed for \`${database}\`.\`${table}\``);
-export const deadlock = () => new SqlError(1213, '40001', 'Deadlock found when trying to get lock; try restarting transaction');
+const DEADLOCK = 'Deadlock found when trying to get lock; try restarting transaction';
+export const deadlock = () => new SqlError(1213, '40001', DEADLOCK, 'transaction');
+/** Of GET_LOCK, which is no matter of InnoDB. */
+export const userLockDeadlock = () => new SqlError(1213, '40001', DEADLOCK);
 export const lockWaitTimeout = () => new SqlError(1205, 'HY000', 'Lock wait timeout exceeded; try restarting transaction');
 export const statementTimeout = () => new SqlError(1969, '70100', 'Query execution was interrupted (max_statement_time exceeded)');
+export const interrupted = () => new SqlError(1317, '70100', 'Query execution was interrupted');
+export const connectionKilled = () => new SqlError(1927, '70100', 'Connection was killed');
+export const nameTooLong = (name: string) => new SqlError(1059, '42000', `Identifier name '${name.slice(0, 97)}...' is too long`);
 export const readOnly = () =>
   new SqlError(1290, 'HY000', 'The MariaDB server is running with the --read-only option so it cannot execute this statement');
 export const tableFull = (table: string) => new SqlError(1114, 'HY000', `The table '${table}' is full`);

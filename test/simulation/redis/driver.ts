@@ -1,29 +1,20 @@
-import { ReplyError, type RedisOptions } from 'ioredis';
+import { ReplyError } from 'ioredis';
 import type { Clock, Timer } from '../../../src/core/clock.ts';
 import type { Argument, CreateDriver, Driver } from '../../../src/queue/redis/link.ts';
 import type { Host } from '../world/host.ts';
 import type { Network } from '../world/network.ts';
 import { Together, type Wire } from '../world/wire.ts';
 import { NotSimulated } from './commands.ts';
+import { END_OF_COMMANDS } from './connection.ts';
+import { DriverChannels } from './driver-channels.ts';
+import { driverOptions, type DriverOptions } from './driver-options.ts';
 import { ErrorReply, StatusReply, type Reply } from './replies.ts';
-import { END_OF_COMMANDS } from './server.ts';
 
 const CLOSED = 'Connection is closed.';
+const ONLY_SUBSCRIBER = 'Connection in subscriber mode, only subscriber commands may be used';
 const NOT_WRITABLE = "Stream isn't writeable and enableOfflineQueue options is false";
 
-/** What ioredis does when an option is left out. */
-const DEFAULTS = {
-  connectTimeout: 10_000,
-  disconnectTimeout: 2000,
-  enableOfflineQueue: true,
-  autoResendUnfulfilledCommands: true,
-  maxRetriesPerRequest: 20 as number | null,
-};
-const SIMULATED_OPTIONS = new Set([
-  ...Object.keys(DEFAULTS),
-  ...['host', 'port', 'db', 'protocol', 'connectionName', 'disableClientInfo', 'enableReadyCheck', 'replyMapping', 'keepAlive'],
-  ...['commandTimeout', 'socketTimeout', 'retryStrategy', 'reconnectOnError'],
-]);
+const IN_SUBSCRIBER_MODE = new Set(['subscribe', 'unsubscribe', 'ping']);
 
 /**
  * Makes drivers for the process that runs on `host` now, whose timers are those of `clock`. They connect to `service` on
@@ -31,12 +22,18 @@ const SIMULATED_OPTIONS = new Set([
  */
 export function driverFactory(host: Host, clock: Clock, network: Network, service: string): CreateDriver {
   return (options) => {
-    check(options);
-    return new SimDriver(host, clock, network, service, withDefaults(options));
+    return new SimDriver(host, clock, network, service, driverOptions(options));
   };
 }
 
-type Options = Omit<RedisOptions, keyof typeof DEFAULTS> & typeof DEFAULTS;
+/** What listeners are given. */
+interface Events {
+  ready: [];
+  close: [];
+  error: [error: unknown];
+  message: [channel: string, message: string];
+  messageBuffer: [channel: Buffer, message: Buffer];
+}
 
 /** A command that was given to the driver. */
 interface Command {
@@ -67,11 +64,13 @@ class SimDriver implements Driver {
   readonly #clock: Clock;
   readonly #network: Network;
   readonly #service: string;
-  readonly #options: Options;
-  readonly #listeners: { ready: (() => void)[]; close: (() => void)[]; error: ((error: unknown) => void)[] } = {
+  readonly #options: DriverOptions;
+  readonly #listeners: { readonly [E in keyof Events]: ((...args: Events[E]) => void)[] } = {
     ready: [],
     close: [],
     error: [],
+    message: [],
+    messageBuffer: [],
   };
   #status: 'connecting' | 'connect' | 'ready' | 'close' | 'reconnecting' | 'end' = 'end';
   /** Sent, and not answered. */
@@ -79,6 +78,9 @@ class SimDriver implements Driver {
   /** Sent over a connection that was lost. */
   #unfulfilled: Command[] | undefined;
   #offlineQueue: Command[] = [];
+  #channels = this.#newChannels();
+  /** What the last connection that was ready listened to. */
+  #channelsBefore: readonly string[] | undefined;
   #socket: Socket | undefined;
   #epoch = 0;
   #retryAttempts = 0;
@@ -88,7 +90,7 @@ class SimDriver implements Driver {
   /** The process that made this driver is gone. */
   #isDead = false;
 
-  constructor(host: Host, clock: Clock, network: Network, service: string, options: Options) {
+  constructor(host: Host, clock: Clock, network: Network, service: string, options: DriverOptions) {
     this.#host = host;
     this.#clock = clock;
     this.#network = network;
@@ -98,14 +100,14 @@ class SimDriver implements Driver {
     this.#connect();
   }
 
-  on(event: 'ready' | 'close', listener: () => void): this;
-  on(event: 'error', listener: (error: unknown) => void): this;
-  on(event: 'ready' | 'close' | 'error', listener: (error?: unknown) => void): this {
+  on<E extends keyof Events>(event: E, listener: (...args: Events[E]) => void): this {
     this.#listeners[event].push(listener);
     return this;
   }
 
   callBuffer(name: string, ...args: Argument[]): Promise<unknown> {
+    // ioredis fails outside of any promise when it is answered.
+    if (/^(un)?subscribe$/i.test(name) && name !== name.toLowerCase()) throw new NotSimulated(`${name} but in lower case`);
     return new Promise((resolve, reject) => {
       this.#send(this.#command(name, args.map(toBytes), resolve, reject));
     });
@@ -125,6 +127,7 @@ class SimDriver implements Driver {
   #connect(): void {
     this.#epoch++;
     this.#status = 'connecting';
+    this.#channels = this.#newChannels();
     const socket: Socket = { wire: undefined, state: 'connecting', unsent: [] };
     // As ioredis, which opens its socket in the next tick.
     queueMicrotask(() => {
@@ -182,6 +185,9 @@ class SimDriver implements Driver {
     this.#status = 'ready';
     queueMicrotask(() => this.#emit('ready'));
     this.#retryAttempts = 0;
+    const channels = this.#options.autoResubscribe ? (this.#channelsBefore ?? []) : [];
+    this.#channelsBefore = undefined;
+    if (channels.length > 0) this.#send(this.#command('subscribe', channels, () => {}, unhandled));
     const again = this.#options.autoResendUnfulfilledCommands ? (this.#unfulfilled ?? []) : [];
     this.#unfulfilled = undefined;
     for (const command of again) this.#send(command);
@@ -220,6 +226,10 @@ class SimDriver implements Driver {
       command.reject(new Error(CLOSED));
       return;
     }
+    if (this.#channels.isSubscriber && !IN_SUBSCRIBER_MODE.has(command.name.toLowerCase())) {
+      command.reject(new Error(ONLY_SUBSCRIBER));
+      return;
+    }
     const { commandTimeout } = this.#options;
     if (commandTimeout !== undefined)
       command.timer ??= this.#clock.setTimer(commandTimeout, () => {
@@ -255,10 +265,12 @@ class SimDriver implements Driver {
 
   #received(socket: Socket, reply: Reply): void {
     if (socket.state === 'destroyed') return;
-    const command = this.#commandQueue.shift();
-    if (command === undefined) throw new Error('a reply to no command');
-    if (reply instanceof ErrorReply) this.#failed(command, reply);
-    else command.resolve(toValue(reply));
+    if (reply instanceof ErrorReply || !this.#channels.take(reply, this.#commandQueue)) {
+      const command = this.#commandQueue.shift();
+      if (command === undefined) throw new Error('a reply to no command');
+      if (reply instanceof ErrorReply) this.#failed(command, reply);
+      else command.resolve(toValue(reply));
+    }
     if (this.#socketTimer !== undefined) {
       this.#socketTimer.cancel();
       this.#socketTimer = undefined;
@@ -319,7 +331,10 @@ class SimDriver implements Driver {
     queueMicrotask(() => this.#emit('close'));
     this.#socketTimer?.cancel();
     this.#socketTimer = undefined;
-    if (before === 'ready' && this.#commandQueue.length > 0) this.#unfulfilled = this.#commandQueue;
+    if (before === 'ready') {
+      this.#channelsBefore ??= this.#channels.names;
+      if (this.#commandQueue.length > 0) this.#unfulfilled = this.#commandQueue;
+    }
     const delayMs = this.#isClosing ? undefined : retryStrategy?.(++this.#retryAttempts);
     this.#isClosing = false;
     if (typeof delayMs !== 'number') {
@@ -336,12 +351,22 @@ class SimDriver implements Driver {
       this.#rejectAll(tooManyRetries(maxRetriesPerRequest));
   }
 
-  #emit(event: 'ready' | 'close'): void;
-  #emit(event: 'error', error: unknown): void;
-  #emit(event: 'ready' | 'close' | 'error', error?: unknown): void {
-    if (this.#isDead) return;
-    for (const listener of this.#listeners[event]) listener(error);
+  #newChannels(): DriverChannels<Command> {
+    return new DriverChannels((channel, message) => {
+      this.#emit('message', toText(channel), toText(message));
+      this.#emit('messageBuffer', Buffer.from(channel, 'latin1'), Buffer.from(message, 'latin1'));
+    });
   }
+
+  #emit<E extends keyof Events>(event: E, ...args: Events[E]): void {
+    if (this.#isDead) return;
+    for (const listener of this.#listeners[event]) listener(...args);
+  }
+}
+
+/** Nobody asked for the command, so a failure ends the process, as a promise that nobody looks at does. */
+function unhandled(error: unknown): void {
+  throw error;
 }
 
 function tooManyRetries(limit: number): Error {
@@ -352,24 +377,15 @@ function tooManyRetries(limit: number): Error {
   return error;
 }
 
-function withDefaults(options: RedisOptions): Options {
-  return { ...options, ...DEFAULTS, ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) };
-}
-
-function check(options: RedisOptions): void {
-  const foreign = Object.keys(options).filter((name) => !SIMULATED_OPTIONS.has(name));
-  if (foreign.length > 0) throw new NotSimulated(`the driver's options ${foreign.join(', ')}`);
-  if (options.db !== undefined && options.db !== 0) throw new NotSimulated('a database but 0');
-  if (options.protocol !== 2) throw new NotSimulated('a protocol but RESP2');
-  if (options.disableClientInfo !== true || options.enableReadyCheck !== false)
-    throw new NotSimulated('the checks of the driver at its start');
-}
-
 /** An argument as it travels: each character one byte. */
 function toBytes(argument: Argument): string {
   if (typeof argument === 'number') return String(argument);
   if (typeof argument !== 'string') return argument.toString('latin1');
   return /^[\0-\x7f]*$/.test(argument) ? argument : Buffer.from(argument, 'utf8').toString('latin1');
+}
+
+function toText(bytes: string): string {
+  return Buffer.from(bytes, 'latin1').toString();
 }
 
 function toValue(reply: Reply): unknown {

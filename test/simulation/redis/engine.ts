@@ -1,3 +1,4 @@
+import { Channels, type Client } from './channels.ts';
 import { DATA_COMMANDS, NotSimulated, parseInteger, wrongArity, type Command } from './commands.ts';
 import { compileScript } from './lua.ts';
 import { ErrorReply, OK, StatusReply, type Reply } from './replies.ts';
@@ -23,8 +24,13 @@ interface ServerCommand {
   readonly arity: number;
   /** Answered also while the data set is loaded. */
   readonly whileLoading?: 'answered';
-  run(args: readonly string[]): Reply;
+  run(args: readonly string[], client: Client | undefined): Reply;
 }
+
+/** What a connection may send that listens to a channel. */
+const WHILE_SUBSCRIBED = new Set(['SUBSCRIBE', 'UNSUBSCRIBE', 'PING']);
+/** What Redis does not run in a script. */
+const NOT_IN_SCRIPTS = new Set(['SUBSCRIBE', 'UNSUBSCRIBE', 'EVAL', 'EVALSHA', 'SCRIPT', 'CONFIG', 'CLIENT']);
 
 const SAY = {
   oom: "OOM command not allowed when used memory > 'maxmemory'.",
@@ -34,7 +40,9 @@ const SAY = {
     'Commands that may modify the data set are disabled, because this instance is configured to report errors during writes ' +
     'if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.',
   noReplicas: 'NOREPLICAS Not enough good replicas to write.',
+  readOnlyScript: 'ERR Write commands are not allowed from read-only scripts.',
   loading: 'LOADING Redis is loading the dataset in memory',
+  subscribed: '(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context',
   noScript: 'NOSCRIPT No matching script. Please use EVAL.',
 };
 
@@ -42,6 +50,7 @@ const SAY = {
 export class Engine {
   readonly store: Store;
   readonly settings: EngineSettings;
+  readonly channels = new Channels();
   readonly #scripts = new ScriptCache();
   /** Memory was full, and nothing could give way, before the command that runs now. */
   #isFull = false;
@@ -54,15 +63,18 @@ export class Engine {
       EVAL: { arity: -3, run: (args) => this.#eval(args, (script) => this.#scripts.load(script)) },
       EVALSHA: { arity: -3, run: (args) => this.#eval(args, (sha) => this.#scriptOf(sha)) },
       SCRIPT: { arity: -2, run: (args) => this.#script(args) },
-      PING: { arity: -1, run: ([, text]) => this.#ping(text) },
+      PING: { arity: -1, run: ([, text], client) => this.#ping(text, client) },
+      PUBLISH: { arity: 3, whileLoading: 'answered', run: ([, channel, message]) => this.channels.publish(channel!, message!) },
+      SUBSCRIBE: { arity: -2, whileLoading: 'answered', run: ([, ...names], client) => this.channels.subscribe(known(client), names) },
+      UNSUBSCRIBE: { arity: -1, whileLoading: 'answered', run: ([, ...names], client) => this.channels.unsubscribe(known(client), names) },
       INFO: { arity: -1, whileLoading: 'answered', run: ([, ...sections]) => this.#info(sections) },
       CONFIG: { arity: -2, whileLoading: 'answered', run: (args) => this.#config(args) },
-      CLIENT: { arity: -2, whileLoading: 'answered', run: (args) => client(args) },
+      CLIENT: { arity: -2, whileLoading: 'answered', run: (args) => clientCommand(args) },
     };
   }
 
-  /** Executes one command: name and arguments. What it wrote is not committed yet. */
-  execute(args: readonly string[]): Reply {
+  /** Executes one command: name and arguments, from `client` if it came over a connection. What it wrote is not committed yet. */
+  execute(args: readonly string[], client?: Client): Reply {
     try {
       const name = args[0]!.toUpperCase();
       const data = Object.hasOwn(DATA_COMMANDS, name) ? DATA_COMMANDS[name] : undefined;
@@ -71,8 +83,10 @@ export class Engine {
       const { maxMemory, policy } = this.settings;
       this.#isFull = maxMemory > 0 && !this.store.evict(maxMemory, policy);
       this.#admit(data?.kind ?? this.#kindOfScript(name, args[1]!));
+      if (client !== undefined && this.channels.isSubscribed(client) && !WHILE_SUBSCRIBED.has(name))
+        throw new ErrorReply(`ERR Can't execute '${fullName(args)}': only ${SAY.subscribed}`);
       if (this.settings.loading === 'yes' && server?.whileLoading === undefined) throw new ErrorReply(SAY.loading);
-      return data ? data.run(this.store, args) : server!.run(args);
+      return data ? data.run(this.store, args) : server!.run(args, client);
     } catch (error) {
       if (error instanceof ErrorReply) return error;
       throw error;
@@ -117,9 +131,10 @@ export class Engine {
     const { flags } = known.script;
     let hasWritten = false;
     return runScript(known, args.slice(3, 3 + count), args.slice(3 + count), (inner) => {
+      if (inner[0]!.toUpperCase() === 'PUBLISH') return this.#publishInScript(inner, flags);
       const command = this.#commandInScript(inner);
       if (command.kind !== 'read') {
-        if (flags?.has('no-writes')) throw new ErrorReply('ERR Write commands are not allowed from read-only scripts.');
+        if (flags?.has('no-writes')) throw new ErrorReply(SAY.readOnlyScript);
         this.#checkWrite();
         // A script that has written already goes on.
         if (this.#isFull && flags === undefined && !hasWritten && command.kind === 'write denyoom') throw new ErrorReply(SAY.oom);
@@ -131,10 +146,18 @@ export class Engine {
 
   #commandInScript(args: readonly string[]): Command {
     const name = args[0]!.toUpperCase();
+    if (NOT_IN_SCRIPTS.has(name)) throw new ErrorReply('ERR This Redis command is not allowed from script');
     if (!Object.hasOwn(DATA_COMMANDS, name)) throw new NotSimulated(`the command ${name} in a script`);
     const command = DATA_COMMANDS[name]!;
-    if (!fitsArity(command.arity, args.length)) throw new ErrorReply('ERR Wrong number of args calling Redis command from script');
+    checkArityInScript(command.arity, args.length);
     return command;
+  }
+
+  /** What is published counts as written where a script says that it only reads, and nowhere else. */
+  #publishInScript(args: readonly string[], flags: ReadonlySet<string> | undefined): Reply {
+    checkArityInScript(3, args.length);
+    if (flags?.has('no-writes')) throw new ErrorReply(SAY.readOnlyScript);
+    return this.channels.publish(args[1]!, args[2]!);
   }
 
   #scriptOf(sha: string): KnownScript {
@@ -159,8 +182,9 @@ export class Engine {
     }
   }
 
-  #ping(text: string | undefined): Reply {
+  #ping(text: string | undefined, client: Client | undefined): Reply {
     if (this.settings.saves === 'fail') throw new ErrorReply(SAY.misconf);
+    if (client !== undefined && this.channels.isSubscribed(client)) return ['pong', text ?? ''];
     return text ?? new StatusReply('PONG');
   }
 
@@ -204,11 +228,26 @@ function checkArity(name: string, arity: number, length: number): void {
   if (!fitsArity(arity, length)) throw new ErrorReply(wrongArity(name.toLowerCase()));
 }
 
+function checkArityInScript(arity: number, length: number): void {
+  if (!fitsArity(arity, length)) throw new ErrorReply('ERR Wrong number of args calling Redis command from script');
+}
+
 function fitsArity(arity: number, length: number): boolean {
   return arity >= 0 ? length === arity : length >= -arity;
 }
 
-function client([, subcommand = '', ...rest]: readonly string[]): Reply {
+function known(client: Client | undefined): Client {
+  if (client === undefined) throw new NotSimulated('a subscription without a connection');
+  return client;
+}
+
+/** A command as errors name it: with its subcommand, if it has any. */
+function fullName([name, subcommand]: readonly string[]): string {
+  const lower = name!.toLowerCase();
+  return ['script', 'client', 'config'].includes(lower) ? `${lower}|${subcommand!.toLowerCase()}` : lower;
+}
+
+function clientCommand([, subcommand = '', ...rest]: readonly string[]): Reply {
   if (subcommand.toUpperCase() !== 'SETNAME') throw new NotSimulated(`CLIENT ${subcommand}`);
   if (rest.length !== 1) throw new ErrorReply(wrongArity('client|setname'));
   return OK;

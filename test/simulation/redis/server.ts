@@ -2,10 +2,12 @@ import type { Clock } from '../../../src/core/clock.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
 import type { Host } from '../world/host.ts';
 import type { Network } from '../world/network.ts';
-import { Together, type Wire } from '../world/wire.ts';
+import type { Wire } from '../world/wire.ts';
 import { AppendOnlyFile, type Persistence } from './append-only-file.ts';
+import type { Client } from './channels.ts';
+import { ServerConnection } from './connection.ts';
 import { Engine, type EngineSettings } from './engine.ts';
-import { replyBytes, type Reply } from './replies.ts';
+import type { Reply } from './replies.ts';
 import { Store, type EvictionPolicy } from './store.ts';
 
 export interface SimRedisOptions {
@@ -27,9 +29,6 @@ export interface SimRedisOptions {
 /** How a server dies: its process, with what it held back from the file; its process and the file; or the machine, with what no disk holds yet. */
 export type Death = 'process' | 'file-lost' | 'power-loss';
 
-/** What a driver sends when it has nothing more to send: the half-close of TCP, which a {@link Wire} does not have. */
-export const END_OF_COMMANDS = Symbol('end of commands');
-
 const DEFAULT_HISTORY = 4096;
 const DEFAULT_MAX_SYNC_MS = 50;
 
@@ -48,7 +47,7 @@ export class SimRedis {
   readonly #file: AppendOnlyFile;
   readonly #engine: Engine;
   readonly #settings: EngineSettings;
-  readonly #wires = new Set<Wire>();
+  readonly #connections = new Set<ServerConnection>();
   #clock: Clock | undefined;
   /** How long former processes have lived, ms: the time of writes goes on with the next process. */
   #livedMs = 0;
@@ -90,7 +89,7 @@ export class SimRedis {
     const clock = this.host.boot();
     this.#clock = clock;
     this.host.onCrash.add(() => this.#died(clock));
-    this.#wires.clear();
+    for (const connection of [...this.#connections]) this.#forget(connection);
     this.#startAfresh();
     this.#settings.role = 'master';
     this.#settings.saves = 'succeed';
@@ -122,8 +121,7 @@ export class SimRedis {
   rollBack(writes: number): number {
     const lost = this.store.rollBack(writes);
     this.#startAfresh();
-    for (const wire of [...this.#wires]) wire.reset();
-    this.#wires.clear();
+    for (const connection of [...this.#connections]) connection.break();
     return lost;
   }
 
@@ -155,9 +153,9 @@ export class SimRedis {
     this.#settings.minReplicas = count;
   }
 
-  /** Executes one command as over a connection, now. */
-  execute(args: readonly string[]): Reply {
-    const reply = this.#engine.execute(args);
+  /** Executes one command as over a connection, now; `client` is the connection that it came over, if any. */
+  execute(args: readonly string[], client?: Client): Reply {
+    const reply = this.#engine.execute(args, client);
     this.#commit();
     return reply;
   }
@@ -168,19 +166,17 @@ export class SimRedis {
   }
 
   #accept(wire: Wire): void {
-    this.#wires.add(wire);
-    wire.open({
-      message: (message) => {
-        if (message === END_OF_COMMANDS) {
-          this.#wires.delete(wire);
-          wire.close();
-          return;
-        }
-        const replies = (message as Together).messages.map((args) => this.execute(args as readonly string[]));
-        wire.send(new Together(replies), replyBytes(replies));
-      },
-      closed: () => this.#wires.delete(wire),
+    const connection = new ServerConnection({
+      wire,
+      execute: (args, client) => this.execute(args, client),
+      onEnd: () => this.#forget(connection),
     });
+    this.#connections.add(connection);
+  }
+
+  #forget(connection: ServerConnection): void {
+    this.#connections.delete(connection);
+    this.#engine.channels.drop(connection);
   }
 
   /** The process is gone, and with it what it had not handed to the kernel. */

@@ -38,8 +38,9 @@ const SAMPLES = 5;
  *   among five random keys, and goes on until there is room.
  * - HSCAN of a large hash, and `pairs` in scripts, walk in another order.
  * - TIME has the resolution of the host's wall clock, a millisecond. Commands take no time.
- * - There is one database, no user, no MULTI, no pub/sub, no blocking command and no replica. A command, an option, a setting
- *   or a piece of Lua that is not simulated throws instead of being answered, also where Redis would answer with an error.
+ * - There is one database, no user, no MULTI, no pattern of channels, no blocking command and no replica. A command, an
+ *   option, a setting or a piece of Lua that is not simulated throws instead of being answered, also where Redis would answer with
+ *   an error. Who listens to a channel and takes nothing is never disconnected for it.
  * - `unpack` in scripts takes 7900 values; in Redis 8000, less what is on the stack.
  * - A background rewrite of the file never happens; a sync takes a random time. A disk that is full is not simulated.
  */

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../../../support/mariadb-server.ts';
 import { generatedScript } from './generated.ts';
 import { SCENARIOS } from './scenarios.ts';
+import { SESSION_SCENARIOS } from './session-scenarios.ts';
 import { runScript, type Script, type Trace } from './script.ts';
 import { realSubject, simulatedSubject } from './subject.ts';
 
@@ -45,7 +46,7 @@ describe.skipIf(!mariadbAvailable())('the simulated MariaDB does what a real one
     }
   }
 
-  test.for(Object.entries(SCENARIOS))('%s', async ([, script]) => {
+  test.for(Object.entries({ ...SCENARIOS, ...SESSION_SCENARIOS }))('%s', async ([, script]) => {
     await expectConformance(script);
   });
 

@@ -12,6 +12,8 @@ export interface Subject {
   connect(): Promise<Driver>;
   /** Resolves when every statement without an answer waits for a lock; `unanswered` counts them. */
   quiet(unanswered: () => number): Promise<void>;
+  /** Resolves when the connection is gone that KILL was told of. */
+  ended(connectionId: number): Promise<void>;
   /** Resolves when `isDone`, however long locks are waited for. */
   until(isDone: () => boolean): Promise<void>;
   close(): Promise<void>;
@@ -25,8 +27,12 @@ function setupOf(driver: Driver): readonly string[] {
   ];
 }
 
+/** So many that an id is no number that something else gives. */
+const EARLIER_CONNECTIONS = 5;
+
 export async function simulatedSubject(tables: readonly string[], seed: number): Promise<Subject> {
   const world = new SimHarness(tables, seed, { minPurgeMs: Infinity, pauseChance: 0.3 });
+  for (let i = 0; i < EARLIER_CONNECTIONS; i++) await world.connect();
   return {
     async connect() {
       const driver = await world.connect();
@@ -35,12 +41,16 @@ export async function simulatedSubject(tables: readonly string[], seed: number):
     },
     // Much longer than a statement takes, much shorter than a lock is waited for.
     quiet: () => world.pass(50),
+    ended: () => world.pass(50),
     async until(isDone) {
       while (!isDone()) await world.pass(100);
     },
     close: async () => {},
   };
 }
+
+/** How many wait for the lock of a name. */
+const NAMED_WAITS = "SELECT COUNT(*) FROM information_schema.processlist WHERE STATE='User lock'";
 
 let databases = 0;
 
@@ -68,9 +78,14 @@ export async function realSubject(server: MariadbServer, tables: readonly string
         const [row] = (await query(observer, 'SHOW ENGINE INNODB STATUS')) as string[][];
         // What comes before it tells of the latest deadlock.
         const [, transactions = ''] = row?.[2]?.split('\nTRANSACTIONS\n') ?? [];
-        const waits = transactions.match(/^LOCK WAIT /gm)?.length ?? 0;
+        const [[named] = []] = (await query(observer, NAMED_WAITS)) as (string | number)[][];
+        const waits = (transactions.match(/^LOCK WAIT /gm)?.length ?? 0) + Number(named);
         still = waits === before && unanswered() === before ? still + 1 : 0;
       }
+    },
+    async ended(connectionId) {
+      const find = `SELECT ID FROM information_schema.processlist WHERE ID=${connectionId}`;
+      while (((await query(observer, find)) as unknown[]).length > 0) await delay(1);
     },
     async until(isDone) {
       while (!isDone()) await delay(10);

@@ -20,7 +20,9 @@ export type Statement =
   | { readonly kind: 'savepoint' | 'rollback to' | 'release'; readonly name: string }
   | { readonly kind: 'show warnings' }
   | { readonly kind: 'show variables'; readonly where: Expression | undefined }
-  | { readonly kind: 'kill'; readonly id: number };
+  /** A query whose rows nobody wants. */
+  | { readonly kind: 'do'; readonly query: QueryStatement }
+  | { readonly kind: 'kill'; readonly what: 'connection' | 'query'; readonly id: number };
 
 /** One SELECT, or several with UNION ALL between them. */
 export interface QueryStatement {

@@ -76,8 +76,13 @@ function readStatement(cursor: Cursor): Statement {
     case 'ALTER':
       cursor.expect('TABLE');
       return readAlterTable(cursor);
-    case 'KILL':
-      return { kind: 'kill', id: cursor.integer() };
+    case 'DO':
+      return readDo(cursor);
+    case 'KILL': {
+      const what = cursor.takes('QUERY') ? 'query' : 'connection';
+      if (what === 'connection') cursor.takes('CONNECTION');
+      return { kind: 'kill', what, id: cursor.integer() };
+    }
     default:
       return cursor.fail('a statement of this kind');
   }
@@ -110,6 +115,12 @@ function readSelect(cursor: Cursor): Select {
   const orderBy = cursor.takes('ORDER', 'BY') ? cursor.list(() => readOrder(cursor)) : [];
   const limit = cursor.takes('LIMIT') ? cursor.integer() : undefined;
   return { items, from, joins, where, groupBy, having, orderBy, limit, lock: readLock(cursor) };
+}
+
+function readDo(cursor: Cursor): Statement {
+  const items = cursor.list(() => ({ value: readExpression(cursor), alias: undefined }));
+  const nothing = { from: undefined, joins: [], where: undefined, groupBy: [], having: undefined, orderBy: [], limit: undefined };
+  return { kind: 'do', query: { kind: 'query', selects: [{ ...nothing, items, lock: undefined }] } };
 }
 
 function readItem(cursor: Cursor): SelectItem {

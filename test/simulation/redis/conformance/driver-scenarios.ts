@@ -50,6 +50,7 @@ export class Stage {
       // Whether the end of a process breaks a connection or closes it depends on what its kernel holds.
       if (!/^(read ECONNRESET|write EPIPE)/.test((error as Error).message)) this.journal.push(`error: ${textOf(error)}`);
     });
+    driver.on('message', (channel, message) => this.journal.push(`message on ${channel}: ${message}`));
     this.#driver = driver;
   }
 
@@ -101,6 +102,100 @@ export const DRIVER_SCENARIOS: Readonly<Record<string, DriverScenario>> = {
     await stage.pass();
     stage.send('GET', 'much too late');
     await stage.pass(300);
+  },
+
+  'channels and their messages': async (stage) => {
+    await stage.world.startServer();
+    stage.connect();
+    await stage.pass();
+    stage.send('unsubscribe', 'none');
+    stage.send('unsubscribe');
+    stage.send('subscribe');
+    stage.send('PING');
+    stage.send('PUBLISH', 'a', 'to nobody');
+    stage.send('subscribe', 'a', 'b');
+    stage.send('subscribe', 'c');
+    await stage.pass();
+    stage.send('GET', 'key');
+    stage.send('PING');
+    stage.send('PING', 'text');
+    await stage.pass();
+    await stage.world.publish('a', 'one');
+    await stage.world.publish('none', 'of it');
+    await stage.world.publish('c', Buffer.from('ü€').toString('latin1'));
+    await stage.pass();
+    stage.send('subscribe', 'a');
+    stage.send('unsubscribe', 'a', 'none');
+    await stage.pass();
+    await stage.world.publish('a', 'not any more');
+    await stage.world.publish('b', 'two');
+    await stage.pass();
+    stage.send('unsubscribe');
+    await stage.pass();
+    await stage.world.publish('b', 'not any more');
+    stage.send('GET', 'key');
+    await stage.pass();
+    stage.disconnect();
+    await stage.pass();
+  },
+
+  'channels that nobody subscribes to again when the connection is lost': async (stage) => {
+    await stage.world.startServer();
+    stage.connect({ autoResubscribe: false });
+    await stage.pass();
+    stage.send('subscribe', 'a');
+    await stage.pass();
+    await stage.world.killServer();
+    await stage.pass(40);
+    await stage.world.startServer();
+    await stage.pass(300);
+    await stage.world.publish('a', 'lost');
+    stage.send('PING');
+    stage.send('subscribe', 'a');
+    await stage.pass();
+    await stage.world.publish('a', 'one');
+    await stage.pass();
+    stage.disconnect();
+    await stage.pass();
+  },
+
+  'channels that the driver subscribes to again': async (stage) => {
+    await stage.world.startServer();
+    stage.connect();
+    await stage.pass();
+    stage.send('subscribe', 'a', 'b');
+    await stage.pass();
+    stage.send('unsubscribe', 'a');
+    await stage.pass();
+    await stage.world.killServer();
+    await stage.pass(40);
+    await stage.world.startServer();
+    await stage.pass(300);
+    await stage.world.publish('a', 'lost');
+    await stage.world.publish('b', 'one');
+    stage.send('GET', 'key');
+    await stage.pass();
+    stage.disconnect();
+    await stage.pass();
+  },
+
+  'silence on a connection that only listens': async (stage) => {
+    await stage.world.startServer();
+    stage.connect();
+    await stage.pass();
+    stage.send('subscribe', 'a');
+    await stage.pass();
+    await stage.world.pauseServer();
+    await stage.pass(900);
+    stage.send('PING');
+    await stage.pass(450);
+    await stage.pass(450);
+    await stage.world.resumeServer();
+    await stage.pass(300);
+    await stage.world.publish('a', 'one');
+    await stage.pass();
+    stage.disconnect();
+    await stage.pass();
   },
 
   'a server that is not there, and comes': async (stage) => {

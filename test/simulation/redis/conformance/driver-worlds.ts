@@ -19,6 +19,8 @@ export interface DriverWorld {
   pauseServer(): Promise<void>;
   resumeServer(): Promise<void>;
   setRole(role: 'master' | 'replica'): Promise<void>;
+  /** From another connection. */
+  publish(channel: string, message: string): Promise<void>;
   sleep(ms: number): Promise<void>;
   /** Lets the driver open its socket, and not more. */
   tick(): Promise<void>;
@@ -42,6 +44,11 @@ export async function realWorld(): Promise<DriverWorld> {
       await connection.execute(role === 'master' ? ['REPLICAOF', 'NO', 'ONE'] : ['REPLICAOF', '127.0.0.1', '1']);
       connection.close();
     },
+    publish: async (channel, message) => {
+      const connection = await connectReal(port);
+      await connection.execute(['PUBLISH', channel, message]);
+      connection.close();
+    },
     sleep: (ms) => new Promise((resolve) => void setTimeout(resolve, ms)),
     tick: async () => {
       for (let i = 0; i < 2; i++) await new Promise((resolve) => process.nextTick(resolve));
@@ -63,6 +70,7 @@ export async function simulatedWorld(): Promise<DriverWorld> {
     pauseServer: async () => machine.pause(),
     resumeServer: async () => machine.resume(),
     setRole: async (role) => redis.setRole(role),
+    publish: async (channel, message) => void redis.execute(['PUBLISH', channel, message]),
     sleep: (ms) => timeline.run(timeline.nowMs + ms),
     tick: async () => {
       for (let i = 0; i < 4; i++) await Promise.resolve();

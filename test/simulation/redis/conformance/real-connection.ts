@@ -3,6 +3,10 @@ import { ErrorReply, StatusReply, type Reply } from '../replies.ts';
 
 /** One connection to a real Redis that keeps apart what Redis keeps apart: status, error and string. */
 export interface RealConnection {
+  /** Replies that no {@link execute} waits for, in their order. */
+  readonly others: Reply[];
+  /** Sends a command whose replies, however many, are among the others. */
+  send(args: readonly string[]): void;
   execute(args: readonly string[]): Promise<Reply>;
   close(): void;
 }
@@ -22,6 +26,7 @@ interface Waiting {
 class Connection implements RealConnection {
   readonly #socket: Socket;
   readonly #waiting: Waiting[] = [];
+  readonly others: Reply[] = [];
   #text = '';
 
   constructor(socket: Socket) {
@@ -36,8 +41,12 @@ class Connection implements RealConnection {
   execute(args: readonly string[]): Promise<Reply> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
-      this.#socket.write(`*${args.length}\r\n${args.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join('')}`, 'latin1');
+      this.send(args);
     });
+  }
+
+  send(args: readonly string[]): void {
+    this.#socket.write(`*${args.length}\r\n${args.map((arg) => `$${arg.length}\r\n${arg}\r\n`).join('')}`, 'latin1');
   }
 
   close(): void {
@@ -50,7 +59,9 @@ class Connection implements RealConnection {
       const read = readReply(this.#text, 0);
       if (read === undefined) return;
       this.#text = this.#text.slice(read.end);
-      this.#waiting.shift()?.resolve(read.reply);
+      const first = this.#waiting.shift();
+      if (first === undefined) this.others.push(read.reply);
+      else first.resolve(read.reply);
     }
   }
 }

@@ -121,7 +121,8 @@ function sortedScan(reply: Reply): Reply {
   return [reply[0] as string, ...names.flatMap((name) => [name, pairs[pairs.indexOf(name) + 1]!])];
 }
 
-function describe(reply: Reply, nowMs: number): string {
+/** A reply as text that can be compared; times near `nowMs` are masked. */
+export function describe(reply: Reply, nowMs: number): string {
   if (reply instanceof ErrorReply) return `-${reply.message}`;
   if (reply instanceof StatusReply) return `+${reply.text}`;
   if (Array.isArray(reply)) return `[${(reply as readonly Reply[]).map((item) => describe(item, nowMs)).join(', ')}]`;

@@ -30,6 +30,7 @@ command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
 command -v mariadb >/dev/null 2>&1 || missing="$missing mariadb-client-core"
 command -v haproxy >/dev/null 2>&1 || missing="$missing haproxy"
 command -v nginx >/dev/null 2>&1 || missing="$missing nginx-light libnginx-mod-stream"
+command -v curl >/dev/null 2>&1 || missing="$missing curl"
 command -v keepalived >/dev/null 2>&1 || missing="$missing keepalived"
 
 if [ -n "$missing" ] && ! command -v apt-get >/dev/null 2>&1; then

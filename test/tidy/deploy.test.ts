@@ -14,7 +14,9 @@ import { files, read, ROOT } from '../support/source-files.ts';
 const AHEAD: readonly string[] = ['SYNCLINE_CLUSTER_MODE', 'SYNCLINE_QUEUE_SENTINEL_PASSWORD_FILE'];
 
 const VARIABLES = new Set(optionEntries().flatMap(({ env }) => (env === undefined ? [] : [env])));
-const PRESET = new Set([...read('haproxy.cfg').matchAll(/^ *presetenv +(\w+)/gm)].map((match) => match[1] as string));
+const PRESET = new Set(
+  [...read('haproxy.cfg').matchAll(/^ *presetenv +(\w+)|^\.if defined\((\w+)\)/gm)].map(([, set, asked]) => set ?? asked),
+);
 
 type Environment = Readonly<Record<string, string>>;
 

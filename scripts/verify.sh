@@ -30,6 +30,7 @@ command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
 command -v mariadb >/dev/null 2>&1 || missing="$missing mariadb-client-core"
 command -v haproxy >/dev/null 2>&1 || missing="$missing haproxy"
 command -v nginx >/dev/null 2>&1 || missing="$missing nginx-light libnginx-mod-stream"
+command -v curl >/dev/null 2>&1 || missing="$missing curl"
 command -v keepalived >/dev/null 2>&1 || missing="$missing keepalived"
 
 if [ -n "$missing" ] && ! command -v apt-get >/dev/null 2>&1; then
@@ -54,6 +55,14 @@ if [ -n "$missing" ]; then
   $root env DEBIAN_FRONTEND=noninteractive apt-get -qq update || failed "apt-get update failed"
   # shellcheck disable=SC2086
   $root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install -y --no-install-recommends $missing >/dev/null || failed "apt-get install failed"
+  # Where systemd runs it starts them all the same.
+  if [ -d /run/systemd/system ]; then
+    for service in redis-server haproxy nginx keepalived; do
+      case "$missing " in
+        *" $service"[\ -]*) $root systemctl --quiet disable --now "$service" || true ;;
+      esac
+    done
+  fi
 fi
 
 sh scripts/setup.sh || failed "npm ci failed"

@@ -67,6 +67,7 @@ export async function startHaproxy(primary: NodePorts, backup: NodePorts, env: R
     BALANCER_STATS_BIND: `127.0.0.1:${statsPort}`,
     BALANCER_SOCKET: socket,
     BALANCER_USER: userInfo().username,
+    BALANCER_GROUP: spawnSync('id', ['-gn'], { encoding: 'utf8' }).stdout.trim(),
     ...env,
   };
   let output = '';

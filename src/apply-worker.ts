@@ -18,7 +18,7 @@ const KEEP_ALIVE_MS = 5_000;
 const SLICE_BUDGET_MS = 2_000;
 /** How long a new thread has to reach queue and sink. */
 const WARM_UP_MS = 5_000;
-const WARM_UP_POLL_MS = 20;
+const WARM_UP_POLL_MS = 200;
 
 const config = workerData as Config;
 const context = openContext();

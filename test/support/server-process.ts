@@ -35,6 +35,10 @@ export class ServerProcess {
     return new ServerProcess(await freePort(), await freePort(), mkdtempSync(join(tmpdir(), 'syncline-test-')), env);
   }
 
+  get adminUrl(): string {
+    return `http://127.0.0.1:${this.adminPort}`;
+  }
+
   get url(): string {
     return `tcp://127.0.0.1:${this.tcpPort}`;
   }
@@ -92,6 +96,11 @@ export class ServerProcess {
     child.kill(signal);
     await exited;
     return child.exitCode;
+  }
+
+  /** Sends a signal and waits for nothing. */
+  signal(signal: NodeJS.Signals): void {
+    process.kill(this.pid, signal);
   }
 
   async status(): Promise<Status> {

@@ -145,7 +145,9 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     );
     return {
       addresses: { tcp: tcp.address, admin: admin.address },
-      reload: (load) => reloader.reload(load),
+      reload: async (load) => {
+        if (node.duty !== 'stopping') await reloader.reload(load);
+      },
       close: async () => {
         node.stopping();
         await close();

@@ -32,7 +32,10 @@ export type Content =
   | { readonly type: 'corrupt'; readonly reason: string }
   | { readonly type: 'damaged' };
 
-/** Reads an element's frame and checks its CRC once more: it has been in another program's memory since the door. */
+/**
+ * Reads an element's frame and checks its CRC once more: it has been in another program's memory since the door.
+ * @throws {SyncError} `newer_format` for a frame that is whole and that a newer version let in.
+ */
 export function readElement(element: Element, maxBytes: number): Item {
   if (element.kind === 'damaged') return withoutFrame(element, { type: 'damaged' });
   if (element.kind === 'refusal') return readRefusal(element);
@@ -41,6 +44,9 @@ export function readElement(element: Element, maxBytes: number): Item {
     frame = readFrame(element.frame);
   } catch (error) {
     if (!(error instanceof SyncError)) throw error;
+    // It has its checksum, and no door of this version lets it in.
+    if (error.code === 'bad_flags' || error.code === 'unknown_type')
+      throw new SyncError('newer_format', `a stored frame is of a newer protocol: ${error.message}`);
     return corrupt(element, error.message);
   }
   const { seq, prev, crc } = frame;

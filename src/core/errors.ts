@@ -124,6 +124,11 @@ export const ERRORS = {
   queue_evicting: entry('transient', 'Redis may evict queued changes', 'set maxmemory-policy noeviction'),
   queue_mismatch: entry('startup', 'the queue was created with other settings', 'use the recorded settings, or another prefix or folder'),
   queue_unsuitable: entry('startup', 'the queue cannot keep the promise', 'see the message; docs/queue.md lists the requirements'),
+  newer_format: entry(
+    'transient',
+    'what is stored was written by a newer version in a format that this one does not know; nothing of it is touched',
+    'run the version that wrote it, on every node: see docs/upgrading.md',
+  ),
   queue_locked: entry('startup', 'another process uses this embedded queue', 'stop the other server or use another data folder'),
 
   // The sink.
@@ -149,11 +154,7 @@ export const ERRORS = {
   // Single changes.
   malformed_payload: entry('permanent', 'the payload is not a valid batch', 'see "A batch" in docs/protocol.md'),
   payload_too_large: entry('permanent', 'the payload expands beyond the frame limit', 'send smaller batches'),
-  corrupt_element: entry(
-    'permanent',
-    'what is stored no longer has its checksum, or another version stored it',
-    'none for damage: the server drops it and asks for it again. Run the other version until the queue is empty, or empty the queue',
-  ),
+  corrupt_element: entry('permanent', 'what is stored no longer has its checksum', 'none: the server drops it and asks for it again'),
   wrong_partition: entry(
     'permanent',
     'the row does not belong in this partition',

@@ -104,11 +104,21 @@ describe('an element', () => {
   test('of another version is refused with what to do, and two flipped bits do not make one', () => {
     const withFormat = (format: number) => encode(DRAFT).fill(format, 0, 1);
     expect(() => decodeElement(withFormat(1))).toThrow(
-      expect.objectContaining({ code: 'corrupt_element', message: expect.stringContaining('run the version that stored it until') }),
+      expect.objectContaining({ code: 'newer_format', message: expect.stringContaining('run the version that stored it until') }),
     );
     expect(readStoreTime(withFormat(1))).toBe(0);
     for (let a = 0; a < 8; a++)
       for (let b = 0; b < a; b++) expect(decodeElement(withFormat(0xb2 ^ (1 << a) ^ (1 << b))).kind).toBe('damaged');
+  });
+
+  test('of a kind that is to come is refused as another version’s, when it is whole, and is damaged when it is not', () => {
+    const bytes = encode(DRAFT).fill(2, 29, 30);
+    expect(decodeElement(bytes).kind).toBe('damaged');
+    bytes.writeUInt32BE(crc32(bytes.subarray(21)), 1);
+    expect(() => decodeElement(bytes)).toThrow(
+      expect.objectContaining({ code: 'newer_format', message: expect.stringContaining('kind 2') }),
+    );
+    expect(readStoreTime(bytes)).toBe(0);
   });
 
   test('needs a stream id of 128 bits and a producer of at most 255 bytes', () => {

@@ -95,16 +95,15 @@ export function stampElement(element: Uint8Array, storedAtUs: number, ordinal: n
 /**
  * Reads an element; `frame` is a view of `bytes`, `identity` a copy, so that sending it to a thread sends 24 bytes.
  * One whose check is wrong is of kind `damaged`. Of a frame, the header is enough.
- * @throws {SyncError} `corrupt_element` for one that another version wrote.
+ * @throws {SyncError} `newer_format` for one that another version wrote.
  */
 export function decodeElement(bytes: Uint8Array): Element {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const format = buffer[0] ?? ELEMENT_FORMAT;
-  if (bitsApart(format, ELEMENT_FORMAT) >= FORMAT_DISTANCE)
-    throw new SyncError(
-      'corrupt_element',
-      `a queue element has format ${format}, this version knows ${ELEMENT_FORMAT}; run the version that stored it until the queue is empty, or empty the queue: clients send again what was not applied`,
-    );
+  if (bitsApart(format, ELEMENT_FORMAT) >= FORMAT_DISTANCE) throw foreign(`format ${format}, this version knows ${ELEMENT_FORMAT}`);
+  // Whole, and yet of a kind that is not known: damage would show in the check.
+  if (buffer.length > KIND_AT && buffer[KIND_AT]! >= ELEMENT_KINDS.length && hasCheck(buffer))
+    throw foreign(`kind ${buffer[KIND_AT]}, this version knows 0 to ${ELEMENT_KINDS.length - 1}`);
   const identity = new Uint8Array(buffer.subarray(IDENTITY_START, IDENTITY_END));
   // Nothing that could be taken for another's is given of bytes that have changed.
   if (!isIntact(buffer)) return { identity, storedAtUs: 0, ordinal: 0, kind: 'damaged', stream: '', producer: '', frame: new Uint8Array() };
@@ -125,11 +124,22 @@ export function readStoreTime(bytes: Buffer): number {
   return isIntact(bytes) ? readSafeInteger(bytes, STORED_AT) : 0;
 }
 
+function foreign(what: string): SyncError {
+  return new SyncError(
+    'newer_format',
+    `a queue element has ${what}; run the version that stored it until the queue is empty, or empty the queue: clients send again what was not applied`,
+  );
+}
+
 function isIntact(buffer: Buffer): boolean {
-  const kind = ELEMENT_KINDS[buffer[KIND_AT] ?? -1];
+  return (buffer[KIND_AT] ?? ELEMENT_KINDS.length) < ELEMENT_KINDS.length && hasCheck(buffer);
+}
+
+/** A kind that is to come is covered up to its end, as a refusal is. */
+function hasCheck(buffer: Buffer): boolean {
   const frameStart = FIXED_BYTES + (buffer[PRODUCER_AT] ?? 0);
-  if (buffer[0] !== ELEMENT_FORMAT || kind === undefined || buffer.length < frameStart) return false;
-  const crc = crc32(buffer.subarray(CRC_START, kind === 'refusal' ? buffer.length : frameStart));
+  if (buffer[0] !== ELEMENT_FORMAT || buffer.length < frameStart) return false;
+  const crc = crc32(buffer.subarray(CRC_START, ELEMENT_KINDS[buffer[KIND_AT]!] === 'frame' ? frameStart : buffer.length));
   return (crc + sumOfWords(buffer)) % TWO_32 === buffer.readUInt32BE(CHECK_AT);
 }
 

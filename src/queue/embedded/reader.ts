@@ -43,7 +43,7 @@ class EmbeddedReader implements QueueReader {
     } catch (error) {
       const problem = sqliteError(error);
       if (problem === undefined) throw error;
-      if (problem.code !== 'corrupt_element') await this.close();
+      if (problem.code !== 'newer_format') await this.close();
       throw problem;
     }
   }

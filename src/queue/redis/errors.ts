@@ -14,6 +14,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   // Given by our scripts.
   MISMATCH: 'queue_mismatch',
   OWNED: 'stream_owned_by_other',
+  FORMAT: 'newer_format',
 };
 
 /** Replies after which another connection may find the master. */

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import type { Random } from '../../core/random.ts';
+import { SyncError } from '../../core/errors.ts';
 import type { Place, StreamId } from '../../core/stream.ts';
 import { ELEMENT_KINDS, MAX_PRODUCER_BYTES } from '../element.ts';
 import type { AppendEntry, AppendResult, Floor } from '../queue.ts';
@@ -80,9 +81,10 @@ export function packStreamAt(stream: StreamId, place: Place): Buffer {
   return packed;
 }
 
-/** Reads a value of the hash of streams: `seq crc ordinal producer`. */
+/** Reads a value of the hash of streams: `seq crc ordinal producer`. @throws {SyncError} `newer_format` */
 export function parseStreamRecord(text: string): Place {
-  const [seq, crc] = text.split(' ', 2);
+  const [, seq, crc] = /^(\d+) (\d+) \d+ /.exec(text) ?? [];
+  if (seq === undefined) throw new SyncError('newer_format', 'a stream is recorded in the queue in a form that this version does not know');
   return { seq: Number(seq), crc: Number(crc) };
 }
 

@@ -255,6 +255,8 @@ class RedisQueue implements Queue {
     if (error.code === 'queue_mismatch') return settingsMismatch(data, this.#settings);
     if (error.code === 'stream_owned_by_other')
       return new SyncError('stream_owned_by_other', `stream ${data} belongs to another producer; start a new stream`);
+    if (error.code === 'newer_format')
+      return new SyncError('newer_format', `stream ${data} is recorded in the queue in a form that this version does not know`);
     return error;
   }
 

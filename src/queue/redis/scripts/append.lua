@@ -30,6 +30,9 @@ while at <= #ARGV[2] do
     local text = redis.call('HGET', KEYS[1], hex)
     if text then
       local seq, crc, owner = string.match(text, '^(%d+) (%d+) %d+ (.*)$')
+      if not seq then
+        return redis.error_reply('FORMAT ' .. hex)
+      end
       record = { seq = tonumber(seq), crc = tonumber(crc), owner = owner }
     else
       record = { seq = 0, crc = 0 }

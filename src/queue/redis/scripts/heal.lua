@@ -8,6 +8,10 @@ if not lease or string.sub(lease, 1, #ARGV[1] + 1) ~= ARGV[1] .. ' ' then
   return {}
 end
 local head = redis.call('LINDEX', KEYS[1], 0)
+if head and string.sub(head, 1, 1) ~= string.char(178) then
+  -- Another version's, or damaged: nothing is known of it until a slice has looked at it.
+  return {}
+end
 local headOrdinal = head and struct.unpack('>I8', head, 14)
 local healed = {}
 local at = 1
@@ -18,6 +22,9 @@ while at <= #ARGV[2] do
   local text = redis.call('HGET', KEYS[3], hex)
   if text then
     local stored, ordinal, owner = string.match(text, '^(%d+) %d+ (%d+) (.*)$')
+    if not stored then
+      return redis.error_reply('FORMAT ' .. hex)
+    end
     if tonumber(stored) > seq and (not headOrdinal or headOrdinal > tonumber(ordinal)) then
       redis.call('HSET', KEYS[3], hex, string.format('%.0f %.0f %s %s', seq, crc, ordinal, owner))
       healed[#healed + 1] = number

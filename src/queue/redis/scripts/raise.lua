@@ -21,6 +21,9 @@ while at <= #ARGV[2] do
     local text = redis.call('HGET', KEYS[1], hex)
     if text then
       local stored, crcThere, ordinal, owner = string.match(text, '^(%d+) (%d+) (%d+) (.*)$')
+      if not stored then
+        return redis.error_reply('FORMAT ' .. hex)
+      end
       record = { seq = tonumber(stored), crc = tonumber(crcThere), ordinal = tonumber(ordinal), owner = owner }
     end
     records[hex] = record

@@ -13,23 +13,30 @@ local last = redis.call('LINDEX', KEYS[1], count - 1)
 if not last or string.sub(last, 6, 29) ~= ARGV[3] then
   return 0
 end
-local before = redis.call('LLEN', KEYS[1])
-redis.call('LTRIM', KEYS[1], count, -1)
--- In proportion: the sizes of what goes are not read, because that would copy up to 8 MB. Exact again whenever the list is empty.
-local field = 'bytes:' .. string.match(KEYS[1], ':list:(.*)$')
-local bytes = tonumber(redis.call('HGET', KEYS[4], field) or 0)
-redis.call('HSET', KEYS[4], field, string.format('%.0f', math.floor(bytes * (before - count) / before)))
-
+-- Nothing is written before all is read: a record that another version wrote stops the partition.
+local changes = {}
 local at = 1
 while at <= #ARGV[4] do
   local hex, seq, crc
   hex, seq, crc, at = struct.unpack('>c32I8I4', ARGV[4], at)
   local text = redis.call('HGET', KEYS[3], hex)
   if text then
-    local stored, rest = string.match(text, '^(%d+) %d+ (.*)$')
+    local stored, rest = string.match(text, '^(%d+) %d+ (%d+ .*)$')
+    if not stored then
+      return redis.error_reply('FORMAT ' .. hex)
+    end
     if tonumber(stored) >= seq then
-      redis.call('HSET', KEYS[3], hex, string.format('%.0f %.0f %s', seq, crc, rest))
+      changes[#changes + 1] = { hex, string.format('%.0f %.0f %s', seq, crc, rest) }
     end
   end
+end
+local before = redis.call('LLEN', KEYS[1])
+redis.call('LTRIM', KEYS[1], count, -1)
+-- In proportion: the sizes of what goes are not read, because that would copy up to 8 MB. Exact again whenever the list is empty.
+local field = 'bytes:' .. string.match(KEYS[1], ':list:(.*)$')
+local bytes = tonumber(redis.call('HGET', KEYS[4], field) or 0)
+redis.call('HSET', KEYS[4], field, string.format('%.0f', math.floor(bytes * (before - count) / before)))
+for _, change in ipairs(changes) do
+  redis.call('HSET', KEYS[3], change[1], change[2])
 end
 return 1

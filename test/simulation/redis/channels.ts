@@ -4,6 +4,14 @@ import type { Reply } from './replies.ts';
 export interface Client {
   /** Sends what is not the reply to the command that runs: a message, or one of several answers. */
   deliver(message: Reply): void;
+  /** The name of the host at its other end. */
+  readonly peer: string;
+  /** Answers the command that it waits for, and goes on with what came after it, or ends. */
+  answer(reply: Reply, then?: 'and end'): void;
+  /** Sends a replica what is no reply. */
+  transmit(message: unknown, bytes: number): void;
+  /** Ends it at once, as a reset. */
+  break(): void;
 }
 
 /** Who listens to which channel of a server. What is published reaches those who listen at that moment, and nobody later. */

@@ -1,23 +1,39 @@
 import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../support/seeded-random.ts';
+import { Host } from '../world/host.ts';
+import { Network } from '../world/network.ts';
+import { Timeline } from '../world/timeline.ts';
+import { Channels } from './channels.ts';
 import { Engine, type EngineSettings } from './engine.ts';
 import { ErrorReply, StatusReply, type Reply } from './replies.ts';
+import { Replication } from './replication.ts';
 import { Store } from './store.ts';
 
 function makeEngine(settings: Partial<EngineSettings> = {}) {
   let wallMs = 1_700_000_000_000;
-  const store = new Store(() => wallMs, new SeededRandom(1), 100);
-  const engine = new Engine(store, {
+  const random = new SeededRandom(1);
+  const store = new Store(() => wallMs, random, 100);
+  const complete: EngineSettings = {
     maxMemory: 0,
     policy: 'noeviction',
     role: 'master',
     saves: 'succeed',
     minReplicas: 0,
+    maxReplicaLagS: 10,
+    backlogBytes: 1000,
+    staleData: 'served',
     loading: 'no',
     appendOnly: 'yes',
     runId: 'a'.repeat(40),
     ...settings,
-  });
+  };
+  const timeline = new Timeline();
+  const host = new Host('redis', timeline);
+  const clock = host.boot();
+  const channels = new Channels();
+  const network = new Network(timeline, random);
+  const parts = { host, network, random, store, channels, settings: complete, clock: () => clock, commit: () => {} };
+  const engine = new Engine(store, complete, { channels, replication: new Replication(parts), killClients: () => 0 });
   const run = (...args: string[]) => {
     const reply = plain(engine.execute(args));
     store.commit(wallMs);

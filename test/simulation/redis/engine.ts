@@ -1,8 +1,9 @@
-import { Channels, type Client } from './channels.ts';
+import type { Channels, Client } from './channels.ts';
 import { DATA_COMMANDS, NotSimulated, parseInteger, wrongArity, type Command } from './commands.ts';
 import { compileScript } from './lua.ts';
 import { ErrorReply, OK, StatusReply, type Reply } from './replies.ts';
 import { runScript, ScriptCache, type KnownScript } from './scripting.ts';
+import type { Replication } from './replication.ts';
 import type { EvictionPolicy, Store } from './store.ts';
 
 /** What decides whether a server takes a command; faults change it. */
@@ -13,11 +14,24 @@ export interface EngineSettings {
   role: 'master' | 'replica';
   /** Whether data can be saved. */
   saves: 'succeed' | 'fail';
-  /** Writes are refused with fewer replicas than these; there are none. */
+  /** Writes are refused with fewer replicas than these that were heard of within the lag. */
   minReplicas: number;
+  maxReplicaLagS: number;
+  /** How much of what was sent to replicas is kept for one that was away. */
+  backlogBytes: number;
+  /** Whether a replica whose primary is away answers. */
+  staleData: 'served' | 'refused';
   loading: 'no' | 'yes';
   appendOnly: 'no' | 'yes';
   runId: string;
+}
+
+/** What else of its server an engine needs. */
+export interface EngineParts {
+  readonly channels: Channels;
+  readonly replication: Replication;
+  /** Ends the connections of one kind, and gives how many. */
+  killClients(kind: 'normal' | 'pubsub', except: Client | undefined): number;
 }
 
 interface ServerCommand {
@@ -30,7 +44,21 @@ interface ServerCommand {
 /** What a connection may send that listens to a channel. */
 const WHILE_SUBSCRIBED = new Set(['SUBSCRIBE', 'UNSUBSCRIBE', 'PING']);
 /** What Redis does not run in a script. */
-const NOT_IN_SCRIPTS = new Set(['SUBSCRIBE', 'UNSUBSCRIBE', 'EVAL', 'EVALSHA', 'SCRIPT', 'CONFIG', 'CLIENT']);
+const NOT_IN_SCRIPTS = new Set(['SUBSCRIBE', 'UNSUBSCRIBE', 'EVAL', 'EVALSHA', 'SCRIPT', 'CONFIG', 'CLIENT', 'WAIT', 'ROLE', 'REPLICAOF']);
+/** What a replica answers that has lost its primary and must not tell what it has. */
+const WHILE_STALE = new Set([
+  'INFO',
+  'CONFIG',
+  'CLIENT',
+  'SCRIPT',
+  'PUBLISH',
+  'SUBSCRIBE',
+  'UNSUBSCRIBE',
+  'ROLE',
+  'REPLICAOF',
+  'REPLCONF',
+  'TIME',
+]);
 
 const SAY = {
   oom: "OOM command not allowed when used memory > 'maxmemory'.",
@@ -43,6 +71,7 @@ const SAY = {
   readOnlyScript: 'ERR Write commands are not allowed from read-only scripts.',
   loading: 'LOADING Redis is loading the dataset in memory',
   subscribed: '(P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context',
+  masterDown: "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
   noScript: 'NOSCRIPT No matching script. Please use EVAL.',
 };
 
@@ -50,42 +79,62 @@ const SAY = {
 export class Engine {
   readonly store: Store;
   readonly settings: EngineSettings;
-  readonly channels = new Channels();
+  readonly channels: Channels;
+  readonly #replication: Replication;
   readonly #scripts = new ScriptCache();
   /** Memory was full, and nothing could give way, before the command that runs now. */
   #isFull = false;
+  /** Whether the last command was one that ran, and was not turned away before. */
+  hasRun = false;
   readonly #serverCommands: Readonly<Record<string, ServerCommand>>;
 
-  constructor(store: Store, settings: EngineSettings) {
+  constructor(store: Store, settings: EngineSettings, parts: EngineParts) {
+    const { replication } = parts;
     this.store = store;
     this.settings = settings;
+    this.channels = parts.channels;
+    this.#replication = replication;
     this.#serverCommands = {
       EVAL: { arity: -3, run: (args) => this.#eval(args, (script) => this.#scripts.load(script)) },
       EVALSHA: { arity: -3, run: (args) => this.#eval(args, (sha) => this.#scriptOf(sha)) },
       SCRIPT: { arity: -2, run: (args) => this.#script(args) },
       PING: { arity: -1, run: ([, text], client) => this.#ping(text, client) },
-      PUBLISH: { arity: 3, whileLoading: 'answered', run: ([, channel, message]) => this.channels.publish(channel!, message!) },
+      PUBLISH: { arity: 3, whileLoading: 'answered', run: ([, channel, message]) => this.#publish(channel!, message!) },
       SUBSCRIBE: { arity: -2, whileLoading: 'answered', run: ([, ...names], client) => this.channels.subscribe(known(client), names) },
       UNSUBSCRIBE: { arity: -1, whileLoading: 'answered', run: ([, ...names], client) => this.channels.unsubscribe(known(client), names) },
       INFO: { arity: -1, whileLoading: 'answered', run: ([, ...sections]) => this.#info(sections) },
       CONFIG: { arity: -2, whileLoading: 'answered', run: (args) => this.#config(args) },
-      CLIENT: { arity: -2, whileLoading: 'answered', run: (args) => clientCommand(args) },
+      CLIENT: {
+        arity: -2,
+        whileLoading: 'answered',
+        run: (args, client) => clientCommand(args, (kind) => parts.killClients(kind, client)),
+      },
+      WAIT: { arity: 3, run: (args, client) => replication.wait(args, known(client)) },
+      ROLE: { arity: 1, whileLoading: 'answered', run: () => replication.role() },
+      REPLICAOF: { arity: 3, run: (args) => replication.replicaOf(args) },
+      PSYNC: { arity: -3, run: (args, client) => replication.sync(args, known(client)) },
+      REPLCONF: { arity: -1, whileLoading: 'answered', run: (args, client) => replication.acknowledged(args, known(client)) },
     };
   }
 
   /** Executes one command: name and arguments, from `client` if it came over a connection. What it wrote is not committed yet. */
   execute(args: readonly string[], client?: Client): Reply {
+    this.hasRun = false;
     try {
       const name = args[0]!.toUpperCase();
       const data = Object.hasOwn(DATA_COMMANDS, name) ? DATA_COMMANDS[name] : undefined;
       const server = data ? undefined : this.#serverCommand(name);
       checkArity(name, (data ?? server)!.arity, args.length);
       const { maxMemory, policy } = this.settings;
-      this.#isFull = maxMemory > 0 && !this.store.evict(maxMemory, policy);
+      // A replica leaves to its primary what gives way.
+      this.#isFull = maxMemory > 0 && this.#replication.primary === undefined && !this.store.evict(maxMemory, policy);
       this.#admit(data?.kind ?? this.#kindOfScript(name, args[1]!));
       if (client !== undefined && this.channels.isSubscribed(client) && !WHILE_SUBSCRIBED.has(name))
         throw new ErrorReply(`ERR Can't execute '${fullName(args)}': only ${SAY.subscribed}`);
+      if (this.settings.staleData === 'refused' && this.#replication.isLinkDown && !WHILE_STALE.has(name))
+        throw new ErrorReply(SAY.masterDown);
       if (this.settings.loading === 'yes' && server?.whileLoading === undefined) throw new ErrorReply(SAY.loading);
+      this.hasRun = true;
       return data ? data.run(this.store, args) : server!.run(args, client);
     } catch (error) {
       if (error instanceof ErrorReply) return error;
@@ -119,7 +168,7 @@ export class Engine {
   #checkWrite(): void {
     const { saves, minReplicas, role } = this.settings;
     if (saves === 'fail') throw new ErrorReply(SAY.misconf);
-    if (minReplicas > 0 && role === 'master') throw new ErrorReply(SAY.noReplicas);
+    if (role === 'master' && minReplicas > this.#replication.goodReplicas()) throw new ErrorReply(SAY.noReplicas);
     if (role === 'replica') throw new ErrorReply(SAY.readOnly);
   }
 
@@ -157,7 +206,12 @@ export class Engine {
   #publishInScript(args: readonly string[], flags: ReadonlySet<string> | undefined): Reply {
     checkArityInScript(3, args.length);
     if (flags?.has('no-writes')) throw new ErrorReply(SAY.readOnlyScript);
-    return this.channels.publish(args[1]!, args[2]!);
+    return this.#publish(args[1]!, args[2]!);
+  }
+
+  #publish(channel: string, message: string): Reply {
+    this.#replication.published(channel, message);
+    return this.channels.publish(channel, message);
   }
 
   #scriptOf(sha: string): KnownScript {
@@ -189,7 +243,7 @@ export class Engine {
   }
 
   #info(sections: readonly string[]): Reply {
-    const { maxMemory, policy, role, saves, loading, appendOnly, runId } = this.settings;
+    const { maxMemory, policy, saves, loading, appendOnly, runId } = this.settings;
     const known: Record<string, readonly string[]> = {
       server: ['redis_version:7.0.15', 'redis_mode:standalone', `run_id:${runId}`],
       memory: [`used_memory:${this.store.usedBytes}`, `maxmemory:${maxMemory}`, `maxmemory_policy:${policy}`],
@@ -198,12 +252,7 @@ export class Engine {
         `rdb_last_bgsave_status:${saves === 'fail' ? 'err' : 'ok'}`,
         `aof_enabled:${appendOnly === 'yes' ? 1 : 0}`,
       ],
-      replication: [
-        `role:${role === 'replica' ? 'slave' : 'master'}`,
-        'connected_slaves:0',
-        `master_replid:${runId}`,
-        `master_repl_offset:${this.store.offset}`,
-      ],
+      replication: this.#replication.info(),
     };
     const wanted = sections.map((section) => section.toLowerCase());
     const all = wanted.length === 0 || wanted.some((section) => ['default', 'all', 'everything'].includes(section));
@@ -214,10 +263,15 @@ export class Engine {
   }
 
   #config([, subcommand = '', ...rest]: readonly string[]): Reply {
+    // What REPLICAOF says is kept for the next process anyway.
+    if (subcommand.toUpperCase() === 'REWRITE') return OK;
     if (subcommand.toUpperCase() !== 'SET' || rest.length !== 2) throw new NotSimulated(`CONFIG ${subcommand} ${rest.join(' ')}`);
     const [name, value] = [rest[0]!.toLowerCase(), rest[1]!];
     if (name === 'maxmemory') this.settings.maxMemory = parseInteger(value);
     else if (name === 'min-replicas-to-write') this.settings.minReplicas = parseInteger(value);
+    else if (name === 'min-replicas-max-lag') this.settings.maxReplicaLagS = parseInteger(value);
+    else if (name === 'repl-backlog-size') this.settings.backlogBytes = parseInteger(value);
+    else if (name === 'replica-serve-stale-data') this.settings.staleData = value === 'no' ? 'refused' : 'served';
     else if (name === 'maxmemory-policy' && isPolicy(value)) this.settings.policy = value;
     else throw new NotSimulated(`CONFIG SET ${name} ${value}`);
     return OK;
@@ -247,10 +301,18 @@ function fullName([name, subcommand]: readonly string[]): string {
   return ['script', 'client', 'config'].includes(lower) ? `${lower}|${subcommand!.toLowerCase()}` : lower;
 }
 
-function clientCommand([, subcommand = '', ...rest]: readonly string[]): Reply {
-  if (subcommand.toUpperCase() !== 'SETNAME') throw new NotSimulated(`CLIENT ${subcommand}`);
-  if (rest.length !== 1) throw new ErrorReply(wrongArity('client|setname'));
-  return OK;
+function clientCommand([, subcommand = '', ...rest]: readonly string[], kill: (kind: 'normal' | 'pubsub') => number): Reply {
+  const [first, second] = rest;
+  switch (subcommand.toUpperCase()) {
+    case 'SETNAME':
+      if (rest.length !== 1) throw new ErrorReply(wrongArity('client|setname'));
+      return OK;
+    case 'KILL':
+      if (first?.toUpperCase() === 'TYPE' && (second === 'normal' || second === 'pubsub')) return kill(second);
+      throw new NotSimulated(`CLIENT KILL ${rest.join(' ')}`);
+    default:
+      throw new NotSimulated(`CLIENT ${subcommand}`);
+  }
 }
 
 function isPolicy(text: string): text is EvictionPolicy {

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { FLEET_SCENARIOS, FleetScript, type FleetScenario } from './conformance/fleet-scenarios.ts';
+import { FLEET_SCENARIOS, type FleetScenario } from './conformance/fleet-scenarios.ts';
+import { FleetScript } from './conformance/fleet-script.ts';
 import { realFleet, simulatedFleet, type Fleet } from './conformance/fleet.ts';
 import { comparable } from './conformance/subjects.ts';
 
-const SIZE = 1;
+const SIZE = 2;
 
-describe.skipIf(!comparable())('over several connections the simulated Redis answers as Redis 7.0 does', () => {
+describe.skipIf(!comparable())('over several connections and servers the simulated Redis answers as Redis 7.0 does', () => {
   test.each(Object.entries(FLEET_SCENARIOS))('%s', async (_, scenario) => {
     const expected = await play(scenario, await realFleet(SIZE));
     expect(expected.length).toBeGreaterThan(10);

@@ -16,6 +16,11 @@ export class ErrorReply extends Error {
 
 export const OK = new StatusReply('OK');
 
+/** What a command gives that is answered later: its connection waits for its answer. */
+export const LATER = new StatusReply('later');
+/** What a command gives that is never answered. */
+export const NO_REPLY = new StatusReply('no reply');
+
 export const WRONG_TYPE = 'WRONGTYPE Operation against a key holding the wrong kind of value';
 export const NOT_AN_INTEGER = 'ERR value is not an integer or out of range';
 export const SYNTAX = 'ERR syntax error';

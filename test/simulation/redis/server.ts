@@ -4,10 +4,11 @@ import type { Host } from '../world/host.ts';
 import type { Network } from '../world/network.ts';
 import type { Wire } from '../world/wire.ts';
 import { AppendOnlyFile, type Persistence } from './append-only-file.ts';
-import type { Client } from './channels.ts';
+import { Channels, type Client } from './channels.ts';
 import { ServerConnection } from './connection.ts';
 import { Engine, type EngineSettings } from './engine.ts';
 import type { Reply } from './replies.ts';
+import { Replication } from './replication.ts';
 import { Store, type EvictionPolicy } from './store.ts';
 
 export interface SimRedisOptions {
@@ -33,7 +34,7 @@ const DEFAULT_HISTORY = 4096;
 const DEFAULT_MAX_SYNC_MS = 50;
 
 /**
- * A Redis 7.0 that runs on a host of the simulation: one master without replicas.
+ * A Redis 7.0 that runs on a host of the simulation: a primary, with or without replicas, or a replica of another.
  *
  * down ──boot──► loading ──► serving; a pause of the host holds everything back; kill or a crash of the host ──► down.
  */
@@ -46,6 +47,7 @@ export class SimRedis {
   readonly #persistence: Persistence;
   readonly #file: AppendOnlyFile;
   readonly #engine: Engine;
+  readonly #replication: Replication;
   readonly #settings: EngineSettings;
   readonly #connections = new Set<ServerConnection>();
   #clock: Clock | undefined;
@@ -69,11 +71,29 @@ export class SimRedis {
       role: 'master',
       saves: 'succeed',
       minReplicas: 0,
+      maxReplicaLagS: 10,
+      backlogBytes: 1024 * 1024,
+      staleData: 'served',
       loading: 'no',
       appendOnly: persistence === 'off' ? 'no' : 'yes',
       runId: '',
     };
-    this.#engine = new Engine(this.store, this.#settings);
+    const channels = new Channels();
+    this.#replication = new Replication({
+      host,
+      network,
+      random,
+      channels,
+      store: this.store,
+      settings: this.#settings,
+      clock: () => this.#clock!,
+      commit: () => this.#commit(),
+    });
+    this.#engine = new Engine(this.store, this.#settings, {
+      channels,
+      replication: this.#replication,
+      killClients: (kind, except) => this.#killClients(kind, except),
+    });
   }
 
   get runId(): string {
@@ -90,9 +110,9 @@ export class SimRedis {
     this.#clock = clock;
     this.host.onCrash.add(() => this.#died(clock));
     for (const connection of [...this.#connections]) this.#forget(connection);
-    this.#startAfresh();
     this.#settings.role = 'master';
     this.#settings.saves = 'succeed';
+    this.#startAfresh();
     this.#network.listen(this.host, this.service, (wire) => this.#accept(wire));
     this.#settings.loading = loadingMs > 0 ? 'yes' : 'no';
     if (loadingMs > 0) clock.setTimer(loadingMs, () => (this.#settings.loading = 'no'));
@@ -148,7 +168,7 @@ export class SimRedis {
     this.#settings.saves = saves;
   }
 
-  /** Writes are refused with fewer replicas than these, and there are none: NOREPLICAS. */
+  /** Writes are refused with fewer replicas than these: NOREPLICAS. */
   setMinReplicas(count: number): void {
     this.#settings.minReplicas = count;
   }
@@ -157,12 +177,14 @@ export class SimRedis {
   execute(args: readonly string[], client?: Client): Reply {
     const reply = this.#engine.execute(args, client);
     this.#commit();
+    if (client !== undefined && this.#engine.hasRun) this.#replication.executed(client);
     return reply;
   }
 
   #startAfresh(): void {
     this.#settings.runId = Array.from({ length: 40 }, () => this.#random.below(16).toString(16)).join('');
     this.#engine.forgetScripts();
+    this.#replication.start(this.runId);
   }
 
   #accept(wire: Wire): void {
@@ -177,10 +199,23 @@ export class SimRedis {
   #forget(connection: ServerConnection): void {
     this.#connections.delete(connection);
     this.#engine.channels.drop(connection);
+    this.#replication.drop(connection);
+  }
+
+  /** Gives how many it ended. */
+  #killClients(kind: 'normal' | 'pubsub', except: Client | undefined): number {
+    const isMeant = (connection: ServerConnection) =>
+      connection !== except &&
+      !this.#replication.isReplica(connection) &&
+      this.#engine.channels.isSubscribed(connection) === (kind === 'pubsub');
+    const meant = [...this.#connections].filter(isMeant);
+    for (const connection of meant) connection.end();
+    return meant.length;
   }
 
   /** The process is gone, and with it what it had not handed to the kernel. */
   #died(clock: Clock): void {
+    this.#replication.ended();
     this.store.rollBack(this.store.writesSince(this.#file.writtenMs));
     if (this.#persistence === 'off') this.store.wipe();
     this.#livedMs += clock.monotonicMs();
@@ -192,6 +227,7 @@ export class SimRedis {
   #commit(): void {
     const nowMs = this.#nowMs;
     this.#file.advance(nowMs);
+    this.#replication.flush();
     if (!this.store.commit(nowMs)) return;
     this.#file.wrote(nowMs);
     this.store.forget(this.#file.durableMs);

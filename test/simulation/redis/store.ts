@@ -1,4 +1,5 @@
 import type { SeededRandom } from '../../support/seeded-random.ts';
+import type { Change, Copy } from './changes.ts';
 import { ListValue } from './list-value.ts';
 import { ErrorReply, WRONG_TYPE } from './replies.ts';
 
@@ -38,8 +39,7 @@ const SAMPLES = 5;
  *   among five random keys, and goes on until there is room.
  * - HSCAN of a large hash, and `pairs` in scripts, walk in another order.
  * - TIME has the resolution of the host's wall clock, a millisecond. Commands take no time.
- * - There is one database, no user, no MULTI, no pattern of channels, no blocking command and no replica. A command, an
- *   option, a setting or a piece of Lua that is not simulated throws instead of being answered, also where Redis would answer with
+ * - There is one database, no user, no MULTI, no pattern of channels and no blocking command but WAIT. A command, an option, a setting or a piece of Lua that is not simulated throws instead of being answered, also where Redis would answer with
  *   an error. Who listens to a channel and takes nothing is never disconnected for it.
  * - `unpack` in scripts takes 7900 values; in Redis 8000, less what is on the stack.
  * - A background rewrite of the file never happens; a sync takes a random time. A disk that is full is not simulated.
@@ -54,6 +54,10 @@ export class Store {
   #unitBytes = 0;
   #writes: Write[] = [];
   readonly #historyLimit: number;
+  /** Told of every change, for replicas. */
+  onChange: ((change: Change) => void) | undefined;
+  /** A replica waits until its primary removes what has expired, and hides it; while it makes changes again nothing has. */
+  expiry: 'removes' | 'hides' | 'ignored' = 'removes';
   usedBytes = BASE_BYTES;
   /** Bytes of writes that were made: the replication offset. */
   offset = 0;
@@ -83,8 +87,8 @@ export class Store {
   get(key: string): Value | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined) return undefined;
-    if (entry.expireAtMs !== undefined && this.#wallMs() > entry.expireAtMs) {
-      this.remove(key);
+    if (entry.expireAtMs !== undefined && this.expiry !== 'ignored' && this.#wallMs() > entry.expireAtMs) {
+      if (this.expiry === 'removes') this.remove(key);
       return undefined;
     }
     entry.lastUse = ++this.#useCount;
@@ -125,6 +129,7 @@ export class Store {
   setString(key: string, value: string, expireAtMs: number | undefined): void {
     this.#put(key, { value, expireAtMs, lastUse: ++this.#useCount, bytes: sizeOf(key, value) });
     this.#unitBytes += value.length;
+    this.onChange?.(['setString', key, value, expireAtMs]);
   }
 
   remove(key: string): boolean {
@@ -133,6 +138,7 @@ export class Store {
     this.#delete(key, entry);
     this.#undo.push(() => this.#insert(key, entry));
     this.#unitBytes += key.length;
+    this.onChange?.(['remove', key]);
     return true;
   }
 
@@ -142,6 +148,7 @@ export class Store {
     entry.expireAtMs = atMs;
     this.#undo.push(() => (entry.expireAtMs = before));
     this.#unitBytes += key.length;
+    this.onChange?.(['expire', key, atMs]);
   }
 
   /** Appends to a list, which is made when it is not there; gives its length. */
@@ -155,6 +162,7 @@ export class Store {
       this.#grow(key, -bytes);
     });
     this.#unitBytes += bytes;
+    this.onChange?.(['push', key, items]);
     return list.length;
   }
 
@@ -175,6 +183,7 @@ export class Store {
       this.#grow(key, bytes);
     });
     this.#unitBytes += key.length;
+    this.onChange?.(['trim', key, from, to]);
   }
 
   /** Sets a field of a hash, which is made when it is not there; gives whether the field is new. */
@@ -190,6 +199,7 @@ export class Store {
       this.#grow(key, -bytes);
     });
     this.#unitBytes += field.length + value.length;
+    this.onChange?.(['setField', key, field, value]);
     return before === undefined;
   }
 
@@ -207,6 +217,7 @@ export class Store {
       this.#grow(key, bytes);
     });
     this.#unitBytes += field.length;
+    this.onChange?.(['removeField', key, field]);
     return true;
   }
 
@@ -220,6 +231,29 @@ export class Store {
       this.usedBytes = usedBytes;
     });
     this.#unitBytes += 1;
+    this.onChange?.(['clear']);
+  }
+
+  /** Makes a change again that {@link onChange} was told of elsewhere. */
+  apply(change: Change): void {
+    switch (change[0]) {
+      case 'setString':
+        return this.setString(change[1], change[2], change[3]);
+      case 'remove':
+        return void this.remove(change[1]);
+      case 'expire':
+        return this.expire(change[1], change[2]);
+      case 'push':
+        return void this.push(change[1], change[2]);
+      case 'trim':
+        return this.trim(change[1], change[2], change[3]);
+      case 'setField':
+        return void this.setField(change[1], change[2], change[3]);
+      case 'removeField':
+        return void this.removeField(change[1], change[2]);
+      case 'clear':
+        return this.clear();
+    }
   }
 
   /** Makes room: removes keys until `limit` bytes are enough; false when no key that may give way is left. */
@@ -283,6 +317,28 @@ export class Store {
     this.#writes = [];
     this.usedBytes = BASE_BYTES;
     this.offset = 0;
+  }
+
+  copy(): Copy {
+    return [...this.#entries].map(([key, { value, expireAtMs }]) => {
+      if (typeof value === 'string') return { key, value, expireAtMs };
+      return { key, value: value instanceof Map ? { hash: [...value] } : { list: value.range(0, value.length) }, expireAtMs };
+    });
+  }
+
+  /** Puts a copy of another data set in place of this one, for good. */
+  load(copy: Copy): void {
+    this.wipe();
+    this.expiry = 'ignored';
+    for (const { key, value, expireAtMs } of copy) {
+      if (typeof value === 'string') this.setString(key, value, expireAtMs);
+      else if ('list' in value) this.push(key, value.list);
+      else for (const [field, text] of value.hash) this.setField(key, field, text);
+      if (expireAtMs !== undefined) this.expire(key, expireAtMs);
+    }
+    this.expiry = 'hides';
+    this.#undo = [];
+    this.#unitBytes = 0;
   }
 
   #victim(policy: 'allkeys-lru' | 'volatile-ttl'): string | undefined {

@@ -1,45 +1,7 @@
-import type { Reply } from '../replies.ts';
-import { describe } from './subjects.ts';
-import type { Fleet, FleetClient } from './fleet.ts';
+import type { FleetScript } from './fleet-script.ts';
 
 /** What is done over several connections; the transcripts of all fleets must be equal. */
 export type FleetScenario = (script: FleetScript) => Promise<void>;
-
-/** Runs commands over several connections, one after the other, and writes down what each of them receives. */
-export class FleetScript {
-  readonly transcript: string[] = [];
-  readonly #fleet: Fleet;
-  readonly #clients: { readonly client: FleetClient; seen: number }[] = [];
-  #marks = 0;
-
-  constructor(fleet: Fleet) {
-    this.#fleet = fleet;
-  }
-
-  /** Gives the number of a new connection. */
-  async connect(server: number): Promise<number> {
-    return this.#clients.push({ client: await this.#fleet.connect(server), seen: 0 }) - 1;
-  }
-
-  async run(number: number, ...args: string[]): Promise<void> {
-    this.transcript.push(`${number}: ${args.map((arg) => arg.slice(0, 60)).join(' ')}`);
-    this.#clients[number]!.client.send(args);
-    await this.#settle(number);
-    for (const i of this.#clients.keys()) if (i !== number) await this.#settle(i);
-  }
-
-  /** Waits for the answer to a mark, before which comes whatever was sent to the connection until now. */
-  async #settle(number: number): Promise<void> {
-    const connection = this.#clients[number]!;
-    const mark = `mark ${++this.#marks}`;
-    connection.client.send(['PING', mark]);
-    const isMark = (reply: Reply) => reply === mark || (Array.isArray(reply) && reply[0] === 'pong' && reply[1] === mark);
-    const { received } = connection.client;
-    await this.#fleet.until(() => received.length > connection.seen && isMark(received.at(-1)!));
-    for (const reply of received.slice(connection.seen, -1)) this.transcript.push(`  ${number} ← ${describe(reply, 0)}`);
-    connection.seen = received.length;
-  }
-}
 
 const PUBLISH = "return redis.call('PUBLISH', KEYS[1], ARGV[1])";
 
@@ -110,5 +72,132 @@ export const FLEET_SCENARIOS: Readonly<Record<string, FleetScenario>> = {
       await script.run(b, 'EVAL', `#!lua\n${PUBLISH}`, '1', 'x', 'by a script with flags');
       await script.run(b, 'CONFIG', 'SET', name, well);
     }
+  },
+
+  'a replica has what its primary has, and takes nothing else': async (script) => {
+    const [a, r, listener] = [await script.connect(0), await script.connect(1), await script.connect(1)];
+    await script.run(a, 'SET', 'string', 'v');
+    await script.run(a, 'RPUSH', 'list', 'a', 'b', 'c');
+    await script.run(a, 'HSET', 'hash', 'f', 'v', 'g', 'w');
+    await script.run(r, 'SET', 'own', 'v');
+    await script.run(listener, 'SUBSCRIBE', 'x');
+    await script.follow(1, 0);
+    await script.run(r, 'REPLICAOF', ...script.address(0));
+    for (const [name, ...args] of [
+      ['GET', 'own'],
+      ['GET', 'string'],
+      ['LRANGE', 'list', '0', '-1'],
+      ['HMGET', 'hash', 'f', 'g'],
+      ['SET', 'string', 'w'],
+      ['EVAL', "return redis.call('DEL', KEYS[1])", '1', 'string'],
+      ['EVAL', "#!lua flags=no-writes\nreturn redis.call('GET', KEYS[1])", '1', 'string'],
+      ['WAIT', '0', '1'],
+      ['ROLE'],
+    ] as const)
+      await script.run(r, name, ...args);
+    await script.run(a, 'ROLE');
+    await script.run(
+      a,
+      'EVAL',
+      "redis.call('LTRIM', 'list', 1, 1) redis.call('HDEL', 'hash', 'f') return redis.call('DEL', 'string')",
+      '0',
+    );
+    await script.run(a, 'SET', 'lease', 'v', 'PX', '600000');
+    await script.run(a, 'WAIT', '1', '0');
+    await script.run(r, 'LRANGE', 'list', '0', '-1');
+    await script.run(r, 'HMGET', 'hash', 'f', 'g');
+    await script.run(r, 'GET', 'string');
+    await script.run(r, 'GET', 'lease');
+    await script.run(a, 'PUBLISH', 'x', 'to the replica');
+    await script.run(a, 'WAIT', '1', '0');
+    await script.run(listener, 'PING');
+    await script.info(a, 'role', 'connected_slaves', 'min_slaves_good_slaves', 'repl_backlog_size', 'second_repl_offset');
+    await script.info(r, 'role', 'master_link_status', 'connected_slaves', 'slave_read_only', 'second_repl_offset');
+    await script.run(a, 'FLUSHALL');
+    await script.run(a, 'WAIT', '1', '0');
+    await script.run(r, 'DBSIZE');
+  },
+
+  'what WAIT waits for': async (script) => {
+    const [a, b, fresh] = [await script.connect(0), await script.connect(0), await script.connect(0)];
+    for (const args of [
+      ['0', '10'],
+      ['1', '10'],
+      ['-1', '5'],
+      ['x', '5'],
+      ['1', 'x'],
+      ['1', '-1'],
+    ])
+      await script.run(a, 'WAIT', ...args);
+    await script.run(a, 'EVAL', "return redis.call('WAIT', 1, 1)", '0');
+    await script.run(a, 'SET', 'a', '1');
+    await script.run(a, 'WAIT', '1', '10');
+    await script.follow(1, 0);
+    await script.run(a, 'SET', 'a', '2');
+    await script.run(a, 'WAIT', '1', '0');
+    await script.run(a, 'WAIT', '2', '100');
+    await script.pause(1);
+    await script.run(a, 'SET', 'a', '3');
+    await script.run(a, 'WAIT', '1', '50');
+    // What a connection has asked counts, and not only what it has written.
+    await script.run(fresh, 'WAIT', '1', '50');
+    await script.run(b, 'GET', 'a');
+    await script.run(b, 'WAIT', '1', '50');
+    await script.run(a, 'CONFIG', 'SET', 'min-replicas-to-write', '1');
+    await script.run(a, 'SET', 'a', '4');
+    await script.resume(1);
+    await script.run(a, 'WAIT', '1', '0');
+    await script.run(b, 'WAIT', '1', '0');
+    await script.run(a, 'CONFIG', 'SET', 'min-replicas-to-write', '2');
+    await script.run(a, 'SET', 'a', '5');
+    await script.info(a, 'connected_slaves', 'min_slaves_good_slaves');
+  },
+
+  'a replica that is promoted, and the old primary that follows it': async (script) => {
+    const [a, r, blocked] = [await script.connect(0), await script.connect(1), await script.connect(0)];
+    await script.run(a, 'SET', 'before', 'v');
+    await script.follow(1, 0);
+    await script.run(r, 'REPLICAOF', 'NO', 'ONE');
+    await script.run(r, 'REPLICAOF', 'NO', 'ONE');
+    await script.run(r, 'ROLE');
+    await script.run(r, 'SET', 'new', 'v');
+    await script.run(r, 'GET', 'before');
+    await script.run(a, 'SET', 'lost', 'v');
+    script.send(blocked, 'WAIT', '5', '0');
+    await script.run(a, 'GET', 'lost');
+    await script.run(a, 'REPLICAOF', ...script.address(1));
+    await script.end(blocked);
+    await script.run(a, 'SET', 'x', 'y');
+    await script.connected(0, 1);
+    await script.run(a, 'GET', 'lost');
+    await script.run(a, 'GET', 'new');
+    await script.run(a, 'GET', 'before');
+    await script.run(a, 'ROLE');
+    await script.run(r, 'ROLE');
+    await script.run(r, 'CLIENT', 'KILL', 'TYPE', 'normal');
+    await script.run(r, 'GET', 'new');
+  },
+
+  'a replica without its primary': async (script) => {
+    const [r, other] = [await script.connect(1), await script.connect(1)];
+    await script.follow(1, 0);
+    await script.run(r, 'CONFIG', 'SET', 'replica-serve-stale-data', 'no');
+    await script.run(r, 'GET', 'a');
+    await script.kill(0);
+    await script.linkDown(1);
+    for (const args of [
+      ['GET', 'a'],
+      ['SET', 'a', '1'],
+      ['TIME', 'x'],
+      ['PUBLISH', 'x', 'y'],
+      ['EVAL', "return redis.call('GET', 'a')", '0'],
+      ['SCRIPT', 'LOAD', 'return 1'],
+      ['CLIENT', 'SETNAME', 'a'],
+      ['CONFIG', 'SET', 'maxmemory', '0'],
+    ])
+      await script.run(other, ...args);
+    await script.info(other, 'role', 'master_link_status');
+    await script.run(other, 'REPLICAOF', 'NO', 'ONE');
+    await script.run(other, 'SET', 'a', '1');
   },
 };

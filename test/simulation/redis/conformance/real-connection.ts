@@ -5,6 +5,7 @@ import { ErrorReply, StatusReply, type Reply } from '../replies.ts';
 export interface RealConnection {
   /** Replies that no {@link execute} waits for, in their order. */
   readonly others: Reply[];
+  readonly isClosed: boolean;
   /** Sends a command whose replies, however many, are among the others. */
   send(args: readonly string[]): void;
   execute(args: readonly string[]): Promise<Reply>;
@@ -27,6 +28,7 @@ class Connection implements RealConnection {
   readonly #socket: Socket;
   readonly #waiting: Waiting[] = [];
   readonly others: Reply[] = [];
+  isClosed = false;
   #text = '';
 
   constructor(socket: Socket) {
@@ -35,7 +37,10 @@ class Connection implements RealConnection {
     socket.setEncoding('latin1');
     socket.on('data', (text: string) => this.#received(text));
     socket.on('error', () => {});
-    socket.on('close', () => this.#waiting.splice(0).forEach(({ reject }) => reject(new Error('the connection ended'))));
+    socket.on('close', () => {
+      this.isClosed = true;
+      for (const { reject } of this.#waiting.splice(0)) reject(new Error('the connection ended'));
+    });
   }
 
   execute(args: readonly string[]): Promise<Reply> {

@@ -1,4 +1,6 @@
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { connect, type Client } from '../../src/client/client.ts';
@@ -30,6 +32,20 @@ async function connectAs(server: ServerProcess, token: string): Promise<Client> 
 /** Writes the file of a server; JSON is YAML. */
 function configure(server: ServerProcess, options: object): void {
   writeFileSync(join(server.data, 'syncline.yaml'), JSON.stringify(options));
+}
+
+interface Certificate {
+  readonly key: string;
+  readonly cert: string;
+}
+
+/** One that signs itself, for 127.0.0.1. */
+function createCertificate(folder: string, name: string): Certificate {
+  const [key, cert] = [join(folder, `${name}-key.pem`), join(folder, `${name}.pem`)];
+  const what = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
+  const form = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  execFileSync('openssl', ['req', ...form, '-keyout', key, '-out', cert, ...what], { stdio: 'pipe' });
+  return { key, cert };
 }
 
 /** Sends SIGHUP and waits for the line of the log that says what came of it. */
@@ -140,10 +156,10 @@ describe.skipIf(!redisAvailable() || !mariadbAvailable())('with Redis and MariaD
     apply: { threads, leaseMs: 1000 },
   });
 
-  async function startLoad(password: string): Promise<{ server: ServerProcess; load: RowLoad }> {
+  async function startLoad(password: string, more: object = {}): Promise<{ server: ServerProcess; load: RowLoad }> {
     await mariadb.query([`CREATE OR REPLACE USER app@'%' IDENTIFIED BY '${password}'`, `GRANT ALL ON shop.* TO app@'%'`]);
     const server = keep(await ServerProcess.create());
-    configure(server, options(password));
+    configure(server, { ...options(password), ...more });
     await server.start();
     const client = await connect({ url: server.url });
     keep({ close: () => client.close({ flush: false }) });
@@ -185,6 +201,46 @@ describe.skipIf(!redisAvailable() || !mariadbAvailable())('with Redis and MariaD
     await load.more(200);
     await expectExactlyOnce(load);
     expect((await server.status()).sinks[0]?.failure).toBeUndefined();
+  });
+
+  test('the password of Redis is changed without a gap', async () => {
+    const { server, load } = await startLoad('one');
+    const withUser = (password: string) => ({ ...options('one'), queue: { url: redis.url.replace('//', `//app:${password}@`) } });
+    await redis.command('ACL', 'SETUSER', 'app', 'on', '>first', '~*', '&*', '+@all');
+    configure(server, withUser('first'));
+    expect(await reload(server)).toContain('"changed":["queue.url"]');
+    await redis.command('ACL', 'SETUSER', 'app', 'resetpass', '>second');
+    configure(server, withUser('second'));
+    expect(await reload(server)).toContain('"changed":["queue.url"]');
+    const users = async () => {
+      const lines = (await redis.command('CLIENT', 'LIST')).split('\n').filter((line) => line.includes('name=syncline'));
+      return lines.map((line) => /user=(\S+)/.exec(line)?.[1]);
+    };
+    // The main thread's connection is from before, and is made anew with what is right now.
+    expect(await users()).toContain('default');
+    await redis.command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await eventually(async () => expect(await users()).toEqual(['app', 'app']));
+    await load.more(200);
+    await expectExactlyOnce(load);
+    expect((await server.status()).queue.admission).toBe('open');
+  });
+
+  test('a certificate that is not the right one leaves everything at work, and the right one is taken', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'syncline-reload-tls-'));
+    running.push({ close: async () => rmSync(folder, { recursive: true, force: true }) });
+    const [own, other] = ['own', 'other'].map((name) => createCertificate(folder, name)) as [Certificate, Certificate];
+    redis = keep(await startRedis({ tls: { ...own, ca: own.cert } }));
+    const ca = join(folder, 'ca.pem');
+    copyFileSync(own.cert, ca);
+    const { server, load } = await startLoad('one', { queue: { url: redis.url, tls: { ca } } });
+    copyFileSync(other.cert, ca);
+    expect(await reload(server)).toContain('roll_failed');
+    expect((await server.status()).config.failure).toMatch(/certificate/);
+    await load.more(100);
+    writeFileSync(ca, readFileSync(own.cert, 'utf8') + readFileSync(other.cert, 'utf8'));
+    expect(await reload(server)).toContain('"changed":["queue.tls.ca"]');
+    await load.more(100);
+    await expectExactlyOnce(load);
   });
 
   test.each<[string, () => object]>([

@@ -8,7 +8,8 @@ import { NotSimulated } from './commands.ts';
 import { END_OF_COMMANDS } from './connection.ts';
 import { DriverChannels } from './driver-channels.ts';
 import { driverOptions, type DriverOptions } from './driver-options.ts';
-import { ErrorReply, StatusReply, type Reply } from './replies.ts';
+import { tooManyRetries, toBytes, toText, toValue } from './driver-values.ts';
+import { ErrorReply, type Reply } from './replies.ts';
 
 const CLOSED = 'Connection is closed.';
 const ONLY_SUBSCRIBER = 'Connection in subscriber mode, only subscriber commands may be used';
@@ -16,13 +17,23 @@ const NOT_WRITABLE = "Stream isn't writeable and enableOfflineQueue options is f
 
 const IN_SUBSCRIBER_MODE = new Set(['subscribe', 'unsubscribe', 'ping']);
 
+/** Finds out where a connection is to go; asked for each one, as a connector of ioredis is. */
+type Find = () => Promise<{ readonly host: string }>;
+
 /**
  * Makes drivers for the process that runs on `host` now, whose timers are those of `clock`. They connect to `service` on
- * the network, whatever the URL says, and behave as ioredis 6.0.0 with the options that a link passes.
+ * the network whatever the URL says, or without one to where they are told, by `find` or as the host of the options; and
+ * behave as ioredis 6.0.0 with the options that a link passes.
  */
-export function driverFactory(host: Host, clock: Clock, network: Network, service: string): CreateDriver {
-  return (options) => {
-    return new SimDriver(host, clock, network, service, driverOptions(options));
+export function driverFactory(
+  host: Host,
+  clock: Clock,
+  network: Network,
+  service?: string,
+): (...args: [...Parameters<CreateDriver>, find?: Find]) => Driver {
+  return (options, find) => {
+    const complete = driverOptions(options);
+    return new SimDriver(host, clock, network, find ?? service ?? complete.host ?? 'localhost', complete);
   };
 }
 
@@ -63,7 +74,7 @@ class SimDriver implements Driver {
   readonly #host: Host;
   readonly #clock: Clock;
   readonly #network: Network;
-  readonly #service: string;
+  readonly #target: string | Find;
   readonly #options: DriverOptions;
   readonly #listeners: { readonly [E in keyof Events]: ((...args: Events[E]) => void)[] } = {
     ready: [],
@@ -90,11 +101,11 @@ class SimDriver implements Driver {
   /** The process that made this driver is gone. */
   #isDead = false;
 
-  constructor(host: Host, clock: Clock, network: Network, service: string, options: DriverOptions) {
+  constructor(host: Host, clock: Clock, network: Network, target: string | Find, options: DriverOptions) {
     this.#host = host;
     this.#clock = clock;
     this.#network = network;
-    this.#service = service;
+    this.#target = target;
     this.#options = options;
     host.onCrash.add(() => (this.#isDead = true));
     this.#connect();
@@ -137,11 +148,22 @@ class SimDriver implements Driver {
         return;
       }
       this.#socket = socket;
-      this.#network.dial(this.#host, this.#service, this.#options.connectTimeout).then(
-        (wire) => this.#connected(socket, wire),
-        (error: unknown) => this.#refused(socket, error as Error),
+      const target = this.#target;
+      if (typeof target === 'string') return this.#dial(socket, target);
+      target().then(
+        ({ host }) => this.#dial(socket, host),
+        (error: unknown) => this.#destroy(socket, error as Error),
       );
     });
+  }
+
+  #dial(socket: Socket, service: string): void {
+    // Told to disconnect while it was found out where to go.
+    if (socket.state !== 'connecting') return this.#destroy(socket, new Error('the connection was closed'));
+    this.#network.dial(this.#host, service, this.#options.connectTimeout).then(
+      (wire) => this.#connected(socket, wire),
+      (error: unknown) => this.#refused(socket, error as Error),
+    );
   }
 
   #refused(socket: Socket, error: Error): void {
@@ -367,31 +389,4 @@ class SimDriver implements Driver {
 /** Nobody asked for the command, so a failure ends the process, as a promise that nobody looks at does. */
 function unhandled(error: unknown): void {
   throw error;
-}
-
-function tooManyRetries(limit: number): Error {
-  const error = new Error(
-    `Reached the max retries per request limit (which is ${limit}). Refer to "maxRetriesPerRequest" option for details.`,
-  );
-  error.name = 'MaxRetriesPerRequestError';
-  return error;
-}
-
-/** An argument as it travels: each character one byte. */
-function toBytes(argument: Argument): string {
-  if (typeof argument === 'number') return String(argument);
-  if (typeof argument !== 'string') return argument.toString('latin1');
-  return /^[\0-\x7f]*$/.test(argument) ? argument : Buffer.from(argument, 'utf8').toString('latin1');
-}
-
-function toText(bytes: string): string {
-  return Buffer.from(bytes, 'latin1').toString();
-}
-
-function toValue(reply: Reply): unknown {
-  if (typeof reply === 'string') return Buffer.from(reply, 'latin1');
-  if (reply instanceof StatusReply) return Buffer.from(reply.text, 'latin1');
-  // ioredis hands an error inside of an array on as a value.
-  if (reply instanceof ErrorReply) return new ReplyError(reply.message);
-  return Array.isArray(reply) ? (reply as readonly Reply[]).map(toValue) : reply;
 }

@@ -91,6 +91,8 @@ export class RedisLink {
       enableReadyCheck: false,
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
+      // The driver would look at no answer to that, and a failure would end the process.
+      autoResubscribe: false,
       maxRetriesPerRequest: 1,
       connectTimeout: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
       disconnectTimeout: 500,

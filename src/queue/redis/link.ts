@@ -22,7 +22,6 @@ export interface RedisLinkOptions {
 export interface Driver {
   on(event: 'ready' | 'close', listener: () => void): unknown;
   on(event: 'error', listener: (error: unknown) => void): unknown;
-  /** What was published on a channel that the connection has subscribed to. */
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
   /** Sends a command; strings in the reply come as buffers. */
   callBuffer(name: string, ...args: Argument[]): Promise<unknown>;
@@ -97,6 +96,8 @@ export class RedisLink {
       enableReadyCheck: false,
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
+      // The driver would look at no answer to that, and a failure would end the process.
+      autoResubscribe: false,
       maxRetriesPerRequest: 1,
       connectTimeout: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
       disconnectTimeout: 500,

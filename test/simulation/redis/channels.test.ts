@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import type { RedisOptions } from 'ioredis';
-import type { Driver } from '../../../src/queue/redis/link.ts';
+import { RedisLink, type Driver } from '../../../src/queue/redis/link.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 import { Host } from '../world/host.ts';
 import { Network } from '../world/network.ts';
+import { randomOf } from '../world/seeded.ts';
 import { Timeline } from '../world/timeline.ts';
 import { driverFactory } from './driver.ts';
 import { SimRedis } from './server.ts';
@@ -76,6 +77,32 @@ test('a server that was killed knows nobody who listened', async () => {
   await pass(1000);
   expect(await publish('to nobody')).toBe(0);
   expect(heard).toEqual([]);
+});
+
+test('a link that had subscribed is up again after its server stood still, and subscribes to nothing by itself', async () => {
+  const { timeline, network, redis, publish, pass } = await makeWorld();
+  const host = new Host('node', timeline);
+  const told: string[] = [];
+  const link = new RedisLink(
+    { url: 'redis://redis', createDriver: driverFactory(host, host.boot(), network, redis.service) },
+    { up: () => told.push('up'), down: () => told.push('down') },
+    randomOf(new SeededRandom(1)),
+  );
+  await pass(100);
+  void link.command('subscribe', 'hints');
+  await pass(100);
+  expect(await publish('one')).toBe(2);
+  redis.host.pause();
+  const ping = () => link.command('PING').catch(() => {});
+  for (let i = 0; i < 10; i++) {
+    void ping();
+    await pass(2_500);
+  }
+  redis.host.resume();
+  await pass(5_000);
+  expect([told[0], told.at(-1), told.includes('down')]).toEqual(['up', 'up', true]);
+  expect(await publish('two')).toBe(1);
+  link.close();
 });
 
 test('without a connection there is nothing to subscribe for', async () => {

@@ -32,6 +32,8 @@ export interface RedisServerOptions {
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string };
   /** For `command`, when the default user needs one. */
   readonly password?: string;
+  /** A configuration file with which it runs as a Sentinel; the file names the port too. */
+  readonly sentinel?: string;
 }
 
 const START_TIMEOUT_MS = 20_000;
@@ -97,9 +99,10 @@ async function launch(port: number, dir: string, options: RedisServerOptions): P
         'no',
       ]
     : ['--port', String(port)];
-  const child = spawn('redis-server', [...listen, '--bind', '127.0.0.1', '--dir', dir, '--save', '', ...(options.args ?? [])], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const args = options.sentinel
+    ? [options.sentinel, '--sentinel']
+    : [...listen, '--bind', '127.0.0.1', '--dir', dir, '--save', '', ...(options.args ?? [])];
+  const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout?.on('data', (chunk: Buffer) => (output = (output + String(chunk)).slice(-4000)));
   child.stderr?.on('data', (chunk: Buffer) => (output = (output + String(chunk)).slice(-4000)));

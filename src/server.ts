@@ -7,10 +7,11 @@ import { partitionByOf, withoutPassword, type Address, type Config } from './con
 import { systemClock } from './core/clock.ts';
 import { systemRandom } from './core/random.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
-import { checkBind, createTcpListener } from './ingest/tcp.ts';
+import { checkBind, createTcpListener, type ProxyOptions } from './ingest/tcp.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
 import { startNode } from './node/node.ts';
+import { ProxyLog } from './node/proxy-log.ts';
 import { openQueue } from './queue/open.ts';
 import { openSink } from './sinks/registry.ts';
 
@@ -98,7 +99,18 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     state.watchNode(node);
     counts.watch(node);
 
-    const tcp = createTcpListener({ ...config.listen.tcp, maxConnections: config.ingest.maxConnections, log: logger }, (connection) =>
+    const proxyLog = new ProxyLog(clock, logger);
+    open.push(async () => proxyLog.flush());
+    const { proxyFrom, ...address } = config.listen.tcp;
+    const proxy: ProxyOptions = {
+      from: proxyFrom,
+      clock,
+      refused: (balancer, error) => {
+        metrics.connectionRefused(error.code);
+        proxyLog.refused(balancer, error);
+      },
+    };
+    const tcp = createTcpListener({ ...address, maxConnections: config.ingest.maxConnections, log: logger, proxy }, (connection) =>
       node.sessions.accept(connection),
     );
     const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, metrics, logger);

@@ -44,6 +44,8 @@ export interface SessionsState {
   readonly open: number;
   /** By name of producer. */
   readonly producers: Readonly<Record<string, number>>;
+  /** By address of the client, also behind a balancer that tells it. */
+  readonly addresses: Readonly<Record<string, number>>;
 }
 
 export interface SinkState {

@@ -196,7 +196,7 @@ describe('status', () => {
         stalledMs: 4000,
       },
     ],
-    sessions: { open: 3, producers: { shop: 2, erp: 1 } },
+    sessions: { open: 3, producers: { shop: 2, erp: 1 }, addresses: { '10.0.0.7': 1, '10.0.0.8': 2 } },
     sinks: [{ name: 'main', kind: 'mariadb', guarantee: 'exactly once', failure: 'sink_busy: deadlock' }],
     deadLetters: { open: 2 },
   };
@@ -213,7 +213,7 @@ describe('status', () => {
         ready         no: partition 3 stalls
         queue         redis, producers held back (queue_full: 71 % of maxmemory), 1,234 batches, 4.8 MiB
         lag           1,234 batches, the oldest 4.2 s old
-        sessions      3: shop 2, erp 1
+        sessions      3: shop 2, erp 1, from 10.0.0.8 2, 10.0.0.7 1
         sink          main: mariadb, exactly once, failing (sink_busy: deadlock)
         dead letters  2 open; see: syncline dead-letters list
 

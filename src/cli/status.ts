@@ -7,6 +7,7 @@ import { count, duration, printable, size, textTable } from './text.ts';
 export const status: Command = { name: 'status', summary: 'show queue, lag, sessions and dead letters of a running server', help, run };
 
 const TIMEOUT_MS = 10_000;
+const SHOWN_ADDRESSES = 5;
 
 async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values, positionals } = parseFlags(args, {
@@ -62,6 +63,7 @@ function reasonOf(error: unknown): string {
 export function describeStatus(status: Status): string {
   const { queue, lag, sessions, sinks, deadLetters, partitions } = status;
   const producers = Object.entries(sessions.producers).map(([name, open]) => `${name} ${count(open)}`);
+  const from = describeAddresses(sessions.addresses);
   const lines: [string, string][] = [
     ['node', `${status.node}, version ${status.version}, up ${duration(status.uptimeMs)}`],
     ['ready', status.ready ? 'yes' : `no: ${status.obstacles.join('; ')}`],
@@ -70,7 +72,7 @@ export function describeStatus(status: Status): string {
       `${queue.kind}, ${queue.admission === 'open' ? 'open' : 'producers held back'}${queue.detail === undefined ? '' : ` (${queue.detail})`}, ${count(queue.batches)} batches, ${size(queue.bytes)}`,
     ],
     ['lag', lag.batches === 0 ? 'none' : `${count(lag.batches)} batches, the oldest ${duration(lag.ms)} old`],
-    ['sessions', `${count(sessions.open)}${producers.length === 0 ? '' : `: ${producers.join(', ')}`}`],
+    ['sessions', `${count(sessions.open)}${producers.length === 0 ? '' : `: ${producers.join(', ')}`}${from}`],
     ...sinks.map(({ name, kind, guarantee, failure }): [string, string] => [
       'sink',
       `${name}: ${kind}, ${guarantee}${failure === undefined ? '' : `, failing (${failure})`}`,
@@ -94,6 +96,14 @@ export function describeStatus(status: Status): string {
     printable(one.detail),
   ]);
   return `${page}\n\n${textTable(['partition', 'batches', 'bytes', 'oldest', 'state', ''], rows)}\n`;
+}
+
+/** The addresses that most come from. */
+function describeAddresses(addresses: Status['sessions']['addresses']): string {
+  const all = Object.entries(addresses).sort(([, a], [, b]) => b - a);
+  if (all.length === 0) return '';
+  const shown = all.slice(0, SHOWN_ADDRESSES).map(([address, open]) => `${address} ${count(open)}`);
+  return `, from ${shown.join(', ')}${all.length > shown.length ? ` and ${count(all.length - shown.length)} more addresses` : ''}`;
 }
 
 function help(): string {

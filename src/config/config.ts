@@ -20,7 +20,10 @@ export interface Config {
   /** Digest of the tables' `partitionBy`: see `mappingDigest`. */
   readonly mapping: string;
   readonly listen: {
-    readonly tcp: Address;
+    readonly tcp: Address & {
+      /** Addresses and ranges of balancers that send a PROXY protocol header. */
+      readonly proxyFrom: readonly string[];
+    };
     readonly admin: Address & {
       /** What metrics and status ask for; set wherever it listens beyond loopback. */
       readonly token: string | undefined;

@@ -46,6 +46,7 @@ function parse(entry: OptionEntry, written: string): unknown {
   if (entry.kind === 'number' && /^-?\d+(\.\d+)?$/.test(written)) return Number(written);
   if (entry.kind === 'flag' && /^(true|1|yes|on)$/i.test(written)) return true;
   if (entry.kind === 'flag' && /^(false|0|no|off)$/i.test(written)) return false;
+  if (entry.kind === 'list') return written.split(/[\s,]+/).filter((part) => part !== '');
   return written;
 }
 

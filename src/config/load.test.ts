@@ -49,7 +49,11 @@ describe('without anything', () => {
       queue: { url: 'sqlite:', partitions: 16, prefix: 'syncline:' },
       sinks: [{ name: 'main', url: 'sqlite:', schema: 'evolve' }],
       mapping: '',
-      listen: { tcp: { host: '127.0.0.1', port: 9501 }, admin: { host: '127.0.0.1', port: 9500, token: undefined }, health: undefined },
+      listen: {
+        tcp: { host: '127.0.0.1', port: 9501, proxyFrom: [] },
+        admin: { host: '127.0.0.1', port: 9500, token: undefined },
+        health: undefined,
+      },
       ingest: { maxFrameBytes: 4 * 1024 * 1024, creditBytes: 8 * 1024 * 1024 },
     });
   });
@@ -251,6 +255,23 @@ describe('what no single option tells', () => {
     );
     write('syncline.yaml', 'listen:\n  tcp:\n    host: "::1"\n');
     expect(load().listen.tcp.host).toBe('::1');
+  });
+
+  test('balancers are addresses and ranges, in the file a list and in the environment a line', () => {
+    write('syncline.yaml', 'listen:\n  tcp:\n    proxyFrom: [ 10.0.0.5, "2001:db8::/32" ]\n');
+    expect(load()).toMatchObject({ listen: { tcp: { proxyFrom: ['10.0.0.5', '2001:db8::/32'] } }, warnings: [] });
+    expect(load({ SYNCLINE_TCP_PROXY_FROM: '10.0.0.0/24, ::1 127.0.0.1' }).listen.tcp.proxyFrom).toEqual([
+      '10.0.0.0/24',
+      '::1',
+      '127.0.0.1',
+    ]);
+    for (const wrong of ['10.0.0.0/33', '10.0.0', 'balancer.internal', '::/129', '10.0.0.0/', '10.0.0.0/8/8', 'fe80::1%eth0']) {
+      expect(faultOf('', { SYNCLINE_TCP_PROXY_FROM: `10.0.0.5,${wrong}` })).toContain(
+        `listen.tcp.proxyFrom[1]: is ${wrong}, which is neither an address nor a range`,
+      );
+    }
+    write('syncline.yaml', '');
+    expect(load({ SYNCLINE_TCP_PROXY_FROM: '0.0.0.0/0' }).warnings).toEqual([expect.stringContaining('proxyFrom includes everybody')]);
   });
 
   test('exactly one sink is supported', () => {

@@ -57,6 +57,15 @@ export function optionalInteger(range: readonly [min: number, max: number], meta
     .meta({ ...meta });
 }
 
+/** A list of short texts; in its environment variable they stand between commas or blanks. */
+export function textList(most: number, meta: OptionMeta) {
+  return z
+    .array(z.string().min(1))
+    .max(most)
+    .default([])
+    .meta({ ...meta });
+}
+
 export function bytes(range: readonly [min: number, max: number], fallback: number, meta: OptionMeta) {
   const size = z.int().min(range[0]).max(range[1]).default(fallback);
   return z.preprocess((value) => (typeof value === 'string' ? parseBytes(value) : value), size).meta({ ...meta, unit: 'bytes' });

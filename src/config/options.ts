@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { MAX_PARTITIONS } from '../core/stream.ts';
-import { bytes, flag, integer, optionalInteger, optionalText, requiredText, section, text } from './option.ts';
+import { bytes, flag, integer, optionalInteger, optionalText, requiredText, section, text, textList } from './option.ts';
 
 /** Every option as it is written down, with defaults filled in; `resolve.ts` makes the {@link Config} of it. */
 export type Options = z.output<typeof optionsSchema>;
@@ -157,6 +157,12 @@ export const optionsSchema = z.strictObject({
         fallback: '`0.0.0.0` with a token or `producers`, else `127.0.0.1`',
       }),
       port: integer(PORTS, 9501, { description: 'Port; 0 takes any free one.', env: 'SYNCLINE_TCP_PORT' }),
+      proxyFrom: textList(64, {
+        description:
+          'Addresses and ranges of balancers, such as `10.0.0.5` or `10.0.0.0/24`. Connections from there must begin with a PROXY protocol header (version 2 or 1), and count as those of the client that it names. From everybody else a header is never believed.',
+        env: 'SYNCLINE_TCP_PROXY_FROM',
+        fallback: 'nobody',
+      }),
     }),
     admin: section('Health, metrics and status over HTTP.', {
       host: text('127.0.0.1', {

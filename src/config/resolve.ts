@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { messageOf } from '../core/errors.ts';
 import { isLoopback } from '../core/network.ts';
@@ -172,7 +173,15 @@ function resolveTls(place: readonly PropertyKey[], tls: Options['queue']['tls'],
 }
 
 function resolveListen({ listen }: Options, open: boolean, origin: Origin, report: Report): Config['listen'] {
-  const tcp = { host: listen.tcp.host ?? (open ? '127.0.0.1' : '0.0.0.0'), port: listen.tcp.port };
+  const { proxyFrom } = listen.tcp;
+  const tcp = { host: listen.tcp.host ?? (open ? '127.0.0.1' : '0.0.0.0'), port: listen.tcp.port, proxyFrom };
+  proxyFrom.forEach((range, i) => {
+    if (!isAddressRange(range))
+      report(
+        ['listen', 'tcp', 'proxyFrom', i],
+        `is ${range}, which is neither an address nor a range such as 10.0.0.0/24 or 2001:db8::/32`,
+      );
+  });
   const { host, port, healthHost, healthPort } = listen.admin;
   if (open && !isLoopback(tcp.host))
     report(
@@ -201,6 +210,13 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
   return { tcp, admin: { host, port, token }, health };
 }
 
+function isAddressRange(written: string): boolean {
+  const [address = '', prefix, ...more] = written.split('/');
+  const family = isIP(address);
+  if (family === 0 || address.includes('%') || more.length > 0) return false;
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128));
+}
+
 function resolveAdminToken({ token, tokenFile }: Options['listen']['admin'], origin: Origin, report: Report): string | undefined {
   const place = ['listen', 'admin', 'token'];
   const secret = readSecret(place, token, tokenFile, origin, report);
@@ -208,8 +224,10 @@ function resolveAdminToken({ token, tokenFile }: Options['listen']['admin'], ori
   return secret;
 }
 
-function warningsOf({ queue, sinks }: Options): string[] {
+function warningsOf({ queue, sinks, listen }: Options): string[] {
   const warnings: string[] = [];
+  if (listen.tcp.proxyFrom.some((range) => range.endsWith('/0')))
+    warnings.push('listen.tcp.proxyFrom includes everybody: whoever connects can say that it is somebody else; name the balancers alone');
   if (queue.tls?.rejectUnauthorized === false)
     warnings.push('queue.tls.rejectUnauthorized is off: whoever is in between can read and change everything');
   if (sinks[0]?.tls?.rejectUnauthorized === false)

@@ -40,6 +40,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   'sinks.[].urlFile': '/run/secrets/sink-url',
   'sinks.[].schema': 'evolve',
   'listen.tcp.host': '127.0.0.1',
+  'listen.tcp.proxyFrom': '[ 10.0.0.0/24 ]',
   'listen.admin.token': 'paste-another-secret-here',
   'listen.admin.tokenFile': '/run/secrets/syncline-admin-token',
   'listen.admin.healthHost': '0.0.0.0',

@@ -64,6 +64,11 @@ export const ERRORS = {
     'the stream was idle beyond its retention and its watermark is gone',
     'compare source and target, then start a new stream',
   ),
+  bad_proxy_header: entry(
+    'connection',
+    'a connection from an address in listen.tcp.proxyFrom did not begin with a valid PROXY protocol header',
+    'let the balancer send it (HAProxy: send-proxy-v2), or take the address out of listen.tcp.proxyFrom; docs/balancer.md has both sides',
+  ),
   too_many_connections: entry('connection', 'the limit of connections is reached', 'close idle connections or raise ingest.maxConnections'),
   slow_reader: entry('connection', 'the peer does not read its acknowledgements', 'read from the socket while sending'),
   frame_unfinished: entry(

@@ -1,8 +1,14 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import type { Clock } from '../core/clock.ts';
 import { messageOf, SyncError } from '../core/errors.ts';
 import { type Connection, isLoopback, type Receiver } from '../core/network.ts';
+import { encodeFrame, FRAME } from '../protocol/frame.ts';
+import { encodeError } from '../protocol/messages.ts';
+import { type AddressRanges, createAddressRanges, plainAddress } from './address-ranges.ts';
 import type { Log } from './context.ts';
 import type { Listener } from './listener.ts';
+import type { ProxyHeader } from './proxy-header.ts';
+import { receiveProxyHeader } from './receive-proxy-header.ts';
 
 export interface TcpListenerOptions {
   readonly host: string;
@@ -11,12 +17,24 @@ export interface TcpListenerOptions {
   /** Some above it, new connections are cut off without a word: `accept` turns the first of them away politely. */
   readonly maxConnections?: number;
   readonly log?: Log;
+  readonly proxy?: ProxyOptions;
+}
+
+/** Balancers that say in a PROXY protocol header for whom they connect. */
+export interface ProxyOptions {
+  /** Addresses and ranges: a connection from one of them must begin with a header, and no other is believed one. */
+  readonly from: readonly string[];
+  readonly clock: Clock;
+  /** A connection from the balancer `address` is closed, because its header is missing or wrong. */
+  readonly refused: (address: string, error: SyncError) => void;
 }
 
 /** Connections beyond the limit that may be told so. */
 const REFUSAL_RESERVE = 128;
 const BACKLOG = 1_024;
 const KEEP_ALIVE_AFTER_MS = 15_000;
+/** How long a peer may take to read why it is refused. */
+const REFUSAL_DEADLINE_MS = 1_000;
 
 /** The door for frames over TCP; `accept` takes every connection that comes. */
 export function createTcpListener(options: TcpListenerOptions, accept: (connection: Connection) => void): Listener {
@@ -29,11 +47,15 @@ class TcpListener implements Listener {
   readonly #accept: (connection: Connection) => void;
   readonly #server: Server;
   readonly #connections = new Set<TcpConnection>();
+  readonly #balancers: AddressRanges | undefined;
+  /** Connections of balancers that have not said yet for whom they are, or that are told why they are refused. */
+  readonly #unintroduced = new Set<Socket>();
   #address: { readonly host: string; readonly port: number };
 
   constructor(options: TcpListenerOptions, accept: (connection: Connection) => void) {
     this.#options = options;
     this.#accept = accept;
+    this.#balancers = options.proxy && createAddressRanges(options.proxy.from);
     this.#address = { host: options.host, port: options.port };
     // The protocol's heartbeat finds dead peers; keep-alive is for the balancers and firewalls on the way.
     const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS };
@@ -60,6 +82,7 @@ class TcpListener implements Listener {
   stop(): Promise<void> {
     // `close` calls back only once every connection has ended; nobody waits for that here.
     if (this.#server.listening) this.#server.close();
+    for (const socket of [...this.#unintroduced]) socket.destroy();
     return Promise.resolve();
   }
 
@@ -69,10 +92,47 @@ class TcpListener implements Listener {
   }
 
   #connected(socket: Socket): void {
-    const connection = new TcpConnection(socket, () => this.#connections.delete(connection));
+    const address = plainAddress(socket.remoteAddress ?? 'unknown');
+    const { proxy } = this.#options;
+    if (proxy !== undefined && this.#balancers?.includes(address)) void this.#introduce(socket, address, proxy);
+    else this.#take(socket, address);
+  }
+
+  #take(socket: Socket, address: string): void {
+    const connection = new TcpConnection(socket, address, () => this.#connections.delete(connection));
     this.#connections.add(connection);
     this.#accept(connection);
   }
+
+  async #introduce(socket: Socket, balancer: string, proxy: ProxyOptions): Promise<void> {
+    this.#unintroduced.add(socket);
+    const gone = () => void this.#unintroduced.delete(socket);
+    socket.once('close', gone);
+    // Without a listener a reset connection would end the process.
+    socket.on('error', () => {});
+    let header: ProxyHeader | undefined;
+    try {
+      header = await receiveProxyHeader(socket, proxy.clock);
+    } catch (error) {
+      if (!(error instanceof SyncError)) throw error;
+      if (!this.#server.listening) return;
+      proxy.refused(balancer, error);
+      return refuse(socket, error, proxy.clock);
+    }
+    if (header === undefined || socket.destroyed) return void socket.destroy();
+    socket.off('close', gone);
+    gone();
+    this.#take(socket, header.source ?? balancer);
+  }
+}
+
+/** Says why, for the client behind a balancer that sends no header; what still comes is thrown away. */
+function refuse(socket: Socket, { code, message }: SyncError, clock: Clock): void {
+  if (socket.destroyed) return;
+  const deadline = clock.setTimer(REFUSAL_DEADLINE_MS, () => socket.destroy());
+  socket.once('close', () => deadline.cancel());
+  socket.resume();
+  socket.end(encodeFrame({ type: FRAME.error, payload: encodeError({ code, message }) }));
 }
 
 /** Wraps a connected socket, of `node:net` or `node:tls`. */
@@ -85,9 +145,10 @@ export class TcpConnection implements Connection {
   /** Something was written that the system did not take at once. */
   #hasGrown = false;
 
-  constructor(socket: Socket, closed: () => void) {
+  /** `remoteAddress` is the client's, which a balancer may have told. */
+  constructor(socket: Socket, remoteAddress: string, closed: () => void) {
     this.#socket = socket;
-    this.remoteAddress = plainAddress(socket.remoteAddress);
+    this.remoteAddress = remoteAddress;
     // Without a listener a reset connection would end the process.
     socket.on('error', (error) => {
       this.#error = error;
@@ -105,6 +166,8 @@ export class TcpConnection implements Connection {
   open(receiver: Receiver): void {
     this.#receiver = receiver;
     this.#socket.on('data', (chunk: Buffer) => receiver.data(chunk));
+    // It stands still where a header was read off it first.
+    this.#socket.resume();
   }
 
   write(chunk: Uint8Array): void {
@@ -157,11 +220,6 @@ export function checkBind(host: string, hasAuth: boolean): void {
     'listen_unprotected',
     `listen.tcp.host is ${host}, beyond loopback, and no token is set: everybody who reaches it could write; set SYNCLINE_TOKEN or producers, or listen on 127.0.0.1`,
   );
-}
-
-/** An IPv4 address that came in over an IPv6 socket counts as what it is. */
-function plainAddress(address: string | undefined): string {
-  return address === undefined ? 'unknown' : address.replace(/^::ffff:(?=\d+\.)/i, '');
 }
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): SyncError {

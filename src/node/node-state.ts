@@ -99,9 +99,13 @@ export class NodeState implements AdminState {
 
   sessions(): SessionsState {
     const producers: Record<string, number> = {};
+    const addresses: Record<string, number> = {};
     const open = this.#node?.sessions.snapshot() ?? [];
-    for (const { producer } of open) if (producer !== undefined) producers[producer] = (producers[producer] ?? 0) + 1;
-    return { open: open.length, producers };
+    for (const { producer, address } of open) {
+      if (producer !== undefined) producers[producer] = (producers[producer] ?? 0) + 1;
+      addresses[address] = (addresses[address] ?? 0) + 1;
+    }
+    return { open: open.length, producers, addresses };
   }
 
   sinks(): readonly SinkState[] {

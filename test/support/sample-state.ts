@@ -12,7 +12,7 @@ export function sampleState(): AdminState {
       samplePartition({ batches: 1, bytes: 100, oldestAgeMs: 20 }),
       samplePartition({ partition: 1, batches: 2, bytes: 200, oldestAgeMs: 1500 }),
     ],
-    sessions: () => ({ open: 3, producers: { shop: 2, crm: 1 } }),
+    sessions: () => ({ open: 3, producers: { shop: 2, crm: 1 }, addresses: { '10.0.0.7': 3 } }),
     sinks: () => [{ name: 'main', kind: 'sqlite', guarantee: 'exactly once', failure: undefined }],
     deadLetters: () => Promise.resolve(2),
   };

@@ -28,6 +28,9 @@ missing=""
 command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
 { command -v mariadbd && command -v mariadb-install-db; } >/dev/null 2>&1 || missing="$missing mariadb-server-core"
 command -v mariadb >/dev/null 2>&1 || missing="$missing mariadb-client-core"
+command -v haproxy >/dev/null 2>&1 || missing="$missing haproxy"
+command -v nginx >/dev/null 2>&1 || missing="$missing nginx-light libnginx-mod-stream"
+command -v keepalived >/dev/null 2>&1 || missing="$missing keepalived"
 
 if [ -n "$missing" ] && ! command -v apt-get >/dev/null 2>&1; then
   echo "verify: not installed, and there is no apt-get to do it with:$missing; tests that need them are skipped"

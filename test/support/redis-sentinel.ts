@@ -5,6 +5,7 @@ import { FaultProxy } from '../../src/chaos/fault-proxy.ts';
 import { eventually } from './eventually.ts';
 import { freePort } from './free-port.ts';
 import { startRedis, type RedisServer } from './redis-server.ts';
+import { LOOPBACK, type Site } from './test-network.ts';
 
 /** A master with replicas that three Sentinels watch, each in a temporary folder. */
 export interface SentinelGroup {
@@ -15,6 +16,8 @@ export interface SentinelGroup {
   readonly proxies: readonly FaultProxy[];
   /** `redis+sentinel://…`, through the proxies. */
   readonly url: string;
+  /** The same without them, for processes that cannot reach our loopback. */
+  readonly directUrl: string;
   /** The server that the Sentinels name, all of them the same. */
   master(): Promise<RedisServer>;
   /** Resolves when every other server is a replica of the master and has all that it has. */
@@ -32,6 +35,12 @@ export interface SentinelGroupOptions {
   readonly replicas?: number;
   /** Further arguments of every server. */
   readonly args?: readonly string[];
+  /** Where the first server runs: on loopback when it is left out, as is everything else. */
+  readonly firstSite?: Site;
+  /** Where the others and the Sentinels run. */
+  readonly site?: Site;
+  /** The folder that its own is made in. */
+  readonly dir?: string;
 }
 
 const NAME = 'main';
@@ -39,6 +48,8 @@ const SENTINELS = 3;
 const QUORUM = 2;
 /** What everybody else needs: without one, whoever gives a wrong password would be let in all the same. */
 const PASSWORD = 'secret';
+/** How long a server may be silent until a Sentinel takes it for dead. */
+export const DOWN_AFTER_MS = 2_000;
 /** The user as which Sentinels and replicas come: {@link SentinelGroup.isolate} turns away nobody else. */
 const PEER = 'peer';
 const PEER_PASSWORD = 'peer-secret';
@@ -46,8 +57,9 @@ const PEER_PASSWORD = 'peer-secret';
 const SETTLE_TIMEOUT_MS = 90_000;
 
 /** Starts the servers and the Sentinels; resolves when the replicas follow and the Sentinels know each other. */
-export async function startSentinelGroup({ replicas = 1, args = [] }: SentinelGroupOptions = {}): Promise<SentinelGroup> {
-  const folder = mkdtempSync(join(tmpdir(), 'syncline-sentinel-'));
+export async function startSentinelGroup(options: SentinelGroupOptions = {}): Promise<SentinelGroup> {
+  const { replicas = 1, args = [], site = LOOPBACK, firstSite = site } = options;
+  const folder = mkdtempSync(join(options.dir ?? tmpdir(), 'syncline-sentinel-'));
   const servers: RedisServer[] = [];
   const sentinels: RedisServer[] = [];
   const proxies: FaultProxy[] = [];
@@ -57,13 +69,18 @@ export async function startSentinelGroup({ replicas = 1, args = [] }: SentinelGr
   };
   try {
     for (let i = 0; i <= replicas; i++) {
-      const follow = i === 0 ? [] : ['--replicaof', '127.0.0.1', String((servers[0] as RedisServer).port)];
-      servers.push(await startRedis({ args: [...serverArgs(), ...follow, ...args], password: PASSWORD }));
+      // In a file, because what a Sentinel makes of a server must outlive its process.
+      const dir = join(folder, `redis-${i}`);
+      const config = join(dir, 'redis.conf');
+      mkdirSync(dir);
+      const [first] = servers;
+      writeFileSync(config, first === undefined ? SERVER_LINES : `${SERVER_LINES}replicaof ${first.address} ${first.port}\n`);
+      servers.push(await startRedis({ dir, config, args, password: PASSWORD, site: first === undefined ? firstSite : site }));
     }
     for (let i = 0; i < SENTINELS; i++) {
-      const sentinel = await startSentinel(folder, i, (servers[0] as RedisServer).port);
+      const sentinel = await startSentinel(folder, i, servers[0] as RedisServer, site);
       sentinels.push(sentinel);
-      proxies.push(await FaultProxy.start(sentinel.port));
+      proxies.push(await FaultProxy.start(sentinel.port, sentinel.address));
     }
     const group = groupOf(servers, sentinels, proxies, close);
     await group.inSync();
@@ -98,6 +115,7 @@ function groupOf(
     sentinels,
     proxies,
     url: `redis+sentinel://:${PASSWORD}@${proxies.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${NAME}`,
+    directUrl: `redis+sentinel://:${PASSWORD}@${sentinels.map(({ address, port }) => `${address}:${port}`).join(',')}/${NAME}`,
     master,
     inSync,
     promote: async () => {
@@ -120,28 +138,32 @@ function groupOf(
   };
 }
 
-function serverArgs(): string[] {
-  const user = ['--user', PEER, 'on', `>${PEER_PASSWORD}`, '~*', '&*', '+@all'];
-  return [...user, '--requirepass', PASSWORD, '--masteruser', PEER, '--masterauth', PEER_PASSWORD, '--repl-diskless-sync-delay', '0'];
-}
+const SERVER_LINES = `user ${PEER} on >${PEER_PASSWORD} ~* &* +@all
+requirepass ${PASSWORD}
+masteruser ${PEER}
+masterauth ${PEER_PASSWORD}
+protected-mode no
+repl-diskless-sync-delay 0
+`;
 
-async function startSentinel(folder: string, number: number, masterPort: number): Promise<RedisServer> {
+async function startSentinel(folder: string, number: number, master: RedisServer, site: Site): Promise<RedisServer> {
   const port = await freePort();
   const dir = join(folder, String(number));
   const file = join(dir, 'sentinel.conf');
   mkdirSync(dir);
   const lines = [
     `port ${port}`,
-    'bind 127.0.0.1',
+    `bind ${site.address}`,
+    'protected-mode no',
     `dir ${dir}`,
-    `sentinel monitor ${NAME} 127.0.0.1 ${masterPort} ${QUORUM}`,
+    `sentinel monitor ${NAME} ${master.address} ${master.port} ${QUORUM}`,
     `sentinel auth-user ${NAME} ${PEER}`,
     `sentinel auth-pass ${NAME} ${PEER_PASSWORD}`,
-    `sentinel down-after-milliseconds ${NAME} 2000`,
+    `sentinel down-after-milliseconds ${NAME} ${DOWN_AFTER_MS}`,
     `sentinel failover-timeout ${NAME} 6000`,
   ];
   writeFileSync(file, `${lines.join('\n')}\n`);
-  return startRedis({ port, dir, sentinel: file });
+  return startRedis({ port, dir, sentinel: file, site });
 }
 
 async function expectKnown(sentinel: RedisServer, replicas: number): Promise<void> {

@@ -16,7 +16,7 @@ export interface Leadership {
   readonly timeline: readonly LeadershipChange[];
 }
 
-interface LeadershipChange {
+export interface LeadershipChange {
   readonly atMs: number;
   readonly leading: readonly string[];
   readonly up: readonly string[];
@@ -44,15 +44,8 @@ export class LeadershipWatch {
   async stop(): Promise<Leadership> {
     this.#stopping = true;
     await Promise.all(this.#loops);
-    const endMs = performance.now() - this.#startedMs;
-    return {
-      longestNobodyMs: longest(this.#timeline, endMs, ({ leading }) => leading.length === 0),
-      longestTwoMs: longest(this.#timeline, endMs, ({ leading }) => leading.length > 1),
-      switches: switchesOf(this.#timeline.map(({ leading }) => leading)),
-      shownSwitches: switchesOf(this.#timeline.map(({ up }) => up)),
-      samples: this.#samples,
-      timeline: this.#timeline,
-    };
+    const timeline = this.#timeline;
+    return { ...summaryOf(timeline, performance.now() - this.#startedMs), samples: this.#samples, timeline };
   }
 
   async #loop(sample: () => Promise<void>): Promise<void> {
@@ -84,10 +77,26 @@ export class LeadershipWatch {
   }
 }
 
+/** What a timeline that ends at `endMs` comes to. */
+export function summaryOf(timeline: readonly LeadershipChange[], endMs: number): Omit<Leadership, 'samples' | 'timeline'> {
+  return {
+    longestNobodyMs: longest(timeline, endMs, ({ leading }) => leading.length === 0),
+    longestTwoMs: longest(timeline, endMs, ({ leading }) => leading.length > 1),
+    switches: switchesOf(timeline.map(({ leading }) => leading)),
+    shownSwitches: switchesOf(timeline.map(({ up }) => up)),
+  };
+}
+
 function longest(timeline: readonly LeadershipChange[], endMs: number, is: (change: LeadershipChange) => boolean): number {
+  // Before the first answer that somebody leads, nothing is known.
+  const known = timeline.slice(
+    Math.max(
+      0,
+      timeline.findIndex(({ leading }) => leading.length > 0),
+    ),
+  );
   let [longestMs, sinceMs] = [0, undefined as number | undefined];
-  // Before the first answer, nothing is known.
-  for (const change of timeline.filter((_, i) => i > 0 || timeline.length === 1)) {
+  for (const change of known) {
     if (is(change)) sinceMs ??= change.atMs;
     else if (sinceMs !== undefined) [longestMs, sinceMs] = [Math.max(longestMs, change.atMs - sinceMs), undefined];
   }

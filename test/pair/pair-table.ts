@@ -1,7 +1,11 @@
-import { duration, textTable } from '../../src/cli/text.ts';
+import { count, duration, textTable } from '../../src/cli/text.ts';
+import { DOWN_AFTER_MS } from '../support/redis-sentinel.ts';
+import { LEASE_MS } from './pair-world.ts';
 import type { PairOutcome } from './run-pair-scenario.ts';
 
 const HEAD = ['what', 'runs', 'median', 'worst', 'reach', '', 'longest wait', 'lost', 'duplicated', 'out of order'];
+
+const SETTINGS = `Two nodes and more on one machine; lease ${duration(LEASE_MS)}, down-after of the Sentinels ${duration(DOWN_AFTER_MS)}, else as it comes.`;
 
 /** What each kind of fault cost, and whether its median is within reach. */
 export function pairTable(outcomes: readonly PairOutcome[]): string {
@@ -23,11 +27,11 @@ export function pairTable(outcomes: readonly PairOutcome[]): string {
     if (leadership === undefined) return [];
     const { longestNobodyMs, longestTwoMs, switches, shownSwitches, samples } = leadership;
     return [
-      `${scenario}: in ${samples} samples, no node led for ${duration(longestNobodyMs)} at most, and two for ${duration(longestTwoMs)}; ` +
-        `the lead changed ${switches} times, and HAProxy's statistics showed ${shownSwitches}`,
+      `${scenario}: in ${count(samples)} samples, no node led for ${duration(longestNobodyMs)} at most, and two for ${duration(longestTwoMs)}; ` +
+        `the lead changed ${count(switches)} times, and ${count(shownSwitches)} times in the statistics of HAProxy`,
     ];
   });
-  return [textTable(HEAD, rows), ...watched].join('\n');
+  return [SETTINGS, textTable(HEAD, rows), ...watched].join('\n');
 }
 
 /** Of nothing, it is within. */

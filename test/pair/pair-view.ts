@@ -36,12 +36,12 @@ export function pageOf(moment: PairMoment): string[] {
     String(pid),
     state,
     balancer ?? '',
-    isUp ? `kill -9 ${pid}    kill -STOP ${pid}    kill -CONT ${pid}` : '',
+    isUp ? `kill -9 ${pid}` : '',
   ]);
   return [
-    `syncline pair, ${mode}, ${clockOf(elapsedMs)}   ${phase ?? 'kill anything; Ctrl-C compares every row and removes everything'}`,
+    `syncline pair, ${mode}, ${clockOf(elapsedMs)}   ${phase ?? 'Ctrl-C ends the load, compares every row and removes everything'}`,
     '',
-    ...textTable(['process', 'pid', 'state', 'HAProxy says', 'in another terminal'], rows).split('\n'),
+    ...textTable(['process', 'pid', 'state', 'HAProxy says', 'kill, or kill -STOP and -CONT'], rows).split('\n'),
     '',
     `  ${trafficOf(moment)}`,
     '',

@@ -42,7 +42,7 @@ export async function runPairScenario(
   const world = await PairWorld.start({ ...scenario.world, ...options });
   try {
     const watch = scenario.isWatched ? new LeadershipWatch(world) : undefined;
-    const { strikes, trouble } = await strike(world, scenario, count, seed, progress);
+    const { strikes, trouble } = await strikePair(world, scenario, count, seed, progress);
     const leadership = await watch?.stop();
     const audit = await world.audit().catch((error: unknown) => {
       throw new Error(`${scenario.name} cannot be audited: ${messageOf(error)} ${trouble.join(' ')}`, { cause: error });
@@ -52,7 +52,7 @@ export async function runPairScenario(
       what: scenario.what,
       seed,
       struck: strikes.length,
-      audit: { ...audit, other: [...trouble, ...unquiet(scenario, strikes), ...audit.other] },
+      audit: { ...audit, other: [...trouble, ...audit.other] },
       longestWaitMs: Math.max(0, ...strikes.map(({ longestWaitMs }) => longestWaitMs)),
       restartCount: 0,
       tookMs: performance.now() - startedMs,
@@ -65,13 +65,13 @@ export async function runPairScenario(
   }
 }
 
-/** Stops at the first fault that the pair does not recover from. */
-async function strike(
+/** Injects `count` faults, and repairs after each; stops at the first that the pair does not recover from. */
+export async function strikePair(
   world: PairWorld,
   scenario: PairScenario,
   count: number,
   seed: number,
-  progress: ((struck: number) => void) | undefined,
+  progress?: (struck: number) => void,
 ): Promise<{ readonly strikes: readonly StrikeCost[]; readonly trouble: readonly string[] }> {
   const strikes: StrikeCost[] = [];
   for (let round = 0; round < count; round++) {
@@ -89,7 +89,7 @@ async function strike(
       return { strikes: strikes.slice(0, round), trouble };
     }
   }
-  return { strikes, trouble: [] };
+  return { strikes, trouble: unquiet(scenario, strikes) };
 }
 
 function costOf(world: PairWorld, { of }: Reach, countedFromMs: number): StrikeCost {

@@ -52,6 +52,10 @@ export interface QueueConfig {
   readonly tls?: TlsConfig;
   readonly maxBytes: number;
   readonly pressurePercent: number;
+  /** How many replicas must have what is `stored`. */
+  readonly replicas: number;
+  /** At the Sentinels. */
+  readonly sentinel?: { readonly username?: string; readonly password: string };
 }
 
 export interface SinkConfig {

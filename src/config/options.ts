@@ -110,7 +110,7 @@ export const optionsSchema = z.strictObject({
   queue: section('Where changes wait until they are applied.', {
     url: optionalText({
       description:
-        '`sqlite:` (embedded, a file in `data`), `sqlite:PATH`, `redis://user:password@host:6379/0`, or `rediss://…` for Redis over TLS.',
+        '`sqlite:` (embedded, a file in `data`), `sqlite:PATH`, `redis://user:password@host:6379/0`, `redis+sentinel://user:password@host:26379,host:26379/mymaster?db=0` (the addresses are those of Sentinels), `redis+cluster://user:password@host:6379,host:6379`; over TLS `rediss://…`, `rediss+sentinel://…`, `rediss+cluster://…`.',
       env: 'SYNCLINE_QUEUE',
       secret: true,
       fallback: '`sqlite:`',
@@ -130,6 +130,29 @@ export const optionsSchema = z.strictObject({
       /^[^\s{}]{1,64}$/,
     ),
     tls: tls('queue', 'SYNCLINE_QUEUE_TLS'),
+    sentinel: z
+      .strictObject({
+        username: optionalText({
+          description: 'User at the Sentinels; without it the default one.',
+          env: 'SYNCLINE_QUEUE_SENTINEL_USERNAME',
+        }),
+        password: optionalText({
+          description: 'Password at the Sentinels. What the URL holds is for the servers that they watch.',
+          env: 'SYNCLINE_QUEUE_SENTINEL_PASSWORD',
+          secret: true,
+        }),
+        passwordFile: optionalText({
+          description: 'File that holds the password, instead of `password`.',
+          env: 'SYNCLINE_QUEUE_SENTINEL_PASSWORD_FILE',
+        }),
+      })
+      .optional()
+      .meta({ description: 'Who this server is to the Sentinels, where they ask for a password.' }),
+    replicas: integer([0, 16], 0, {
+      description:
+        'How many replicas of Redis must have a change before it is acknowledged as stored. When fewer answer in time, producers are held back.',
+      env: 'SYNCLINE_QUEUE_REPLICAS',
+    }),
     maxBytes: bytes([16 * MIB, 16 * TIB], 8 * GIB, {
       description: 'How large the embedded queue may grow before producers are held back.',
       env: 'SYNCLINE_QUEUE_MAX_BYTES',

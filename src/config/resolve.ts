@@ -127,10 +127,31 @@ function resolveQueue({ queue }: Options, origin: Origin, report: Report): Queue
   const url = absolute(readSecret(place, queue.url, queue.urlFile, origin, report) ?? 'sqlite:', place, origin);
   const fault = checkQueueUrl(url);
   if (fault !== undefined) report(place, fault);
-  if (queue.tls !== undefined && !url.startsWith('rediss:'))
-    report(['queue', 'tls'], 'is for rediss:// only; change queue.url or remove it');
-  const { partitions, prefix, maxBytes, pressurePercent } = queue;
-  return { url, partitions, prefix, maxBytes, pressurePercent, ...resolveTls(['queue', 'tls'], queue.tls, origin, report) };
+  if (queue.tls !== undefined && !/^rediss[:+]/.test(url)) report(['queue', 'tls'], 'is for rediss:// only; change queue.url or remove it');
+  const { partitions, prefix, maxBytes, pressurePercent, replicas } = queue;
+  if (replicas > 0 && url.startsWith('sqlite:')) report(['queue', 'replicas'], 'is for Redis; an embedded queue has no replicas');
+  return {
+    ...{ url, partitions, prefix, maxBytes, pressurePercent, replicas },
+    ...resolveTls(['queue', 'tls'], queue.tls, origin, report),
+    ...resolveSentinel(queue.sentinel, url, origin, report),
+  };
+}
+
+function resolveSentinel(
+  sentinel: Options['queue']['sentinel'],
+  url: string,
+  origin: Origin,
+  report: Report,
+): Pick<QueueConfig, 'sentinel'> {
+  if (sentinel === undefined) return {};
+  const place = ['queue', 'sentinel'];
+  if (!/^rediss?\+sentinel:/.test(url)) report(place, 'is for redis+sentinel:// only; change queue.url or remove it');
+  const password = readSecret([...place, 'password'], sentinel.password, sentinel.passwordFile, origin, report);
+  if (password === undefined) {
+    report(place, 'must have a password');
+    return {};
+  }
+  return { sentinel: { password, ...(sentinel.username === undefined ? {} : { username: sentinel.username }) } };
 }
 
 function resolveSinks({ sinks }: Options, origin: Origin, report: Report): readonly [SinkConfig] {

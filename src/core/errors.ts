@@ -121,6 +121,11 @@ export const ERRORS = {
   ),
   queue_full: entry('transient', 'the queue has no room', 'wait until it drains, or give it more memory or disk'),
   queue_readonly: entry('transient', 'the queue refuses writes now', 'Redis is a replica, loading, or cannot persist: see its log'),
+  queue_unreplicated: entry(
+    'transient',
+    'fewer replicas than queue.replicas have what was stored',
+    'check that they run and follow: INFO replication of Redis; or lower queue.replicas',
+  ),
   queue_evicting: entry('transient', 'Redis may evict queued changes', 'set maxmemory-policy noeviction'),
   queue_mismatch: entry('startup', 'the queue was created with other settings', 'use the recorded settings, or another prefix or folder'),
   queue_unsuitable: entry('startup', 'the queue cannot keep the promise', 'see the message; docs/queue.md lists the requirements'),

@@ -7,11 +7,12 @@ import { createMemoryQueue } from '../../src/queue/memory.ts';
 import { openQueue, openQueueReader, type QueueLocation } from '../../src/queue/open.ts';
 import type { QueueSettings } from '../../src/queue/queue.ts';
 import { redisAvailable, startRedis, type RedisServer } from '../support/redis-server.ts';
+import { startSentinelGroup, type SentinelGroup } from '../support/redis-sentinel.ts';
 import type { OpenedQueue, QueueSubject } from './queue.contract.ts';
 
 /** Every kind of queue, as the contract suite and the model test run them. */
 export function queueSubjects(): QueueSubject[] {
-  return [memorySubject(), embeddedSubject(), redisSubject()];
+  return [memorySubject(), embeddedSubject(), redisSubject(), sentinelSubject()];
 }
 
 function memorySubject(): QueueSubject {
@@ -71,6 +72,35 @@ function redisSubject(): QueueSubject {
         tmpdir(),
         settings,
         () => server.restart(),
+        () => {},
+      );
+    },
+  };
+}
+
+/** One replica, which must have what is stored. */
+function sentinelSubject(): QueueSubject {
+  let group: SentinelGroup;
+  return {
+    name: 'redis under sentinel',
+    skip: redisAvailable() ? undefined : 'redis-server is not installed',
+    durable: true,
+    exactBytes: false,
+    start: async () => {
+      group = await startSentinelGroup({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] });
+    },
+    stop: () => group?.close(),
+    open: async (settings) => {
+      const master = await group.master();
+      await master.command('FLUSHALL');
+      return open(
+        { url: group.url, replicas: 1 },
+        tmpdir(),
+        settings,
+        async () => {
+          await master.restart();
+          await group.inSync();
+        },
         () => {},
       );
     },

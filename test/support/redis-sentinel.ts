@@ -22,10 +22,12 @@ export interface SentinelGroup {
   master(): Promise<RedisServer>;
   /** Resolves when every other server is a replica of the master and has all that it has. */
   inSync(): Promise<void>;
-  /** Makes a replica the master, and resolves when all Sentinels name it and the old one follows it. */
+  /** Makes a replica that has everything the master, and resolves when all Sentinels name it and the old one follows it. */
   promote(): Promise<RedisServer>;
   /** Cuts a server off from Sentinels and other servers, and from nobody else. */
   isolate(server: RedisServer): Promise<void>;
+  /** Starts one more Sentinel, which reaches nobody: it goes on naming the server that is the master now. */
+  startCutOff(): Promise<RedisServer>;
   /** Ends what {@link isolate} began. */
   rejoin(server: RedisServer): Promise<void>;
   close(): Promise<void>;
@@ -78,11 +80,11 @@ export async function startSentinelGroup(options: SentinelGroupOptions = {}): Pr
       servers.push(await startRedis({ dir, config, args, password: PASSWORD, site: first === undefined ? firstSite : site }));
     }
     for (let i = 0; i < SENTINELS; i++) {
-      const sentinel = await startSentinel(folder, i, servers[0] as RedisServer, site);
+      const sentinel = await startSentinel(join(folder, String(i)), servers[0] as RedisServer, PEER_PASSWORD, site);
       sentinels.push(sentinel);
       proxies.push(await FaultProxy.start(sentinel.port, sentinel.address));
     }
-    const group = groupOf(servers, sentinels, proxies, close);
+    const group = groupOf(folder, servers, sentinels, proxies, close);
     await group.inSync();
     await eventually(async () => {
       for (const sentinel of sentinels) await expectKnown(sentinel, replicas);
@@ -95,11 +97,13 @@ export async function startSentinelGroup(options: SentinelGroupOptions = {}): Pr
 }
 
 function groupOf(
+  folder: string,
   servers: readonly RedisServer[],
   sentinels: readonly RedisServer[],
   proxies: readonly FaultProxy[],
-  close: () => Promise<void>,
+  closeGroup: () => Promise<void>,
 ): SentinelGroup {
+  const cutOff: RedisServer[] = [];
   const master = () => eventually(() => agreedMaster(servers, sentinels), SETTLE_TIMEOUT_MS);
   const inSync = () =>
     eventually(async () => {
@@ -120,6 +124,8 @@ function groupOf(
     inSync,
     promote: async () => {
       const before = await master();
+      // Sentinel hands over at once, and what the replica lacks at that moment is lost.
+      await inSync();
       await eventually(() => (sentinels[0] as RedisServer).command('SENTINEL', 'FAILOVER', NAME), SETTLE_TIMEOUT_MS, 500);
       const after = await eventually(async () => {
         const named = await agreedMaster(servers, sentinels);
@@ -134,7 +140,16 @@ function groupOf(
       await server.command('CLIENT', 'KILL', 'USER', PEER);
     },
     rejoin: async (server) => void (await server.command('ACL', 'SETUSER', PEER, 'on')),
-    close,
+    startCutOff: async () => {
+      const dir = join(folder, `cut-off-${cutOff.length}`);
+      const sentinel = await startSentinel(dir, await master(), 'wrong', LOOPBACK);
+      cutOff.push(sentinel);
+      return sentinel;
+    },
+    close: async () => {
+      await Promise.all(cutOff.map((sentinel) => sentinel.close()));
+      await closeGroup();
+    },
   };
 }
 
@@ -146,9 +161,8 @@ protected-mode no
 repl-diskless-sync-delay 0
 `;
 
-async function startSentinel(folder: string, number: number, master: RedisServer, site: Site): Promise<RedisServer> {
+async function startSentinel(dir: string, master: RedisServer, password: string, site: Site): Promise<RedisServer> {
   const port = await freePort();
-  const dir = join(folder, String(number));
   const file = join(dir, 'sentinel.conf');
   mkdirSync(dir);
   const lines = [
@@ -158,7 +172,7 @@ async function startSentinel(folder: string, number: number, master: RedisServer
     `dir ${dir}`,
     `sentinel monitor ${NAME} ${master.address} ${master.port} ${QUORUM}`,
     `sentinel auth-user ${NAME} ${PEER}`,
-    `sentinel auth-pass ${NAME} ${PEER_PASSWORD}`,
+    `sentinel auth-pass ${NAME} ${password}`,
     `sentinel down-after-milliseconds ${NAME} ${DOWN_AFTER_MS}`,
     `sentinel failover-timeout ${NAME} 6000`,
   ];

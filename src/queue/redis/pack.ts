@@ -62,6 +62,11 @@ export function unpackResults(reply: Buffer): AppendResult[] {
   return results;
 }
 
+/** Whether the script stored anything, by its reply. */
+export function hasAppended(reply: unknown): boolean {
+  return unpackResults(reply as Buffer).some(({ verdict }) => verdict === 'append');
+}
+
 export function packFloors(floors: readonly Floor[]): Buffer {
   return Buffer.concat(floors.flatMap((floor) => [packStreamAt(floor.stream, floor.place), producerBytes(floor.producer)]));
 }

@@ -19,11 +19,13 @@ import type {
   Reset,
 } from '../queue.ts';
 import { recordOfSettings, settingsMismatch } from '../settings.ts';
-import { RedisCondition } from './condition.ts';
+import { readRedisUrl } from './server-options.ts';
+import { RedisConditions } from './conditions.ts';
 import { QueueKeys } from './keys.ts';
-import { RedisLink, type Argument } from './link.ts';
-import { packEntries, packFloors, packStreamAt, parseStreamRecord, unpackPlaces, unpackResults } from './pack.ts';
+import type { Argument } from './link.ts';
+import { hasAppended, packEntries, packFloors, packStreamAt, parseStreamRecord, unpackPlaces, unpackResults } from './pack.ts';
 import { DEFAULT_PREFIX, fetchElements, type RedisReaderOptions } from './redis-reader.ts';
+import { createRouter, type RedisRouter } from './router.ts';
 import { loadScripts, type Script } from './scripts.ts';
 
 export interface RedisQueueOptions extends RedisReaderOptions {
@@ -33,6 +35,8 @@ export interface RedisQueueOptions extends RedisReaderOptions {
   readonly pollMs?: number;
   /** Receives what is not wrong but unwise about this Redis, each message once. */
   readonly warn?: (message: string) => void;
+  /** How many replicas must have what is stored; how long they may take is `replicaTimeoutMs`. */
+  readonly replicas?: number;
   readonly clock?: Clock;
 }
 
@@ -64,8 +68,8 @@ class RedisQueue implements Queue {
   readonly #keys: QueueKeys;
   readonly #scripts = loadScripts();
   readonly #events = new QueueEvents({ state: 'held', reason: 'queue_unavailable: not connected to redis yet' });
-  readonly #link: RedisLink;
-  readonly #condition: RedisCondition;
+  readonly #conditions: RedisConditions;
+  readonly #router: RedisRouter;
 
   constructor(settings: QueueSettings, options: RedisQueueOptions) {
     const { pressurePercent = 70, pollMs = 1000, warn = () => {}, clock = systemClock, random = systemRandom } = options;
@@ -74,44 +78,28 @@ class RedisQueue implements Queue {
     this.#recorded = recordOfSettings(settings);
     this.#random = random;
     this.#keys = new QueueKeys(options.prefix ?? DEFAULT_PREFIX);
-    this.#link = new RedisLink(
-      options,
-      { up: () => this.#condition.connected(), down: (problem) => this.#condition.disconnected(problem) },
-      random,
-    );
-    this.#condition = new RedisCondition(
-      this.#link,
-      this.#scripts,
-      this.#keys,
-      settings,
-      { pressurePercent, pollMs, warn },
-      clock,
-      this.#events,
-    );
+    const isReplaceable = readRedisUrl(options.url).kind !== 'single';
+    this.#conditions = new RedisConditions(this.#scripts, settings, { pressurePercent, pollMs, isReplaceable, warn }, clock, this.#events);
+    this.#router = createRouter(options, (node) => this.#conditions.watch(node, () => this.#keys.installation));
   }
 
   firstContact(): Promise<void> {
-    return this.#condition.firstContact();
+    return this.#conditions.firstContact();
   }
 
   async append(partition: number, entries: readonly AppendEntry[]): Promise<AppendResult[]> {
     this.#check(partition);
-    if (this.#condition.unfit) throw this.#condition.unfit;
-    const keys = [
-      this.#keys.streams(partition),
-      this.#keys.meta(partition),
-      ...this.#settings.sinks.map((sink) => this.#keys.list(sink.name, partition)),
-    ];
+    const { unfit } = this.#conditions;
+    if (unfit) throw unfit;
+    const mark = this.#keys.meta(partition);
+    const keys = [this.#keys.streams(partition), mark, ...this.#settings.sinks.map((sink) => this.#keys.list(sink.name, partition))];
     const results: AppendResult[] = [];
     // One after the other: a later part must not overtake one that did not arrive.
     for (const part of cutEntries(entries)) {
       const packed = packEntries(part, this.#random);
-      const reply = (await this.#run(this.#scripts.append, keys, [
-        this.#recorded,
-        packed.streams,
-        packed.entries,
-        ...packed.frames,
-      ])) as Buffer;
+      const args = [this.#recorded, packed.streams, packed.entries, ...packed.frames];
+      const call = { script: this.#scripts.append, keys, args, mark, hasWritten: hasAppended };
+      const reply = (await this.#explained(this.#router.runReplicated(call))) as Buffer;
       results.push(...unpackResults(reply));
     }
     return results;
@@ -122,10 +110,12 @@ class RedisQueue implements Queue {
     await Promise.all(
       [...groupBy(floors, (floor) => floor.partition)].map(async ([partition, indexes]) => {
         this.#check(partition);
-        const keys = [this.#keys.streams(partition), this.#keys.meta(partition)];
+        const mark = this.#keys.meta(partition);
+        const keys = [this.#keys.streams(partition), mark];
         for (const part of chunks(indexes)) {
           const packed = packFloors(part.map((index) => floors[index] as Floor));
-          const raised = unpackPlaces((await this.#run(this.#scripts.raise, keys, [this.#recorded, packed])) as Buffer);
+          const call = { script: this.#scripts.raise, keys, args: [this.#recorded, packed], mark, hasWritten: () => false };
+          const raised = unpackPlaces((await this.#explained(this.#router.runReplicated(call))) as Buffer);
           part.forEach((index, i) => (places[index] = raised[i] as Place));
         }
       }),
@@ -135,22 +125,29 @@ class RedisQueue implements Queue {
 
   async streams(partition: number): Promise<Map<StreamId, Place>> {
     this.#check(partition);
+    const key = this.#keys.streams(partition);
     const places = new Map<StreamId, Place>();
+    let connection = this.#router.connectionTo(key);
     let cursor = '0';
-    do {
-      const [next, fields] = (await this.#link.command('HSCAN', this.#keys.streams(partition), cursor, 'COUNT', SCAN_COUNT)) as [
-        Buffer,
-        Buffer[],
-      ];
-      for (let i = 0; i < fields.length; i += 2) places.set(String(fields[i]), parseStreamRecord(String(fields[i + 1])));
-      cursor = String(next);
-    } while (cursor !== '0');
-    return places;
+    for (;;) {
+      const [next, fields] = (await this.#router.command('HSCAN', key, cursor, 'COUNT', SCAN_COUNT)) as [Buffer, Buffer[]];
+      const now = this.#router.connectionTo(key);
+      if (connection === now) {
+        for (let i = 0; i < fields.length; i += 2) places.set(String(fields[i]), parseStreamRecord(String(fields[i + 1])));
+        cursor = String(next);
+        if (cursor === '0') return places;
+      } else {
+        // A cursor means nothing to another server, nor to the same one after a restart: it would skip some.
+        connection = now;
+        cursor = '0';
+        places.clear();
+      }
+    }
   }
 
   fetch(sink: string, partition: number, limits: FetchLimits): Promise<Element[]> {
     this.#check(partition);
-    return fetchElements(this.#link, this.#scripts, this.#keys.list(sink, partition), limits);
+    return fetchElements(this.#router, this.#scripts, this.#keys.list(sink, partition), limits);
   }
 
   async trim(lease: Lease, count: number, last: Uint8Array, resets: readonly Reset[]): Promise<boolean> {
@@ -189,7 +186,7 @@ class RedisQueue implements Queue {
 
   async forget(partition: number, streams: readonly StreamId[]): Promise<void> {
     this.#check(partition);
-    for (const part of chunks(streams)) await this.#link.command('HDEL', this.#keys.streams(partition), ...part);
+    for (const part of chunks(streams)) await this.#router.command('HDEL', this.#keys.streams(partition), ...part);
   }
 
   async acquire(lease: Lease, holder: string, ttlMs: number, steal: 'steal' | 'wait'): Promise<string | undefined> {
@@ -232,16 +229,18 @@ class RedisQueue implements Queue {
   }
 
   async close(): Promise<void> {
-    this.#link.close();
+    this.#router.close();
   }
 
-  async #run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  #run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.#explained(this.#router.run(script, keys, args));
+  }
+
+  async #explained(call: Promise<unknown>): Promise<unknown> {
     try {
-      return await this.#link.run(script, keys, args);
+      return await call;
     } catch (error) {
-      if (!(error instanceof SyncError)) throw error;
-      this.#condition.note(error);
-      throw this.#explain(error);
+      throw error instanceof SyncError ? this.#explain(error) : error;
     }
   }
 

@@ -43,4 +43,12 @@ install_packages() {
   $root env DEBIAN_FRONTEND=noninteractive apt-get -qq update || failed "apt-get update failed"
   # shellcheck disable=SC2086
   $root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install -y --no-install-recommends $3 >/dev/null || failed "apt-get install failed"
+  # Where systemd runs it starts them all the same.
+  if [ -d /run/systemd/system ]; then
+    for service in redis-server haproxy nginx keepalived; do
+      case "$3 " in
+        *" $service"[\ -]*) $root systemctl --quiet disable --now "$service" || true ;;
+      esac
+    done
+  fi
 }

@@ -52,12 +52,17 @@ async function states(haproxy: Haproxy, primary: 'UP' | 'DOWN', backup: 'UP' | '
   });
 }
 
-const addressesAt = async ({ server }: TestNode) => (await server.status()).sessions.addresses;
+/** Waits until a node's sessions come from these addresses; of those that have just ended it hears a moment later. */
+function sessionsAt({ server }: TestNode, addresses: Readonly<Record<string, number>>): Promise<void> {
+  return eventually(async () => expect((await server.status()).sessions.addresses).toEqual(addresses));
+}
 
 describe.skipIf(!available)('haproxy.cfg (skipped without haproxy)', () => {
   test.each<[string, Record<string, string>]>([
     ['as it is', {}],
     ['with the part for HTTP and WebSocket', { BALANCER_HTTP: '1' }],
+    ['for nodes that are all active', { BALANCER_ACTIVE: '1' }],
+    ['with all of it', { BALANCER_ACTIVE: '1', BALANCER_HTTP: '1' }],
     ['with hosts that are given by name', { PRIMARY_HOST: 'localhost', BACKUP_HOST: 'localhost' }],
   ])('is valid %s, and HAProxy warns of nothing', (_, env) => {
     const { status, stdout, stderr } = spawnSync('haproxy', ['-c', '-f', HAPROXY_CONFIG], {
@@ -94,7 +99,7 @@ describe.skipIf(!available)('HAProxy in front of two nodes (skipped without hapr
   test('the node sees the address of the client, and nothing of the checks', async () => {
     const [first, second] = [session(haproxy.port, '127.0.0.7'), session(haproxy.port, '127.0.0.8')];
     await eventually(() => expect([first.isOpen, second.isOpen]).toEqual([true, true]));
-    expect(await addressesAt(nodes[0])).toEqual({ '127.0.0.7': 1, '127.0.0.8': 1 });
+    await sessionsAt(nodes[0], { '127.0.0.7': 1, '127.0.0.8': 1 });
     const { output } = nodes[0].server;
     expect(output).toContain('"address":"127.0.0.7"');
     expect(output).not.toContain('"address":"127.0.0.1"');
@@ -123,7 +128,7 @@ describe.skipIf(!available)('HAProxy in front of two nodes (skipped without hapr
     await states(haproxy, 'DOWN', 'UP');
     const second = session(haproxy.port, '127.0.0.7');
     await eventually(() => expect(second.isOpen).toBe(true));
-    expect(await addressesAt(backup)).toEqual({ '127.0.0.7': 1 });
+    await sessionsAt(backup, { '127.0.0.7': 1 });
 
     // Both lead for a moment: nobody stays behind on the backup.
     primary.health.isPrimary = true;
@@ -131,8 +136,26 @@ describe.skipIf(!available)('HAProxy in front of two nodes (skipped without hapr
     backup.health.isPrimary = false;
     const third = session(haproxy.port, '127.0.0.7');
     await eventually(() => expect(third.isOpen).toBe(true));
-    expect(await addressesAt(primary)).toEqual({ '127.0.0.7': 1 });
+    await sessionsAt(primary, { '127.0.0.7': 1 });
     await states(haproxy, 'UP', 'DOWN');
+  });
+
+  test('nodes that are all active share the sessions, and one that is not ready gives its own away', async () => {
+    const active = await balance(nodes, { BALANCER_ACTIVE: '1' });
+    balancers.push(active);
+    nodes[1].health.isPrimary = true;
+    await states(active, 'UP', 'UP');
+    const four: RawSession[] = [];
+    for (const from of ['127.0.0.7', '127.0.0.8', '127.0.0.9', '127.0.0.10']) {
+      const one = session(active.port, from);
+      await eventually(() => expect(one.isOpen).toBe(true));
+      four.push(one);
+    }
+    const counts = async () => Promise.all(nodes.map(async ({ server }) => (await server.status()).sessions.open));
+    await eventually(async () => expect(await counts()).toEqual([2, 2]));
+    nodes[1].health.isPrimary = false;
+    await eventually(() => expect(four.filter(({ isClosed }) => isClosed).length).toBe(2));
+    await eventually(async () => expect(await counts()).toEqual([2, 0]));
   });
 
   test('an address that has too many connections gets no more, and others do', async () => {
@@ -147,7 +170,7 @@ describe.skipIf(!available)('HAProxy in front of two nodes (skipped without hapr
     const other = session(limited.port, '127.0.0.8');
     await eventually(() => expect(other.isOpen).toBe(true));
     expect((await limited.stats()).get('FRONTEND')?.refused).toBe(1);
-    expect(await addressesAt(nodes[0])).toEqual({ '127.0.0.7': 3, '127.0.0.8': 1 });
+    await sessionsAt(nodes[0], { '127.0.0.7': 3, '127.0.0.8': 1 });
   });
 
   test('an address that connects too often is held back', async () => {

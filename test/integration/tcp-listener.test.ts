@@ -16,6 +16,7 @@ import { encodeFrame, FRAME, FLAG_ZSTD, type Frame, type FrameFields, frameName 
 import { decodeRefusal, decodeWelcome, encodeHello } from '../../src/protocol/messages.ts';
 import { createMemoryQueue, type MemoryQueue } from '../../src/queue/memory.ts';
 import { eventually } from '../support/eventually.ts';
+import { proxyHeader } from '../support/proxy-header.ts';
 import { describeFrame, FrameChain, SETTINGS, smallBatch, STREAM, TestProgress } from '../support/ingest-world.ts';
 
 const OTHER = 'f'.repeat(32);
@@ -35,7 +36,7 @@ afterEach(async () => {
 });
 
 /** A TCP listener on a free port with everything behind it. */
-async function startDoor(settings: Partial<IngestSettings> = {}, maxInFlightBytes = 8_388_608): Promise<Door> {
+async function startDoor(settings: Partial<IngestSettings> = {}, maxInFlightBytes = 8_388_608, proxyFrom: string[] = []): Promise<Door> {
   const queue = createMemoryQueue(
     { partitions: 4, sinks: [{ name: 'main', required: true }], mapping: '' },
     { clock: systemClock, random: systemRandom },
@@ -57,7 +58,8 @@ async function startDoor(settings: Partial<IngestSettings> = {}, maxInFlightByte
     tables: async () => new Map(),
     onWaiting: () => {},
   });
-  const listener = createTcpListener({ host: '127.0.0.1', port: 0, maxConnections: merged.maxConnections, log }, (connection) =>
+  const proxy = { from: proxyFrom, clock: systemClock, refused: () => {} };
+  const listener = createTcpListener({ host: '127.0.0.1', port: 0, maxConnections: merged.maxConnections, log, proxy }, (connection) =>
     sessions.accept(connection),
   );
   await listener.start();
@@ -184,6 +186,20 @@ describe('a client over TCP', () => {
     expect(element?.kind).toBe('frame');
     expect(Buffer.from(element!.frame).equals(chain.frames[0]!)).toBe(true);
   });
+});
+
+test('behind a balancer each client has the limit of its own address', async () => {
+  const door = await startDoor({ maxConnectionsPerAddress: 1 }, undefined, ['127.0.0.1']);
+  const from = async (source: string, stream: string) => {
+    const client = await dial(door);
+    client.socket.write(proxyHeader({ source }));
+    client.hello({ stream });
+    return client;
+  };
+  await (await from('203.0.113.7', STREAM)).got('WELCOME');
+  await (await from('203.0.113.7', OTHER)).got('ERROR too_many_connections');
+  await (await from('203.0.113.8', OTHER)).got('WELCOME');
+  expect(door.sessions.snapshot().map(({ address }) => address)).toEqual(['203.0.113.7', '203.0.113.8']);
 });
 
 describe('bad input gets a clear error and harms nobody else', () => {

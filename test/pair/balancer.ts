@@ -1,4 +1,4 @@
-import { startHaproxy, type Haproxy } from '../support/haproxy.ts';
+import { startHaproxy, type Haproxy, type NodePorts } from '../support/haproxy.ts';
 import type { ServerProcess } from '../support/server-process.ts';
 import type { ClusterMode } from './pair-world.ts';
 
@@ -7,15 +7,14 @@ const SERVERS = ['primary', 'backup', 'third'];
 /** All clients of a drill have one address, and come back together each time. */
 const ENV = { MAX_CONNECTIONS_PER_ADDRESS: '2000', MAX_NEW_CONNECTIONS_PER_10S: '10000' };
 
-/** HAProxy with the repository's haproxy.cfg, and where nodes are active, with what the file says to change for that. */
+/** HAProxy with the repository's haproxy.cfg; with a further line where there are three nodes. */
 export async function startBalancer(nodes: readonly ServerProcess[], mode: ClusterMode, dir: string): Promise<Haproxy> {
   const [primary, backup, third] = nodes.map(({ site: { address }, tcpPort, adminPort }) => ({ address, tcp: tcpPort, health: adminPort }));
   if (primary === undefined || backup === undefined) throw new Error('a balancer is in front of two nodes or more');
-  const line = third === undefined ? '' : `    server third ${third.address}:${third.tcp} port ${third.health}\n`;
   return startHaproxy(primary, backup, {
-    env: ENV,
+    env: { ...ENV, ...(mode === 'active' ? { BALANCER_ACTIVE: '1' } : {}) },
     dir,
-    ...(mode === 'active' ? { edit: (config: string) => withActiveNodes(config, line) } : {}),
+    ...(third === undefined ? {} : { edit: (config: string) => withThirdNode(config, third) }),
   });
 }
 
@@ -25,11 +24,8 @@ export async function statesOf(balancer: Haproxy): Promise<string[]> {
   return SERVERS.flatMap((name) => stats.get(name)?.status ?? []);
 }
 
-function withActiveNodes(config: string, line: string): string {
-  const edited = config
-    .replace(/^(    server primary "\$\{PRIMARY_HOST\}:\$\{PRIMARY_TCP_PORT\}".*) on-marked-up shutdown-backup-sessions$/m, '$1')
-    .replace(/^(    server backup "\$\{BACKUP_HOST\}:\$\{BACKUP_TCP_PORT\}".*) backup\n/m, `$1\n${line}`);
-  const servers = edited.split('\n').filter((text) => text.includes('_TCP_PORT}" port'));
-  if (servers.length !== 2 || servers.some((text) => /backup-sessions| backup$/.test(text))) throw new Error('haproxy.cfg has changed');
-  return edited;
+function withThirdNode(config: string, { address, tcp, health }: Required<NodePorts>): string {
+  const line = /^    server backup .*_TCP_PORT\}" port "\$\{BACKUP_HEALTH_PORT\}"\n/m;
+  if (!line.test(config)) throw new Error('haproxy.cfg no longer has the line of an active node');
+  return config.replace(line, (backup) => `${backup}    server third ${address}:${tcp} port ${health}\n`);
 }

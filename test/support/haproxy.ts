@@ -83,6 +83,7 @@ export async function startHaproxy(primary: NodePorts, backup: NodePorts, option
     BALANCER_STATS_BIND: `127.0.0.1:${statsPort}`,
     BALANCER_SOCKET: socket,
     BALANCER_USER: userInfo().username,
+    BALANCER_GROUP: spawnSync('id', ['-gn'], { encoding: 'utf8' }).stdout.trim(),
     ...env,
   };
   let output = '';

@@ -29,6 +29,8 @@ export interface OpenReaderOptions {
 export interface OpenQueueOptions extends OpenReaderOptions {
   /** Receives what is not wrong but unwise about the queue, each message once. */
   readonly warn?: (message: string) => void;
+  /** Whether other nodes use the queue, too. */
+  readonly shared?: boolean;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -45,8 +47,8 @@ const embedded: QueueKind = {
 };
 
 const redis: QueueKind = {
-  open: ({ url, prefix, tls, pressurePercent }, settings, { warn, clock, random }) =>
-    openRedisQueue(settings, { url, ...defined({ prefix, tls, pressurePercent, warn, clock, random }) }),
+  open: ({ url, prefix, tls, pressurePercent }, settings, { warn, clock, random, shared }) =>
+    openRedisQueue(settings, { url, ...defined({ prefix, tls, pressurePercent, warn, clock, random, shared }) }),
   openReader: ({ url, prefix, tls }) => openRedisReader({ url, ...defined({ prefix, tls }) }),
 };
 

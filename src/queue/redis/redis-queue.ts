@@ -6,6 +6,7 @@ import type { Place, StreamId } from '../../core/stream.ts';
 import { readStoreTime } from '../element.ts';
 import { QueueEvents } from '../queue-events.ts';
 import type {
+  Acquisition,
   Admission,
   AppendEntry,
   AppendResult,
@@ -13,18 +14,21 @@ import type {
   Element,
   FetchLimits,
   Floor,
+  Member,
+  MemberList,
   Queue,
   QueueEvent,
   QueueSettings,
   Reset,
 } from '../queue.ts';
 import { recordOfSettings, settingsMismatch } from '../settings.ts';
+import { RedisAnnouncements } from './announcements.ts';
 import { RedisCondition } from './condition.ts';
 import { QueueKeys } from './keys.ts';
 import { RedisLink, type Argument } from './link.ts';
-import { packEntries, packFloors, packStreamAt, parseStreamRecord, unpackPlaces, unpackResults } from './pack.ts';
+import { packEntries, packFloors, packStreamAt, parseStreamRecord, unpackMembers, unpackPlaces, unpackResults } from './pack.ts';
 import { DEFAULT_PREFIX, fetchElements, type RedisReaderOptions } from './redis-reader.ts';
-import { loadScripts, type Script } from './scripts.ts';
+import { loadScript, loadScripts, type Script } from './scripts.ts';
 
 export interface RedisQueueOptions extends RedisReaderOptions {
   /** Share of maxmemory, in percent, at which producers are held back. */
@@ -34,6 +38,8 @@ export interface RedisQueueOptions extends RedisReaderOptions {
   /** Receives what is not wrong but unwise about this Redis, each message once. */
   readonly warn?: (message: string) => void;
   readonly clock?: Clock;
+  /** Whether other nodes use the queue, which hear what this one announces and the other way round. */
+  readonly shared?: boolean;
 }
 
 /** What one script call may hold, so that Redis is not busy with one for long. */
@@ -66,6 +72,9 @@ class RedisQueue implements Queue {
   readonly #events = new QueueEvents({ state: 'held', reason: 'queue_unavailable: not connected to redis yet' });
   readonly #link: RedisLink;
   readonly #condition: RedisCondition;
+  readonly #announcements: RedisAnnouncements | undefined;
+  /** Not loaded ahead: a node that is alone never runs it. */
+  readonly #memberScript = loadScript('member');
 
   constructor(settings: QueueSettings, options: RedisQueueOptions) {
     const { pressurePercent = 70, pollMs = 1000, warn = () => {}, clock = systemClock, random = systemRandom } = options;
@@ -88,6 +97,7 @@ class RedisQueue implements Queue {
       clock,
       this.#events,
     );
+    if (options.shared) this.#announcements = new RedisAnnouncements(this.#keys.announcements, options, clock, random, this.#events);
   }
 
   firstContact(): Promise<void> {
@@ -192,14 +202,16 @@ class RedisQueue implements Queue {
     for (const part of chunks(streams)) await this.#link.command('HDEL', this.#keys.streams(partition), ...part);
   }
 
-  async acquire(lease: Lease, holder: string, ttlMs: number, steal: 'steal' | 'wait'): Promise<string | undefined> {
+  async acquire(lease: Lease, holder: string, ttlMs: number, how: 'steal' | 'take' | 'wait'): Promise<Acquisition> {
     this.#check(lease.partition);
-    const reply = await this.#run(
-      this.#scripts.acquire,
-      [this.#keys.lease(lease.sink, lease.partition)],
-      [lease.token, holder, ttlMs, steal],
-    );
-    return reply === null ? undefined : String(reply);
+    const keys = [this.#keys.lease(lease.sink, lease.partition), this.#keys.meta(lease.partition)];
+    const [taken, other, leftMs] = (await this.#run(this.#scripts.acquire, keys, [lease.token, holder, ttlMs, how])) as [
+      number,
+      Buffer,
+      number?,
+    ];
+    const name = String(other);
+    return taken === 1 ? { taken: true, before: name === '' ? undefined : name } : { taken: false, holder: name, leftMs: leftMs ?? 0 };
   }
 
   async renew(leases: readonly Lease[], ttlMs: number): Promise<boolean[]> {
@@ -219,8 +231,24 @@ class RedisQueue implements Queue {
   async release(leases: readonly Lease[]): Promise<void> {
     const byPartition = [...groupBy(leases, (lease) => lease.partition).values()];
     await Promise.all(
-      byPartition.map((indexes) => this.#run(this.#scripts.release, this.#leaseKeys(leases, indexes), tokens(leases, indexes))),
+      byPartition.map((indexes) => {
+        const meta = this.#keys.meta((leases[indexes[0] as number] as Lease).partition);
+        return this.#run(this.#scripts.release, [meta, ...this.#leaseKeys(leases, indexes)], tokens(leases, indexes));
+      }),
     );
+  }
+
+  async keepMember({ name, incarnation, about }: Member, ttlMs: number): Promise<MemberList> {
+    const reply = await this.#run(this.#memberScript, [this.#keys.members], [name, incarnation, ttlMs, about]);
+    return unpackMembers(reply as readonly [Buffer, number, ...Buffer[]]);
+  }
+
+  announce(message: string): void {
+    if (this.#announcements === undefined) return;
+    this.#link.command('PUBLISH', this.#keys.announcements, message).catch((error: unknown) => {
+      // Hints may be lost: whoever misses one looks at intervals.
+      if (!(error instanceof SyncError)) throw error;
+    });
   }
 
   get admission(): Admission {
@@ -232,6 +260,7 @@ class RedisQueue implements Queue {
   }
 
   async close(): Promise<void> {
+    this.#announcements?.close();
     this.#link.close();
   }
 

@@ -15,7 +15,14 @@ const KEEP_ALIVE_MS = 5_000;
 /** A slice stops at its next commit after this time, so that one partition does not keep a thread from the others. */
 const SLICE_BUDGET_MS = 2_000;
 
-const config = workerData as Config;
+/** What a thread is started with. */
+export interface WorkerData {
+  readonly config: Config;
+  /** Of a node that shares its sink with others. */
+  readonly incarnation: string | undefined;
+}
+
+const { config, incarnation } = workerData as WorkerData;
 const context = openContext();
 
 /** What the pool calls. */
@@ -26,7 +33,7 @@ export async function runTask(task: SliceTask): Promise<SliceResult> {
 /** Opening connects nowhere: whatever is away is met by the first slice, as a failure that is tried again. */
 async function openContext(): Promise<SliceContext> {
   const [sinkConfig] = config.sinks;
-  const sink = await openSink({ ...sinkConfig, clock: systemClock, folder: config.data });
+  const sink = await openSink({ ...sinkConfig, clock: systemClock, folder: config.data, incarnation });
   // Whoever is away now is met again by the next slice, which reports it.
   setInterval(() => void sink.keepAlive().catch(() => {}), KEEP_ALIVE_MS).unref();
   return {

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
+import type { WorkerData } from './apply-worker.ts';
 import { createAdmin } from './admin/admin.ts';
 import { createLogger, type Logger } from './admin/log.ts';
 import { createMetrics } from './admin/metrics.ts';
 import { startPool } from './apply/pool.ts';
 import { partitionByOf, withoutPassword, type Address, type Config } from './config/config.ts';
 import { systemClock } from './core/clock.ts';
-import { systemRandom } from './core/random.ts';
+import { randomHex, systemRandom } from './core/random.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
 import { checkBind, createTcpListener, type ProxyOptions } from './ingest/tcp.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
@@ -48,10 +49,13 @@ export async function startServer(config: Config, logger: Logger = createLogger(
       clock,
       random,
       warn: (message) => logger.warn({}, message),
+      shared: config.cluster.mode !== 'standalone',
     });
     open.push(() => queue.close());
 
-    const sink = await openSink({ ...sinkConfig, clock, folder: config.data });
+    const { mode } = config.cluster;
+    const incarnation = mode === 'standalone' ? undefined : randomHex(random, 16);
+    const sink = await openSink({ ...sinkConfig, clock, folder: config.data, incarnation });
     open.push(() => sink.close());
 
     // A sink that takes one slice at a time has no use for more threads than one.
@@ -61,15 +65,18 @@ export async function startServer(config: Config, logger: Logger = createLogger(
       filename: new URL(import.meta.resolve(`./apply-worker${import.meta.filename.slice(-3)}`)).href,
       threads,
       slicesPerThread,
-      workerData: config,
+      workerData: { config, incarnation } satisfies WorkerData,
     });
     open.push(() => runner.close());
 
+    let adminAddress = '';
     const state = new NodeState({ config, version: VERSION, clock, queue, sink });
     const metrics = createMetrics(state);
     const counts = new IngestCounts(metrics);
     const node = await startNode({
       name: config.node,
+      cluster:
+        mode === 'standalone' || incarnation === undefined ? undefined : { mode, incarnation, version: VERSION, admin: () => adminAddress },
       clock,
       random,
       logger,
@@ -115,9 +122,12 @@ export async function startServer(config: Config, logger: Logger = createLogger(
     );
     const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, metrics, logger);
     await admin.start();
+    adminAddress = `${admin.address.host}:${admin.address.port}`;
     open.unshift(() => admin.close());
     await tcp.start();
     open.push(() => tcp.stop());
+    // First of all, so that balancers send nobody here any more.
+    open.push(async () => state.leaving());
 
     logger.info(
       {

@@ -5,7 +5,7 @@ import { messageOf, SyncError } from '../core/errors.ts';
 import { isLoopback } from '../core/network.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { obstacles } from './readiness.ts';
+import { isPrimary, obstacles } from './readiness.ts';
 import type { AdminState } from './state.ts';
 import { readStatus } from './status.ts';
 
@@ -64,10 +64,13 @@ export function createAdmin(options: AdminOptions, state: AdminState, metrics: M
   };
   const main = listenerOf(async (request, path) => {
     const route = open[path] ?? (Object.hasOwn(guarded, path) ? (refusalOf(request, admin) ?? guarded[path]) : undefined);
-    return route === undefined ? problem(404, 'not found', 'see /health/live, /health/ready, /metrics and /api/v1/status') : await route();
+    return route === undefined
+      ? problem(404, 'not found', 'see /health/live, /health/ready, /health/primary, /metrics and /api/v1/status')
+      : await route();
   }, log);
   const health =
-    options.health && listenerOf(async (_, path) => open[path]?.() ?? problem(404, 'not found', 'see /health/live and /health/ready'), log);
+    options.health &&
+    listenerOf(async (_, path) => open[path]?.() ?? problem(404, 'not found', 'see /health/live, /health/ready and /health/primary'), log);
 
   return {
     async start() {
@@ -101,9 +104,10 @@ function healthRoutes(state: AdminState): Record<string, Route | undefined> {
   return Object.assign(Object.create(null) as Record<string, Route>, {
     '/health/live': () => json(200, { status: 'live' }),
     '/health/ready': () => {
-      const ready = obstacles(state.queue(), state.partitions()).length === 0;
+      const ready = obstacles(state).length === 0;
       return ready ? json(200, { status: 'ready' }) : json(503, { status: 'not ready' });
     },
+    '/health/primary': () => (isPrimary(state) ? json(200, { status: 'primary' }) : json(503, { status: 'not primary' })),
   });
 }
 

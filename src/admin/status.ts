@@ -1,6 +1,6 @@
 import { messageOf } from '../core/errors.ts';
 import { obstacles } from './readiness.ts';
-import type { AdminState, PartitionState, QueueState, SessionsState, SinkState } from './state.ts';
+import type { AdminState, ClusterState, PartitionState, QueueState, SessionsState, SinkState } from './state.ts';
 import { withDeadline } from './deadline.ts';
 
 /** What `GET /api/v1/status` answers, and `syncline status` shows. */
@@ -11,6 +11,8 @@ export interface Status {
   readonly ready: boolean;
   /** Why it is not ready, for people. */
   readonly obstacles: readonly string[];
+  /** Missing on a node that is alone. */
+  readonly cluster?: ClusterState;
   readonly queue: {
     readonly kind: string;
     readonly admission: 'open' | 'held';
@@ -37,7 +39,8 @@ export async function readStatus(state: AdminState): Promise<Status> {
   await withDeadline(state.refresh()).catch(() => {});
   const deadLetters = await counting;
   const [queue, partitions] = [state.queue(), state.partitions()];
-  const found = obstacles(queue, partitions);
+  const found = obstacles(state);
+  const cluster = state.cluster();
   const lag = lagOf(partitions);
   return {
     node: state.node,
@@ -45,6 +48,7 @@ export async function readStatus(state: AdminState): Promise<Status> {
     uptimeMs: Math.round(state.uptimeMs()),
     ready: found.length === 0,
     obstacles: found,
+    ...(cluster === undefined ? {} : { cluster }),
     queue: queueStatus(queue, lag),
     lag: { batches: lag.batches, ms: lag.ms },
     partitions,

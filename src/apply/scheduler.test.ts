@@ -12,6 +12,7 @@ import {
   StreamWriter,
   type ApplyWorld,
 } from '../../test/support/apply-world.ts';
+import { LeaseKeeper } from '../cluster/lease-keeper.ts';
 import { Scheduler, type SchedulerOptions } from './scheduler.ts';
 import { settledUpTo } from './settled.ts';
 import { runSlice } from './slice.ts';
@@ -51,16 +52,29 @@ beforeEach(async () => {
 
 afterEach(() => scheduler.close());
 
-function start(options: Partial<SchedulerOptions> = {}): Scheduler {
+function start(options: Partial<SchedulerOptions> = {}, claim: 'wait' | 'alone' = 'wait'): Scheduler {
+  const leases = new LeaseKeeper({
+    queue: world.queue,
+    sink: 'main',
+    clock: world.clock,
+    random: systemRandom,
+    holder: 'n1',
+    leaseMs: 3000,
+    events: {
+      gained: (lease) => scheduler.gained(lease),
+      lost: (partition) => scheduler.lost(partition),
+      refused: (partition, holder) => scheduler.refused(partition, holder),
+      failed: (partition, message) => scheduler.failed(partition, message),
+    },
+    ...(claim === 'alone' ? {} : { claim: () => claim }),
+  });
   scheduler = new Scheduler({
     queue: world.queue,
     sink: world.sink,
     runner: inPlace,
     clock: world.clock,
     random: systemRandom,
-    node: 'n1',
-    leaseMs: 3000,
-    takeover: 'wait',
+    leases,
     limits: { elements: 256, bytes: 1 << 20 },
     maxConcurrency: 2,
     events: {
@@ -189,7 +203,7 @@ describe('the scheduler', () => {
     start();
     await world.clock.advance(500);
     expect(ids('item')).toEqual([]);
-    expect(scheduler.snapshot()[0]).toMatchObject({ state: 'waiting-for-lease', detail: 'held by n2' });
+    expect(scheduler.snapshot()[0]).toMatchObject({ state: 'elsewhere', detail: 'held by n2' });
     await world.clock.advance(3000);
     expect(ids('item')).toEqual([1]);
   });
@@ -197,7 +211,7 @@ describe('the scheduler', () => {
   test('takes the lease at once where it is the only node', async () => {
     await world.queue.acquire({ sink: 'main', partition: 0, token: 'ff'.repeat(16) }, 'n1', 60_000, 'wait');
     await new StreamWriter(world.queue, 0).append(items('insert', [1, 'x']));
-    start({ takeover: 'steal' });
+    start({}, 'alone');
     await world.clock.advance(50);
     expect(ids('item')).toEqual([1]);
   });
@@ -218,7 +232,7 @@ describe('the scheduler', () => {
     start();
     await world.clock.advance(50);
     await scheduler.close();
-    expect(await world.queue.acquire({ sink: 'main', partition: 0, token: 'ee'.repeat(16) }, 'n2', 1000, 'wait')).toBeUndefined();
+    expect(await world.queue.acquire({ sink: 'main', partition: 0, token: 'ee'.repeat(16) }, 'n2', 1000, 'wait')).toEqual({ taken: true });
     expect(world.clock.timerCount).toBe(0);
   });
 });

@@ -33,6 +33,7 @@ export interface Config {
   };
   readonly ingest: Readonly<Options['ingest']>;
   readonly apply: Readonly<Options['apply']>;
+  readonly cluster: Readonly<Options['cluster']>;
   readonly retention: Readonly<Options['retention']>;
   readonly log: Readonly<Options['log']>;
   /** What is allowed but worth a line in the log. */

@@ -269,6 +269,14 @@ export const optionsSchema = z.strictObject({
     }),
   }),
 
+  cluster: section('How several nodes share the work.', {
+    mode: z.enum(['standalone', 'standby', 'active']).default('standalone').meta({
+      description:
+        '`standalone`: this node is the only one. `standby`: one node applies everything, the others watch and take over. `active`: the partitions are spread over all nodes. The same on every node; all but `standalone` need a queue in Redis and a sink that is no file.',
+      env: 'SYNCLINE_CLUSTER_MODE',
+    }),
+  }),
+
   retention: section('How long things are kept.', {
     streamDays: integer([1, 3650], 30, {
       description: 'Idle time after which a stream is forgotten. A client that comes back later must start a new one.',

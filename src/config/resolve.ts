@@ -36,6 +36,7 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
   checkSizes(options, report);
   const queue = resolveQueue(options, origin, report);
   const sinks = resolveSinks(options, origin, report);
+  checkCluster(options, queue, sinks[0], report);
   if (queue.url !== 'sqlite:' && queue.url === sinks[0].url) report(['sinks', 0, 'url'], 'must be another file than queue.url');
 
   const config: Config = {
@@ -51,6 +52,7 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
     listen: resolveListen(options, open, origin, report),
     ingest: options.ingest,
     apply: options.apply,
+    cluster: options.cluster,
     retention: options.retention,
     log: options.log,
     warnings: warningsOf(options),
@@ -120,6 +122,15 @@ function checkSizes({ ingest }: Options, report: Report): void {
   if (ingest.creditBytes < ingest.maxFrameBytes)
     report(['ingest', 'creditBytes'], 'must be at least ingest.maxFrameBytes, or such a frame could never be sent');
   if (ingest.maxInFlightBytes < ingest.creditBytes) report(['ingest', 'maxInFlightBytes'], 'must be at least ingest.creditBytes');
+}
+
+/** What several nodes share must be where all of them reach it. */
+function checkCluster({ cluster: { mode } }: Options, queue: QueueConfig, sink: SinkConfig, report: Report): void {
+  if (mode === 'standalone') return;
+  const needs = (option: string, what: string) =>
+    report(['cluster', 'mode'], `is ${mode}, which needs ${what}: set ${option}, or cluster.mode to standalone`);
+  if (queue.url.startsWith('sqlite:')) needs('queue.url', 'a queue in Redis, which all nodes use');
+  if (sink.url.startsWith('sqlite:')) needs('sinks[0].url', 'a database server as sink, which all nodes write to');
 }
 
 function resolveQueue({ queue }: Options, origin: Origin, report: Report): QueueConfig {

@@ -25,6 +25,13 @@ export const ERRORS = {
   // The start.
   bad_config: entry('startup', 'the configuration is wrong', 'see the message; docs/configuration.md lists every option'),
 
+  // Several nodes.
+  node_conflict: entry(
+    'startup',
+    'another node of the installation has this name, or another mode or major version',
+    'give each node a name of its own, and all of them one cluster.mode; stop nodes of another major version first',
+  ),
+
   // Connections.
   auth_failed: entry('connection', 'the token is missing, unknown or revoked', 'check the token and that this server lists its producer'),
   auth_timeout: entry('connection', 'no complete HELLO arrived in time', 'send HELLO as the first frame as soon as the connection is open'),

@@ -1,5 +1,5 @@
 import { StallWatch } from '../admin/stall-watch.ts';
-import type { AdminState, PartitionState, QueueState, SessionsState, SinkState } from '../admin/state.ts';
+import type { AdminState, ClusterState, PartitionState, QueueState, SessionsState, SinkState } from '../admin/state.ts';
 import type { SliceResult } from '../apply/task.ts';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
@@ -23,7 +23,8 @@ export class NodeState implements AdminState {
   readonly #options: NodeStateOptions;
   readonly #startedMs: number;
   readonly #stalls: StallWatch;
-  #node: Pick<Node, 'scheduler' | 'sessions'> | undefined;
+  #node: Pick<Node, 'scheduler' | 'sessions' | 'cluster'> | undefined;
+  #stopping = false;
   #backlog: readonly Backlog[] = [];
   #sinkFailure: string | undefined;
   /** No slice runs before the sink has been there once. */
@@ -38,7 +39,7 @@ export class NodeState implements AdminState {
   }
 
   /** From now on also tells how the node's partitions and sessions are. */
-  watchNode(node: Pick<Node, 'scheduler' | 'sessions'>): void {
+  watchNode(node: Pick<Node, 'scheduler' | 'sessions' | 'cluster'>): void {
     this.#node = node;
   }
 
@@ -69,6 +70,26 @@ export class NodeState implements AdminState {
   async refresh(): Promise<void> {
     const { queue, sink } = this.#options;
     this.backlogRead(await queue.backlog(sink.name));
+  }
+
+  /** The node is about to end: from now on it is neither ready nor primary. */
+  leaving(): void {
+    this.#stopping = true;
+  }
+
+  stopping(): boolean {
+    return this.#stopping;
+  }
+
+  cluster(): ClusterState | undefined {
+    const cluster = this.#node?.cluster;
+    if (cluster === undefined) return undefined;
+    const { members, ...view } = cluster.view();
+    return {
+      ...view,
+      primary: cluster.isPrimary,
+      members: members.map(({ name, state, version, admin }) => ({ name, state, version, admin })),
+    };
   }
 
   queue(): QueueState {

@@ -3,6 +3,8 @@ import { SinkProgress } from '../apply/progress.ts';
 import { startRetention } from '../apply/retention.ts';
 import { Scheduler } from '../apply/scheduler.ts';
 import type { SliceResult, SliceRunner } from '../apply/task.ts';
+import { Cluster, type ClusterSettings } from '../cluster/cluster.ts';
+import { LeaseKeeper, type LeaseEvents } from '../cluster/lease-keeper.ts';
 import type { Clock } from '../core/clock.ts';
 import type { SyncError } from '../core/errors.ts';
 import type { PartitionBy } from '../core/partition.ts';
@@ -21,6 +23,8 @@ import { tableInfos } from './table-infos.ts';
 /** What a node is made of. Whoever passes the parts in closes them, after the node. */
 export interface NodeParts {
   readonly name: string;
+  /** Where several nodes share queue and sink; left out where this is the only one. */
+  readonly cluster?: ClusterSettings | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -63,6 +67,7 @@ export interface Node {
   readonly sessions: Sessions;
   readonly appender: Appender;
   readonly scheduler: Scheduler;
+  readonly cluster: Cluster | undefined;
   /** Sends every client away, lets running slices finish and gives the leases back. */
   close(): Promise<void>;
 }
@@ -94,20 +99,46 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       partitionLog.flush();
       deadLetterLog.flush();
     });
-    const scheduler = new Scheduler({
+    const leaseEvents = {
+      gained: (lease) => scheduler.gained(lease),
+      lost: (partition) => scheduler.lost(partition),
+      refused: (partition, holder) => scheduler.refused(partition, holder),
+      failed: (partition, message) => scheduler.failed(partition, message),
+    } satisfies LeaseEvents;
+    const common = { queue, sink: sink.name, clock, random, leaseMs: apply.leaseMs };
+    const cluster =
+      parts.cluster &&
+      new Cluster({
+        ...common,
+        settings: parts.cluster,
+        name,
+        log: logger,
+        events: {
+          ...leaseEvents,
+          yield: (partition) => scheduler.yield(partition),
+          wake: (partition) => scheduler.wake(partition),
+          heal: (partition) => scheduler.heal(partition),
+          advancedElsewhere: () => scheduler.advancedElsewhere(),
+          fence: async (incarnation) => void (await sink.fence?.(incarnation)),
+        },
+      });
+    const leases = cluster?.leases ?? new LeaseKeeper({ ...common, holder: name, events: leaseEvents });
+    const scheduler: Scheduler = new Scheduler({
       queue,
       sink,
       runner: parts.runner,
       clock,
       random,
-      node: name,
-      leaseMs: apply.leaseMs,
-      takeover: 'steal',
+      leases,
       limits: { elements: apply.sliceElements, bytes: apply.sliceBytes },
       maxConcurrency: apply.maxConcurrency,
       events: {
         moved: (partition, move) => progress.advanced(sink.name, partition, move),
         finished: (partition, result) => {
+          cluster?.applied(
+            partition,
+            result.moves.filter(({ before, after }) => after.seq > before.seq).map(({ stream }) => stream),
+          );
           observer.sliceFinished(partition, result);
           deadLetterLog.added(result.stats.deadLetters);
         },
@@ -121,6 +152,10 @@ export async function startNode(parts: NodeParts): Promise<Node> {
         backlog: (backlog) => observer.backlogRead(backlog),
       },
     });
+    if (cluster !== undefined) {
+      open.push(() => cluster.close());
+      await cluster.join();
+    }
     open.push(() => scheduler.close());
 
     const prepared = await startSink({
@@ -132,6 +167,7 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       onPrepared: () => {
         observer.sinkPrepared();
         scheduler.start();
+        void cluster?.ready();
       },
       onAway: async (failure) => {
         observer.sinkAway(failure);
@@ -147,7 +183,10 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       random,
       log: logger,
       maxInFlightBytes: parts.ingest.maxInFlightBytes,
-      onStored: (partition) => scheduler.wake(partition),
+      onStored: (partition) => {
+        scheduler.wake(partition);
+        if (cluster?.leases.holds(partition) === false) cluster.wakeElsewhere(partition);
+      },
     });
     open.push(async () => appender.close());
     const sessions = new Sessions({
@@ -161,10 +200,15 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       settings: parts.ingest,
       log: logger,
       tables: tableInfos(sink, parts.partitionBy, clock),
-      onWaiting: (partition) => scheduler.heal(partition),
+      onWaiting: (partition) => {
+        scheduler.heal(partition);
+        if (cluster?.leases.holds(partition) === false) cluster.healElsewhere(partition);
+      },
     });
+    cluster?.watchNews({ applied: (streams) => sessions.confirm(streams), missed: () => sessions.confirmAll() });
     open.push(() => sessions.drainAll(queue.admission.state === 'open' ? DRAIN_MS : HELD_DRAIN_MS, RETRY_AFTER_MS));
-    return { sessions, appender, scheduler, close };
+    if (cluster !== undefined) open.push(async () => cluster.leaving());
+    return { sessions, appender, scheduler, cluster, close };
   } catch (error) {
     await close();
     throw error;

@@ -35,6 +35,8 @@ export interface OpenReaderOptions {
 export interface OpenQueueOptions extends OpenReaderOptions {
   /** Receives what is not wrong but unwise about the queue, each message once. */
   readonly warn?: (message: string) => void;
+  /** Whether other nodes use the queue, too. */
+  readonly shared?: boolean;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -51,8 +53,8 @@ const embedded: QueueKind = {
 };
 
 const redis: QueueKind = {
-  open: ({ url, prefix, tls, sentinel, pressurePercent, replicas }, settings, { warn, clock, random }) =>
-    openRedisQueue(settings, { url, ...defined({ prefix, tls, sentinel, pressurePercent, replicas, warn, clock, random }) }),
+  open: ({ url, prefix, tls, sentinel, pressurePercent, replicas }, settings, { warn, clock, random, shared }) =>
+    openRedisQueue(settings, { url, ...defined({ prefix, tls, sentinel, pressurePercent, replicas, warn, clock, random, shared }) }),
   openReader: ({ url, prefix, tls, sentinel }) => openRedisReader({ url, ...defined({ prefix, tls, sentinel }) }),
 };
 

@@ -52,6 +52,12 @@ export interface Sink {
   /** Replaces the watermarks of idle streams by a tombstone each. */
   expireStreams(streams: readonly StreamId[], beforeMs: number): Promise<void>;
 
+  /**
+   * Ends every connection that a node, named by its incarnation, has to the sink: locks that it holds are then free, and
+   * what it has not committed is undone. Returns how many there were. Missing where a sink has nothing of the kind.
+   */
+  fence?(incarnation: string): Promise<number>;
+
   /** Called at intervals while idle, so that a server-side timeout bites frozen holders only. */
   keepAlive(): Promise<void>;
   close(): Promise<void>;

@@ -32,7 +32,7 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
   const becomes = (queue: Queue, pattern: RegExp) => eventually(() => expect(reason(queue)).toMatch(pattern));
   const drain = async (queue: Queue) => {
     const held = lease(1);
-    expect(await queue.acquire(held, 'node', 60_000, 'steal')).toBeUndefined();
+    expect(await queue.acquire(held, 'node', 60_000, 'steal')).toMatchObject({ taken: true });
     for (;;) {
       const elements = await queue.fetch('main', 1, { elements: 256, bytes: 8 << 20 });
       const last = elements.at(-1);
@@ -160,7 +160,7 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
       await becomes(queue, /^open$/);
       expect(await queue.fetch('main', 1, ALL)).toHaveLength(50);
       expect((await queue.append(1, entries(A, 50, 51))).map((result) => result.verdict)).toEqual(['duplicate', 'append']);
-      const told = events.map((event) => (event.type === 'connected' ? 'connected' : event.admission.state));
+      const told = events.map((event) => (event.type === 'admission' ? event.admission.state : event.type));
       // The reason for being held may change on the way.
       expect(told.filter((word, i) => word !== told[i - 1])).toEqual(['held', 'connected', 'open']);
     });
@@ -372,7 +372,7 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
       await queue.raise([{ partition: 1, stream: A, producer: 'shop', place: placeAt(4) }]);
       expect((await queue.streams(1)).size).toBe(2);
       await drain(queue);
-      expect(await queue.acquire(lease(1), 'node', 1000, 'wait')).toBeUndefined();
+      expect(await queue.acquire(lease(1), 'node', 1000, 'wait')).toMatchObject({ taken: true });
       expect(await queue.heal(lease(1), new Map([[A, placeAt(1)]]))).toEqual([A]);
       await queue.forget(1, [A]);
       await queue.backlog('main');

@@ -7,6 +7,8 @@ export function sampleState(): AdminState {
     version: '0.1.0',
     uptimeMs: () => 60_000,
     refresh: () => Promise.resolve(),
+    cluster: () => undefined,
+    stopping: () => false,
     queue: () => ({ kind: 'redis', held: undefined, failure: undefined }),
     partitions: () => [
       samplePartition({ batches: 1, bytes: 100, oldestAgeMs: 20 }),

@@ -24,6 +24,7 @@ export interface RedisLinkOptions {
 export interface Driver {
   on(event: 'ready' | 'close', listener: () => void): unknown;
   on(event: 'error', listener: (error: unknown) => void): unknown;
+  on(event: 'message', listener: (channel: string, message: string) => void): unknown;
   /** Sends a command; strings in the reply come as buffers. */
   callBuffer(name: string, ...args: Argument[]): Promise<unknown>;
   /** Ends the connection; with `reconnect` another one is made, without it this is for good. */
@@ -42,6 +43,8 @@ export interface LinkEvents {
   up(): void;
   /** The connection is gone, or an attempt failed; the next attempt is made without asking. */
   down(problem: SyncError): void;
+  /** Something was published on a channel that was subscribed to. */
+  message?(message: string): void;
 }
 
 export type Argument = string | number | Buffer;
@@ -128,6 +131,7 @@ export class RedisLink {
       if (!this.#closed) this.#lost();
     });
     this.#stopWatching = finder?.watch((master) => this.#follow(master));
+    if (events.message !== undefined) this.#client.on('message', (_, message) => events.message?.(message));
   }
 
   get up(): boolean {

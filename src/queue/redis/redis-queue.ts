@@ -6,6 +6,7 @@ import type { Place, StreamId } from '../../core/stream.ts';
 import { readStoreTime } from '../element.ts';
 import { QueueEvents } from '../queue-events.ts';
 import type {
+  Acquisition,
   Admission,
   AppendEntry,
   AppendResult,
@@ -13,20 +14,32 @@ import type {
   Element,
   FetchLimits,
   Floor,
+  Member,
+  MemberList,
   Queue,
   QueueEvent,
   QueueSettings,
   Reset,
 } from '../queue.ts';
 import { recordOfSettings, settingsMismatch } from '../settings.ts';
+import { RedisAnnouncements } from './announcements.ts';
 import { readRedisUrl } from './server-options.ts';
 import { RedisConditions } from './conditions.ts';
 import { QueueKeys } from './keys.ts';
 import type { Argument } from './link.ts';
-import { hasAppended, packEntries, packFloors, packStreamAt, parseStreamRecord, unpackPlaces, unpackResults } from './pack.ts';
+import {
+  hasAppended,
+  packEntries,
+  packFloors,
+  packStreamAt,
+  parseStreamRecord,
+  unpackMembers,
+  unpackPlaces,
+  unpackResults,
+} from './pack.ts';
 import { DEFAULT_PREFIX, fetchElements, type RedisReaderOptions } from './redis-reader.ts';
 import { createRouter, type RedisRouter } from './router.ts';
-import { loadScripts, type Script } from './scripts.ts';
+import { loadScript, loadScripts, type Script } from './scripts.ts';
 
 export interface RedisQueueOptions extends RedisReaderOptions {
   /** Share of maxmemory, in percent, at which producers are held back. */
@@ -38,6 +51,8 @@ export interface RedisQueueOptions extends RedisReaderOptions {
   /** How many replicas must have what is stored; how long they may take is `replicaTimeoutMs`. */
   readonly replicas?: number;
   readonly clock?: Clock;
+  /** Whether other nodes use the queue, which hear what this one announces and the other way round. */
+  readonly shared?: boolean;
 }
 
 /** What one script call may hold, so that Redis is not busy with one for long. */
@@ -70,6 +85,9 @@ class RedisQueue implements Queue {
   readonly #events = new QueueEvents({ state: 'held', reason: 'queue_unavailable: not connected to redis yet' });
   readonly #conditions: RedisConditions;
   readonly #router: RedisRouter;
+  readonly #announcements: RedisAnnouncements | undefined;
+  /** Not loaded ahead: a node that is alone never runs it. */
+  readonly #memberScript = loadScript('member');
 
   constructor(settings: QueueSettings, options: RedisQueueOptions) {
     const { pressurePercent = 70, pollMs = 1000, warn = () => {}, clock = systemClock, random = systemRandom } = options;
@@ -81,6 +99,8 @@ class RedisQueue implements Queue {
     const isReplaceable = readRedisUrl(options.url).kind !== 'single';
     this.#conditions = new RedisConditions(this.#scripts, settings, { pressurePercent, pollMs, isReplaceable, warn }, clock, this.#events);
     this.#router = createRouter(options, (node) => this.#conditions.watch(node, () => this.#keys.installation));
+    if (options.shared)
+      this.#announcements = new RedisAnnouncements(this.#keys.announcements, options, this.#router.target, clock, random, this.#events);
   }
 
   firstContact(): Promise<void> {
@@ -189,14 +209,16 @@ class RedisQueue implements Queue {
     for (const part of chunks(streams)) await this.#router.command('HDEL', this.#keys.streams(partition), ...part);
   }
 
-  async acquire(lease: Lease, holder: string, ttlMs: number, steal: 'steal' | 'wait'): Promise<string | undefined> {
+  async acquire(lease: Lease, holder: string, ttlMs: number, how: 'steal' | 'take' | 'wait'): Promise<Acquisition> {
     this.#check(lease.partition);
-    const reply = await this.#run(
-      this.#scripts.acquire,
-      [this.#keys.lease(lease.sink, lease.partition)],
-      [lease.token, holder, ttlMs, steal],
-    );
-    return reply === null ? undefined : String(reply);
+    const keys = [this.#keys.lease(lease.sink, lease.partition), this.#keys.meta(lease.partition)];
+    const [taken, other, leftMs] = (await this.#run(this.#scripts.acquire, keys, [lease.token, holder, ttlMs, how])) as [
+      number,
+      Buffer,
+      number?,
+    ];
+    const name = String(other);
+    return taken === 1 ? { taken: true, before: name === '' ? undefined : name } : { taken: false, holder: name, leftMs: leftMs ?? 0 };
   }
 
   async renew(leases: readonly Lease[], ttlMs: number): Promise<boolean[]> {
@@ -216,8 +238,24 @@ class RedisQueue implements Queue {
   async release(leases: readonly Lease[]): Promise<void> {
     const byPartition = [...groupBy(leases, (lease) => lease.partition).values()];
     await Promise.all(
-      byPartition.map((indexes) => this.#run(this.#scripts.release, this.#leaseKeys(leases, indexes), tokens(leases, indexes))),
+      byPartition.map((indexes) => {
+        const meta = this.#keys.meta((leases[indexes[0] as number] as Lease).partition);
+        return this.#run(this.#scripts.release, [meta, ...this.#leaseKeys(leases, indexes)], tokens(leases, indexes));
+      }),
     );
+  }
+
+  async keepMember({ name, incarnation, about }: Member, ttlMs: number): Promise<MemberList> {
+    const reply = await this.#run(this.#memberScript, [this.#keys.members], [name, incarnation, ttlMs, about]);
+    return unpackMembers(reply as readonly [Buffer, number, ...Buffer[]]);
+  }
+
+  announce(message: string): void {
+    if (this.#announcements === undefined) return;
+    this.#router.command('PUBLISH', this.#keys.announcements, message).catch((error: unknown) => {
+      // Hints may be lost: whoever misses one looks at intervals.
+      if (!(error instanceof SyncError)) throw error;
+    });
   }
 
   get admission(): Admission {
@@ -229,6 +267,7 @@ class RedisQueue implements Queue {
   }
 
   async close(): Promise<void> {
+    this.#announcements?.close();
     this.#router.close();
   }
 

@@ -1,5 +1,5 @@
 import { SyncError } from '../../core/errors.ts';
-import type { Argument } from './link.ts';
+import type { Argument, LinkTarget } from './link.ts';
 import { RedisNode, type NodeWatch, type RedisNodeOptions } from './node.ts';
 import type { ReplicatedCall } from './replicated.ts';
 import type { Script } from './scripts.ts';
@@ -11,6 +11,8 @@ import { readRedisUrl } from './server-options.ts';
  * the masters of a cluster. A call is made once; where it was not carried out because the key lies elsewhere, there.
  */
 export interface RedisRouter {
+  /** Where a further connection leads, for what is bound to no key. */
+  readonly target: LinkTarget;
   /** @throws {SyncError} */
   command(name: string, key: string, ...args: Argument[]): Promise<unknown>;
   /** Runs a script whose keys lie together. @throws {SyncError} */
@@ -37,12 +39,14 @@ export function createRouter(options: RedisRouterOptions, watch: (node: RedisNod
 
 /** Everything lies on one node. */
 class SingleRouter implements RedisRouter {
+  readonly target: LinkTarget;
   readonly #node: RedisNode;
   readonly #sentinels: Sentinels | undefined;
 
   constructor(node: RedisNode, sentinels?: Sentinels) {
     this.#node = node;
     this.#sentinels = sentinels;
+    this.target = sentinels && { finder: sentinels };
   }
 
   command(name: string, key: string, ...args: Argument[]): Promise<unknown> {

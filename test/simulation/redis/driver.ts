@@ -100,7 +100,9 @@ class SimDriver implements Driver {
 
   on(event: 'ready' | 'close', listener: () => void): this;
   on(event: 'error', listener: (error: unknown) => void): this;
-  on(event: 'ready' | 'close' | 'error', listener: (error?: unknown) => void): this {
+  on(event: 'message', listener: (channel: string, message: string) => void): this;
+  on(event: 'ready' | 'close' | 'error' | 'message', listener: (...args: never[]) => void): this {
+    if (event === 'message') throw new NotSimulated('what is published');
     this.#listeners[event].push(listener);
     return this;
   }

@@ -131,6 +131,7 @@ export class LeaseKeeper {
     if (slot === undefined || slot.lease !== undefined) return;
     slot.holder = undefined;
     slot.askAtMs = -Infinity;
+    slot.releases++;
     this.#askSoon();
   }
 
@@ -199,11 +200,17 @@ export class LeaseKeeper {
     const isRepeated = slot.pending !== undefined;
     const lease = slot.pending ?? { sink, partition: slot.partition, token: randomHex(random, 16) };
     const validUntilMs = clock.monotonicMs() + leaseMs;
+    const { releases } = slot;
     let before: string | undefined;
     try {
       const answer = await queue.acquire(lease, holder, leaseMs, claim);
       slot.pending = undefined;
-      if (!answer.taken) return this.#wait(slot, answer.holder, answer.leftMs);
+      if (!answer.taken) {
+        this.#wait(slot, answer.holder, answer.leftMs);
+        // It was given back while the answer was on its way: that is asked about once more.
+        if (slot.releases !== releases) slot.askAtMs = -Infinity;
+        return;
+      }
       before = answer.before ?? (isRepeated ? slot.holder : undefined);
     } catch (error) {
       if (claim === 'wait') slot.pending = lease;
@@ -297,6 +304,8 @@ class Slot {
   /** Until then another holds it. */
   askAtMs = -Infinity;
   wait: Timer | undefined;
+  /** How often it was heard that another gave it back. */
+  releases = 0;
   /** While it is handed over: called when another node has it. */
   taken: (() => void) | undefined;
 

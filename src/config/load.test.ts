@@ -281,6 +281,15 @@ describe('what no single option tells', () => {
     expect(faultOf('sinks: []\n')).toContain('sinks: must not be empty');
   });
 
+  test('several nodes need a queue and a sink that all of them reach', () => {
+    const rest = 'queue: { url: redis://127.0.0.1 }\nsinks: [{ url: "mysql://u@127.0.0.1/shop" }]\n';
+    write('syncline.yaml', `cluster: { mode: active }\n${rest}`);
+    expect(load().cluster.mode).toBe('active');
+    const found = faultOf('cluster: { mode: standby }\n');
+    expect(found).toContain('cluster.mode: is standby, which needs a queue in Redis, which all nodes use: set queue.url');
+    expect(found).toContain('a database server as sink, which all nodes write to: set sinks[0].url');
+  });
+
   test('credit covers a frame', () => {
     expect(faultOf('ingest:\n  maxFrameBytes: 16 MiB\n')).toContain('ingest.creditBytes: must be at least ingest.maxFrameBytes');
   });

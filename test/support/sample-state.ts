@@ -1,4 +1,4 @@
-import type { AdminState, PartitionState } from '../../src/admin/state.ts';
+import type { AdminState, ClusterState, PartitionState } from '../../src/admin/state.ts';
 
 /** A node at work, with nothing in its way. */
 export function sampleState(): AdminState {
@@ -22,4 +22,22 @@ export function sampleState(): AdminState {
 
 export function samplePartition(fields: Partial<PartitionState>): PartitionState {
   return { partition: 0, state: 'applying', detail: '', batches: 0, bytes: 0, oldestAgeMs: 0, stalledMs: 0, ...fields };
+}
+
+/** Of a pair, as the standby sees it. */
+export function sampleCluster(fields: Partial<ClusterState> = {}): ClusterState {
+  return {
+    mode: 'standby',
+    primary: false,
+    leader: 'node-2',
+    members: [
+      { name: 'node-1', state: 'ready', version: '0.1.0', admin: '' },
+      { name: 'node-2', state: 'ready', version: '0.1.0', admin: '10.0.0.2:9500' },
+    ],
+    held: [],
+    clockDifferenceMs: 3,
+    takeovers: 2,
+    handovers: 1,
+    ...fields,
+  };
 }

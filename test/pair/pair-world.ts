@@ -10,6 +10,7 @@ import { joinHistories, ProducerProcess } from '../support/producer-process.ts';
 import { startSentinelGroup, type SentinelGroup } from '../support/redis-sentinel.ts';
 import { redisAvailable, type RedisServer } from '../support/redis-server.ts';
 import { auditRows, type Audit } from '../support/rows-audit.ts';
+import { mergedEnv } from '../support/source-patches.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { createTestNetwork, LOOPBACK, type NetworkHost, type Site, type TestNetwork } from '../support/test-network.ts';
 import { startBalancer, statesOf } from './balancer.ts';
@@ -25,6 +26,8 @@ export interface PairOptions {
   readonly absent?: number;
   /** Variables of a node, by its place in the list. */
   readonly nodeEnv?: (index: number) => Readonly<Record<string, string>>;
+  /** Variables of every node. */
+  readonly env?: Readonly<Record<string, string>>;
   /** `split`: the first Redis and the first node each on a host of its own, so that the way between any two can be cut. */
   readonly network?: 'loopback' | 'split';
   /** Clients with spools that write all the time; 2 when it is left out. */
@@ -292,7 +295,12 @@ async function startParts(options: PairOptions): Promise<Parts> {
       SYNCLINE_TCP_PROXY_FROM: here.address,
     };
     const nodes = await Promise.all(
-      sites.map((site, i) => ServerProcess.create({ ...env, SYNCLINE_NODE: nameOf(i), ...nodeEnv?.(i) }, { site, dir: home })),
+      sites.map((site, i) =>
+        ServerProcess.create(
+          { ...env, SYNCLINE_NODE: nameOf(i), ...mergedEnv(options.env ?? {}, nodeEnv?.(i) ?? {}) },
+          { site, dir: home },
+        ),
+      ),
     );
     const balancer = await startBalancer(nodes, mode, home);
     return { home, network, redis, mariadb, nodes, balancer };

@@ -1,6 +1,6 @@
 import { startHaproxy, type Haproxy, type NodePorts } from '../support/haproxy.ts';
 import type { ServerProcess } from '../support/server-process.ts';
-import type { ClusterMode } from './pair-world.ts';
+import type { ClusterMode } from './pair-parts.ts';
 
 /** The servers of haproxy.cfg, in the order of the nodes; the last one is added where there are three. */
 const SERVERS = ['primary', 'backup', 'third'];

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { faultsOf } from '../fault/run-scenario.ts';
 import { patchedEnv, type SourcePatch } from '../support/source-patches.ts';
 import { PAIR_SCENARIOS } from './pair-scenarios.ts';
-import { missingForPair } from './pair-world.ts';
+import { missingForPair } from './pair-parts.ts';
 import { runPairScenario } from './run-pair-scenario.ts';
 
 /** A mistake in the product, and a scenario of a pair that has to find it. */

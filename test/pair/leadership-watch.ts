@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { statesOf } from './balancer.ts';
-import { nameOf, type PairWorld } from './pair-world.ts';
+import { nameOf } from './pair-parts.ts';
+import type { PairWorld } from './pair-world.ts';
 
 /** What was seen of who leads. */
 export interface Leadership {

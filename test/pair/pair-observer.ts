@@ -1,7 +1,8 @@
 import { within } from '../support/within.ts';
 import { statesOf } from './balancer.ts';
 import type { PairMoment, ProcessRow } from './pair-view.ts';
-import { nameOf, type PairWorld } from './pair-world.ts';
+import { nameOf } from './pair-parts.ts';
+import type { PairWorld } from './pair-world.ts';
 import type { Member, Roster } from './roster.ts';
 
 const ANSWER_MS = 500;

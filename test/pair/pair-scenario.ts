@@ -1,5 +1,6 @@
 import type { Turn } from '../fault/scenario.ts';
-import type { PairOptions, PairWorld } from './pair-world.ts';
+import type { PairOptions } from './pair-parts.ts';
+import type { PairWorld } from './pair-world.ts';
 
 /** A kind of fault, injected again and again into a pair under load. */
 export interface PairScenario {

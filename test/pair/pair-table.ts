@@ -1,6 +1,6 @@
 import { count, duration, textTable } from '../../src/cli/text.ts';
 import { DOWN_AFTER_MS } from '../support/redis-sentinel.ts';
-import { LEASE_MS } from './pair-world.ts';
+import { LEASE_MS } from './pair-parts.ts';
 import type { PairOutcome } from './run-pair-scenario.ts';
 
 const HEAD = ['what', 'runs', 'median', 'worst', 'reach', '', 'longest wait', 'lost', 'duplicated', 'out of order'];

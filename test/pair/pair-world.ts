@@ -1,68 +1,33 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { countDatabaseEffects, createAuditedDatabase, readAuditedDatabase } from '../support/audited-database.ts';
+import { countDatabaseEffects, readAuditedDatabase } from '../support/audited-database.ts';
 import { eventually } from '../support/eventually.ts';
-import { haproxyAvailable, type Haproxy } from '../support/haproxy.ts';
-import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
+import type { Haproxy } from '../support/haproxy.ts';
+import type { MariadbServer } from '../support/mariadb-server.ts';
 import { joinHistories, ProducerProcess } from '../support/producer-process.ts';
-import { startSentinelGroup, type SentinelGroup } from '../support/redis-sentinel.ts';
-import { redisAvailable, type RedisServer } from '../support/redis-server.ts';
+import type { SentinelGroup } from '../support/redis-sentinel.ts';
+import type { RedisServer } from '../support/redis-server.ts';
 import { auditRows, type Audit } from '../support/rows-audit.ts';
-import { mergedEnv } from '../support/source-patches.ts';
-import { ServerProcess } from '../support/server-process.ts';
-import { createTestNetwork, LOOPBACK, type NetworkHost, type Site, type TestNetwork } from '../support/test-network.ts';
-import { startBalancer, statesOf } from './balancer.ts';
-import { createProbeTables, Prober } from './prober.ts';
+import type { ServerProcess } from '../support/server-process.ts';
+import type { NetworkHost } from '../support/test-network.ts';
+import { statesOf } from './balancer.ts';
+import {
+  closePairParts,
+  FIRST_REDIS,
+  nameOf,
+  startPairParts,
+  TOKEN,
+  type ClusterMode,
+  type PairOptions,
+  type PairParts,
+} from './pair-parts.ts';
+import { Prober } from './prober.ts';
 
-export type ClusterMode = 'standby' | 'active';
-
-export interface PairOptions {
-  readonly mode: ClusterMode;
-  /** How many nodes there are; 2 when it is left out. */
-  readonly nodes?: number;
-  /** Nodes that are not started with the others, the last ones. */
-  readonly absent?: number;
-  /** Variables of a node, by its place in the list. */
-  readonly nodeEnv?: (index: number) => Readonly<Record<string, string>>;
-  /** Variables of every node. */
-  readonly env?: Readonly<Record<string, string>>;
-  /** `split`: the first Redis and the first node each on a host of its own, so that the way between any two can be cut. */
-  readonly network?: 'loopback' | 'split';
-  /** Clients with spools that write all the time; 2 when it is left out. */
-  readonly producers?: number;
-  /** Between two blocks of 40 rows of a producer. */
-  readonly producerPauseMs?: number;
-  /** How long nothing may move. */
-  readonly patienceMs?: number;
-}
-
-/** How long a node keeps the right to apply that went silent: the product's default. */
-export const LEASE_MS = 3_000;
 const PARTITIONS = 16;
 const PATIENCE_MS = 60_000;
 const PRODUCER_PAUSE_MS = 50;
 const FINISH_POLL_MS = 250;
 const GENERATIONS_PER_CLIENT = 100_000;
-const TOKEN = 'of-the-pair';
-const FIRST_REDIS = 'redis';
-const FIRST_NODE = 'node';
-
-/** Why the pair cannot run here; undefined when it can. */
-export function missingForPair(): string | undefined {
-  if (redisAvailable() && mariadbAvailable() && haproxyAvailable()) return undefined;
-  return 'redis-server, mariadbd and haproxy must be installed';
-}
-
-interface Parts {
-  readonly home: string;
-  readonly network: TestNetwork | undefined;
-  readonly redis: SentinelGroup;
-  readonly mariadb: MariadbServer;
-  readonly nodes: readonly ServerProcess[];
-  readonly balancer: Haproxy;
-}
 
 /**
  * Everything that a pair in production has, on this machine: nodes behind HAProxy, Redis with a replica under three
@@ -78,12 +43,12 @@ export class PairWorld {
   readonly patienceMs: number;
   /** Nodes that are meant to run. */
   readonly present: Set<ServerProcess>;
-  readonly #parts: Parts;
+  readonly #parts: PairParts;
   readonly #onExit: () => void;
   #prober: Prober | undefined;
   #struckAtMs = 0;
 
-  private constructor(parts: Parts, options: PairOptions) {
+  private constructor(parts: PairParts, options: PairOptions) {
     const { mode, absent = 0, producers = 2, producerPauseMs = PRODUCER_PAUSE_MS, patienceMs = PATIENCE_MS } = options;
     this.#parts = parts;
     this.mode = mode;
@@ -105,7 +70,7 @@ export class PairWorld {
 
   /** Resolves when every partition applies what comes through the balancer. */
   static async start(options: PairOptions): Promise<PairWorld> {
-    const world = new PairWorld(await startParts(options), options);
+    const world = new PairWorld(await startPairParts(options), options);
     try {
       await Promise.all([...world.present].map((node) => node.start()));
       await world.settled();
@@ -231,7 +196,7 @@ export class PairWorld {
   async close(): Promise<void> {
     await this.#prober?.stop(0);
     await Promise.all([...this.producers, ...this.nodes].map((one) => one.close()));
-    await closeParts(this.#parts);
+    await closePairParts(this.#parts);
     process.off('exit', this.#onExit);
     this.#onExit();
   }
@@ -260,67 +225,4 @@ export class PairWorld {
   #said(): string {
     return this.nodes.map((node, i) => `${nameOf(i)}${node.running ? '' : ' (ended)'} said ${node.output.slice(-1000)}`).join('; ');
   }
-}
-
-/** As the balancer and the logs call a node. */
-export function nameOf(index: number): string {
-  return `node-${index + 1}`;
-}
-
-async function startParts(options: PairOptions): Promise<Parts> {
-  const { mode, nodes: nodeCount = 2, nodeEnv, network: kind = 'loopback' } = options;
-  const network = kind === 'split' ? createTestNetwork([FIRST_REDIS, FIRST_NODE]) : undefined;
-  if (typeof network === 'string') throw new Error(network);
-  const home = mkdtempSync(join(tmpdir(), 'syncline-pair-'));
-  const here = network?.here ?? LOOPBACK;
-  const parts: Partial<Parts> = {};
-  try {
-    const redis = await startSentinelGroup({
-      args: ['--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction'],
-      site: here,
-      firstSite: network?.hosts.get(FIRST_REDIS) ?? here,
-      dir: home,
-    });
-    Object.assign(parts, { redis });
-    const mariadb = await startDatabase(here, home);
-    Object.assign(parts, { mariadb });
-    const sites: Site[] = Array.from({ length: nodeCount }, (_, i) => (i === 0 ? (network?.hosts.get(FIRST_NODE) ?? here) : here));
-    const env = {
-      SYNCLINE_QUEUE: redis.directUrl,
-      SYNCLINE_SINK: `mysql://root@${here.address}:${mariadb.port}/shop`,
-      SYNCLINE_CLUSTER_MODE: mode,
-      SYNCLINE_TOKEN: TOKEN,
-      SYNCLINE_ADMIN_TOKEN: TOKEN,
-      // The balancer, which names the client of a connection.
-      SYNCLINE_TCP_PROXY_FROM: here.address,
-    };
-    const nodes = await Promise.all(
-      sites.map((site, i) =>
-        ServerProcess.create(
-          { ...env, SYNCLINE_NODE: nameOf(i), ...mergedEnv(options.env ?? {}, nodeEnv?.(i) ?? {}) },
-          { site, dir: home },
-        ),
-      ),
-    );
-    const balancer = await startBalancer(nodes, mode, home);
-    return { home, network, redis, mariadb, nodes, balancer };
-  } catch (error) {
-    await closeParts({ home, network, ...parts });
-    rmSync(home, { recursive: true, force: true });
-    throw error;
-  }
-}
-
-async function startDatabase(here: Site, dir: string): Promise<MariadbServer> {
-  const isLoopback = here === LOOPBACK;
-  const mariadb = await startMariadb({ dir, ...(isLoopback ? {} : { args: [`--bind-address=${LOOPBACK.address},${here.address}`] }) });
-  if (!isLoopback) await mariadb.query(["CREATE USER root@'%' IDENTIFIED BY ''", "GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION"]);
-  await createAuditedDatabase(mariadb);
-  await createProbeTables(mariadb);
-  return mariadb;
-}
-
-async function closeParts({ balancer, redis, mariadb, network }: Partial<Parts>): Promise<void> {
-  await Promise.all([balancer?.close(), redis?.close(), mariadb?.close()]);
-  network?.close();
 }

@@ -3,7 +3,8 @@ import { PAIR_PLANS, type DrillPlan } from '../fault/drill-plans.ts';
 import { faultsOf } from '../fault/run-scenario.ts';
 import type { PairScenario } from './pair-scenario.ts';
 import { PAIR_SCENARIOS } from './pair-scenarios.ts';
-import { missingForPair, PairWorld, type PairOptions } from './pair-world.ts';
+import { missingForPair, type PairOptions } from './pair-parts.ts';
+import { PairWorld } from './pair-world.ts';
 import { strikePair } from './run-pair-scenario.ts';
 
 const SEED = 1;

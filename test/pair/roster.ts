@@ -1,6 +1,7 @@
 import { messageOf } from '../../src/core/errors.ts';
 import { isFrozen, thaw } from '../support/freeze.ts';
-import { nameOf, type PairWorld } from './pair-world.ts';
+import { nameOf } from './pair-parts.ts';
+import type { PairWorld } from './pair-world.ts';
 
 /** A process of the pair that somebody may kill. */
 export interface Member {

@@ -3,7 +3,8 @@ import type { Outcome, RunOptions, Skipped } from '../fault/run-scenario.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { LeadershipWatch, type Leadership } from './leadership-watch.ts';
 import type { PairScenario, Reach } from './pair-scenario.ts';
-import { missingForPair, PairWorld, type PairOptions } from './pair-world.ts';
+import { missingForPair, type PairOptions } from './pair-parts.ts';
+import { PairWorld } from './pair-world.ts';
 
 /** What came of a scenario, and what each strike cost. */
 export interface PairOutcome extends Outcome {

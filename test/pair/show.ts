@@ -8,7 +8,8 @@ import { count, duration } from '../../src/cli/text.ts';
 import { faultsOf } from '../fault/run-scenario.ts';
 import { PairObserver } from './pair-observer.ts';
 import { lineOf, pageOf, type PairMoment } from './pair-view.ts';
-import { missingForPair, PairWorld, type ClusterMode } from './pair-world.ts';
+import { missingForPair, type ClusterMode } from './pair-parts.ts';
+import { PairWorld } from './pair-world.ts';
 import { Roster } from './roster.ts';
 
 const INTERVAL_MS = 1_000;

@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../../support/eventually.ts';
 import type { ServerProcess } from '../../support/server-process.ts';
 import type { PairScenario } from '../pair-scenario.ts';
-import { LEASE_MS, type ClusterMode, type PairWorld } from '../pair-world.ts';
+import { LEASE_MS, type ClusterMode } from '../pair-parts.ts';
+import type { PairWorld } from '../pair-world.ts';
 import type { Turn } from '../../fault/scenario.ts';
 
 const MAX_PAUSE_MS = 200;

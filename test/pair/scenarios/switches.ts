@@ -3,7 +3,8 @@ import { freeze, thaw } from '../../support/freeze.ts';
 import type { ServerProcess } from '../../support/server-process.ts';
 import { inTurn } from '../../fault/catch.ts';
 import type { PairScenario } from '../pair-scenario.ts';
-import { LEASE_MS, type PairWorld } from '../pair-world.ts';
+import { LEASE_MS } from '../pair-parts.ts';
+import type { PairWorld } from '../pair-world.ts';
 
 /** What happens to the node that leads. */
 const STRIKES: readonly ((world: PairWorld, leader: ServerProcess) => Promise<void>)[] = [

@@ -5,7 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { failpointEnv } from '../../fault/failpoint-env.ts';
 import { frozen, thaw } from '../../support/freeze.ts';
 import type { PairScenario } from '../pair-scenario.ts';
-import { LEASE_MS, type ClusterMode, type PairWorld } from '../pair-world.ts';
+import { LEASE_MS, type ClusterMode } from '../pair-parts.ts';
+import type { PairWorld } from '../pair-world.ts';
 import type { ServerProcess } from '../../support/server-process.ts';
 
 const FROZEN_MS = 10_000;

@@ -4,7 +4,7 @@ import { missingFor } from '../../fault/fault-world.ts';
 import { faultsOf, type Outcome, type Skipped } from '../../fault/run-scenario.ts';
 import { SCENARIOS } from '../../fault/scenarios.ts';
 import { PAIR_SCENARIOS } from '../../pair/pair-scenarios.ts';
-import { missingForPair } from '../../pair/pair-world.ts';
+import { missingForPair } from '../../pair/pair-parts.ts';
 import type { PairOutcome } from '../../pair/run-pair-scenario.ts';
 import { runForked } from '../forked.ts';
 import type { Figures, PartResult, ProofPart, Slice } from '../part.ts';
@@ -88,5 +88,5 @@ function resultOf(outcome: Outcome | PairOutcome, rerun: string, count: number):
 
 function timesOf({ reach, strikes }: PairOutcome): Figures {
   const name = reach.of === 'recovery' ? 'ms until applied again' : 'ms at a standstill';
-  return { [`${name}, of ${reach.text}`]: strikes.map(({ ms }) => ms) };
+  return { [`${name} (reach: ${reach.text})`]: strikes.map(({ ms }) => ms) };
 }

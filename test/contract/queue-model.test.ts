@@ -76,7 +76,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 const LEASES: readonly Step[] = [0, 1].map((at) => ({ type: 'acquire', partition: at, token: '1', how: 'wait' }));
 /** An embedded queue takes some 100 ms to open and close, and shares its rules with the model. */
-const RUNS: Readonly<Record<string, number>> = { embedded: 30, redis: 150, 'redis under sentinel': 30 };
+const RUNS: Readonly<Record<string, number>> = { embedded: 30, redis: 150, 'redis under sentinel': 30, 'redis cluster': 30 };
 
 for (const subject of queueSubjects().filter(({ name }) => name !== 'memory')) {
   describe.skipIf(subject.skip !== undefined)(`${subject.name}, against the memory queue`, () => {

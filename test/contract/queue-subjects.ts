@@ -7,12 +7,13 @@ import { createMemoryQueue } from '../../src/queue/memory.ts';
 import { openQueue, openQueueReader, type QueueLocation } from '../../src/queue/open.ts';
 import type { QueueSettings } from '../../src/queue/queue.ts';
 import { redisAvailable, startRedis, type RedisServer } from '../support/redis-server.ts';
+import { startRedisCluster, type RedisCluster } from '../support/redis-cluster.ts';
 import { startSentinelGroup, type SentinelGroup } from '../support/redis-sentinel.ts';
 import type { OpenedQueue, QueueSubject } from './queue.contract.ts';
 
 /** Every kind of queue, as the contract suite and the model test run them. */
 export function queueSubjects(): QueueSubject[] {
-  return [memorySubject(), embeddedSubject(), redisSubject(), sentinelSubject()];
+  return [memorySubject(), embeddedSubject(), redisSubject(), sentinelSubject(), clusterSubject()];
 }
 
 function memorySubject(): QueueSubject {
@@ -100,6 +101,34 @@ function sentinelSubject(): QueueSubject {
         async () => {
           await master.restart();
           await group.inSync();
+        },
+        () => {},
+      );
+    },
+  };
+}
+
+/** Three masters, over which the partitions are spread. */
+function clusterSubject(): QueueSubject {
+  let cluster: RedisCluster;
+  return {
+    name: 'redis cluster',
+    skip: redisAvailable() ? undefined : 'redis-server is not installed',
+    durable: true,
+    exactBytes: false,
+    start: async () => {
+      cluster = await startRedisCluster({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] });
+    },
+    stop: () => cluster?.close(),
+    open: async (settings) => {
+      await cluster.onEach('FLUSHALL');
+      return open(
+        { url: cluster.url },
+        tmpdir(),
+        settings,
+        async () => {
+          await Promise.all(cluster.nodes.map((node) => node.restart()));
+          await cluster.settled();
         },
         () => {},
       );

@@ -15,7 +15,9 @@ export interface RedisCluster {
   moveSlot(slot: number, target: RedisServer): Promise<void>;
   /** Makes a replica the master in place of its own, which follows it then or is gone. */
   promote(replica: RedisServer): Promise<void>;
-  /** Runs one command on every node that runs. */
+  /** Resolves when every node says that the cluster works. */
+  settled(): Promise<void>;
+  /** Runs one command on every node. */
   onEach(...args: string[]): Promise<void>;
   close(): Promise<void>;
 }
@@ -133,6 +135,7 @@ function clusterOf(nodes: readonly RedisServer[], close: () => Promise<void>): R
         1000,
       );
     },
+    settled: () => settled(nodes),
     onEach: async (...args) => void (await Promise.all(nodes.map((node) => node.command(...args)))),
     close,
   };
@@ -169,7 +172,8 @@ async function idOf(node: RedisServer): Promise<string> {
 /** Whether a line of CLUSTER NODES is that of the master that serves `slot`. */
 function serves(line: string, slot: number): boolean {
   const fields = line.trim().split(' ');
-  if (!(fields[2] ?? '').includes('master') || (fields[2] ?? '').includes('fail')) return false;
+  const flags = (fields[2] ?? '').split(',');
+  if (!flags.includes('master') || flags.includes('fail')) return false;
   return fields.slice(8).some((range) => {
     const match = /^(\d+)(?:-(\d+))?$/.exec(range);
     return match !== null && slot >= Number(match[1]) && slot <= Number(match[2] ?? match[1]);

@@ -49,7 +49,7 @@ export class RedisAnnouncements {
   async #subscribe(epoch: number): Promise<void> {
     try {
       // The driver knows what a subscription is by this spelling only.
-      await this.#link.command('subscribe', this.#channel);
+      await this.#link.command('subscribe', [this.#channel]);
     } catch (error) {
       if (!(error instanceof SyncError)) throw error;
       // Not permitted, or no answer: without hints everything is found at intervals, and this is tried again at one, too.
@@ -63,7 +63,7 @@ export class RedisAnnouncements {
 
   /** The link gives a connection up that does not answer. */
   async #watch(epoch: number): Promise<void> {
-    await this.#link.command('ping').catch((error: unknown) => {
+    await this.#link.command('ping', []).catch((error: unknown) => {
       if (!(error instanceof SyncError)) throw error;
     });
     this.#later(epoch, () => this.#watch(epoch));

@@ -25,6 +25,9 @@ export interface ConditionEvents {
   connected(): void;
 }
 
+/** Why nothing is admitted before the first connection. */
+export const NOT_CONNECTED = 'queue_unavailable: not connected to redis yet';
+
 /** Producers come back when usage is this many points below the limit, so that admission does not flutter. */
 const PRESSURE_HYSTERESIS = 5;
 const OLDEST_MAJOR_VERSION = 7;
@@ -46,7 +49,7 @@ export class RedisCondition implements NodeWatch {
   readonly #warned = new Set<string>();
 
   /** What speaks against this Redis, the gravest first; admission is open when all are undefined. */
-  #away: string | undefined = 'queue_unavailable: not connected to redis yet';
+  #away: string | undefined = NOT_CONNECTED;
   #unfit: SyncError | undefined;
   #evicting: string | undefined;
   #refusing: string | undefined;
@@ -109,6 +112,13 @@ export class RedisCondition implements NodeWatch {
     this.#decide();
   }
 
+  /** Looks no more. */
+  end(): void {
+    this.#epoch++;
+    this.#timer?.cancel();
+    this.#firstContact.resolve();
+  }
+
   async #welcome(epoch: number): Promise<void> {
     try {
       await Promise.all([this.#loadScripts(), this.#judgeServer()]);
@@ -143,7 +153,7 @@ export class RedisCondition implements NodeWatch {
   async #look(epoch: number): Promise<void> {
     const key = this.#settingsKey();
     const [found, memory, probed, unreplicated] = await Promise.all([
-      this.#node.command('HGET', key, 'settings'),
+      this.#node.command('HGET', [key, 'settings']),
       this.#info('memory'),
       this.#probe(key),
       this.#probeReplicas(key),
@@ -231,7 +241,7 @@ export class RedisCondition implements NodeWatch {
   async #info(section: string): Promise<ReadonlyMap<string, string> | undefined> {
     if (this.#infoDenied) return undefined;
     try {
-      return parseInfo(String(await this.#node.command('INFO', section)));
+      return parseInfo(String(await this.#node.command('INFO', [section])));
     } catch (error) {
       const reply = error instanceof SyncError ? error.cause : undefined;
       if (reply !== 'NOPERM' && reply !== 'ERR') throw error;
@@ -245,7 +255,7 @@ export class RedisCondition implements NodeWatch {
 
   /** Ahead of use, so that frames do not travel twice. Not permitted is no harm: then the first use loads a script. */
   async #loadScripts(): Promise<void> {
-    await Promise.allSettled(Object.values(this.#scripts).map((script) => this.#node.command('SCRIPT', 'LOAD', script.source)));
+    await Promise.allSettled(Object.values(this.#scripts).map((script) => this.#node.command('SCRIPT', ['LOAD', script.source])));
   }
 
   #warn(message: string): void {

@@ -49,6 +49,9 @@ export interface LinkEvents {
 
 export type Argument = string | number | Buffer;
 
+/** `asking`: the key is being handed to this server, and the one that still has its slot sent us here. */
+export type Passage = 'owner' | 'asking';
+
 const DEFAULT_COMMAND_TIMEOUT_MS = 2000;
 const DEFAULT_CONNECT_TIMEOUT_MS = 2000;
 const DISCONNECT_TIMEOUT_MS = 500;
@@ -150,21 +153,21 @@ export class RedisLink {
   }
 
   /** Sends one command; strings in the reply come as buffers. @throws {SyncError} */
-  command(name: string, ...args: Argument[]): Promise<unknown> {
-    return this.#send(name, args).catch((error: unknown) => {
+  command(name: string, args: readonly Argument[], passage: Passage = 'owner'): Promise<unknown> {
+    return this.#pass(name, args, passage).catch((error: unknown) => {
       throw redisError(error, this.#secret);
     });
   }
 
   /** Runs a script, by its digest when Redis knows it. @throws {SyncError} */
-  async run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  async run(script: Script, keys: readonly string[], args: readonly Argument[], passage: Passage = 'owner'): Promise<unknown> {
     const rest = [keys.length, ...keys, ...args];
     try {
-      return await this.#send('EVALSHA', [script.sha, ...rest]);
+      return await this.#pass('EVALSHA', [script.sha, ...rest], passage);
     } catch (error) {
       if (replyCode(error) !== 'NOSCRIPT') throw redisError(error, this.#secret);
     }
-    return this.command('EVAL', script.source, ...rest);
+    return this.command('EVAL', [script.source, ...rest], passage);
   }
 
   close(): void {
@@ -215,7 +218,13 @@ export class RedisLink {
     );
   }
 
-  #send(name: string, args: Argument[]): Promise<unknown> {
+  #pass(name: string, args: readonly Argument[], passage: Passage): Promise<unknown> {
+    // It holds for the next command only, and nothing comes in between. Were it refused, that one would be too.
+    if (passage === 'asking') this.#send('ASKING', []).catch(() => {});
+    return this.#send(name, args);
+  }
+
+  #send(name: string, args: readonly Argument[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (!this.#up) return reject(this.#problem);
       this.#pending.add(reject);

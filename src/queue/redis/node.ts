@@ -1,7 +1,7 @@
 import { systemClock, type Clock } from '../../core/clock.ts';
 import type { SyncError } from '../../core/errors.ts';
 import { systemRandom, type Random } from '../../core/random.ts';
-import { RedisLink, type Argument, type LinkTarget, type RedisLinkOptions } from './link.ts';
+import { RedisLink, type Argument, type LinkTarget, type Passage, type RedisLinkOptions } from './link.ts';
 import { ReplicatedWrites, type ReplicatedCall } from './replicated.ts';
 import type { Script } from './scripts.ts';
 
@@ -67,18 +67,18 @@ export class RedisNode {
   }
 
   /** @throws {SyncError} */
-  command(name: string, ...args: Argument[]): Promise<unknown> {
-    return this.#link.command(name, ...args);
+  command(name: string, args: readonly Argument[], passage?: Passage): Promise<unknown> {
+    return this.#link.command(name, args, passage);
   }
 
   /** @throws {SyncError} */
-  run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
-    return this.#link.run(script, keys, args);
+  run(script: Script, keys: readonly string[], args: readonly Argument[], passage?: Passage): Promise<unknown> {
+    return this.#link.run(script, keys, args, passage);
   }
 
   /** As {@link run}; with replicas, resolves when they have what it wrote, or found written. @throws {SyncError} */
-  runReplicated(call: ReplicatedCall): Promise<unknown> {
-    return this.#writes?.run(call) ?? this.#link.run(call.script, call.keys, call.args);
+  runReplicated(call: ReplicatedCall, passage?: Passage): Promise<unknown> {
+    return this.#writes?.run(call, passage) ?? this.#link.run(call.script, call.keys, call.args, passage);
   }
 
   /** Shows whether enough replicas follow now; `mark` is a hash on this node. @throws {SyncError} */

@@ -24,6 +24,7 @@ import type {
 import { recordOfSettings, settingsMismatch } from '../settings.ts';
 import { RedisAnnouncements } from './announcements.ts';
 import { readRedisUrl } from './server-options.ts';
+import { NOT_CONNECTED } from './condition.ts';
 import { RedisConditions } from './conditions.ts';
 import { QueueKeys } from './keys.ts';
 import type { Argument } from './link.ts';
@@ -82,7 +83,7 @@ class RedisQueue implements Queue {
   readonly #random: Random;
   readonly #keys: QueueKeys;
   readonly #scripts = loadScripts();
-  readonly #events = new QueueEvents({ state: 'held', reason: 'queue_unavailable: not connected to redis yet' });
+  readonly #events = new QueueEvents({ state: 'held', reason: NOT_CONNECTED });
   readonly #conditions: RedisConditions;
   readonly #router: RedisRouter;
   readonly #announcements: RedisAnnouncements | undefined;
@@ -98,12 +99,14 @@ class RedisQueue implements Queue {
     this.#keys = new QueueKeys(options.prefix ?? DEFAULT_PREFIX);
     const isReplaceable = readRedisUrl(options.url).kind !== 'single';
     this.#conditions = new RedisConditions(this.#scripts, settings, { pressurePercent, pollMs, isReplaceable, warn }, clock, this.#events);
-    this.#router = createRouter(options, (node) => this.#conditions.watch(node, () => this.#keys.installation));
+    const metas = Array.from({ length: settings.partitions }, (_, partition) => this.#keys.meta(partition));
+    this.#router = createRouter(options, [this.#keys.installation, ...metas], this.#conditions);
     if (options.shared)
       this.#announcements = new RedisAnnouncements(this.#keys.announcements, options, this.#router.target, clock, random, this.#events);
   }
 
-  firstContact(): Promise<void> {
+  async firstContact(): Promise<void> {
+    await this.#router.located();
     return this.#conditions.firstContact();
   }
 
@@ -147,21 +150,21 @@ class RedisQueue implements Queue {
     this.#check(partition);
     const key = this.#keys.streams(partition);
     const places = new Map<StreamId, Place>();
-    let connection = this.#router.connectionTo(key);
+    let connection = '';
     let cursor = '0';
     for (;;) {
       const [next, fields] = (await this.#router.command('HSCAN', key, cursor, 'COUNT', SCAN_COUNT)) as [Buffer, Buffer[]];
       const now = this.#router.connectionTo(key);
-      if (connection === now) {
-        for (let i = 0; i < fields.length; i += 2) places.set(String(fields[i]), parseStreamRecord(String(fields[i + 1])));
-        cursor = String(next);
-        if (cursor === '0') return places;
-      } else {
+      if (cursor !== '0' && connection !== now) {
         // A cursor means nothing to another server, nor to the same one after a restart: it would skip some.
-        connection = now;
         cursor = '0';
         places.clear();
+        continue;
       }
+      for (let i = 0; i < fields.length; i += 2) places.set(String(fields[i]), parseStreamRecord(String(fields[i + 1])));
+      connection = now;
+      cursor = String(next);
+      if (cursor === '0') return places;
     }
   }
 

@@ -1,6 +1,7 @@
 import { decodeElement } from '../element.ts';
 import type { Element, FetchLimits, QueueReader } from '../queue.ts';
 import { QueueKeys } from './keys.ts';
+import type { RedisNode } from './node.ts';
 import { createRouter, type RedisRouter, type RedisRouterOptions } from './router.ts';
 import { loadScripts, type Scripts } from './scripts.ts';
 
@@ -15,16 +16,18 @@ export async function openRedisReader(options: RedisReaderOptions): Promise<Queu
   const scripts = loadScripts();
   const keys = new QueueKeys(options.prefix ?? DEFAULT_PREFIX);
   const { promise: attempted, resolve } = Promise.withResolvers<void>();
-  // It writes nothing.
-  const router = createRouter({ ...options, replicas: 0 }, (node) => ({
+  const watch = (node: RedisNode) => ({
     connected: () => {
       node.settled();
       resolve();
     },
     disconnected: () => resolve(),
     note: () => {},
-  }));
+  });
+  // It writes nothing. Where partitions lie is found out when they are read.
+  const router = createRouter({ ...options, replicas: 0 }, [keys.installation], { watch, forget: () => {}, lost: () => resolve() });
   await attempted;
+  await router.located();
   return {
     fetch: (sink, partition, limits) => fetchElements(router, scripts, keys.list(sink, partition), limits),
     close: async () => router.close(),

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import { SyncError } from '../../core/errors.ts';
-import type { Argument, RedisLink } from './link.ts';
+import type { Argument, Passage, RedisLink } from './link.ts';
 import type { Script } from './scripts.ts';
 
 /** A script that is to be on replicas before its result is told. */
@@ -13,12 +13,17 @@ export interface ReplicatedCall {
   readonly hasWritten: (reply: unknown) => boolean;
 }
 
+interface Mark {
+  readonly key: string;
+  readonly passage: Passage | undefined;
+}
+
 /** Calls whose replies came in one turn, and that wait together. */
 interface Batch {
   /** The connection over which their replies came. */
   readonly connection: number;
   /** Where to write first, if one of the calls wrote nothing. */
-  mark: string | undefined;
+  mark: Mark | undefined;
   readonly promise: Promise<void>;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
@@ -50,19 +55,19 @@ export class ReplicatedWrites {
   }
 
   /** @throws {SyncError} `queue_unreplicated` when too few replicas had it in time; it may then be run again. */
-  async run({ script, keys, args, mark, hasWritten }: ReplicatedCall): Promise<unknown> {
+  async run({ script, keys, args, mark, hasWritten }: ReplicatedCall, passage?: Passage): Promise<unknown> {
     const { connection } = this.#link;
-    const reply = await this.#link.run(script, keys, args);
-    await this.#replicated(connection, hasWritten(reply) ? undefined : mark);
+    const reply = await this.#link.run(script, keys, args, passage);
+    await this.#replicated(connection, hasWritten(reply) ? undefined : { key: mark, passage });
     return reply;
   }
 
   /** Shows whether enough replicas follow now. @throws {SyncError} as {@link run}. */
   probe(mark: string): Promise<void> {
-    return this.#replicated(this.#link.connection, mark);
+    return this.#replicated(this.#link.connection, { key: mark, passage: undefined });
   }
 
-  #replicated(connection: number, mark: string | undefined): Promise<void> {
+  #replicated(connection: number, mark: Mark | undefined): Promise<void> {
     if (this.#open?.connection !== connection) {
       const batch: Batch = { connection, mark, ...Promise.withResolvers<void>() };
       this.#open = batch;
@@ -81,8 +86,8 @@ export class ReplicatedWrites {
     if (!this.#link.up || this.#link.connection !== connection)
       throw new SyncError('queue_unavailable', 'redis cannot be reached: the connection ended before replicas had what was written');
     const [, count] = await Promise.all([
-      mark === undefined ? undefined : this.#link.command('HSET', mark, MARK_FIELD, '1'),
-      this.#link.command('WAIT', this.#replicas, this.#timeoutMs),
+      mark === undefined ? undefined : this.#link.command('HSET', [mark.key, MARK_FIELD, '1'], mark.passage),
+      this.#link.command('WAIT', [this.#replicas, this.#timeoutMs]),
     ]);
     if (Number(count) < this.#replicas)
       throw new SyncError(

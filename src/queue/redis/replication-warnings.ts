@@ -10,7 +10,7 @@ export function replicationWarnings(info: ReadonlyMap<string, string>, replicas:
       `queue.replicas is ${replicas}, and redis has fewer (${connected}) connected: nothing is acknowledged as stored until it has them`,
     );
   // Redis tells of this only where min-replicas-to-write is set.
-  if (!info.has('min_slaves_good_slaves'))
+  if (connected > 0 && !info.has('min_slaves_good_slaves'))
     warnings.push(
       'redis has min-replicas-to-write 0: a master that is cut off goes on taking changes that are lost when it comes back, and clients send them again; set min-replicas-to-write 1 and min-replicas-max-lag 5',
     );

@@ -1,4 +1,5 @@
 import { SyncError } from '../../core/errors.ts';
+import { ClusterRouter } from './cluster-router.ts';
 import type { Argument, LinkTarget } from './link.ts';
 import { RedisNode, type NodeWatch, type RedisNodeOptions } from './node.ts';
 import type { ReplicatedCall } from './replicated.ts';
@@ -19,22 +20,42 @@ export interface RedisRouter {
   run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
   /** As {@link run}; resolves when as many replicas as are wanted have what it wrote, or found written. @throws {SyncError} */
   runReplicated(call: ReplicatedCall): Promise<unknown>;
-  /** Of the connection to where `key` lies: what a cursor means holds only as long as it is the same. */
+  /** Names the connection over which a key was reached last: what a cursor means holds only as long as it is the same. */
   connectionTo(key: string): string;
+  /** Resolves when it is known where keys lie, or nobody could be asked. */
+  located(): Promise<void>;
   close(): void;
+}
+
+/** Whoever looks after the nodes that a router leads to. */
+export interface RouterWatch {
+  /** Looks after one; `homeKey` gives a key that lies on it. */
+  watch(node: RedisNode, homeKey: () => string): NodeWatch;
+  /** No home lies on it any more. */
+  forget(node: RedisNode): void;
+  /** Why a home lies nowhere; undefined when all lie somewhere. */
+  lost(reason: string | undefined): void;
 }
 
 export interface RedisRouterOptions extends RedisNodeOptions {
   readonly sentinel?: SentinelsOptions['credentials'];
 }
 
-/** Starts to connect; `watch` is asked once for each node. @throws {SyncError} `bad_config` */
-export function createRouter(options: RedisRouterOptions, watch: (node: RedisNode) => NodeWatch): RedisRouter {
+/** Starts to connect to where the `homes` lie: keys that must be reachable. @throws {SyncError} `bad_config` */
+export function createRouter(options: RedisRouterOptions, homes: readonly [string, ...string[]], watch: RouterWatch): RedisRouter {
   const url = readRedisUrl(options.url);
-  if (url.kind !== 'sentinel') return new SingleRouter(new RedisNode(options, undefined, watch));
-  const { sentinel: credentials, tls, clock, random } = options;
-  const sentinels = new Sentinels(url, { credentials, tls, ...(clock && { clock }), ...(random && { random }) });
-  return new SingleRouter(new RedisNode(options, { finder: sentinels }, watch), sentinels);
+  const node = (target: LinkTarget) => new RedisNode(options, target, (made) => watch.watch(made, () => homes[0]));
+  switch (url.kind) {
+    case 'single':
+      return new SingleRouter(node(undefined));
+    case 'cluster':
+      return new ClusterRouter(url, options, homes, watch);
+    case 'sentinel': {
+      const { sentinel: credentials, tls, clock, random } = options;
+      const sentinels = new Sentinels(url, { credentials, tls, ...(clock && { clock }), ...(random && { random }) });
+      return new SingleRouter(node({ finder: sentinels }), sentinels);
+    }
+  }
 }
 
 /** Everything lies on one node. */
@@ -50,33 +71,34 @@ class SingleRouter implements RedisRouter {
   }
 
   command(name: string, key: string, ...args: Argument[]): Promise<unknown> {
-    return this.#node.command(name, key, ...args);
+    return this.#node.command(name, [key, ...args]);
   }
 
   run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
-    return noting(this.#node, this.#node.run(script, keys, args));
+    return this.#noting(this.#node.run(script, keys, args));
   }
 
   runReplicated(call: ReplicatedCall): Promise<unknown> {
-    return noting(this.#node, this.#node.runReplicated(call));
+    return this.#noting(this.#node.runReplicated(call));
   }
 
   connectionTo(): string {
     return String(this.#node.connection);
   }
 
+  async located(): Promise<void> {}
+
   close(): void {
     this.#node.close();
     this.#sentinels?.close();
   }
-}
 
-/** Tells a node why a call that it was given failed. */
-async function noting(node: RedisNode, call: Promise<unknown>): Promise<unknown> {
-  try {
-    return await call;
-  } catch (error) {
-    if (error instanceof SyncError) node.note(error);
-    throw error;
+  async #noting(call: Promise<unknown>): Promise<unknown> {
+    try {
+      return await call;
+    } catch (error) {
+      if (error instanceof SyncError) this.#node.note(error);
+      throw error;
+    }
   }
 }

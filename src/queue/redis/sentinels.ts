@@ -123,8 +123,8 @@ export class Sentinels implements MasterFinder {
   /** Both commands travel together. The address alone has no epoch, and that of the other one lags behind a promotion. */
   async #askOne(link: RedisLink): Promise<Answer> {
     const [state, address] = await Promise.all([
-      link.command('SENTINEL', 'MASTER', this.#name),
-      link.command('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.#name),
+      link.command('SENTINEL', ['MASTER', this.#name]),
+      link.command('SENTINEL', ['GET-MASTER-ADDR-BY-NAME', this.#name]),
     ]);
     if (!Array.isArray(state) || !Array.isArray(address)) throw unknown(`a sentinel knows no master named ${this.#name}`);
     const fields = (state as unknown[]).map(String);

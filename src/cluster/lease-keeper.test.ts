@@ -134,6 +134,24 @@ describe('a lease that another holds', () => {
   });
 });
 
+describe('a connection that is lost again and again', () => {
+  test.each([
+    ['to the queue', (world: World) => void world.keeper.connected()],
+    ['for what is announced', (world: World) => world.keeper.mayHaveMissed()],
+  ])('%s does not put off for ever that a lease is asked for', async (_, reconnect) => {
+    const [one, two] = [new World('one'), new World('two')];
+    one.claims = two.claims = (partition) => (partition === 0 ? 'wait' : 'none');
+    await one.start();
+    await two.start();
+    one.keeper.stop();
+    for (let ms = 0; ms < 2 * LEASE_MS; ms += 500) {
+      reconnect(two);
+      await clock.advance(500);
+    }
+    expect(two.keeper.held).toEqual([0]);
+  });
+});
+
 describe('what a node counts as its own', () => {
   test('ends by its own clock when renewals are not answered', async () => {
     const one = new World('one');

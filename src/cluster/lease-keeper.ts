@@ -58,6 +58,7 @@ export class LeaseKeeper {
   #again = false;
   #handingOver: Promise<void> | undefined;
   #stopped = false;
+  #closed = false;
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options;
@@ -71,7 +72,7 @@ export class LeaseKeeper {
         void this.renew()
           .catch(ignoreTransient)
           .then(() => {
-            if (!this.#stopped) arm();
+            if (!this.#closed && (this.shared || !this.#stopped)) arm();
           });
       });
     };
@@ -159,10 +160,10 @@ export class LeaseKeeper {
     this.#handingOver ??= this.#handOver().finally(() => (this.#handingOver = undefined));
   }
 
-  /** Asks for nothing any more. */
+  /** Asks for nothing any more. What others could take meanwhile is kept for as long as something is in flight. */
   stop(): void {
     this.#stopped = true;
-    this.#renewal?.cancel();
+    if (!this.shared) this.#renewal?.cancel();
     for (const slot of this.#slots) {
       slot.wait?.cancel();
       slot.taken?.();
@@ -174,6 +175,8 @@ export class LeaseKeeper {
     this.stop();
     await this.#acquiring;
     await this.#handingOver;
+    this.#closed = true;
+    this.#renewal?.cancel();
     const held = this.#slots.filter((slot) => slot.lease !== undefined || slot.pending !== undefined);
     const leases = held.flatMap(({ lease, pending }) => lease ?? pending ?? []);
     for (const slot of held) slot.lease = undefined;

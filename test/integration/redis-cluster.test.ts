@@ -3,6 +3,7 @@ import { openQueueReader } from '../../src/queue/open.ts';
 import type { Queue, QueueReader } from '../../src/queue/queue.ts';
 import { openRedisQueue, type RedisQueueOptions } from '../../src/queue/redis/redis-queue.ts';
 import { A, ALL, B, codeOf, entries, entry, lease, placeAt, SETTINGS, texts } from '../contract/queue.contract.ts';
+import { documentedUser } from '../support/documented-user.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeze, thaw } from '../support/freeze.ts';
 import { startRedisCluster, type RedisCluster, type RedisClusterOptions } from '../support/redis-cluster.ts';
@@ -208,6 +209,21 @@ describe.skipIf(!redisAvailable())('a queue in a Redis Cluster', { timeout: 3 * 
       await becomes(queue, /^open$/);
       expect(await appends(queue, 1, 1, 1)).toEqual(['duplicate']);
     });
+  });
+
+  test('the permissions that the documentation names are enough, and none is missing while a slot is handed over', async () => {
+    const cluster = await start({ replicas: 1 });
+    await cluster.onEach('ACL', 'SETUSER', 'syncline', ...documentedUser('secret', 'cluster'));
+    const url = cluster.url.replace('://', '://syncline:secret@');
+    const queue = await open({ ...cluster, url }, { replicas: 1 });
+    const running = load(queue, await openReader({ ...cluster, url }));
+    for (const partition of PARTITIONS) {
+      await running.progress();
+      await cluster.moveSlot(await slotOfPartition(cluster, partition), await otherThan(cluster, partition));
+    }
+    await running.progress();
+    await running.finish();
+    for (const node of cluster.nodes) expect(await node.command('ACL', 'LOG')).not.toContain('syncline');
   });
 
   test('a node that forgot the scripts is given them again', async () => {

@@ -3,6 +3,7 @@ import { openQueueReader } from '../../src/queue/open.ts';
 import type { Queue, QueueEvent } from '../../src/queue/queue.ts';
 import { openRedisQueue, type RedisQueueOptions } from '../../src/queue/redis/redis-queue.ts';
 import { A, ALL, codeOf, entries, lease, placeAt, SETTINGS, texts } from '../contract/queue.contract.ts';
+import { documentedUser } from '../support/documented-user.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeze, thaw } from '../support/freeze.ts';
 import { startSentinelGroup, type SentinelGroup } from '../support/redis-sentinel.ts';
@@ -129,6 +130,19 @@ describe.skipIf(!redisAvailable())('a queue whose Redis is under Sentinel', { ti
     expect(reason(queue)).toBe('open');
     expect(await appends(queue, 1, 1)).toEqual(['append']);
     await hasFrames(second, 1);
+  });
+
+  test('needs no permissions but those that the documentation names', async () => {
+    const group = await start();
+    for (const server of group.servers) await server.command('ACL', 'SETUSER', 'syncline', ...documentedUser('secret', 'sentinel'));
+    const queue = await open({ ...group, url: group.url.replace('://:', '://syncline:') }, { replicas: 1 });
+    expect(reason(queue)).toBe('open');
+    expect(await appends(queue, 1, 1)).toEqual(['append']);
+    expect((await queue.streams(1)).size).toBe(1);
+    expect(await group.promote()).toBe(group.servers[1]);
+    await becomes(queue, /^open$/);
+    expect(await appends(queue, 2, 2)).toEqual(['append']);
+    for (const server of group.servers) expect(await server.command('ACL', 'LOG')).not.toContain('syncline');
   });
 
   describe('and which waits for replicas', () => {

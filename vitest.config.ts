@@ -8,6 +8,7 @@ const LONG = [
   'test/simulation/planted-bugs.test.ts',
   'test/simulation/small-worlds.test.ts',
   'test/fault/',
+  'test/pair/',
   'test/fuzz/fuzz.test.ts',
   'test/simulation/mariadb/conformance/',
   'test/integration/outages.test.ts',

@@ -3,9 +3,7 @@
 # saying so; asks first on a terminal, unless --yes is given. The last line is the count.
 set -eu
 cd "$(dirname "$0")/.."
-# Servers live in sbin, which is not on the path of every user.
-PATH="$PATH:/usr/sbin:/sbin"
-export PATH
+. scripts/services.sh
 
 yes=no
 for argument in "$@"; do
@@ -24,45 +22,11 @@ failed() {
   exit 1
 }
 
-missing=""
-command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
-{ command -v mariadbd && command -v mariadb-install-db; } >/dev/null 2>&1 || missing="$missing mariadb-server-core"
-command -v mariadb >/dev/null 2>&1 || missing="$missing mariadb-client-core"
-command -v haproxy >/dev/null 2>&1 || missing="$missing haproxy"
-command -v nginx >/dev/null 2>&1 || missing="$missing nginx-light libnginx-mod-stream"
-command -v curl >/dev/null 2>&1 || missing="$missing curl"
-command -v keepalived >/dev/null 2>&1 || missing="$missing keepalived"
-
+missing="$(missing_packages redis-server mariadb-server-core mariadb-client-core haproxy nginx curl keepalived)"
 if [ -n "$missing" ] && ! command -v apt-get >/dev/null 2>&1; then
   echo "verify: not installed, and there is no apt-get to do it with:$missing; tests that need them are skipped"
-  missing=""
-fi
-if [ -n "$missing" ]; then
-  root=""
-  if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null 2>&1 || failed "not installed:$missing; install them as root (apt-get install$missing)"
-    root="sudo"
-  fi
-  echo "verify: will install with apt-get:$missing (the programs only; no service is started)"
-  if [ "$yes" = no ] && [ -t 0 ] && [ -t 1 ]; then
-    printf 'Go on? [Y/n] '
-    read -r answer
-    case "$answer" in
-      n* | N*) failed "not installed:$missing" ;;
-    esac
-  fi
-  # RUNLEVEL=1 keeps the packages from starting their services; the tests start their own, on free ports.
-  $root env DEBIAN_FRONTEND=noninteractive apt-get -qq update || failed "apt-get update failed"
-  # shellcheck disable=SC2086
-  $root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install -y --no-install-recommends $missing >/dev/null || failed "apt-get install failed"
-  # Where systemd runs it starts them all the same.
-  if [ -d /run/systemd/system ]; then
-    for service in redis-server haproxy nginx keepalived; do
-      case "$missing " in
-        *" $service"[\ -]*) $root systemctl --quiet disable --now "$service" || true ;;
-      esac
-    done
-  fi
+elif [ -n "$missing" ]; then
+  install_packages verify "$yes" "$missing"
 fi
 
 sh scripts/setup.sh || failed "npm ci failed"

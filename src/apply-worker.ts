@@ -20,7 +20,14 @@ const SLICE_BUDGET_MS = 2_000;
 const WARM_UP_MS = 5_000;
 const WARM_UP_POLL_MS = 200;
 
-const config = workerData as Config;
+/** What a thread is started with. */
+export interface WorkerData {
+  readonly config: Config;
+  /** Of a node that shares its sink with others. */
+  readonly incarnation: string | undefined;
+}
+
+const { config, incarnation } = workerData as WorkerData;
 const context = openContext();
 
 /** What the pool calls. */
@@ -49,9 +56,17 @@ export async function warmUp(): Promise<WarmUpResult> {
 /** Opening connects nowhere: whatever is away is met by the first slice, as a failure that is tried again. */
 async function openContext(): Promise<SliceContext> {
   const [sinkConfig] = config.sinks;
-  const sink = await openSink({ ...sinkConfig, clock: systemClock, folder: config.data });
+  const sink = await openSink({ ...sinkConfig, clock: systemClock, folder: config.data, incarnation });
+  const renewSchema = schemaRenewal(sink, systemClock);
+  const keepReady = async () => {
+    await sink.keepAlive();
+    // A node that waits for another to end is connected and knows the schema when its turn comes.
+    if (incarnation !== undefined) await renewSchema();
+  };
   // Whoever is away now is met again by the next slice, which reports it.
-  setInterval(() => void sink.keepAlive().catch(() => {}), KEEP_ALIVE_MS).unref();
+  const keep = () => void keepReady().catch(() => {});
+  if (incarnation !== undefined) keep();
+  setInterval(keep, KEEP_ALIVE_MS).unref();
   return {
     queue: await openQueueReader(config.queue, { folder: config.data }),
     sink,
@@ -61,6 +76,6 @@ async function openContext(): Promise<SliceContext> {
     // Not what is configured: a frame that is stored was within the bound that held when it came.
     maxFrameBytes: LARGEST_FRAME_BYTES,
     budgetMs: SLICE_BUDGET_MS,
-    renewSchema: schemaRenewal(sink, systemClock),
+    renewSchema,
   };
 }

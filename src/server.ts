@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { WorkerData } from './apply-worker.ts';
 import { isDeepStrictEqual } from 'node:util';
 import { createAdmin } from './admin/admin.ts';
 import { createLogger, type LeveledLogger } from './admin/log.ts';
@@ -6,7 +7,7 @@ import { createMetrics } from './admin/metrics.ts';
 import { startPool, type GenerationOptions } from './apply/pool.ts';
 import { partitionByOf, withoutPassword, type Address, type Config } from './config/config.ts';
 import { systemClock } from './core/clock.ts';
-import { systemRandom } from './core/random.ts';
+import { randomHex, systemRandom } from './core/random.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
 import { checkBind, createTcpListener, type ProxyOptions } from './ingest/tcp.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
@@ -57,14 +58,18 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       clock,
       random,
       warn: (message) => logger.warn({}, message),
+      shared: config.cluster.mode !== 'standalone',
     });
     open.push(() => queue.close());
 
-    const sink = await openSink({ ...sinkConfig, clock, folder: config.data });
+    const { mode } = config.cluster;
+    const incarnation = mode === 'standalone' ? undefined : randomHex(random, 16);
+    const sink = await openSink({ ...sinkConfig, clock, folder: config.data, incarnation });
     open.push(() => sink.close());
 
     const { maxConcurrency } = sink.capabilities;
-    const pool = startPool({ filename: WORKER, ...threadsOf(config, maxConcurrency) });
+    let adminAddress = '';
+    const pool = startPool({ filename: WORKER, ...threadsOf(config, maxConcurrency, incarnation) });
     open.push(() => pool.close());
 
     const reloader = new Reloader({
@@ -73,7 +78,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       logger,
       apply: async (next, before) => {
         // First, because it is the one that may fail: the certificates and passwords of queue and sink are tried here.
-        if (!isDeepStrictEqual(workersView(next), workersView(before))) await pool.roll(threadsOf(next, maxConcurrency));
+        if (!isDeepStrictEqual(workersView(next), workersView(before))) await pool.roll(threadsOf(next, maxConcurrency, incarnation));
         queue.useAccess?.(next.queue);
         sink.useAccess?.(next.sinks[0]);
         logger.level = next.log.level;
@@ -87,6 +92,8 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     const counts = new IngestCounts(metrics);
     const node = await startNode({
       name: config.node,
+      cluster:
+        mode === 'standalone' || incarnation === undefined ? undefined : { mode, incarnation, version: VERSION, admin: () => adminAddress },
       clock,
       random,
       logger,
@@ -130,6 +137,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     );
     const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, node, metrics, logger);
     await admin.start();
+    adminAddress = `${admin.address.host}:${admin.address.port}`;
     open.unshift(() => admin.close());
     await tcp.start();
     open.push(() => tcp.stop());
@@ -162,9 +170,12 @@ export async function startServer(config: Config, logger: LeveledLogger = create
 const WORKER = new URL(import.meta.resolve(`./apply-worker${import.meta.filename.slice(-3)}`)).href;
 
 /** A sink that takes one slice at a time has no use for more threads than one. */
-function threadsOf(config: Config, maxConcurrency: number): GenerationOptions {
-  const { threads, slicesPerThread } = maxConcurrency === 1 ? { threads: 1, slicesPerThread: 1 } : config.apply;
-  return { threads, slicesPerThread, workerData: config };
+function slicesOf({ apply }: Config, maxConcurrency: number): Pick<GenerationOptions, 'threads' | 'slicesPerThread'> {
+  return maxConcurrency === 1 ? { threads: 1, slicesPerThread: 1 } : { threads: apply.threads, slicesPerThread: apply.slicesPerThread };
+}
+
+function threadsOf(config: Config, maxConcurrency: number, incarnation: string | undefined): GenerationOptions {
+  return { ...slicesOf(config, maxConcurrency), workerData: { config, incarnation } satisfies WorkerData };
 }
 
 /** What threads were started with and take no news of. */
@@ -173,7 +184,7 @@ function workersView({ queue, sinks, apply: { threads, slicesPerThread } }: Conf
 }
 
 function settingsOf(config: Config, maxConcurrency: number): NodeSettings {
-  const { threads, slicesPerThread } = threadsOf(config, maxConcurrency);
+  const { threads, slicesPerThread } = slicesOf(config, maxConcurrency);
   return {
     authenticator: createAuthenticator({ producers: config.producers }),
     ingest: config.ingest,

@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from 'vitest';
-import { sampleState, samplePartition } from '../../test/support/sample-state.ts';
+import { sampleCluster, samplePartition, sampleState } from '../../test/support/sample-state.ts';
 import { createAdmin, type Admin, type AdminOptions } from './admin.ts';
 import { createLogger } from './log.ts';
 import { createMetrics } from './metrics.ts';
@@ -51,6 +51,8 @@ async function ask(port: number, path: string, options: { method?: string; heade
   return promise;
 }
 
+const STOPPING = { ...sampleState().drain(), duty: 'stopping' } as const;
+
 describe('health', () => {
   test('live answers as long as the process turns', async () => {
     const { address } = await start();
@@ -80,6 +82,30 @@ describe('health', () => {
   ])('not ready while %s, and says no more than that', async (_, trouble) => {
     const { address } = await start({ ...sampleState(), ...trouble });
     expect(await ask(address.port, '/health/ready')).toMatchObject({ status: 503, body: '{"status":"not ready"}\n' });
+  });
+
+  test.each<[string, number, Partial<AdminState>]>([
+    ['alone and ready', 200, {}],
+    ['alone and not ready', 503, { queue: () => ({ kind: 'redis', held: 'queue_full: x', failure: undefined }) }],
+    ['alone and stopping', 503, { drain: () => STOPPING }],
+    ['the leader', 200, { cluster: () => sampleCluster({ primary: true }) }],
+    // Nobody else applies.
+    [
+      'the leader, not ready',
+      200,
+      { cluster: () => sampleCluster({ primary: true }), queue: () => ({ kind: 'redis', held: 'x', failure: undefined }) },
+    ],
+    ['the leader, stopping', 503, { cluster: () => sampleCluster({ primary: true }), drain: () => STOPPING }],
+    ['the standby', 503, { cluster: () => sampleCluster({ primary: false }) }],
+    ['one of many', 200, { cluster: () => sampleCluster({ mode: 'active', primary: true }) }],
+    [
+      'one of many, not ready',
+      503,
+      { cluster: () => sampleCluster({ mode: 'active', primary: true }), queue: () => ({ kind: 'redis', held: 'x', failure: undefined }) },
+    ],
+  ])('of a node that is %s, primary answers %i', async (_, status, state) => {
+    const { address } = await start({ ...sampleState(), ...state });
+    expect((await ask(address.port, '/health/primary')).status).toBe(status);
   });
 
   test('a short standstill is no reason', async () => {

@@ -5,7 +5,7 @@ import { messageOf, SyncError } from '../core/errors.ts';
 import { isLoopback } from '../core/network.ts';
 import type { Logger } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { obstacles } from './readiness.ts';
+import { isPrimary, obstacles } from './readiness.ts';
 import type { AdminState, DutyControl } from './state.ts';
 import { readStatus } from './status.ts';
 
@@ -71,14 +71,16 @@ export function createAdmin(options: AdminOptions, state: AdminState, control: D
   const main = listenerOf(async (request, path) => {
     const methods = open.get(path) ?? guarded.get(path);
     if (methods === undefined)
-      return problem(404, 'not found', 'see /health/live, /health/ready, /metrics, /api/v1/status and /api/v1/drain');
+      return problem(404, 'not found', 'see /health/live, /health/ready, /health/primary, /metrics, /api/v1/status and /api/v1/drain');
     return (guarded.has(path) ? refusalOf(request, admin) : undefined) ?? (await answerOf(methods, request));
   }, log);
   const health =
     options.health &&
     listenerOf(async (request, path) => {
       const methods = open.get(path);
-      return methods === undefined ? problem(404, 'not found', 'see /health/live and /health/ready') : await answerOf(methods, request);
+      return methods === undefined
+        ? problem(404, 'not found', 'see /health/live, /health/ready and /health/primary')
+        : await answerOf(methods, request);
     }, log);
 
   return {
@@ -116,6 +118,7 @@ function healthRoutes(state: AdminState): ReadonlyMap<string, Methods> {
   return new Map<string, Methods>([
     ['/health/live', { GET: () => json(200, { status: 'live' }) }],
     ['/health/ready', { GET: () => (obstacles(state).length === 0 ? json(200, { status: 'ready' }) : json(503, { status: 'not ready' })) }],
+    ['/health/primary', { GET: () => (isPrimary(state) ? json(200, { status: 'primary' }) : json(503, { status: 'not primary' })) }],
   ]);
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { sampleState } from '../../test/support/sample-state.ts';
+import { sampleCluster, sampleState } from '../../test/support/sample-state.ts';
 import { createMetrics, type FinishedSlice } from './metrics.ts';
 import type { AdminState } from './state.ts';
 
@@ -98,4 +98,14 @@ test('two nodes in one process count apart', async () => {
   const [one, other] = [createMetrics(sampleState()), createMetrics(sampleState())];
   one.stored(1, 1);
   expect((await scrape(other)).get('syncline_stored_frames_total')).toBe(0);
+});
+
+test('tells the place of a node among others', async () => {
+  const of = async (state: Partial<AdminState>) => {
+    const samples = await scrape(createMetrics({ ...sampleState(), ...state }));
+    return ['leader', 'members', 'takeovers_total', 'handovers_total'].map((name) => samples.get(`syncline_${name}`));
+  };
+  expect(await of({})).toEqual([1, 1, 0, 0]);
+  expect(await of({ cluster: () => sampleCluster() })).toEqual([0, 2, 2, 1]);
+  expect(await of({ cluster: () => sampleCluster({ primary: true }) })).toEqual([1, 2, 2, 1]);
 });

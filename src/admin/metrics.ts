@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { ERRORS } from '../core/errors.ts';
 import { withDeadline } from './deadline.ts';
 import { addProcessMetrics } from './process-metrics.ts';
+import { isPrimary } from './readiness.ts';
 import type { AdminState } from './state.ts';
 import { lagOf } from './status.ts';
 
@@ -82,6 +83,40 @@ export function createMetrics(state: AdminState): Metrics {
 
 function addStateGauges(registry: Registry, state: AdminState): void {
   const registers = [registry];
+  new Gauge({
+    name: 'syncline_leader',
+    help: '1 while this node leads, or is one of several equals, or the only one; else 0.',
+    registers,
+    collect() {
+      this.set(isPrimary(state) ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'syncline_members',
+    help: 'Nodes that this one knows to be alive, itself included.',
+    registers,
+    collect() {
+      this.set(state.cluster()?.members.length ?? 1);
+    },
+  });
+  new Counter({
+    name: 'syncline_takeovers_total',
+    help: 'Partitions that were taken over from a node that had not given them back.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(state.cluster()?.takeovers ?? 0);
+    },
+  });
+  new Counter({
+    name: 'syncline_handovers_total',
+    help: 'Partitions that were given back for another node.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(state.cluster()?.handovers ?? 0);
+    },
+  });
   new Gauge({
     name: 'syncline_lag_batches',
     help: 'Batches that are stored and not applied, by partition.',

@@ -25,3 +25,13 @@ const DUTIES = {
   drained: 'it is drained; syncline drain --undo puts it back',
   stopping: 'it is stopping',
 } as const;
+
+/**
+ * Whether a balancer that has one place to send everybody to should send them here: to the node that leads, ready or not,
+ * because no other applies; else to one that is ready.
+ */
+export function isPrimary(state: Pick<AdminState, 'queue' | 'partitions' | 'drain' | 'cluster'>): boolean {
+  const cluster = state.cluster();
+  if (state.drain().duty !== 'serving' || cluster?.primary === false) return false;
+  return cluster?.mode === 'standby' || obstacles(state).length === 0;
+}

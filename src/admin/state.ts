@@ -8,6 +8,8 @@ export interface AdminState {
   uptimeMs(): number;
   /** Brings up to date what is otherwise known as of a second ago: what waits in the queue. May reject. */
   refresh(): Promise<void>;
+  /** Others of this installation; undefined for a node that is alone. */
+  cluster(): ClusterState | undefined;
   queue(): QueueState;
   /** Every partition once, in order. */
   partitions(): readonly PartitionState[];
@@ -45,6 +47,29 @@ export interface ConfigState {
   readonly failure: string | undefined;
 }
 
+export interface ClusterState {
+  readonly mode: string;
+  /** Whether this node leads, or is one of several equals that apply. */
+  readonly primary: boolean;
+  /** The node that leads, where one does; undefined while nobody is known to. */
+  readonly leader: string | undefined;
+  readonly members: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly version: string;
+    /** Where its admin server listens; may be empty. */
+    readonly admin: string;
+  }[];
+  /** The partitions that this node applies. */
+  readonly held: readonly number[];
+  /** How far the clock of this machine is ahead of the queue's. */
+  readonly clockDifferenceMs: number | undefined;
+  /** Partitions that were taken from a node that did not give them back, since the start. */
+  readonly takeovers: number;
+  /** Partitions that were given back. */
+  readonly handovers: number;
+}
+
 export interface QueueState {
   /** What kind of queue, for people: `redis`, `sqlite`. Never its URL. */
   readonly kind: string;
@@ -56,7 +81,7 @@ export interface QueueState {
 
 export interface PartitionState {
   readonly partition: number;
-  readonly state: 'applying' | 'waiting-for-lease' | 'retrying' | 'blocked';
+  readonly state: 'applying' | 'elsewhere' | 'waiting-for-lease' | 'retrying' | 'blocked';
   /** For people; may be empty. */
   readonly detail: string;
   /** Batches that are stored and not applied. */

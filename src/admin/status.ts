@@ -1,6 +1,6 @@
 import { messageOf } from '../core/errors.ts';
 import { obstacles } from './readiness.ts';
-import type { AdminState, ConfigState, DrainState, PartitionState, QueueState, SessionsState, SinkState } from './state.ts';
+import type { AdminState, ClusterState, ConfigState, DrainState, PartitionState, QueueState, SessionsState, SinkState } from './state.ts';
 import { withDeadline } from './deadline.ts';
 
 /** What `GET /api/v1/status` answers, and `syncline status` shows. */
@@ -12,6 +12,8 @@ export interface Status {
   readonly ready: boolean;
   /** Why it is not ready, for people. */
   readonly obstacles: readonly string[];
+  /** Missing on a node that is alone. */
+  readonly cluster?: ClusterState;
   readonly queue: {
     readonly kind: string;
     readonly admission: 'open' | 'held';
@@ -41,6 +43,7 @@ export async function readStatus(state: AdminState): Promise<Status> {
   const [queue, partitions] = [state.queue(), state.partitions()];
   const found = obstacles(state);
   const { failure, ...config } = state.config();
+  const cluster = state.cluster();
   const lag = lagOf(partitions);
   return {
     node: state.node,
@@ -49,6 +52,7 @@ export async function readStatus(state: AdminState): Promise<Status> {
     duty: state.drain().duty,
     ready: found.length === 0,
     obstacles: found,
+    ...(cluster === undefined ? {} : { cluster }),
     queue: queueStatus(queue, lag),
     lag: { batches: lag.batches, ms: lag.ms },
     partitions,

@@ -23,6 +23,8 @@ export class PartitionWork {
   /** Since when a change waits for other partitions, and up to which store time elements had been seen then. */
   blocked: { readonly sinceMs: number; readonly upToUs: number } | undefined;
   delay: Timer | undefined;
+  /** While the lease is about to be given back: called when the slice in flight has ended. */
+  yielded: (() => void) | undefined;
   state: PartitionState = 'waiting-for-lease';
   detail = '';
 

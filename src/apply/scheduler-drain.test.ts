@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createApplyWorld, items, StreamWriter, type ApplyWorld } from '../../test/support/apply-world.ts';
 import { systemRandom } from '../core/random.ts';
+import { LeaseKeeper } from '../cluster/lease-keeper.ts';
 import { Scheduler } from './scheduler.ts';
 import { runSlice } from './slice.ts';
 import type { SliceRunner } from './task.ts';
@@ -25,15 +26,28 @@ beforeEach(async () => {
   world = await createApplyWorld(PARTITIONS);
   begun = [];
   held = false;
+  const leases = new LeaseKeeper({
+    queue: world.queue,
+    sink: 'main',
+    clock: world.clock,
+    random: systemRandom,
+    holder: 'n1',
+    leaseMs: 3000,
+    claim: () => 'wait',
+    events: {
+      gained: (lease) => scheduler.gained(lease),
+      lost: (partition) => scheduler.lost(partition),
+      refused: (partition, name) => scheduler.refused(partition, name),
+      failed: (partition, message) => scheduler.failed(partition, message),
+    },
+  });
   scheduler = new Scheduler({
     queue: world.queue,
     sink: world.sink,
     runner,
     clock: world.clock,
     random: systemRandom,
-    node: 'n1',
-    leaseMs: 3000,
-    takeover: 'wait',
+    leases,
     limits: { elements: 256, bytes: 1 << 20 },
     maxConcurrency: 2,
     events: {
@@ -56,7 +70,10 @@ afterEach(async () => {
 const waiting = async () => (await world.queue.backlog('main')).reduce((sum, { count }) => sum + count, 0);
 
 /** Who holds the lease of partition 0, as another node sees it; taken by it when nobody does. */
-const holder = () => world.queue.acquire({ sink: 'main', partition: 0, token: 'f'.repeat(32) }, 'n2', 1000, 'wait');
+const holder = async () => {
+  const answer = await world.queue.acquire({ sink: 'main', partition: 0, token: 'f'.repeat(32) }, 'n2', 1000, 'wait');
+  return answer.taken ? undefined : answer.holder;
+};
 
 async function append(n: number): Promise<void> {
   await writer.append(items('upsert', [n, `name ${n}`]));

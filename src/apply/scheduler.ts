@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import { messageOf, SyncError, type ErrorCode } from '../core/errors.ts';
 import type { Lease } from '../core/lease.ts';
-import { backoffMs, randomHex, type Random } from '../core/random.ts';
+import { backoffMs, type Random } from '../core/random.ts';
 import { START, type Place, type StreamId } from '../core/stream.ts';
 import type { Backlog, FetchLimits, Queue } from '../queue/queue.ts';
 import type { Sink } from '../sinks/sink.ts';
@@ -17,15 +17,31 @@ export interface SchedulerOptions {
   readonly runner: SliceRunner;
   readonly clock: Clock;
   readonly random: Random;
-  /** This node's name, recorded as the holder of its leases. */
-  readonly node: string;
-  readonly leaseMs: number;
-  /** `steal` where this is the only node: whoever held the lease before is gone, or fenced by the sink. */
-  readonly takeover: 'steal' | 'wait';
+  readonly leases: LeaseSource;
   readonly limits: FetchLimits;
   /** Slices in flight at most. */
   readonly maxConcurrency: number;
   readonly events: SchedulerEvents;
+}
+
+/** Where the leases come from, which are told with {@link Scheduler.gained} and {@link Scheduler.lost}. */
+export interface LeaseSource {
+  /** Whether other nodes may hold, and apply, what this one does not. */
+  readonly shared: boolean;
+  /** Begins to keep leases. */
+  start(): void;
+  /** The queue is there, for the first time or again; resolves when it is known which leases are held. */
+  connected(): Promise<void>;
+  /** Finds out which leases are still held. @throws {SyncError} */
+  renew(): Promise<void>;
+  /** Gives everything back and asks for nothing until {@link resume}. */
+  suspend(): Promise<void>;
+  /** May be asked again, with {@link connected}. */
+  resume(): void;
+  /** Asks for nothing more. */
+  stop(): void;
+  /** Gives everything back. */
+  close(): Promise<void>;
 }
 
 /** What happens, for acknowledgements, metrics and the log. */
@@ -40,8 +56,8 @@ export interface SchedulerEvents {
   backlog(backlog: readonly Backlog[]): void;
 }
 
-/** How a partition stands, for people. */
-export type PartitionState = 'applying' | 'waiting-for-lease' | 'retrying' | 'blocked';
+/** How a partition stands, for people. `elsewhere`: another node applies it. */
+export type PartitionState = 'applying' | 'elsewhere' | 'waiting-for-lease' | 'retrying' | 'blocked';
 
 /** How often the backlog is read although nobody called: for metrics, and for elements that another node appended. */
 const BACKLOG_INTERVAL_MS = 1_000;
@@ -53,16 +69,16 @@ const BLOCKED_CAP_MS = 500;
 const BLOCKED_PATIENCE_MS = 10_000;
 
 /**
- * Holds the leases of one sink and sees to it that every partition with elements has a slice running, at most one each
- * and at most `maxConcurrency` in all, in the order in which they became ready.
+ * Sees to it that every partition with elements whose lease this node holds has a slice running, at most one each and at
+ * most `maxConcurrency` in all, in the order in which they became ready.
  *
  * A partition is in one of these phases:
  *
- *     unleased ──acquired──► idle ──woken──► ready ──picked──► running ──► idle | ready | delayed
+ *     unleased ──gained──► idle ──woken──► ready ──picked──► running ──► idle | ready | delayed
  *     delayed ──timer──► ready          any ──lease lost──► unleased (a slice that runs is left to finish; the sink fences it)
  *     ready | delayed ──drain()──► idle ──no slice runs any more──► unleased ──resume()──► …
  *
- * Nothing polls while there is nothing to do but one reading of the backlog and one renewal of the leases at intervals.
+ * Nothing polls while there is nothing to do but one reading of the backlog at intervals.
  */
 export class Scheduler {
   readonly #options: SchedulerOptions;
@@ -78,7 +94,6 @@ export class Scheduler {
   readonly #restWaiters: (() => void)[] = [];
   #limits: FetchLimits;
   #maxConcurrency: number;
-  #acquiring: Promise<void> | undefined;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
@@ -89,10 +104,11 @@ export class Scheduler {
 
   start(): void {
     this.#unwatch = this.#options.queue.watch((event) => {
-      if (event.type === 'connected') void this.#acquireMissing('heal');
+      if (event.type === 'connected') void this.#lookForLosses();
+      else if (event.type === 'listening') for (const { partition } of this.#partitions) this.wake(partition);
     });
-    void this.#acquireMissing('heal');
-    this.#every(this.#options.leaseMs / 3, () => this.#renew());
+    void this.#lookForLosses();
+    this.#options.leases.start();
     this.#every(BACKLOG_INTERVAL_MS, () => this.#readBacklog());
   }
 
@@ -110,6 +126,52 @@ export class Scheduler {
     if (work === undefined) return;
     work.needsHeal = true;
     this.wake(partition);
+  }
+
+  /** The lease is held from now on. */
+  gained(lease: Lease): void {
+    const work = this.#partitions[lease.partition];
+    if (work === undefined) return;
+    work.lease = lease;
+    work.needsHeal = true;
+    this.#setState(work, 'applying', '');
+    // A slice of the lost lease may still be running; its end makes the partition ready.
+    if (work.phase === 'unleased') this.#makeReady(work);
+    else work.dirty = true;
+  }
+
+  /** The lease is not held any more. */
+  lost(partition: number): void {
+    const work = this.#partitions[partition];
+    if (work === undefined) return;
+    this.#drop(work);
+    this.#setState(work, 'waiting-for-lease', 'the lease was lost');
+  }
+
+  /** Begins no further slice of `partition`; resolves when none is running, and the lease may be given back. */
+  async yield(partition: number): Promise<void> {
+    const work = this.#partitions[partition];
+    if (work === undefined || work.lease === undefined) return;
+    if (work.phase === 'running') await new Promise<void>((resolve) => (work.yielded = resolve));
+    this.#drop(work);
+    this.#setState(work, 'elsewhere', 'handed over');
+  }
+
+  /** The lease is another node's. */
+  refused(partition: number, holder: string): void {
+    const work = this.#partitions[partition];
+    if (work !== undefined) this.#setState(work, 'elsewhere', `held by ${holder}`);
+  }
+
+  /** The lease could not be asked for. */
+  failed(partition: number, message: string): void {
+    const work = this.#partitions[partition];
+    if (work !== undefined) this.#setState(work, 'waiting-for-lease', message);
+  }
+
+  /** Another node moved watermarks: a change that waits may be helped by it. */
+  advancedElsewhere(): void {
+    this.#advances++;
   }
 
   /** Phases by partition, for `status`. */
@@ -135,21 +197,19 @@ export class Scheduler {
     await this.#rest();
     // It was resumed meanwhile.
     if (!this.#drained || this.#closed) return;
-    const held = this.#partitions.flatMap((work) => work.lease ?? []);
-    for (const work of this.#partitions) {
-      work.lease = undefined;
-      work.phase = 'unleased';
-      this.#setState(work, 'waiting-for-lease', 'this node is drained');
-    }
-    await this.#release(held);
+    this.#dropAll('this node is drained');
+    await this.#options.leases.suspend();
+    // One may have been gained while it was asked for.
+    if (this.#drained) this.#dropAll('this node is drained');
   }
 
   /** Takes leases and begins slices again, after {@link drain}. */
   async resume(): Promise<void> {
     if (!this.#drained || this.#closed) return;
     this.#drained = false;
+    this.#options.leases.resume();
     // Otherwise it has not been started yet.
-    if (this.#unwatch !== undefined) await this.#acquireMissing('heal');
+    if (this.#unwatch !== undefined) await this.#lookForLosses();
   }
 
   /** Lets running slices finish, gives the leases back and stops. */
@@ -157,12 +217,13 @@ export class Scheduler {
     if (this.#closed) return;
     this.#closed = true;
     this.#unwatch?.();
+    this.#options.leases.stop();
     for (const timer of this.#timers) timer.cancel();
     await this.#rest();
-    await this.#release(this.#partitions.flatMap((work) => work.lease ?? []));
+    await this.#options.leases.close();
   }
 
-  /** Resolves when no slice runs and no lease is being taken. */
+  /** Resolves when no slice runs. */
   async #rest(): Promise<void> {
     for (const work of this.#partitions) {
       work.cancelDelay();
@@ -170,12 +231,6 @@ export class Scheduler {
     }
     this.#ready.length = 0;
     if (this.#running > 0) await new Promise<void>((resolve) => this.#restWaiters.push(resolve));
-    await this.#acquiring;
-  }
-
-  async #release(leases: readonly Lease[]): Promise<void> {
-    // The queue may be away; leases then run out by themselves.
-    await this.#options.queue.release(leases).catch(ignoreTransient);
   }
 
   #every(intervalMs: number, run: () => Promise<void>): void {
@@ -194,7 +249,7 @@ export class Scheduler {
   }
 
   #makeReady(work: PartitionWork): void {
-    if (this.#closed || this.#drained || work.lease === undefined) return;
+    if (this.#closed || this.#drained || work.lease === undefined || work.yielded !== undefined) return;
     work.cancelDelay();
     work.phase = 'ready';
     this.#ready.push(work);
@@ -240,6 +295,8 @@ export class Scheduler {
     } catch (error) {
       this.#retry(work, asSyncError(error));
     }
+    work.yielded?.();
+    work.yielded = undefined;
   }
 
   /** First of all tells what is committed: whoever waits for APPLIED need not wait for the trim. */
@@ -258,7 +315,7 @@ export class Scheduler {
     if (work.lease === undefined || result.last === undefined) return false;
     const trimmed = await this.#options.queue.trim(work.lease, result.count, result.last, result.resets);
     // Either the lease is lost or the queue was rolled back; the next renewal tells, and the next slice reads afresh.
-    if (!trimmed) await this.#renew();
+    if (!trimmed) await this.#options.leases.renew();
     return trimmed;
   }
 
@@ -315,16 +372,17 @@ export class Scheduler {
 
   /** Finds out whether a failure that other partitions could have prevented is final at the next try. */
   async #settle(work: PartitionWork, blockedAtUs: number, upToUs: number, outOfPatience: boolean): Promise<void> {
-    const { queue, sink } = this.#options;
+    const { queue, sink, leases } = this.#options;
     const advances = this.#advances;
     // As long as anything moves, it may help somebody who waits, and then another: only when all have tried in vain
     // since, they wait for one another.
     const standsStill = this.#partitions.every(({ state, triedAt }) => state !== 'blocked' || triedAt === advances);
     const backlog = await queue.backlog(sink.name);
-    const others = this.#partitions.map(({ partition, state }) => ({
+    const others = this.#partitions.map(({ partition, state, lease }) => ({
       partition,
       storedAtUs: backlog[partition]?.headStoredAtUs,
-      mayStand: (standsStill || outOfPatience) && (state === 'blocked' || state === 'waiting-for-lease'),
+      // Whether another node's partition moves is not seen from here.
+      mayStand: leases.shared && lease === undefined ? outOfPatience : (standsStill || outOfPatience) && STANDING.has(state),
     }));
     const upTo = settledUpTo(work.partition, others, blockedAtUs, upToUs);
     const onlyAt = outOfPatience || !others.some(({ mayStand }) => mayStand) ? undefined : advances;
@@ -369,55 +427,25 @@ export class Scheduler {
     work.needsHeal = false;
   }
 
-  async #acquireMissing(andThen: 'heal' | 'nothing'): Promise<void> {
-    if (andThen === 'heal') for (const work of this.#partitions) work.needsHeal = true;
-    if (this.#drained) return;
-    this.#acquiring ??= this.#acquireAll().finally(() => (this.#acquiring = undefined));
-    await this.#acquiring;
-    // A reconnect may have lost elements of partitions that were held all along.
-    if (andThen === 'heal') for (const { partition } of this.#partitions) this.wake(partition);
+  /** After each connection: the queue may have lost elements, and leases, of any partition. */
+  async #lookForLosses(): Promise<void> {
+    for (const work of this.#partitions) work.needsHeal = true;
+    await this.#options.leases.connected();
+    for (const { partition } of this.#partitions) this.wake(partition);
   }
 
-  async #acquireAll(): Promise<void> {
-    const { queue, sink, node, leaseMs, random, takeover } = this.#options;
-    await Promise.all(
-      this.#partitions.map(async (work) => {
-        if (work.lease !== undefined || this.#closed || this.#drained) return;
-        const lease = { sink: sink.name, partition: work.partition, token: randomHex(random, 16) };
-        try {
-          const holder = await queue.acquire(lease, node, leaseMs, takeover);
-          if (holder !== undefined) return this.#setState(work, 'waiting-for-lease', `held by ${holder}`);
-        } catch (error) {
-          return this.#setState(work, 'waiting-for-lease', asSyncError(error).message);
-        }
-        work.lease = lease;
-        work.needsHeal = true;
-        this.#setState(work, 'applying', '');
-        // A slice of the lost lease may still be running; its end makes the partition ready.
-        if (work.phase === 'unleased') this.#makeReady(work);
-        else work.dirty = true;
-      }),
-    );
-  }
-
-  async #renew(): Promise<void> {
-    const { queue, leaseMs } = this.#options;
-    const held = this.#partitions.filter((work) => work.lease !== undefined);
-    const leases = held.flatMap(({ lease }) => lease ?? []);
-    if (leases.length > 0) {
-      const still = await queue.renew(leases, leaseMs);
-      for (const [i, work] of held.entries()) {
-        if (still[i] === false && work.lease === leases[i]) this.#loseLease(work);
-      }
+  #dropAll(detail: string): void {
+    for (const work of this.#partitions) {
+      work.lease = undefined;
+      work.phase = 'unleased';
+      this.#setState(work, 'waiting-for-lease', detail);
     }
-    await this.#acquireMissing('nothing');
   }
 
-  #loseLease(work: PartitionWork): void {
+  #drop(work: PartitionWork): void {
     work.lease = undefined;
     work.cancelDelay();
     if (work.phase !== 'running') work.phase = 'unleased';
-    this.#setState(work, 'waiting-for-lease', 'the lease was lost');
   }
 
   async #readBacklog(): Promise<void> {
@@ -435,6 +463,9 @@ export class Scheduler {
 }
 
 const NO_TIMER: Timer = { cancel() {} };
+
+/** Who is in such a state may not move before others do. */
+const STANDING: ReadonlySet<PartitionState> = new Set(['blocked', 'waiting-for-lease']);
 
 function asSyncError(error: unknown): SyncError {
   if (error instanceof SyncError) return error;

@@ -233,6 +233,40 @@ describe('status', () => {
     }
   });
 
+  test('shows the place of a node among others, and not the partitions that another applies', async () => {
+    const clustered: Status = {
+      ...answer,
+      partitions: [{ ...answer.partitions[0]!, state: 'elsewhere', detail: 'held by n2' }],
+      cluster: {
+        mode: 'standby',
+        primary: false,
+        leader: 'n2',
+        members: [
+          { name: 'n1', state: 'ready', version: '1.2.3', admin: '' },
+          { name: 'n2', state: 'ready', version: '1.2.4', admin: '10.0.0.2:9500' },
+        ],
+        held: [],
+        clockDifferenceMs: -90_000,
+        takeovers: 0,
+        handovers: 0,
+      },
+    };
+    const server = createServer((_, response) => response.end(JSON.stringify(clustered)));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const { out } = await run(['status', '--url', `http://127.0.0.1:${(server.address() as AddressInfo).port}`]);
+      expect(out.split('\n').filter((line) => /^(cluster|member)/.test(line))).toEqual([
+        "cluster       standby, n2 leads, applies 0 partitions here, clock 90.0 s off the queue's",
+        'member        n1: ready, version 1.2.3',
+        'member        n2: ready, version 1.2.4, admin 10.0.0.2:9500',
+      ]);
+      expect(out).not.toContain('held by n2');
+    } finally {
+      server.close();
+      server.closeAllConnections();
+    }
+  });
+
   test('sends the token of the configuration, and to a URL that was given only that of the environment', async () => {
     const server = createServer((request, response) => {
       const known = request.headers.authorization === 'Bearer hush';

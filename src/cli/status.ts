@@ -37,6 +37,7 @@ export function describeStatus(status: Status): string {
   const lines: [string, string][] = [
     ['node', `${status.node}, version ${status.version}, up ${duration(status.uptimeMs)}`],
     ['ready', status.ready ? 'yes' : `no: ${status.obstacles.join('; ')}`],
+    ...clusterLines(status),
     [
       'queue',
       `${queue.kind}, ${queue.admission === 'open' ? 'open' : 'producers held back'}${queue.detail === undefined ? '' : ` (${queue.detail})`}, ${count(queue.batches)} batches, ${size(queue.bytes)}`,
@@ -56,7 +57,7 @@ export function describeStatus(status: Status): string {
     ['configuration', describeConfig(config)],
   ];
   const page = lines.map(([name, value]) => `${name.padEnd(13)} ${printable(value)}`).join('\n');
-  const busy = partitions.filter(({ batches, state }) => batches > 0 || state !== 'applying');
+  const busy = partitions.filter(({ batches, state }) => batches > 0 || (state !== 'applying' && state !== 'elsewhere'));
   if (busy.length === 0) return `${page}\n`;
   const rows = busy.map((one) => [
     String(one.partition),
@@ -81,6 +82,21 @@ function describeConfig({ loadedAtMs, waiting, failure }: Status['config']): str
   const since = `loaded ${new Date(loadedAtMs).toISOString().slice(0, 19).replace('T', ' ')}Z`;
   const pending = waiting.length === 0 ? '' : `; a restart is needed for ${waiting.join(', ')}`;
   return `${since}${pending}${failure === undefined ? '' : `; the last reload failed and changed nothing: ${failure}`}`;
+}
+
+/** What a node of several says of its place among them. */
+function clusterLines({ node, cluster }: Status): [string, string][] {
+  if (cluster === undefined) return [];
+  const { mode, leader, members, held, clockDifferenceMs } = cluster;
+  const leads = mode === 'active' ? '' : leader === undefined ? ', nobody leads' : `, ${leader === node ? 'this node' : leader} leads`;
+  const off = Math.abs(clockDifferenceMs ?? 0) < 1000 ? '' : `, clock ${duration(Math.abs(clockDifferenceMs ?? 0))} off the queue's`;
+  return [
+    ['cluster', `${mode}${leads}, applies ${count(held.length)} partitions here${off}`],
+    ...members.map(({ name, state, version, admin }): [string, string] => [
+      'member',
+      `${name}: ${state}, version ${version}${admin === '' ? '' : `, admin ${admin}`}`,
+    ]),
+  ];
 }
 
 function help(): string {

@@ -33,6 +33,7 @@ export interface Config {
   };
   readonly ingest: Readonly<Options['ingest']>;
   readonly apply: Readonly<Options['apply']>;
+  readonly cluster: Readonly<Options['cluster']>;
   readonly retention: Readonly<Options['retention']>;
   readonly log: Readonly<Options['log']>;
   /** What is allowed but worth a line in the log. */
@@ -52,6 +53,10 @@ export interface QueueConfig {
   readonly tls?: TlsConfig;
   readonly maxBytes: number;
   readonly pressurePercent: number;
+  /** How many replicas must have what is `stored`. */
+  readonly replicas: number;
+  /** At the Sentinels. */
+  readonly sentinel?: { readonly username?: string; readonly password: string };
 }
 
 export interface SinkConfig {

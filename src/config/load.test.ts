@@ -281,6 +281,15 @@ describe('what no single option tells', () => {
     expect(faultOf('sinks: []\n')).toContain('sinks: must not be empty');
   });
 
+  test('several nodes need a queue and a sink that all of them reach', () => {
+    const rest = 'queue: { url: redis://127.0.0.1 }\nsinks: [{ url: "mysql://u@127.0.0.1/shop" }]\n';
+    write('syncline.yaml', `cluster: { mode: active }\n${rest}`);
+    expect(load().cluster.mode).toBe('active');
+    const found = faultOf('cluster: { mode: standby }\n');
+    expect(found).toContain('cluster.mode: is standby, which needs a queue in Redis, which all nodes use: set queue.url');
+    expect(found).toContain('a database server as sink, which all nodes write to: set sinks[0].url');
+  });
+
   test('credit covers a frame', () => {
     expect(faultOf('ingest:\n  maxFrameBytes: 16 MiB\n')).toContain('ingest.creditBytes: must be at least ingest.maxFrameBytes');
   });
@@ -301,13 +310,22 @@ describe('what no single option tells', () => {
 
   test('URLs have a known scheme, a host and a database', () => {
     expect(faultOf('queue:\n  url: kafka://x\n')).toContain(
-      'queue.url: must be sqlite:, redis://host:6379 or rediss://host:6379; kafka: is not known',
+      'queue.url: must be sqlite:, redis://host:6379, redis+sentinel://host,host,host/mymaster, redis+cluster://host,host,host, or rediss for TLS; kafka: is not known',
     );
     expect(faultOf('queue:\n  url: redis://x/shop\n')).toContain('must end in the number of a Redis database');
     expect(faultOf('sinks:\n  - url: mysql://u@x\n')).toContain('sinks[0].url: must end in the name of the database');
     expect(faultOf('sinks:\n  - url: "mysql://u:p#x@h/d"\n')).toContain(
       'is not a valid URL; write special characters of a password as %40',
     );
+  });
+
+  test('replicas and the user of Sentinels belong to a queue in Redis', () => {
+    const sentinel = 'queue:\n  url: redis+sentinel://:p@a,b/main\n  replicas: 1\n  sentinel: { username: watcher, password: hidden }\n';
+    write('syncline.yaml', sentinel);
+    expect(load().queue).toMatchObject({ replicas: 1, sentinel: { username: 'watcher', password: 'hidden' } });
+    expect(faultOf('queue:\n  replicas: 1\n')).toContain('queue.replicas: is for Redis');
+    expect(faultOf('queue:\n  url: redis://r\n  sentinel: { password: hidden }\n')).toContain('queue.sentinel: is for redis+sentinel://');
+    expect(faultOf(sentinel.replace(', password: hidden', ''))).toContain('queue.sentinel: must have a password');
   });
 
   test('paths of sqlite files are absolute and differ', () => {

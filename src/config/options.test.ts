@@ -22,7 +22,7 @@ test('what may hold a secret is marked', () => {
     optionEntries()
       .filter(({ secret }) => secret)
       .map(({ path }) => placeName(path)),
-  ).toEqual(['token', 'producers[].tokens', 'queue.url', 'sinks[].url', 'listen.admin.token']);
+  ).toEqual(['token', 'producers[].tokens', 'queue.url', 'queue.sentinel.password', 'sinks[].url', 'listen.admin.token']);
 });
 
 describe('sizes', () => {

@@ -137,7 +137,7 @@ export const optionsSchema = z.strictObject({
   queue: section('Where changes wait until they are applied.', {
     url: optionalText({
       description:
-        '`sqlite:` (embedded, a file in `data`), `sqlite:PATH`, `redis://user:password@host:6379/0`, or `rediss://…` for Redis over TLS.',
+        '`sqlite:` (embedded, a file in `data`), `sqlite:PATH`, `redis://user:password@host:6379/0`, `redis+sentinel://user:password@host:26379,host:26379/mymaster?db=0` (the addresses are those of Sentinels), `redis+cluster://user:password@host:6379,host:6379`; over TLS `rediss://…`, `rediss+sentinel://…`, `rediss+cluster://…`.',
       env: 'SYNCLINE_QUEUE',
       takesEffect: 'credentials at a reload',
       secret: true,
@@ -164,6 +164,33 @@ export const optionsSchema = z.strictObject({
       /^[^\s{}]{1,64}$/,
     ),
     tls: tls('queue', 'SYNCLINE_QUEUE_TLS'),
+    sentinel: z
+      .strictObject({
+        username: optionalText({
+          description: 'User at the Sentinels; without it the default one.',
+          env: 'SYNCLINE_QUEUE_SENTINEL_USERNAME',
+          takesEffect: 'restart',
+        }),
+        password: optionalText({
+          description: 'Password at the Sentinels. What the URL holds is for the servers that they watch.',
+          env: 'SYNCLINE_QUEUE_SENTINEL_PASSWORD',
+          takesEffect: 'restart',
+          secret: true,
+        }),
+        passwordFile: optionalText({
+          description: 'File that holds the password, instead of `password`.',
+          env: 'SYNCLINE_QUEUE_SENTINEL_PASSWORD_FILE',
+          takesEffect: 'restart',
+        }),
+      })
+      .optional()
+      .meta({ description: 'Who this server is to the Sentinels, where they ask for a password.' }),
+    replicas: integer([0, 16], 0, {
+      description:
+        'How many replicas of Redis must have a change before it is acknowledged as stored. When fewer answer in time, producers are held back.',
+      env: 'SYNCLINE_QUEUE_REPLICAS',
+      takesEffect: 'restart',
+    }),
     maxBytes: bytes([16 * MIB, 16 * TIB], 8 * GIB, {
       description: 'How large the embedded queue may grow before producers are held back.',
       env: 'SYNCLINE_QUEUE_MAX_BYTES',
@@ -307,6 +334,14 @@ export const optionsSchema = z.strictObject({
       env: 'SYNCLINE_APPLY_LEASE_MS',
       takesEffect: 'restart',
       unit: 'ms',
+    }),
+  }),
+
+  cluster: section('How several nodes share the work.', {
+    mode: z.enum(['standalone', 'standby', 'active']).default('standalone').meta({
+      description:
+        '`standalone`: this node is the only one. `standby`: one node applies everything, the others watch and take over. `active`: the partitions are spread over all nodes. The same on every node; all but `standalone` need a queue in Redis and a sink that is no file.',
+      env: 'SYNCLINE_CLUSTER_MODE',
     }),
   }),
 

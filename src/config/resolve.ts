@@ -36,6 +36,7 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
   checkSizes(options, report);
   const queue = resolveQueue(options, origin, report);
   const sinks = resolveSinks(options, origin, report);
+  checkCluster(options, queue, sinks[0], report);
   if (queue.url !== 'sqlite:' && queue.url === sinks[0].url) report(['sinks', 0, 'url'], 'must be another file than queue.url');
 
   const config: Config = {
@@ -51,6 +52,7 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
     listen: resolveListen(options, open, origin, report),
     ingest: options.ingest,
     apply: options.apply,
+    cluster: options.cluster,
     retention: options.retention,
     log: options.log,
     warnings: warningsOf(options),
@@ -122,15 +124,45 @@ function checkSizes({ ingest }: Options, report: Report): void {
   if (ingest.maxInFlightBytes < ingest.creditBytes) report(['ingest', 'maxInFlightBytes'], 'must be at least ingest.creditBytes');
 }
 
+/** What several nodes share must be where all of them reach it. */
+function checkCluster({ cluster: { mode } }: Options, queue: QueueConfig, sink: SinkConfig, report: Report): void {
+  if (mode === 'standalone') return;
+  const needs = (option: string, what: string) =>
+    report(['cluster', 'mode'], `is ${mode}, which needs ${what}: set ${option}, or cluster.mode to standalone`);
+  if (queue.url.startsWith('sqlite:')) needs('queue.url', 'a queue in Redis, which all nodes use');
+  if (sink.url.startsWith('sqlite:')) needs('sinks[0].url', 'a database server as sink, which all nodes write to');
+}
+
 function resolveQueue({ queue }: Options, origin: Origin, report: Report): QueueConfig {
   const place = ['queue', 'url'];
   const url = absolute(readSecret(place, queue.url, queue.urlFile, origin, report) ?? 'sqlite:', place, origin);
   const fault = checkQueueUrl(url);
   if (fault !== undefined) report(place, fault);
-  if (queue.tls !== undefined && !url.startsWith('rediss:'))
-    report(['queue', 'tls'], 'is for rediss:// only; change queue.url or remove it');
-  const { partitions, prefix, maxBytes, pressurePercent } = queue;
-  return { url, partitions, prefix, maxBytes, pressurePercent, ...resolveTls(['queue', 'tls'], queue.tls, origin, report) };
+  if (queue.tls !== undefined && !/^rediss[:+]/.test(url)) report(['queue', 'tls'], 'is for rediss:// only; change queue.url or remove it');
+  const { partitions, prefix, maxBytes, pressurePercent, replicas } = queue;
+  if (replicas > 0 && url.startsWith('sqlite:')) report(['queue', 'replicas'], 'is for Redis; an embedded queue has no replicas');
+  return {
+    ...{ url, partitions, prefix, maxBytes, pressurePercent, replicas },
+    ...resolveTls(['queue', 'tls'], queue.tls, origin, report),
+    ...resolveSentinel(queue.sentinel, url, origin, report),
+  };
+}
+
+function resolveSentinel(
+  sentinel: Options['queue']['sentinel'],
+  url: string,
+  origin: Origin,
+  report: Report,
+): Pick<QueueConfig, 'sentinel'> {
+  if (sentinel === undefined) return {};
+  const place = ['queue', 'sentinel'];
+  if (!/^rediss?\+sentinel:/.test(url)) report(place, 'is for redis+sentinel:// only; change queue.url or remove it');
+  const password = readSecret([...place, 'password'], sentinel.password, sentinel.passwordFile, origin, report);
+  if (password === undefined) {
+    report(place, 'must have a password');
+    return {};
+  }
+  return { sentinel: { password, ...(sentinel.username === undefined ? {} : { username: sentinel.username }) } };
 }
 
 function resolveSinks({ sinks }: Options, origin: Origin, report: Report): readonly [SinkConfig] {

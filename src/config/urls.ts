@@ -1,10 +1,13 @@
+import { parseRedisUrl, REDIS_SCHEMES } from '../core/redis-url.ts';
+
 /** Why `url` names no queue; undefined when it does. Messages never repeat the URL, which may hold a password. */
 export function checkQueueUrl(url: string): string | undefined {
   if (url.startsWith('sqlite:')) return undefined;
-  const parsed = parse(url, ['redis:', 'rediss:'], 'sqlite:, redis://host:6379 or rediss://host:6379');
-  if (typeof parsed === 'string') return parsed;
-  if (!/^\/?\d*$/.test(parsed.pathname)) return 'must end in the number of a Redis database, as in redis://host:6379/0';
-  return undefined;
+  const forms = 'sqlite:, redis://host:6379, redis+sentinel://host,host,host/mymaster, redis+cluster://host,host,host, or rediss for TLS';
+  const foreign = foreignScheme(url, REDIS_SCHEMES, forms);
+  if (foreign !== undefined) return foreign;
+  const parsed = parseRedisUrl(url);
+  return typeof parsed === 'string' ? parsed : undefined;
 }
 
 /** Why `url` names no sink; undefined when it does. */
@@ -17,14 +20,19 @@ export function checkSinkUrl(url: string): string | undefined {
 }
 
 function parse(url: string, protocols: readonly string[], forms: string): URL | string {
-  const written = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0].toLowerCase();
-  if (written === undefined || !protocols.includes(written))
-    return `must be ${forms}${written === undefined ? '' : `; ${written} is not known`}`;
+  const foreign = foreignScheme(url, protocols, forms);
+  if (foreign !== undefined) return foreign;
   let parsed: URL;
   try {
     parsed = new URL(url);
   } catch {
     return 'is not a valid URL; write special characters of a password as %40 (@), %2F (/), %23 (#), %3A (:)';
   }
-  return parsed.hostname === '' ? `must name a host, as in ${written}//host` : parsed;
+  return parsed.hostname === '' ? `must name a host, as in ${parsed.protocol}//host` : parsed;
+}
+
+function foreignScheme(url: string, known: readonly string[], forms: string): string | undefined {
+  const written = /^[a-z][a-z0-9+.-]*:/i.exec(url)?.[0].toLowerCase();
+  if (written !== undefined && known.includes(written)) return undefined;
+  return `must be ${forms}${written === undefined ? '' : `; ${written} is not known`}`;
 }

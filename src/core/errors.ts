@@ -25,6 +25,13 @@ export const ERRORS = {
   // The start.
   bad_config: entry('startup', 'the configuration is wrong', 'see the message; docs/configuration.md lists every option'),
 
+  // Several nodes.
+  node_conflict: entry(
+    'startup',
+    'another node of the installation has this name, or another mode or major version',
+    'give each node a name of its own, and all of them one cluster.mode; stop nodes of another major version first',
+  ),
+
   // Connections.
   auth_failed: entry('connection', 'the token is missing, unknown or revoked', 'check the token and that this server lists its producer'),
   auth_timeout: entry('connection', 'no complete HELLO arrived in time', 'send HELLO as the first frame as soon as the connection is open'),
@@ -121,6 +128,11 @@ export const ERRORS = {
   ),
   queue_full: entry('transient', 'the queue has no room', 'wait until it drains, or give it more memory or disk'),
   queue_readonly: entry('transient', 'the queue refuses writes now', 'Redis is a replica, loading, or cannot persist: see its log'),
+  queue_unreplicated: entry(
+    'transient',
+    'fewer replicas than queue.replicas have what was stored',
+    'check that they run and follow: INFO replication of Redis; or lower queue.replicas',
+  ),
   queue_evicting: entry('transient', 'Redis may evict queued changes', 'set maxmemory-policy noeviction'),
   queue_mismatch: entry('startup', 'the queue was created with other settings', 'use the recorded settings, or another prefix or folder'),
   queue_unsuitable: entry('startup', 'the queue cannot keep the promise', 'see the message; docs/queue.md lists the requirements'),

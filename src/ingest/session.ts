@@ -8,6 +8,7 @@ import { decodeHello, encodeError, encodeGoaway, type Hello } from '../protocol/
 import type { AppendEntry, AppendResult } from '../queue/queue.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import type { Submitter } from './appender.ts';
+import { Confirmation } from './confirmation.ts';
 import type { IngestContext, IngestSettings } from './context.ts';
 import { Credit } from './credit.ts';
 import { logEnd, refusedFrame, toldError } from './endings.ts';
@@ -63,6 +64,7 @@ export class Session implements Submitter {
   #producer: string | undefined;
   #tokenDigest = '';
   #recheck: Recheck | undefined;
+  #confirmation: Confirmation | undefined;
   /** News of a commit came before WELCOME: what was read for it may be older. */
   #missedAdvance = false;
   #inFlightBytes = 0;
@@ -157,6 +159,12 @@ export class Session implements Submitter {
     const hole = before.seq > lane.applied.seq && after.seq > lane.applied.seq;
     if (hole) this.#recheck.request();
     else this.#acknowledgements.applied(lane, after, rejections);
+  }
+
+  /** Another node may have moved watermarks of this session's stream. */
+  confirm(): void {
+    if (this.#state === 'opening') this.#missedAdvance = true;
+    else this.#confirmation?.request();
   }
 
   /** The queue was connected again: it may hold less than before. */
@@ -295,6 +303,7 @@ export class Session implements Submitter {
     const acknowledgements = this.#acknowledgements;
     const credit = this.#credit;
     this.#recheck = new Recheck({ context, stream, producer, acknowledgements, credit, failed: (error) => this.fail(error) });
+    this.#confirmation = new Confirmation(context, stream, acknowledgements, (error) => this.fail(error));
     this.#state = 'open';
     acknowledgements.start();
     const { admission } = context.queue;
@@ -396,6 +405,7 @@ export class Session implements Submitter {
     this.#deadline?.cancel();
     this.#stopped.abort();
     this.#recheck?.stop();
+    this.#confirmation?.stop();
     this.#heartbeat.stop();
     this.#outbox.close();
     this.#intake.stop();

@@ -72,6 +72,16 @@ export class Sessions implements SessionKeeper {
     return [...this.#all].map((session) => session.status);
   }
 
+  /** Another node moved watermarks of these streams. */
+  confirm(streams: readonly StreamId[]): void {
+    for (const stream of streams) this.#byStream.get(stream)?.confirm();
+  }
+
+  /** News of other nodes may have been missed. */
+  confirmAll(): void {
+    for (const session of this.#byStream.values()) session.confirm();
+  }
+
   /**
    * Asks every client to go and come back after `retryAfterMs`, and waits until what is in flight is answered; what is
    * left after `timeoutMs` is cut off. Connections that come from now on are turned away. This is for good.
@@ -210,7 +220,7 @@ export class Sessions implements SessionKeeper {
   #queueChanged(event: QueueEvent): void {
     for (const session of this.#byStream.values()) {
       if (event.type === 'connected') session.queueConnected();
-      else session.admissionChanged(event.admission.state === 'held' ? event.admission.reason : undefined);
+      else if (event.type === 'admission') session.admissionChanged(event.admission.state === 'held' ? event.admission.reason : undefined);
     }
   }
 

@@ -1,5 +1,14 @@
 import { StallWatch } from '../admin/stall-watch.ts';
-import type { AdminState, ConfigState, DrainState, PartitionState, QueueState, SessionsState, SinkState } from '../admin/state.ts';
+import type {
+  AdminState,
+  ClusterState,
+  ConfigState,
+  DrainState,
+  PartitionState,
+  QueueState,
+  SessionsState,
+  SinkState,
+} from '../admin/state.ts';
 import type { SliceResult } from '../apply/task.ts';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
@@ -24,7 +33,7 @@ export class NodeState implements AdminState {
   readonly #options: NodeStateOptions;
   readonly #startedMs: number;
   readonly #stalls: StallWatch;
-  #node: Pick<Node, 'scheduler' | 'sessions' | 'duty'> | undefined;
+  #node: Pick<Node, 'scheduler' | 'sessions' | 'cluster' | 'duty'> | undefined;
   #backlog: readonly Backlog[] = [];
   #sinkFailure: string | undefined;
   /** No slice runs before the sink has been there once. */
@@ -39,7 +48,7 @@ export class NodeState implements AdminState {
   }
 
   /** From now on also tells how the node's partitions and sessions are. */
-  watchNode(node: Pick<Node, 'scheduler' | 'sessions' | 'duty'>): void {
+  watchNode(node: Pick<Node, 'scheduler' | 'sessions' | 'cluster' | 'duty'>): void {
     this.#node = node;
   }
 
@@ -70,6 +79,17 @@ export class NodeState implements AdminState {
   async refresh(): Promise<void> {
     const { queue, sink } = this.#options;
     this.backlogRead(await queue.backlog(sink.name));
+  }
+
+  cluster(): ClusterState | undefined {
+    const cluster = this.#node?.cluster;
+    if (cluster === undefined) return undefined;
+    const { members, ...view } = cluster.view();
+    return {
+      ...view,
+      primary: cluster.isPrimary,
+      members: members.map(({ name, state, version, admin }) => ({ name, state, version, admin })),
+    };
   }
 
   queue(): QueueState {
@@ -121,7 +141,13 @@ export class NodeState implements AdminState {
 
   drain(): DrainState {
     const { slices, leases } = this.#node?.scheduler.load ?? { slices: 0, leases: 0 };
-    return { duty: this.#node?.duty ?? 'serving', sessions: this.#node?.sessions.size ?? 0, slices, leases, takenOver: 'nobody' };
+    return {
+      duty: this.#node?.duty ?? 'serving',
+      sessions: this.#node?.sessions.size ?? 0,
+      slices,
+      leases,
+      takenOver: this.#node?.cluster === undefined ? 'nobody' : 'others',
+    };
   }
 
   config(): ConfigState {

@@ -3,6 +3,8 @@ import { SinkProgress } from '../apply/progress.ts';
 import { startRetention } from '../apply/retention.ts';
 import { Scheduler } from '../apply/scheduler.ts';
 import type { SliceResult, SliceRunner } from '../apply/task.ts';
+import { Cluster, type ClusterSettings } from '../cluster/cluster.ts';
+import { LeaseKeeper, type LeaseEvents } from '../cluster/lease-keeper.ts';
 import type { Clock } from '../core/clock.ts';
 import type { SyncError } from '../core/errors.ts';
 import type { PartitionBy } from '../core/partition.ts';
@@ -22,6 +24,8 @@ import { tableInfos } from './table-infos.ts';
 /** What a node is made of. Whoever passes the parts in closes them, after the node. */
 export interface NodeParts extends NodeSettings {
   readonly name: string;
+  /** Where several nodes share queue and sink; left out where this is the only one. */
+  readonly cluster?: ClusterSettings | undefined;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -68,6 +72,7 @@ export interface Node {
   readonly sessions: Sessions;
   readonly appender: Appender;
   readonly scheduler: Scheduler;
+  readonly cluster: Cluster | undefined;
   readonly duty: Duty;
   /**
    * Goes out of service: sends clients away, lets running slices finish, gives the leases back, and stays so until
@@ -111,20 +116,46 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       partitionLog.flush();
       deadLetterLog.flush();
     });
-    const scheduler = new Scheduler({
+    const leaseEvents = {
+      gained: (lease) => scheduler.gained(lease),
+      lost: (partition) => scheduler.lost(partition),
+      refused: (partition, holder) => scheduler.refused(partition, holder),
+      failed: (partition, message) => scheduler.failed(partition, message),
+    } satisfies LeaseEvents;
+    const common = { queue, sink: sink.name, clock, random, leaseMs: parts.leaseMs };
+    const cluster =
+      parts.cluster &&
+      new Cluster({
+        ...common,
+        settings: parts.cluster,
+        name,
+        log: logger,
+        events: {
+          ...leaseEvents,
+          yield: (partition) => scheduler.yield(partition),
+          wake: (partition) => scheduler.wake(partition),
+          heal: (partition) => scheduler.heal(partition),
+          advancedElsewhere: () => scheduler.advancedElsewhere(),
+          fence: async (incarnation) => void (await sink.fence?.(incarnation)),
+        },
+      });
+    const leases = cluster?.leases ?? new LeaseKeeper({ ...common, holder: name, events: leaseEvents });
+    const scheduler: Scheduler = new Scheduler({
       queue,
       sink,
       runner: parts.runner,
       clock,
       random,
-      node: name,
-      leaseMs: parts.leaseMs,
-      takeover: 'steal',
+      leases,
       limits: { elements: apply.sliceElements, bytes: apply.sliceBytes },
       maxConcurrency: apply.maxConcurrency,
       events: {
         moved: (partition, move) => progress.advanced(sink.name, partition, move),
         finished: (partition, result) => {
+          cluster?.applied(
+            partition,
+            result.moves.filter(({ before, after }) => after.seq > before.seq).map(({ stream }) => stream),
+          );
           observer.sliceFinished(partition, result);
           deadLetterLog.added(result.stats.deadLetters);
         },
@@ -138,6 +169,10 @@ export async function startNode(parts: NodeParts): Promise<Node> {
         backlog: (backlog) => observer.backlogRead(backlog),
       },
     });
+    if (cluster !== undefined) {
+      open.push(() => cluster.close());
+      await cluster.join();
+    }
     open.push(() => scheduler.close());
 
     const prepared = await startSink({
@@ -148,6 +183,7 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       logger,
       onPrepared: () => {
         observer.sinkPrepared();
+        void cluster?.ready();
         scheduler.start();
       },
       onAway: async (failure) => {
@@ -165,7 +201,10 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       random,
       log: logger,
       maxInFlightBytes: parts.ingest.maxInFlightBytes,
-      onStored: (partition) => scheduler.wake(partition),
+      onStored: (partition) => {
+        scheduler.wake(partition);
+        if (cluster?.leases.holds(partition) === false) cluster.wakeElsewhere(partition);
+      },
     });
     open.push(async () => appender.close());
     const context = {
@@ -179,18 +218,25 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       settings: parts.ingest,
       log: logger,
       tables: tableInfos(sink, parts.partitionBy, clock),
-      onWaiting: (partition: number) => scheduler.heal(partition),
+      onWaiting: (partition: number) => {
+        scheduler.heal(partition);
+        if (cluster?.leases.holds(partition) === false) cluster.healElsewhere(partition);
+      },
     };
     const sessions = new Sessions(context);
+    cluster?.watchNews({ applied: (streams) => sessions.confirm(streams), missed: () => sessions.confirmAll() });
     const drainMs = () => (queue.admission.state === 'open' ? DRAIN_MS : HELD_DRAIN_MS);
     open.push(() => sessions.drainAll(drainMs(), RETRY_AFTER_MS));
+    open.push(async () => cluster?.leaving());
     const roster = new DutyRoster({
       drain: async () => {
+        cluster?.leaving();
         await sessions.drain(drainMs(), RETRY_AFTER_MS);
         // Clients are gone, and what they sent is stored: from here on another node may apply it.
         if (roster.duty === 'draining') await scheduler.drain();
       },
       resume: () => {
+        cluster?.returning();
         void scheduler.resume();
         sessions.resume();
       },
@@ -199,6 +245,7 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       sessions,
       appender,
       scheduler,
+      cluster,
       get duty() {
         return roster.duty;
       },

@@ -32,6 +32,7 @@ export class PartitionLog {
       const [[, { state, detail }]] = group as [(typeof group)[number]];
       const fields = { partitions: ranges(group.map(([partition]) => partition)), state, ...(detail === '' ? {} : { detail }) };
       if (state === 'applying') this.#logger.info(fields, 'partitions are applied');
+      else if (state === 'elsewhere') this.#logger.info(fields, 'partitions are applied by another node');
       else this.#logger.warn(fields, 'partitions are not applied');
     }
   }

@@ -9,8 +9,10 @@ import { lockFolder } from './embedded/folder-lock.ts';
 import { openEmbeddedReader } from './embedded/reader.ts';
 import type { Envelope, Failure, Opening, Replies, Request, StoredEntry, WriterData } from './embedded/requests.ts';
 import { LeaseTable } from './leases.ts';
+import { MemberTable } from './members.ts';
 import { QueueEvents } from './queue-events.ts';
 import type {
+  Acquisition,
   Admission,
   AppendEntry,
   AppendResult,
@@ -18,6 +20,8 @@ import type {
   Element,
   FetchLimits,
   Floor,
+  Member,
+  MemberList,
   Queue,
   QueueEvent,
   QueueReader,
@@ -79,6 +83,7 @@ class EmbeddedQueue implements Queue {
   readonly #reader: QueueReader;
   readonly #unlock: () => void;
   readonly #leases: LeaseTable;
+  readonly #members: MemberTable;
   readonly #events = new QueueEvents({ state: 'open' });
   /** Requests of this turn of the event loop, sent together. */
   #outbox: Envelope[] = [];
@@ -106,6 +111,7 @@ class EmbeddedQueue implements Queue {
     this.#reader = reader;
     this.#unlock = unlock;
     this.#leases = new LeaseTable(this.#clock);
+    this.#members = new MemberTable(this.#clock);
     this.#usedBytes = usedBytes;
     writer.worker.on('message', (replies: Replies) => this.#receive(replies));
     writer.worker.on('error', (error) => this.#fail(error));
@@ -166,9 +172,9 @@ class EmbeddedQueue implements Queue {
     return this.#ask({ type: 'forget', partition, streams });
   }
 
-  async acquire(lease: Lease, holder: string, ttlMs: number, steal: 'steal' | 'wait'): Promise<string | undefined> {
+  async acquire(lease: Lease, holder: string, ttlMs: number, how: 'steal' | 'take' | 'wait'): Promise<Acquisition> {
     this.#check(lease.partition);
-    return this.#leases.acquire(lease, holder, ttlMs, steal);
+    return this.#leases.acquire(lease, holder, ttlMs, how);
   }
 
   async renew(leases: readonly Lease[], ttlMs: number): Promise<boolean[]> {
@@ -178,6 +184,12 @@ class EmbeddedQueue implements Queue {
   async release(leases: readonly Lease[]): Promise<void> {
     for (const lease of leases) this.#leases.release(lease);
   }
+
+  async keepMember(member: Member, ttlMs: number): Promise<MemberList> {
+    return this.#members.keep(member, ttlMs);
+  }
+
+  announce(): void {}
 
   get admission(): Admission {
     return this.#events.admission;

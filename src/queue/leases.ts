@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Lease } from '../core/lease.ts';
+import type { Acquisition } from './queue.ts';
 
 interface Held {
   readonly token: string;
@@ -10,21 +11,27 @@ interface Held {
 /** Leases of a queue that one process has to itself: they end with the process. */
 export class LeaseTable {
   readonly #clock: Clock;
-  /** One per (sink, partition) that was ever leased. */
+  /** One per (sink, partition) that was ever leased and not given back. */
   readonly #held = new Map<string, Held>();
+  /** Who took it last, likewise. */
+  readonly #takers = new Map<string, string>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /** As {@link Queue.acquire}. */
-  acquire(lease: Lease, holder: string, ttlMs: number, steal: 'steal' | 'wait'): string | undefined {
+  acquire(lease: Lease, holder: string, ttlMs: number, how: 'steal' | 'take' | 'wait'): Acquisition {
     const key = keyOf(lease);
     const held = this.#held.get(key);
-    if (held !== undefined && steal === 'wait' && held.token !== lease.token && held.expiresAtMs > this.#clock.monotonicMs())
-      return held.holder;
-    this.#held.set(key, { token: lease.token, holder, expiresAtMs: this.#clock.monotonicMs() + ttlMs });
-    return undefined;
+    const nowMs = this.#clock.monotonicMs();
+    if (held !== undefined && how === 'wait' && held.token !== lease.token && held.expiresAtMs > nowMs)
+      return { taken: false, holder: held.holder, leftMs: held.expiresAtMs - nowMs };
+    this.#held.set(key, { token: lease.token, holder, expiresAtMs: nowMs + ttlMs });
+    if (how === 'steal') return { taken: true, before: undefined };
+    const before = this.#takers.get(key);
+    this.#takers.set(key, holder);
+    return { taken: true, before: before === holder ? undefined : before };
   }
 
   holds(lease: Lease): boolean {
@@ -40,7 +47,9 @@ export class LeaseTable {
   }
 
   release(lease: Lease): void {
-    if (this.holds(lease)) this.#held.delete(keyOf(lease));
+    if (!this.holds(lease)) return;
+    this.#held.delete(keyOf(lease));
+    this.#takers.delete(keyOf(lease));
   }
 }
 

@@ -5,8 +5,10 @@ import type { Random } from '../core/random.ts';
 import { START, type Place, type StreamId } from '../core/stream.ts';
 import { decodeElement, elementLength, IDENTITY_END, IDENTITY_START, readStoreTime, stampElement, writeElement } from './element.ts';
 import { LeaseTable } from './leases.ts';
+import { MemberTable } from './members.ts';
 import { QueueEvents } from './queue-events.ts';
 import type {
+  Acquisition,
   Admission,
   AppendEntry,
   AppendResult,
@@ -14,6 +16,8 @@ import type {
   Element,
   FetchLimits,
   Floor,
+  Member,
+  MemberList,
   Queue,
   QueueEvent,
   QueueSettings,
@@ -60,6 +64,7 @@ class MemoryQueueState implements MemoryQueue {
   readonly #random: Random;
   readonly #maxBytes: number;
   readonly #leases: LeaseTable;
+  readonly #members: MemberTable;
   readonly #events = new QueueEvents({ state: 'open' });
   #partitions: Partition[];
 
@@ -70,6 +75,7 @@ class MemoryQueueState implements MemoryQueue {
     this.#random = options.random;
     this.#maxBytes = options.maxBytes ?? Infinity;
     this.#leases = new LeaseTable(options.clock);
+    this.#members = new MemberTable(options.clock);
     this.#partitions = this.#emptyPartitions();
   }
 
@@ -164,8 +170,8 @@ class MemoryQueueState implements MemoryQueue {
     for (const stream of streams) this.#partition(partition).streams.delete(stream);
   }
 
-  async acquire(lease: Lease, holder: string, ttlMs: number, steal: 'steal' | 'wait'): Promise<string | undefined> {
-    return this.#leases.acquire(lease, holder, ttlMs, steal);
+  async acquire(lease: Lease, holder: string, ttlMs: number, how: 'steal' | 'take' | 'wait'): Promise<Acquisition> {
+    return this.#leases.acquire(lease, holder, ttlMs, how);
   }
 
   async renew(leases: readonly Lease[], ttlMs: number): Promise<boolean[]> {
@@ -175,6 +181,12 @@ class MemoryQueueState implements MemoryQueue {
   async release(leases: readonly Lease[]): Promise<void> {
     for (const lease of leases) this.#leases.release(lease);
   }
+
+  async keepMember(member: Member, ttlMs: number): Promise<MemberList> {
+    return this.#members.keep(member, ttlMs);
+  }
+
+  announce(): void {}
 
   get admission(): Admission {
     return this.#events.admission;

@@ -7,7 +7,11 @@ import { openQueue, openQueueReader } from './open.ts';
 const SETTINGS = { partitions: 2, sinks: [{ name: 'main', required: true }], mapping: '' };
 
 test('an unknown scheme is refused with those that are known', async () => {
-  const wanted = { code: 'bad_config', message: 'queue.url has the unknown scheme kafka:; known are sqlite: redis: rediss:' };
+  const wanted = {
+    code: 'bad_config',
+    message:
+      'queue.url has the unknown scheme kafka:; known are sqlite: redis: rediss: redis+sentinel: rediss+sentinel: redis+cluster: rediss+cluster:',
+  };
   await expect(openQueue({ url: 'kafka://host' }, SETTINGS, { folder: tmpdir() })).rejects.toMatchObject(wanted);
   await expect(openQueueReader({ url: 'kafka://host' }, { folder: tmpdir() })).rejects.toMatchObject(wanted);
   await expect(openQueue({ url: 'localhost' }, SETTINGS, { folder: tmpdir() })).rejects.toMatchObject({

@@ -2,16 +2,18 @@ import { resolve } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
+import { REDIS_SCHEMES } from '../core/redis-url.ts';
 import { openEmbeddedQueue } from './embedded.ts';
 import { openEmbeddedReader } from './embedded/reader.ts';
 import type { Queue, QueueReader, QueueSettings } from './queue.ts';
-import type { RedisTlsOptions } from './redis/link.ts';
 import { openRedisQueue } from './redis/redis-queue.ts';
 import { openRedisReader } from './redis/redis-reader.ts';
+import type { SentinelsOptions } from './redis/sentinels.ts';
+import type { RedisTlsOptions } from './redis/server-options.ts';
 
 /** Where a queue is: what the configuration says under `queue`. */
 export interface QueueLocation {
-  /** `sqlite:` (in the data folder), `sqlite:<folder>`, `redis://…` or `rediss://…`. */
+  /** `sqlite:` (in the data folder), `sqlite:<folder>`, or what `core/redis-url.ts` reads. */
   readonly url: string;
   readonly prefix?: string;
   readonly tls?: RedisTlsOptions | undefined;
@@ -19,6 +21,10 @@ export interface QueueLocation {
   readonly maxBytes?: number;
   /** Of Redis: the share of maxmemory at which producers are held back. */
   readonly pressurePercent?: number;
+  /** Of Redis: how many replicas must have what is stored. */
+  readonly replicas?: number;
+  /** Who this node is to Sentinels. */
+  readonly sentinel?: SentinelsOptions['credentials'];
 }
 
 export interface OpenReaderOptions {
@@ -29,6 +35,8 @@ export interface OpenReaderOptions {
 export interface OpenQueueOptions extends OpenReaderOptions {
   /** Receives what is not wrong but unwise about the queue, each message once. */
   readonly warn?: (message: string) => void;
+  /** Whether other nodes use the queue, too. */
+  readonly shared?: boolean;
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -45,16 +53,15 @@ const embedded: QueueKind = {
 };
 
 const redis: QueueKind = {
-  open: ({ url, prefix, tls, pressurePercent }, settings, { warn, clock, random }) =>
-    openRedisQueue(settings, { url, ...defined({ prefix, tls, pressurePercent, warn, clock, random }) }),
-  openReader: ({ url, prefix, tls }) => openRedisReader({ url, ...defined({ prefix, tls }) }),
+  open: ({ url, prefix, tls, sentinel, pressurePercent, replicas }, settings, { warn, clock, random, shared }) =>
+    openRedisQueue(settings, { url, ...defined({ prefix, tls, sentinel, pressurePercent, replicas, warn, clock, random, shared }) }),
+  openReader: ({ url, prefix, tls, sentinel }) => openRedisReader({ url, ...defined({ prefix, tls, sentinel }) }),
 };
 
 /** Every kind of queue by the scheme of its URL. */
-const KINDS: ReadonlyMap<string, QueueKind> = new Map([
+const KINDS: ReadonlyMap<string, QueueKind> = new Map<string, QueueKind>([
   ['sqlite:', embedded],
-  ['redis:', redis],
-  ['rediss:', redis],
+  ...REDIS_SCHEMES.map((scheme) => [scheme, redis] as const),
 ]);
 
 /** Opens the queue that the URL names. @throws {SyncError} `bad_config` for an unknown scheme; and as that queue does. */

@@ -25,6 +25,14 @@ export class QueueEvents {
     this.#tell({ type: 'connected' });
   }
 
+  announced(message: string): void {
+    this.#tell({ type: 'announced', message });
+  }
+
+  listening(): void {
+    this.#tell({ type: 'listening' });
+  }
+
   watch(listener: (event: QueueEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);

@@ -52,18 +52,30 @@ export interface Queue extends QueueReader {
 
   /**
    * Takes the lease of (sink, partition) for `ttlMs` with the token in `lease`; `holder` names this node.
-   * With `steal`, also from another holder: safe, because the sink is the fence. Returns the holder in the way, or
-   * undefined when the lease is taken. Works when the queue is full.
+   * With `take` and `steal`, also from another holder: safe, because the sink is the fence. A node that steals is alone:
+   * neither is it told who was before, nor is it remembered. Works when the queue is full.
    */
-  acquire(lease: Lease, holder: string, ttlMs: number, steal: 'steal' | 'wait'): Promise<string | undefined>;
+  acquire(lease: Lease, holder: string, ttlMs: number, how: 'steal' | 'take' | 'wait'): Promise<Acquisition>;
   /** Prolongs leases; index by index, whether it is still held. */
   renew(leases: readonly Lease[], ttlMs: number): Promise<boolean[]>;
   /** Gives leases back if they are still held. */
   release(leases: readonly Lease[]): Promise<void>;
 
+  /**
+   * Puts a node on the list of those that are alive, or keeps it there, for `ttlMs`; with 0 it leaves the list. Returns
+   * who is on it then. While a node of that name and another incarnation is, nothing is changed. Works when the queue is full.
+   */
+  keepMember(member: Member, ttlMs: number): Promise<MemberList>;
+
+  /**
+   * Tells every node of the installation `message`, this one included, as an event of {@link watch}: soon, or not at all.
+   * Nothing is told where nobody else can listen.
+   */
+  announce(message: string): void;
+
   /** Whether frames are accepted now. */
   readonly admission: Admission;
-  /** Calls `listener` on every change of {@link admission} and after every (re)connection; returns how to stop. */
+  /** Calls `listener` on every change of {@link admission}, after every (re)connection and for what is announced; returns how to stop. */
   watch(listener: (event: QueueEvent) => void): () => void;
 
   /** Connections that are made later log in with these. Absent where nobody logs in. */
@@ -137,6 +149,38 @@ export interface Reset {
   readonly place: Place;
 }
 
+/**
+ * What came of asking for a lease: taken, and who held it before without giving it back, if that was another holder; or
+ * the holder in the way, and for how long it will be there unless it renews its lease.
+ */
+export type Acquisition =
+  | { readonly taken: true; readonly before: string | undefined }
+  | { readonly taken: false; readonly holder: string; readonly leftMs: number };
+
+/** A node of the installation, as it is listed in the queue. */
+export interface Member {
+  readonly name: string;
+  /** Random, new at each start of the node: no blanks. */
+  readonly incarnation: string;
+  /** What it tells the others about itself. */
+  readonly about: string;
+}
+
+export interface ListedMember extends Member {
+  /** Since it came onto the list. */
+  readonly ageMs: number;
+  /** How long it stays there unless it renews its record. */
+  readonly leftMs: number;
+}
+
+export interface MemberList {
+  /** The queue's clock, ms since the epoch. */
+  readonly nowMs: number;
+  /** Whether the node that asked was on the list before. */
+  readonly wasListed: boolean;
+  readonly members: readonly ListedMember[];
+}
+
 /** What lies in a list; encoded as `element.ts` says. */
 export interface Element {
   /** Unique to one push: store time, ordinal and 8 random bytes. */
@@ -163,4 +207,9 @@ export interface Backlog {
 /** `open`, or held back with a reason for people: full, away, read-only, evicting. */
 export type Admission = { readonly state: 'open' } | { readonly state: 'held'; readonly reason: string };
 
-export type QueueEvent = { readonly type: 'connected' } | { readonly type: 'admission'; readonly admission: Admission };
+export type QueueEvent =
+  | { readonly type: 'connected' }
+  | { readonly type: 'admission'; readonly admission: Admission }
+  | { readonly type: 'announced'; readonly message: string }
+  /** What is announced is heard from now on; before, something may have been missed. */
+  | { readonly type: 'listening' };

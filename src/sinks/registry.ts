@@ -11,6 +11,8 @@ export interface SinkOptions {
   readonly schema: 'strict' | 'evolve';
   readonly tls?: SinkTls;
   readonly clock: Clock;
+  /** Of a node that shares the database with others: what {@link Sink.fence} knows its connections by. */
+  readonly incarnation?: string | undefined;
   /** The node's data folder, for a database whose URL names no path. */
   readonly folder?: string;
 }

@@ -54,6 +54,12 @@ export interface Sink {
 
   /** Connections that are made later log in with these, and idle ones are made anew. Absent where nobody logs in. */
   useAccess?(access: SinkAccess): void;
+  /**
+   * Ends every connection that a node, named by its incarnation, has to the sink: locks that it holds are then free, and
+   * what it has not committed is undone. Returns how many there were. Missing where a sink has nothing of the kind.
+   */
+  fence?(incarnation: string): Promise<number>;
+
   /** Called at intervals while idle, so that a server-side timeout bites frozen holders only. */
   keepAlive(): Promise<void>;
   close(): Promise<void>;

@@ -21,7 +21,7 @@ type Step =
   | { type: 'raise'; partition: number; floors: { stream: string; step: number; salt: number; producer: string }[] }
   | { type: 'trim'; partition: number; token: string; count: number; lastOf: number; resets: Placed[] }
   | { type: 'heal'; partition: number; token: string; watermarks: Placed[] }
-  | { type: 'acquire'; partition: number; token: string; steal: 'steal' | 'wait' }
+  | { type: 'acquire'; partition: number; token: string; how: 'steal' | 'take' | 'wait' }
   | { type: 'release'; partition: number; token: string }
   | { type: 'forget'; partition: number; stream: string };
 
@@ -63,15 +63,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ type: fc.constant('heal'), partition, token, watermarks: fc.array(placed, { maxLength: 3 }) }) },
   {
     weight: 2,
-    arbitrary: fc.record({ type: fc.constant('acquire'), partition, token, steal: fc.constantFrom('steal' as const, 'wait' as const) }),
+    arbitrary: fc.record({
+      type: fc.constant('acquire'),
+      partition,
+      token,
+      how: fc.constantFrom('steal' as const, 'take' as const, 'wait' as const),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('release'), partition, token }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('forget'), partition, stream }) },
 );
 
-const LEASES: readonly Step[] = [0, 1].map((at) => ({ type: 'acquire', partition: at, token: '1', steal: 'wait' }));
+const LEASES: readonly Step[] = [0, 1].map((at) => ({ type: 'acquire', partition: at, token: '1', how: 'wait' }));
 /** An embedded queue takes some 100 ms to open and close, and shares its rules with the model. */
-const RUNS: Readonly<Record<string, number>> = { embedded: 30, redis: 150 };
+const RUNS: Readonly<Record<string, number>> = { embedded: 30, redis: 150, 'redis under sentinel': 30, 'redis cluster': 30 };
 
 for (const subject of queueSubjects().filter(({ name }) => name !== 'memory')) {
   describe.skipIf(subject.skip !== undefined)(`${subject.name}, against the memory queue`, () => {
@@ -139,7 +144,10 @@ async function run(queue: Queue, reader: QueueReader, one: Step): Promise<unknow
         )
       ).sort();
     case 'acquire':
-      return queue.acquire(lease(one.partition, one.token), `node ${one.token}`, 600_000, one.steal);
+      return {
+        ...(await queue.acquire(lease(one.partition, one.token), `node ${one.token}`, 600_000, one.how)),
+        leftMs: undefined,
+      };
     case 'release':
       return [
         await queue.release([lease(one.partition, one.token)]),

@@ -7,11 +7,13 @@ import { createMemoryQueue } from '../../src/queue/memory.ts';
 import { openQueue, openQueueReader, type QueueLocation } from '../../src/queue/open.ts';
 import type { QueueSettings } from '../../src/queue/queue.ts';
 import { redisAvailable, startRedis, type RedisServer } from '../support/redis-server.ts';
+import { startRedisCluster, type RedisCluster } from '../support/redis-cluster.ts';
+import { startSentinelGroup, type SentinelGroup } from '../support/redis-sentinel.ts';
 import type { OpenedQueue, QueueSubject } from './queue.contract.ts';
 
 /** Every kind of queue, as the contract suite and the model test run them. */
 export function queueSubjects(): QueueSubject[] {
-  return [memorySubject(), embeddedSubject(), redisSubject()];
+  return [memorySubject(), embeddedSubject(), redisSubject(), sentinelSubject(), clusterSubject()];
 }
 
 function memorySubject(): QueueSubject {
@@ -71,6 +73,63 @@ function redisSubject(): QueueSubject {
         tmpdir(),
         settings,
         () => server.restart(),
+        () => {},
+      );
+    },
+  };
+}
+
+/** One replica, which must have what is stored. */
+function sentinelSubject(): QueueSubject {
+  let group: SentinelGroup;
+  return {
+    name: 'redis under sentinel',
+    skip: redisAvailable() ? undefined : 'redis-server is not installed',
+    durable: true,
+    exactBytes: false,
+    start: async () => {
+      group = await startSentinelGroup({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] });
+    },
+    stop: () => group?.close(),
+    open: async (settings) => {
+      const master = await group.master();
+      await master.command('FLUSHALL');
+      return open(
+        { url: group.url, replicas: 1 },
+        tmpdir(),
+        settings,
+        async () => {
+          await master.restart();
+          await group.inSync();
+        },
+        () => {},
+      );
+    },
+  };
+}
+
+/** Three masters, over which the partitions are spread. */
+function clusterSubject(): QueueSubject {
+  let cluster: RedisCluster;
+  return {
+    name: 'redis cluster',
+    skip: redisAvailable() ? undefined : 'redis-server is not installed',
+    durable: true,
+    exactBytes: false,
+    start: async () => {
+      cluster = await startRedisCluster({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] });
+    },
+    stop: () => cluster?.close(),
+    open: async (settings) => {
+      await cluster.onEach('FLUSHALL');
+      return open(
+        { url: cluster.url },
+        tmpdir(),
+        settings,
+        async () => {
+          await Promise.all(cluster.nodes.map((node) => node.restart()));
+          await cluster.settled();
+        },
         () => {},
       );
     },

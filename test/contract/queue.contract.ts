@@ -94,7 +94,7 @@ export function queueContract(subject: QueueSubject): void {
       (await queue.append(partition, list)).map((result) => result.verdict);
     const list = (partition: number) => opened.reader.fetch('main', partition, ALL);
     const hold = async (partition: number, token = '1') => {
-      expect(await queue.acquire(lease(partition, token), 'node', 60_000, 'steal')).toBeUndefined();
+      expect(await queue.acquire(lease(partition, token), 'node', 60_000, 'steal')).toMatchObject({ taken: true });
       return lease(partition, token);
     };
     const seqs = async (partition: number) => new Map([...(await queue.streams(partition))].map(([stream, place]) => [stream, place.seq]));
@@ -465,40 +465,90 @@ export function queueContract(subject: QueueSubject): void {
     });
 
     describe('leases', () => {
+      const taken = (before?: string) => ({ taken: true, before });
+      const heldBy = (holder: string) => ({ taken: false, holder, leftMs: expect.toSatisfy((ms: number) => ms > 0 && ms <= 60_000) });
+
       test('one holder at a time, until it gives it back', async () => {
-        expect(await queue.acquire(lease(1, '1'), 'first', 60_000, 'wait')).toBeUndefined();
-        expect(await queue.acquire(lease(1, '2'), 'second', 60_000, 'wait')).toBe('first');
-        expect(await queue.acquire(lease(2, '2'), 'second', 60_000, 'wait')).toBeUndefined();
+        expect(await queue.acquire(lease(1, '1'), 'first', 60_000, 'wait')).toEqual(taken());
+        expect(await queue.acquire(lease(1, '2'), 'second', 60_000, 'wait')).toEqual(heldBy('first'));
+        expect(await queue.acquire(lease(2, '2'), 'second', 60_000, 'wait')).toEqual(taken());
         await queue.release([lease(1, '2')]);
-        expect(await queue.acquire(lease(1, '2'), 'second', 60_000, 'wait')).toBe('first');
+        expect(await queue.acquire(lease(1, '2'), 'second', 60_000, 'wait')).toEqual(heldBy('first'));
         await queue.release([lease(1, '1'), lease(3, '1')]);
-        expect(await queue.acquire(lease(1, '2'), 'second', 60_000, 'wait')).toBeUndefined();
+        expect(await queue.acquire(lease(1, '2'), 'second', 60_000, 'wait')).toEqual(taken());
       });
 
       test('taking it again with the same token succeeds', async () => {
-        expect(await queue.acquire(lease(1), 'first', 60_000, 'wait')).toBeUndefined();
-        expect(await queue.acquire(lease(1), 'first', 60_000, 'wait')).toBeUndefined();
+        expect(await queue.acquire(lease(1), 'first', 60_000, 'wait')).toEqual(taken());
+        expect(await queue.acquire(lease(1), 'first', 60_000, 'wait')).toEqual(taken());
       });
 
       test('can be stolen, and then the first has lost it', async () => {
         await queue.acquire(lease(1, '1'), 'first', 60_000, 'wait');
-        expect(await queue.acquire(lease(1, '2'), 'second node', 60_000, 'steal')).toBeUndefined();
+        expect(await queue.acquire(lease(1, '2'), 'second node', 60_000, 'take')).toEqual(taken('first'));
         expect(await queue.renew([lease(1, '1'), lease(1, '2'), lease(2, '1')], 60_000)).toEqual([false, true, false]);
         await queue.release([lease(1, '1')]);
-        expect(await queue.acquire(lease(1, '3'), 'third', 60_000, 'wait')).toBe('second node');
+        expect(await queue.acquire(lease(1, '3'), 'third', 60_000, 'wait')).toEqual(heldBy('second node'));
       });
 
-      test('ends by itself', async () => {
+      test('ends by itself, and the next holder is told whose it was', async () => {
         await queue.acquire(lease(1, '1'), 'first', 50, 'wait');
-        await eventually(async () => expect(await queue.acquire(lease(1, '2'), 'second', 60_000, 'wait')).toBeUndefined());
+        await eventually(async () => expect(await queue.acquire(lease(1, '2'), 'second', 60_000, 'wait')).toEqual(taken('first')));
         expect(await queue.renew([lease(1, '1')], 60_000)).toEqual([false]);
+      });
+
+      test('the next holder is not told of one that gave it back, nor of itself', async () => {
+        await queue.acquire(lease(1, '1'), 'first', 60_000, 'wait');
+        await queue.release([lease(1, '1')]);
+        expect(await queue.acquire(lease(1, '2'), 'second', 60_000, 'wait')).toEqual(taken());
+        expect(await queue.acquire(lease(1, '3'), 'second', 60_000, 'take')).toEqual(taken());
+      });
+
+      test('whoever steals is neither told nor remembered', async () => {
+        await queue.acquire(lease(1, '1'), 'first', 60_000, 'wait');
+        expect(await queue.acquire(lease(1, '2'), 'second', 60_000, 'steal')).toEqual(taken());
+        expect(await queue.acquire(lease(1, '3'), 'third', 60_000, 'take')).toEqual(taken('first'));
       });
 
       test('renewing prolongs it', async () => {
         await queue.acquire(lease(1, '1'), 'first', 1000, 'wait');
         expect(await queue.renew([lease(1, '1')], 60_000)).toEqual([true]);
         await new Promise((resolve) => setTimeout(resolve, 1050));
-        expect(await queue.acquire(lease(1, '2'), 'second', 60_000, 'wait')).toBe('first');
+        expect(await queue.acquire(lease(1, '2'), 'second', 60_000, 'wait')).toEqual(heldBy('first'));
+      });
+    });
+
+    describe('members', () => {
+      const member = (name: string, incarnation: string, about = 'x y') => ({ name, incarnation, about });
+      const names = async (...call: Parameters<Queue['keepMember']>) =>
+        (await queue.keepMember(...call)).members.map(({ name, incarnation }) => `${name} ${incarnation}`).sort();
+
+      test('are listed for as long as they renew, with what they tell about themselves', async () => {
+        expect(await names(member('a', '1'), 60_000)).toEqual(['a 1']);
+        const list = await queue.keepMember(member('b', '2', 'two  words'), 50);
+        expect(list.wasListed).toBe(false);
+        expect(Math.abs(list.nowMs - Date.now())).toBeLessThan(60_000);
+        expect(list.members.find(({ name }) => name === 'b')).toMatchObject({ incarnation: '2', about: 'two  words' });
+        for (const { ageMs, leftMs } of list.members) {
+          expect(ageMs).toBeGreaterThanOrEqual(0);
+          expect(leftMs).toBeGreaterThan(0);
+        }
+        await eventually(async () => expect(await names(member('a', '1'), 60_000)).toEqual(['a 1']));
+        expect((await queue.keepMember(member('a', '1', 'new'), 60_000)).members).toMatchObject([{ about: 'new' }]);
+      });
+
+      test('leave the list when they say so', async () => {
+        await names(member('a', '1'), 60_000);
+        await names(member('b', '2'), 60_000);
+        expect(await names(member('b', '3'), 0)).toEqual(['a 1', 'b 2']);
+        expect(await queue.keepMember(member('b', '2'), 0)).toMatchObject({ wasListed: true, members: [{ name: 'a' }] });
+      });
+
+      test('a name is one incarnation at a time', async () => {
+        await names(member('a', '1'), 60_000);
+        expect(await names(member('a', '2'), 60_000)).toEqual(['a 1']);
+        expect(await queue.keepMember(member('a', '1'), 50)).toMatchObject({ wasListed: true });
+        await eventually(async () => expect(await names(member('a', '2'), 60_000)).toEqual(['a 2']));
       });
     });
 

@@ -52,3 +52,16 @@ export const EMBEDDED_PLAN: DrillPlan = {
   'server-stop-embedded': 1,
   'thread-exit-embedded': 1,
 };
+
+/** Scenarios of a pair that share a world: one in standby mode, and one of active nodes. */
+export const PAIR_PLANS: readonly DrillPlan[] = [
+  {
+    'pair-node-kill': 1,
+    'pair-haproxy-kill': 1,
+    'pair-rolling-restart': 1,
+    'pair-mariadb-kill': 1,
+    'pair-zombie': 1,
+    'pair-redis-kill': 1,
+  },
+  { 'pair-node-joins': 1, 'pair-node-kill-active': 1 },
+];

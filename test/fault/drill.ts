@@ -3,13 +3,36 @@
  *
  *     node test/fault/drill.ts --scenario NAME --count N [--seed S] [--json FILE]
  *
- * `--scenario` may come several times; `all` means every one. Without arguments it lists them.
+ * `--scenario` may come several times; `all` means every one, `pair` those of two nodes. Without arguments it lists them.
+ * Ends with 1 when a promise was broken, or when a pair takes longer than it should.
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { faultsOf, runScenario, summaryOf, type Outcome, type Skipped } from './run-scenario.ts';
+import { PAIR_SCENARIOS } from '../pair/pair-scenarios.ts';
+import { isWithinReach, pairTable } from '../pair/pair-table.ts';
+import { runPairScenario, type PairOutcome } from '../pair/run-pair-scenario.ts';
+import { faultsOf, runScenario, summaryOf, type Outcome, type RunOptions, type Skipped } from './run-scenario.ts';
 import { SCENARIOS } from './scenarios.ts';
 
+interface Drill {
+  readonly name: string;
+  readonly what: string;
+  readonly groups: readonly string[];
+  run(count: number, seed: number, options: Pick<RunOptions, 'progress'>): Promise<Outcome | PairOutcome | Skipped>;
+}
+
+const DRILLS: readonly Drill[] = [
+  ...SCENARIOS.map((scenario): Drill => {
+    return { ...named(scenario), groups: ['all'], run: (...args) => runScenario(scenario, ...args) };
+  }),
+  ...PAIR_SCENARIOS.map((scenario): Drill => {
+    return { ...named(scenario), groups: ['all', 'pair'], run: (...args) => runPairScenario(scenario, ...args) };
+  }),
+];
+const GROUPS = [
+  { name: 'all', what: 'every one of these' },
+  { name: 'pair', what: 'every one of two nodes behind a balancer' },
+];
 /** All of a large number would hide the first. */
 const MAX_SHOWN_FAULTS = 20;
 
@@ -29,21 +52,30 @@ process.exit(exitCode);
 
 async function main(): Promise<number> {
   const [count, seed] = [Number(values.count), Number(values.seed)];
-  const chosen = SCENARIOS.filter(({ name }) => values.scenario.includes(name) || values.scenario.includes('all'));
-  const unknown = values.scenario.filter((name) => name !== 'all' && !SCENARIOS.some((scenario) => scenario.name === name));
+  const isChosen = ({ name, groups }: Drill) => [name, ...groups].some((one) => values.scenario.includes(one));
+  const chosen = DRILLS.filter(isChosen);
+  const unknown = values.scenario.filter((name) => ![...DRILLS, ...GROUPS].some((one) => one.name === name));
   if (chosen.length === 0 || unknown.length > 0 || !(count >= 1) || !Number.isInteger(seed)) {
     console.error('usage: node test/fault/drill.ts --scenario NAME --count N [--seed S] [--json FILE]\n');
-    for (const { name, what } of [{ name: 'all', what: 'every one of these' }, ...SCENARIOS]) console.error(`  ${name.padEnd(26)} ${what}`);
+    for (const { name, what } of [...GROUPS, ...DRILLS]) console.error(`  ${name.padEnd(26)} ${what}`);
     return 2;
   }
-  const outcomes: (Outcome | Skipped)[] = [];
-  for (const scenario of chosen) {
-    const outcome = await runScenario(scenario, count, seed, { progress: (struck) => process.send?.(struck) });
+  const outcomes: (Outcome | PairOutcome | Skipped)[] = [];
+  for (const drill of chosen) {
+    const outcome = await drill.run(count, seed, { progress: (struck) => process.send?.(struck) });
     outcomes.push(outcome);
     console.error(`${summaryOf(outcome)}${'skipped' in outcome ? '' : ` (${Math.round(outcome.tookMs / 1000)} s)`}`);
     for (const fault of 'skipped' in outcome ? [] : faultsOf(outcome.audit).slice(0, MAX_SHOWN_FAULTS)) console.error(`  ${fault}`);
   }
   for (const outcome of outcomes) console.log(summaryOf(outcome));
+  const pairs = outcomes.filter((outcome): outcome is PairOutcome => 'strikes' in outcome);
+  if (pairs.length > 0) console.log(`\n${pairTable(pairs)}`);
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(outcomes, undefined, 2)}\n`);
-  return outcomes.some((outcome) => !('skipped' in outcome) && (faultsOf(outcome.audit).length > 0 || outcome.struck < count)) ? 1 : 0;
+  const isBroken = (outcome: Outcome | Skipped) =>
+    !('skipped' in outcome) && (faultsOf(outcome.audit).length > 0 || outcome.struck < count);
+  return outcomes.some(isBroken) || !pairs.every(isWithinReach) ? 1 : 0;
+}
+
+function named({ name, what }: { readonly name: string; readonly what: string }): { readonly name: string; readonly what: string } {
+  return { name, what };
 }

@@ -1,10 +1,11 @@
 /** What `--import` names, after the patches, in processes with failpoints; worker threads run it too. */
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, unlinkSync } from 'node:fs';
 import { SyncError } from '../../src/core/errors.ts';
 import { type ArmedFailpoint, parseArmed, readFailpointLog } from './failpoint-env.ts';
 import { failpoint } from './failpoints.ts';
 
 const log = process.env['FAILPOINT_LOG'];
+const trigger = process.env['FAILPOINT_TRIGGER'];
 const armed = process.env['FAILPOINT'] === undefined ? undefined : parseArmed(process.env['FAILPOINT']);
 const visits = new Map<string, number>();
 const nothing = new Int32Array(new SharedArrayBuffer(4));
@@ -18,7 +19,12 @@ function visit(name: string): void {
   const count = (visits.get(name) ?? 0) + 1;
   visits.set(name, count);
   if (count === 1) note(name);
-  if (armed === undefined || armed.name !== name || armed.visit !== count) return;
+  if (armed === undefined || armed.name !== name) return;
+  if (trigger !== undefined) {
+    if (pulled(trigger)) act(armed);
+    return;
+  }
+  if (armed.visit !== count) return;
   // A thread that takes the place of one that ended here counts anew, and would end here, too.
   if (log !== undefined && readFailpointLog(log).has(`${name}!`)) return;
   note(`${name}!`);
@@ -47,6 +53,16 @@ function act({ name, action }: ArmedFailpoint): void {
     }
     default:
       Atomics.wait(nothing, 0, 0, action);
+  }
+}
+
+/** Whether the file was there; of several threads, one gets it. */
+function pulled(file: string): boolean {
+  try {
+    unlinkSync(file);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -19,7 +19,9 @@ export interface ArmedFailpoint {
 export interface FailpointOptions {
   readonly armed?: ArmedFailpoint;
   /** A file that gets a line for the first visit of each place by each thread, and for each action. */
-  readonly log: string;
+  readonly log?: string;
+  /** A file with which `armed` acts, whatever the visit: whoever gets there first removes it, and acts. */
+  readonly trigger?: string;
   /** Which places are there: only that of `armed`, when this is left out. */
   readonly places?: readonly Failpoint[];
 }
@@ -28,13 +30,14 @@ const CARET = '‸';
 const ENTRY = new URL('failpoint-entry.ts', import.meta.url);
 
 /** Environment of a process with failpoints. */
-export function failpointEnv({ armed, log, places }: FailpointOptions): Record<string, string> {
+export function failpointEnv({ armed, log, trigger, places }: FailpointOptions): Record<string, string> {
   const present = places ?? FAILPOINTS.filter(({ name }) => name === armed?.name);
   const env = patchedEnv(failpointPatches(present));
   return {
     ...env,
     NODE_OPTIONS: `${env['NODE_OPTIONS']} --import=${ENTRY.href}`,
-    FAILPOINT_LOG: log,
+    ...(log === undefined ? {} : { FAILPOINT_LOG: log }),
+    ...(trigger === undefined ? {} : { FAILPOINT_TRIGGER: trigger }),
     ...(armed === undefined ? {} : { FAILPOINT: formatArmed(armed) }),
   };
 }

@@ -31,6 +31,7 @@ const SESSION = 'src/ingest/session.ts';
 const ACKNOWLEDGEMENTS = 'src/ingest/acknowledgements.ts';
 const SURVEY = 'src/ingest/survey.ts';
 const SCHEDULER = 'src/apply/scheduler.ts';
+const LEASES = 'src/cluster/lease-keeper.ts';
 const SLICE = 'src/apply/slice.ts';
 
 const INGEST: readonly Failpoint[] = [
@@ -75,16 +76,16 @@ const INGEST: readonly Failpoint[] = [
 const APPLY: readonly Failpoint[] = [
   point(
     'lease: before acquire',
-    SCHEDULER,
-    '‸const holder = await queue.acquire(lease, node, leaseMs, takeover);',
+    LEASES,
+    '‸const answer = await queue.acquire(lease, holder, leaseMs, claim);',
     'start',
     'queue_unavailable',
   ),
-  point('lease: acquired', SCHEDULER, 'const holder = await queue.acquire(lease, node, leaseMs, takeover);‸', 'start', 'queue_unavailable'),
-  point('lease: before renew', SCHEDULER, '‸const still = await queue.renew(leases, leaseMs);', 'interval', 'queue_unavailable'),
-  point('lease: renewed', SCHEDULER, 'const still = await queue.renew(leases, leaseMs);‸', 'interval', 'queue_unavailable'),
-  point('lease: before release', SCHEDULER, '‸await this.#options.queue.release(leases).catch(ignoreTransient);', 'stop'),
-  point('lease: released', SCHEDULER, 'await this.#options.queue.release(leases).catch(ignoreTransient);‸', 'stop'),
+  point('lease: acquired', LEASES, 'const answer = await queue.acquire(lease, holder, leaseMs, claim);‸', 'start', 'queue_unavailable'),
+  point('lease: before renew', LEASES, '‸const still = await queue.renew(leases, leaseMs);', 'interval', 'queue_unavailable'),
+  point('lease: renewed', LEASES, 'const still = await queue.renew(leases, leaseMs);‸', 'interval', 'queue_unavailable'),
+  point('lease: before release', LEASES, '‸await this.#options.queue.release(leases).catch(ignoreTransient);', 'stop'),
+  point('lease: released', LEASES, 'await this.#options.queue.release(leases).catch(ignoreTransient);‸', 'stop'),
   point('heal: before', SCHEDULER, '‸if (places.size > 0) await queue.heal(work.lease, places);', 'start', 'queue_unavailable'),
   point('heal: after', SCHEDULER, 'if (places.size > 0) await queue.heal(work.lease, places);‸', 'start', 'queue_unavailable'),
   point('slice: before', SCHEDULER, '‸const result = await this.#options.runner.run({', 'load', 'queue_unavailable'),

@@ -2,25 +2,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { auditEffects, auditLetters, changeName, splitRepeats, staleKeys, type AuditFaults } from '../support/audit.ts';
 import { countDatabaseEffects, createAuditedDatabase, readAuditedDatabase } from '../support/audited-database.ts';
 import { countEffects, createAuditedFile, readAuditedFile, type AuditedRows } from '../support/audited-file.ts';
 import { eventually } from '../support/eventually.ts';
 import { FaultProxy } from '../../src/chaos/fault-proxy.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
-import { joinHistories, KEYS, ProducerProcess, REFUSED_EVERY } from '../support/producer-process.ts';
+import { joinHistories, KEYS, ProducerProcess } from '../support/producer-process.ts';
 import { redisAvailable, startRedis, type RedisServer } from '../support/redis-server.ts';
+import { auditRows, type Audit } from '../support/rows-audit.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import type { Installation } from './failpoints.ts';
-
-/** What became of everything that a client sent. */
-export interface Audit extends AuditFaults {
-  /** Rows that the client had made sure of. */
-  readonly sent: number;
-  /** Changes that took effect in the audited table; of a killed client they may be more than `sent`. */
-  readonly applied: number;
-  readonly deadLetters: number;
-}
 
 /** Redis, MariaDB and the ways to them. */
 export interface Services {
@@ -189,26 +180,9 @@ export class FaultWorld {
   async audit(): Promise<Audit> {
     const finished = (await Promise.all(this.clients.map((client) => this.#finish(client)))).flat();
     const history = joinHistories(this.clients.map((client) => client.history()));
-    const { audit, items, plain, letters, strayLetters } = await this.#read();
-    const split = splitRepeats(audit, items, this.repeatable);
-    const upToDate = plain.map((row) => (this.repeatable.has(changeName(row)) ? { ...row, n: Infinity } : row));
-    const other = [
-      ...finished,
-      ...(this.spoolRestored ? [] : (history.foreign ?? [])),
-      ...staleKeys(history, upToDate, KEYS),
-      ...plain.filter(({ n, padBytes }) => padBytes !== n % 200).map(({ n }) => `n ${n} of table plain is not what was sent`),
-      ...(strayLetters === 0 ? [] : [`${strayLetters} changes that nothing is wrong with are dead letters`]),
-    ];
-    const faults = [auditEffects(history, split.audit, split.items, KEYS), auditLetters(history, letters, REFUSED_EVERY, this.repeatable)];
-    return {
-      sent: [...history.spooled.values()].reduce((sum, n) => sum + n, 0),
-      applied: audit.length,
-      deadLetters: letters.length,
-      lost: faults.flatMap(({ lost }) => lost),
-      duplicated: faults.flatMap(({ duplicated }) => duplicated),
-      outOfOrder: [...split.outOfOrder, ...faults.flatMap(({ outOfOrder }) => outOfOrder)],
-      other: [...faults.flatMap(({ other }) => other), ...other],
-    };
+    const audit = auditRows(history, await this.#read(), this.repeatable);
+    const foreign = this.spoolRestored ? [] : (history.foreign ?? []);
+    return { ...audit, other: [...audit.other, ...finished, ...foreign] };
   }
 
   async close(): Promise<void> {

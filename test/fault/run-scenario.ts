@@ -1,6 +1,7 @@
 import { messageOf } from '../../src/core/errors.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
-import { FaultWorld, missingFor, type Audit, type WorldOptions } from './fault-world.ts';
+import type { Audit } from '../support/rows-audit.ts';
+import { FaultWorld, missingFor, type WorldOptions } from './fault-world.ts';
 import type { Scenario } from './scenario.ts';
 
 /** What came of a scenario. */

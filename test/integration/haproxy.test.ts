@@ -39,9 +39,9 @@ async function startNode(isPrimary: boolean, env: Readonly<Record<string, string
   return { server, health };
 }
 
-async function balance([primary, backup]: readonly [TestNode, TestNode], env?: Readonly<Record<string, string>>): Promise<Haproxy> {
+async function balance([primary, backup]: readonly [TestNode, TestNode], env: Readonly<Record<string, string>> = {}): Promise<Haproxy> {
   const ports = ({ server, health }: TestNode) => ({ tcp: server.tcpPort, health: health.port });
-  return startHaproxy(ports(primary), ports(backup), env);
+  return startHaproxy(ports(primary), ports(backup), { env });
 }
 
 /** Waits until HAProxy counts the two as up or down. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openQueueReader } from '../../src/queue/open.ts';
 import type { Queue, QueueEvent } from '../../src/queue/queue.ts';
+import { RedisLink } from '../../src/queue/redis/link.ts';
 import { openRedisQueue, type RedisQueueOptions } from '../../src/queue/redis/redis-queue.ts';
 import { A, ALL, B, codeOf, entries, entry, lease, placeAt, SETTINGS, texts } from '../contract/queue.contract.ts';
 import { eventually } from '../support/eventually.ts';
@@ -32,7 +33,7 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
   const becomes = (queue: Queue, pattern: RegExp) => eventually(() => expect(reason(queue)).toMatch(pattern));
   const drain = async (queue: Queue) => {
     const held = lease(1);
-    expect(await queue.acquire(held, 'node', 60_000, 'steal')).toBeUndefined();
+    expect(await queue.acquire(held, 'node', 60_000, 'steal')).toMatchObject({ taken: true });
     for (;;) {
       const elements = await queue.fetch('main', 1, { elements: 256, bytes: 8 << 20 });
       const last = elements.at(-1);
@@ -42,6 +43,15 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
     }
     expect(await queue.heal(held, new Map())).toEqual([]);
     await queue.release([held]);
+  };
+
+  const listener = (queue: Queue) => {
+    const heard: string[] = [];
+    queue.watch((event) => {
+      if (event.type === 'announced') heard.push(event.message);
+      else if (event.type === 'listening') heard.push('(listens)');
+    });
+    return heard;
   };
 
   describe('that is full', () => {
@@ -62,6 +72,10 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
       // Another client takes what is left, so that not even a small write has room.
       await fill(server);
       expect(await queue.raise([{ partition: 1, stream: A, producer: 'shop', place: { seq: 0, crc: 0 } }])).toEqual([placeAt(seq)]);
+      // Nodes can still find each other, and take over.
+      expect((await queue.keepMember({ name: 'a', incarnation: '1', about: '' }, 60_000)).members).toMatchObject([{ name: 'a' }]);
+      expect(await queue.acquire(lease(2, '1'), 'a', 60_000, 'wait')).toEqual({ taken: true, before: undefined });
+      expect(await queue.acquire(lease(2, '2'), 'b', 60_000, 'take')).toEqual({ taken: true, before: 'a' });
       await drain(queue);
       expect(await queue.backlog('main')).toMatchObject([{}, { count: 0, bytes: 0 }, {}, {}]);
       await becomes(queue, /^open$/);
@@ -160,7 +174,7 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
       await becomes(queue, /^open$/);
       expect(await queue.fetch('main', 1, ALL)).toHaveLength(50);
       expect((await queue.append(1, entries(A, 50, 51))).map((result) => result.verdict)).toEqual(['duplicate', 'append']);
-      const told = events.map((event) => (event.type === 'connected' ? 'connected' : event.admission.state));
+      const told = events.map((event) => (event.type === 'admission' ? event.admission.state : event.type));
       // The reason for being held may change on the way.
       expect(told.filter((word, i) => word !== told[i - 1])).toEqual(['held', 'connected', 'open']);
     });
@@ -351,6 +365,37 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
     expect(warnings).toEqual([expect.stringContaining('appendonly no'), expect.stringContaining('no maxmemory')]);
   });
 
+  describe('that several nodes share', () => {
+    test('tells all of them what one announces, and again after each return of Redis', async () => {
+      const server = await start();
+      const [one, two] = [await open(server.url, { shared: true }), await open(server.url, { shared: true })];
+      const [alone, elsewhere] = [await open(server.url), await open(server.url, { shared: true, prefix: 'other:' })];
+      const [heard, alsoHeard, nothing, strange] = [listener(one), listener(two), listener(alone), listener(elsewhere)];
+      const arrives = (message: string) =>
+        eventually(() => {
+          one.announce(message);
+          expect([heard.at(-1), alsoHeard.at(-1)]).toEqual([message, message]);
+        });
+      await arrives('first');
+      alone.announce('not said');
+      await server.restart();
+      await arrives('second');
+      expect(heard.lastIndexOf('(listens)')).toBeGreaterThan(heard.indexOf('first'));
+      expect(heard.lastIndexOf('(listens)')).toBeLessThan(heard.indexOf('second'));
+      expect([nothing, heard.includes('not said'), strange.filter((line) => line !== '(listens)')]).toEqual([[], false, []]);
+    });
+
+    test('lists nobody and keeps no lease for longer than they last, when the clock of Redis was set back', async () => {
+      const server = await start();
+      const queue = await open(server.url);
+      const aheadMs = Date.now() + 3_600_000;
+      await server.command('HSET', 'syncline:members', 'gone', `1 ${aheadMs} ${aheadMs + 3_000} 3000 active 1.0.0 ready `);
+      await server.command('SET', 'syncline:{1}:lease:main', `${'1'.repeat(32)} gone`, 'PX', '3600000');
+      expect((await queue.keepMember({ name: 'here', incarnation: '2', about: '' }, 3_000)).members).toMatchObject([{ name: 'here' }]);
+      expect(await queue.acquire(lease(1, '2'), 'here', 3_000, 'wait')).toMatchObject({ taken: true });
+    });
+  });
+
   describe('with access control', () => {
     const password = 'cor/rect%horse@1';
     const secretUrl = (port: number, user: string) => `redis://${user}:${encodeURIComponent(password)}@127.0.0.1:${port}/0`;
@@ -372,11 +417,20 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
       await queue.raise([{ partition: 1, stream: A, producer: 'shop', place: placeAt(4) }]);
       expect((await queue.streams(1)).size).toBe(2);
       await drain(queue);
-      expect(await queue.acquire(lease(1), 'node', 1000, 'wait')).toBeUndefined();
+      expect(await queue.acquire(lease(1), 'node', 60_000, 'wait')).toMatchObject({ taken: true });
       expect(await queue.heal(lease(1), new Map([[A, placeAt(1)]]))).toEqual([A]);
       await queue.forget(1, [A]);
       await queue.backlog('main');
       expect(warnings).toEqual([expect.stringContaining('appendonly'), expect.stringContaining('maxmemory')]);
+      const shared = await open(secretUrl(server.port, 'syncline'), { shared: true });
+      const heard = listener(shared);
+      await eventually(() => {
+        shared.announce('hello');
+        expect(heard).toContain('hello');
+      });
+      expect(await shared.acquire(lease(1, '2'), 'other', 1000, 'wait')).toMatchObject({ taken: false, holder: 'node' });
+      expect((await shared.keepMember({ name: 'a', incarnation: '1', about: '' }, 1000)).members).toHaveLength(1);
+      expect((await shared.keepMember({ name: 'a', incarnation: '1', about: '' }, 0)).members).toHaveLength(0);
       const denied = (await server.command('ACL', 'LOG')).includes('syncline');
       expect(denied).toBe(false);
       const outside = await open(secretUrl(server.port, 'syncline'), { prefix: 'other:' });
@@ -470,6 +524,18 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
     expect(reason(byName)).toBe('open');
     const distrustful = await open(server.url);
     expect(reason(distrustful)).toMatch(/^queue_unavailable: .*certificate/);
+    // So is a master that had to be found.
+    const found = { find: async () => ({ host: '127.0.0.1', port: server.port }), watch: () => () => {} };
+    const up = Promise.withResolvers<void>();
+    const link = new RedisLink(
+      { url: 'rediss+sentinel://127.0.0.1/main', tls: { ca: readFileSync(cert, 'utf8') } },
+      { up: up.resolve, down: up.reject },
+      undefined,
+      { finder: found },
+    );
+    cleanups.push(() => link.close());
+    await up.promise;
+    expect(String(await link.command('PING', []))).toBe('PONG');
     const careless = await open(server.url, { tls: { rejectUnauthorized: false } });
     expect(reason(careless)).toBe('open');
     expect(await codeOf(open(server.url, { tls: { ca: 'no certificate', cert: 'nor this', key: 'nor this' } }))).toBe('bad_config');

@@ -1,5 +1,5 @@
 import type { ProofPart } from './part.ts';
-import { drill } from './parts/drill.ts';
+import { drill, pairDrill } from './parts/drill.ts';
 import { FUZZ_FRAMES, FUZZ_SOCKETS } from './parts/fuzz.ts';
 import { PLANTED } from './parts/planted-bugs.ts';
 import { SEEDS } from './parts/seeds.ts';
@@ -25,6 +25,13 @@ export const PARTS: readonly ProofPart[] = [
   drill({ name: 'redis-wipe', scenario: 'redis-flush', unit: 'wipes', target: 50, sliceCount: 25 }),
   drill({ name: 'mariadb-kill', unit: 'kills', target: 100, sliceCount: 20 }),
   drill({ name: 'commit-cut', unit: 'cuts', target: 500, sliceCount: 25 }),
+  // Failovers, split brains and restarts of a pair.
+  pairDrill({ name: 'pair-node-kill', unit: 'kills', target: 50, sliceCount: 10 }),
+  pairDrill({ name: 'pair-redis-kill', unit: 'kills', target: 50, sliceCount: 10 }),
+  pairDrill({ name: 'pair-zombie', unit: 'stops', target: 30, sliceCount: 10 }),
+  pairDrill({ name: 'pair-redis-cut', unit: 'cuts', target: 30, sliceCount: 5 }),
+  pairDrill({ name: 'pair-rolling-restart', unit: 'restarts', target: 100, sliceCount: 10 }),
+  pairDrill({ name: 'pair-rolling-restart-active', unit: 'restarts', target: 100, sliceCount: 10 }),
   FUZZ_FRAMES,
   FUZZ_SOCKETS,
   SOAK,

@@ -396,7 +396,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         replace: '',
       },
       // Else sessions that wait long would make up for it.
-      { file: 'src/node/node.ts', find: 'onWaiting: (partition: number) => scheduler.heal(partition),', replace: 'onWaiting: () => {},' },
+      { file: 'src/node/node.ts', find: 'scheduler.heal(partition);\n        if', replace: 'if' },
     ],
   },
   {

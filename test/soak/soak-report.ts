@@ -1,4 +1,4 @@
-import type { Audit } from '../fault/fault-world.ts';
+import type { Audit } from '../support/rows-audit.ts';
 
 /** In less, what grows does not show beside what a process needs at its start. */
 export const MIN_MINUTES = 15;

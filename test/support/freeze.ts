@@ -23,6 +23,15 @@ export function thaw(pid: number): void {
   process.kill(pid, 'SIGCONT');
 }
 
+/** Whether every thread of a process stands still; false when there is no such process. */
+export function isFrozen(pid: number): boolean {
+  try {
+    return threadStates(pid).every((state) => state === 'T');
+  } catch {
+    return false;
+  }
+}
+
 /** The state letters of proc(5), one per thread. */
 function threadStates(pid: number): string[] {
   return readdirSync(`/proc/${pid}/task`).map((thread) => {

@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { endWithUs } from '../../src/chaos/end-with-us.ts';
 import { eventually } from './eventually.ts';
 import { freePort } from './free-port.ts';
 import { ROOT } from './source-files.ts';
+import { LOOPBACK } from './test-network.ts';
 
 /** HAProxy with the repository's own haproxy.cfg, on ports of its own. */
 export interface Haproxy {
@@ -15,6 +16,7 @@ export interface Haproxy {
   readonly url: string;
   readonly statsPort: number;
   readonly pid: number;
+  readonly running: boolean;
   /** Everything that it logged, over all its lives. */
   readonly output: string;
   /** One row of `show stat` for each server of `sync_nodes` and for the frontend: `primary`, `backup`, `FRONTEND`. */
@@ -35,10 +37,21 @@ export interface HaproxyStats {
   readonly refused: number;
 }
 
-/** Where a node listens on 127.0.0.1. */
+/** Where a node listens. */
 export interface NodePorts {
+  /** 127.0.0.1 when it is left out. */
+  readonly address?: string;
   readonly tcp: number;
   readonly health: number;
+}
+
+export interface HaproxyOptions {
+  /** More variables of haproxy.cfg, where a test wants other limits. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Makes another configuration of haproxy.cfg. */
+  readonly edit?: (config: string) => string;
+  /** The folder that its own is made in. */
+  readonly dir?: string;
 }
 
 export const HAPROXY_CONFIG = `${ROOT}haproxy.cfg`;
@@ -50,17 +63,20 @@ export function haproxyAvailable(): boolean {
   return available;
 }
 
-/** Starts it in front of two nodes, with more variables of haproxy.cfg where a test wants other limits. */
-export async function startHaproxy(primary: NodePorts, backup: NodePorts, env: Readonly<Record<string, string>> = {}): Promise<Haproxy> {
-  const folder = mkdtempSync(join(tmpdir(), 'syncline-haproxy-'));
+/** Starts it in front of two nodes. */
+export async function startHaproxy(primary: NodePorts, backup: NodePorts, options: HaproxyOptions = {}): Promise<Haproxy> {
+  const { env, edit, dir = tmpdir() } = options;
+  const folder = mkdtempSync(join(dir, 'syncline-haproxy-'));
+  const config = edit === undefined ? HAPROXY_CONFIG : join(folder, 'haproxy.cfg');
+  if (edit !== undefined) writeFileSync(config, edit(readFileSync(HAPROXY_CONFIG, 'utf8')));
   const socket = join(folder, 'admin.sock');
   const [port, statsPort] = [await freePort(), await freePort()];
   const variables = {
     PATH: process.env['PATH'] ?? '',
-    PRIMARY_HOST: '127.0.0.1',
+    PRIMARY_HOST: primary.address ?? LOOPBACK.address,
     PRIMARY_TCP_PORT: String(primary.tcp),
     PRIMARY_HEALTH_PORT: String(primary.health),
-    BACKUP_HOST: '127.0.0.1',
+    BACKUP_HOST: backup.address ?? LOOPBACK.address,
     BACKUP_TCP_PORT: String(backup.tcp),
     BACKUP_HEALTH_PORT: String(backup.health),
     BALANCER_TCP_BIND: `127.0.0.1:${port}`,
@@ -72,7 +88,7 @@ export async function startHaproxy(primary: NodePorts, backup: NodePorts, env: R
   };
   let output = '';
   const launch = async () => {
-    const child = spawn('haproxy', ['-f', HAPROXY_CONFIG, '-db'], { env: variables, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('haproxy', ['-f', config, '-db'], { env: variables, stdio: ['ignore', 'pipe', 'pipe'] });
     endWithUs(child);
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
     await eventually(async () => {
@@ -94,6 +110,9 @@ export async function startHaproxy(primary: NodePorts, backup: NodePorts, env: R
     statsPort,
     get pid() {
       return child.pid as number;
+    },
+    get running() {
+      return !ended(child);
     },
     get output() {
       return output;

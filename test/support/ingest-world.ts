@@ -391,6 +391,8 @@ export class FaultyQueue implements Queue {
   acquire: Queue['acquire'] = (...args) => this.memory.acquire(...args);
   renew: Queue['renew'] = (...args) => this.memory.renew(...args);
   release: Queue['release'] = (...args) => this.memory.release(...args);
+  keepMember: Queue['keepMember'] = (...args) => this.memory.keepMember(...args);
+  announce: Queue['announce'] = (...args) => this.memory.announce(...args);
   watch: Queue['watch'] = (...args) => this.memory.watch(...args);
   close: Queue['close'] = () => this.memory.close();
 }

@@ -27,6 +27,8 @@ export interface ProducerOptions {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** Before its first one; no two clients of one database have the same. */
   readonly generation?: number;
+  /** The folder that its own is made in. */
+  readonly dir?: string;
 }
 
 /** The fault tests' client as a process of its own; every start is a new generation over the same spool. */
@@ -34,16 +36,17 @@ export class ProducerProcess {
   readonly spool: string;
   readonly #url: string;
   readonly #env: Readonly<Record<string, string>>;
-  readonly #folder = mkdtempSync(join(tmpdir(), 'syncline-producer-'));
+  readonly #folder: string;
   #child: ChildProcess | undefined;
   #generation: number;
   /** What it printed: errors that it did not expect. */
   output = '';
 
-  constructor(url: string, { spool, env = {}, generation = 0 }: ProducerOptions = {}) {
+  constructor(url: string, { spool, env = {}, generation = 0, dir }: ProducerOptions = {}) {
     this.#url = url;
     this.#env = env;
     this.#generation = generation;
+    this.#folder = mkdtempSync(join(dir ?? tmpdir(), 'syncline-producer-'));
     this.spool = spool ?? join(this.#folder, 'spool');
   }
 

@@ -4,14 +4,17 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from './free-port.ts';
+import { LOOPBACK, type Site } from './test-network.ts';
 
 /** A Redis of its own in a temporary folder. */
 export interface RedisServer {
+  readonly address: string;
   readonly port: number;
   readonly url: string;
   readonly dir: string;
   /** Of the process that runs now. */
   readonly pid: number;
+  readonly running: boolean;
   /** Ends the process with a signal, and resolves when it is gone. */
   kill(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
   /** Starts it again, on the same port and folder, after stopping it if it runs. */
@@ -34,6 +37,10 @@ export interface RedisServerOptions {
   readonly password?: string;
   /** A configuration file with which it runs as a Sentinel; the file names the port too. */
   readonly sentinel?: string;
+  /** A configuration file that it may rewrite, as it does when a Sentinel gives it another role. */
+  readonly config?: string;
+  /** Where it runs: on loopback when it is left out. */
+  readonly site?: Site;
 }
 
 const START_TIMEOUT_MS = 20_000;
@@ -47,6 +54,7 @@ export function redisAvailable(): boolean {
 
 /** Starts Debian's redis-server; resolves when it answers PING and has loaded its files. */
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
+  const { address } = options.site ?? LOOPBACK;
   const port = options.port ?? (await freePort());
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'syncline-redis-'));
   let child = await launch(port, dir, options);
@@ -61,18 +69,22 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   process.on('exit', onExit);
 
   return {
+    address,
     port,
     dir,
-    url: `${options.tls ? 'rediss' : 'redis'}://127.0.0.1:${port}`,
+    url: `${options.tls ? 'rediss' : 'redis'}://${address}:${port}`,
     get pid() {
       return child.pid as number;
+    },
+    get running() {
+      return child.exitCode === null && child.signalCode === null;
     },
     kill,
     restart: async () => {
       await kill('SIGKILL');
       child = await launch(port, dir, options);
     },
-    command: (...args) => command(port, args, options.password),
+    command: (...args) => command(address, port, args, options.password),
     close: async () => {
       process.off('exit', onExit);
       await kill('SIGKILL');
@@ -82,7 +94,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
 }
 
 async function launch(port: number, dir: string, options: RedisServerOptions): Promise<ChildProcess> {
-  const { tls } = options;
+  const { tls, site: { address, prefix } = LOOPBACK } = options;
   const listen = tls
     ? [
         '--port',
@@ -101,8 +113,9 @@ async function launch(port: number, dir: string, options: RedisServerOptions): P
     : ['--port', String(port)];
   const args = options.sentinel
     ? [options.sentinel, '--sentinel']
-    : [...listen, '--bind', '127.0.0.1', '--dir', dir, '--save', '', ...(options.args ?? [])];
-  const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    : [...(options.config ? [options.config] : []), ...listen, '--bind', address, '--dir', dir, '--save', '', ...(options.args ?? [])];
+  const [program, ...rest] = [...prefix, 'redis-server', ...args] as [string, ...string[]];
+  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout?.on('data', (chunk: Buffer) => (output = (output + String(chunk)).slice(-4000)));
   child.stderr?.on('data', (chunk: Buffer) => (output = (output + String(chunk)).slice(-4000)));
@@ -121,7 +134,7 @@ async function launch(port: number, dir: string, options: RedisServerOptions): P
 async function answers(port: number, options: RedisServerOptions, output: () => string): Promise<boolean> {
   if (options.tls) return output().includes('Ready to accept connections');
   try {
-    return (await command(port, ['PING'], options.password)) === '+PONG';
+    return (await command((options.site ?? LOOPBACK).address, port, ['PING'], options.password)) === '+PONG';
   } catch (error) {
     return error instanceof Error && /^(NOAUTH|NOPERM)/.test(error.message);
   }
@@ -133,9 +146,9 @@ function end(child: ChildProcess): Promise<void> {
 }
 
 /** One command over a connection of its own; a reply that is longer than one line comes with its framing. */
-function command(port: number, args: readonly string[], password: string | undefined): Promise<string> {
+function command(address: string, port: number, args: readonly string[], password: string | undefined): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(port, address);
     let reply = '';
     let skip = password === undefined ? 0 : 1;
     socket.setTimeout(10_000, () => socket.destroy(new Error('redis did not answer within 10 s')));

@@ -1,4 +1,4 @@
-import type { AdminState, PartitionState } from '../../src/admin/state.ts';
+import type { AdminState, ClusterState, PartitionState } from '../../src/admin/state.ts';
 
 /** A node at work, with nothing in its way. */
 export function sampleState(): AdminState {
@@ -7,6 +7,7 @@ export function sampleState(): AdminState {
     version: '0.1.0',
     uptimeMs: () => 60_000,
     refresh: () => Promise.resolve(),
+    cluster: () => undefined,
     queue: () => ({ kind: 'redis', held: undefined, failure: undefined }),
     partitions: () => [
       samplePartition({ batches: 1, bytes: 100, oldestAgeMs: 20 }),
@@ -22,4 +23,22 @@ export function sampleState(): AdminState {
 
 export function samplePartition(fields: Partial<PartitionState>): PartitionState {
   return { partition: 0, state: 'applying', detail: '', batches: 0, bytes: 0, oldestAgeMs: 0, stalledMs: 0, ...fields };
+}
+
+/** Of a pair, as the standby sees it. */
+export function sampleCluster(fields: Partial<ClusterState> = {}): ClusterState {
+  return {
+    mode: 'standby',
+    primary: false,
+    leader: 'node-2',
+    members: [
+      { name: 'node-1', state: 'ready', version: '0.1.0', admin: '' },
+      { name: 'node-2', state: 'ready', version: '0.1.0', admin: '10.0.0.2:9500' },
+    ],
+    held: [],
+    clockDifferenceMs: 3,
+    takeovers: 2,
+    handovers: 1,
+    ...fields,
+  };
 }

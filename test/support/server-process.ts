@@ -10,29 +10,42 @@ import { endWithUs } from '../../src/chaos/end-with-us.ts';
 import { COMPILE_CACHE } from './compile-cache.ts';
 import { eventually } from './eventually.ts';
 import { mergedEnv } from './source-patches.ts';
+import { LOOPBACK, type Site } from './test-network.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+export interface ServerOptions {
+  readonly site?: Site;
+  /** The folder that its own is made in. */
+  readonly dir?: string;
+}
+
+/** Whoever stands still does not lead. */
+const PRIMARY_TIMEOUT_MS = 500;
 
 /** Our server as a process of its own, started with Node directly so that signals reach it. */
 export class ServerProcess {
   readonly tcpPort: number;
   readonly adminPort: number;
   readonly data: string;
+  readonly site: Site;
   readonly #env: Readonly<Record<string, string>>;
   #child: ChildProcess | undefined;
   /** Everything that it printed, over all its lives. */
   output = '';
 
-  private constructor(tcpPort: number, adminPort: number, data: string, env: Readonly<Record<string, string>>) {
+  private constructor(tcpPort: number, adminPort: number, data: string, env: Readonly<Record<string, string>>, site: Site) {
     this.tcpPort = tcpPort;
     this.adminPort = adminPort;
     this.data = data;
     this.#env = env;
+    this.site = site;
   }
 
-  /** `env` holds SYNCLINE_… variables; ports and the data folder are chosen here. */
-  static async create(env: Readonly<Record<string, string>> = {}): Promise<ServerProcess> {
-    return new ServerProcess(await freePort(), await freePort(), mkdtempSync(join(tmpdir(), 'syncline-test-')), env);
+  /** `env` holds SYNCLINE_… variables; ports and the data folder are chosen here. A site other than loopback needs tokens. */
+  static async create(env: Readonly<Record<string, string>> = {}, { site = LOOPBACK, dir }: ServerOptions = {}): Promise<ServerProcess> {
+    const data = mkdtempSync(join(dir ?? tmpdir(), 'syncline-test-'));
+    return new ServerProcess(await freePort(), await freePort(), data, env, site);
   }
 
   get adminUrl(): string {
@@ -40,7 +53,7 @@ export class ServerProcess {
   }
 
   get url(): string {
-    return `tcp://127.0.0.1:${this.tcpPort}`;
+    return `tcp://${this.site.address}:${this.tcpPort}`;
   }
 
   get pid(): number {
@@ -56,13 +69,16 @@ export class ServerProcess {
 
   /** Starts it, with more variables for this life, and waits for nothing. */
   launch(env: Readonly<Record<string, string>> = {}): void {
-    const child = spawn(process.execPath, [MAIN, 'start'], {
+    const [program, ...args] = [...this.site.prefix, process.execPath, MAIN, 'start'];
+    const child = spawn(program, args, {
       cwd: this.data,
       env: {
         PATH: process.env['PATH'] ?? '',
         ...COMPILE_CACHE,
         SYNCLINE_DATA: this.data,
+        SYNCLINE_TCP_HOST: this.site.address,
         SYNCLINE_TCP_PORT: String(this.tcpPort),
+        SYNCLINE_ADMIN_HOST: this.site.address,
         SYNCLINE_ADMIN_PORT: String(this.adminPort),
         SYNCLINE_LOG_FORMAT: 'json',
         ...mergedEnv(this.#env, env),
@@ -79,7 +95,7 @@ export class ServerProcess {
   async answers(): Promise<void> {
     await eventually(async () => {
       if (!this.running) throw new Error(`the server ended with ${this.#child?.exitCode}: ${this.output.slice(-2000)}`);
-      const response = await fetch(`http://127.0.0.1:${this.adminPort}/health/live`);
+      const response = await this.#get('/health/live');
       if (!response.ok) throw new Error(`live answers ${response.status}`);
     }, 15_000);
   }
@@ -104,17 +120,33 @@ export class ServerProcess {
   }
 
   async status(): Promise<Status> {
-    const response = await fetch(`http://127.0.0.1:${this.adminPort}/api/v1/status`);
+    const response = await this.#get('/api/v1/status');
     return (await response.json()) as Status;
   }
 
   async ready(): Promise<boolean> {
-    return (await fetch(`http://127.0.0.1:${this.adminPort}/health/ready`)).ok;
+    return (await this.#get('/health/ready')).ok;
+  }
+
+  /** Whether the balancer is to send clients here; false also when nobody answers. */
+  async primary(): Promise<boolean> {
+    return this.#get('/health/primary', PRIMARY_TIMEOUT_MS).then(
+      ({ ok }) => ok,
+      () => false,
+    );
   }
 
   /** Ends the process and removes its folder. */
   async close(): Promise<void> {
     await this.stop('SIGKILL');
     rmSync(this.data, { recursive: true, force: true });
+  }
+
+  #get(path: string, timeoutMs = 10_000): Promise<Response> {
+    const token = this.#env['SYNCLINE_ADMIN_TOKEN'];
+    return fetch(`http://${this.site.address}:${this.adminPort}${path}`, {
+      signal: AbortSignal.timeout(timeoutMs),
+      ...(token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } }),
+    });
   }
 }

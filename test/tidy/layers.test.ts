@@ -12,11 +12,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ingest: ['core', 'protocol', 'queue/queue.ts'],
   queue: ['core', 'protocol'],
   apply: ['core', 'protocol', 'queue/queue.ts', 'sinks/sink.ts'],
+  cluster: ['core', 'queue/queue.ts'],
   sinks: ['core', 'protocol'],
   client: ['core', 'protocol'],
   admin: ['core'],
   // Parts of the composition root, which knows all parts.
-  node: ['core', 'protocol', 'config', 'admin', 'apply', 'ingest', 'queue', 'sinks'],
+  node: ['core', 'protocol', 'config', 'admin', 'apply', 'cluster', 'ingest', 'queue', 'sinks'],
   // A user's view of the whole, which starts servers and clients and reads the database past the sink.
   chaos: ['core', 'config', 'client', 'sinks', 'server.ts'],
   cli: ['core', 'protocol', 'config', 'client', 'admin', 'queue', 'sinks', 'chaos', 'server.ts'],

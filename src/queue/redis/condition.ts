@@ -1,10 +1,9 @@
 import type { Clock, Timer } from '../../core/clock.ts';
 import { messageOf, SyncError } from '../../core/errors.ts';
-import type { QueueEvents } from '../queue-events.ts';
 import type { QueueSettings } from '../queue.ts';
 import { recordOfSettings, settingsMismatch } from '../settings.ts';
-import type { QueueKeys } from './keys.ts';
-import type { RedisLink } from './link.ts';
+import type { NodeWatch, RedisNode } from './node.ts';
+import { replicationWarnings } from './replication-warnings.ts';
 import type { Scripts } from './scripts.ts';
 
 export interface RedisConditionOptions {
@@ -12,9 +11,22 @@ export interface RedisConditionOptions {
   readonly pressurePercent: number;
   /** How often the state of Redis is looked at. */
   readonly pollMs: number;
+  /** Whether a replica may take this server's place. */
+  readonly isReplaceable: boolean;
   /** Receives what is not wrong but unwise about this Redis, each message once. */
   readonly warn: (message: string) => void;
 }
+
+/** What is made of it. */
+export interface ConditionEvents {
+  /** Why this server is not fit for appends; undefined when it is. */
+  admit(reason: string | undefined): void;
+  /** It is connected, and was looked at. */
+  connected(): void;
+}
+
+/** Why nothing is admitted before the first connection. */
+export const NOT_CONNECTED = 'queue_unavailable: not connected to redis yet';
 
 /** Producers come back when usage is this many points below the limit, so that admission does not flutter. */
 const PRESSURE_HYSTERESIS = 5;
@@ -22,23 +34,26 @@ const OLDEST_MAJOR_VERSION = 7;
 
 /**
  * Watches whether a Redis can be a queue, and decides about admission. It is looked at after every connection and then
- * every `pollMs`: settings of the installation, eviction policy, memory, and whether writes are taken.
+ * every `pollMs`: settings of the installation, eviction policy, memory, whether writes are taken, and whether enough
+ * replicas follow.
  */
-export class RedisCondition {
-  readonly #link: RedisLink;
+export class RedisCondition implements NodeWatch {
+  readonly #node: RedisNode;
   readonly #scripts: Scripts;
-  readonly #keys: QueueKeys;
+  /** A hash on this server that holds the settings. */
+  readonly #settingsKey: () => string;
   readonly #settings: QueueSettings;
   readonly #options: RedisConditionOptions;
   readonly #clock: Clock;
-  readonly #events: QueueEvents;
+  readonly #events: ConditionEvents;
   readonly #warned = new Set<string>();
 
   /** What speaks against this Redis, the gravest first; admission is open when all are undefined. */
-  #away: string | undefined = 'queue_unavailable: not connected to redis yet';
+  #away: string | undefined = NOT_CONNECTED;
   #unfit: SyncError | undefined;
   #evicting: string | undefined;
   #refusing: string | undefined;
+  #unreplicated: string | undefined;
   #pressed: string | undefined;
 
   /** Counts connections, so that what was learnt over an older one is not believed. */
@@ -48,17 +63,17 @@ export class RedisCondition {
   readonly #firstContact = Promise.withResolvers<void>();
 
   constructor(
-    link: RedisLink,
+    node: RedisNode,
     scripts: Scripts,
-    keys: QueueKeys,
+    settingsKey: () => string,
     settings: QueueSettings,
     options: RedisConditionOptions,
     clock: Clock,
-    events: QueueEvents,
+    events: ConditionEvents,
   ) {
-    this.#link = link;
+    this.#node = node;
     this.#scripts = scripts;
-    this.#keys = keys;
+    this.#settingsKey = settingsKey;
     this.#settings = settings;
     this.#options = options;
     this.#clock = clock;
@@ -76,13 +91,11 @@ export class RedisCondition {
     return this.#unfit;
   }
 
-  /** Called by the link. */
   connected(): void {
     this.#epoch++;
     void this.#welcome(this.#epoch);
   }
 
-  /** Called by the link. */
   disconnected(problem: SyncError): void {
     this.#epoch++;
     this.#timer?.cancel();
@@ -93,9 +106,17 @@ export class RedisCondition {
 
   /** Takes note of why an append failed, so that producers are held back at once. */
   note(error: SyncError): void {
-    if (error.code !== 'queue_full' && error.code !== 'queue_readonly') return;
-    this.#refusing = describe(error);
+    if (error.code === 'queue_unreplicated') this.#unreplicated = describe(error);
+    else if (error.code === 'queue_full' || error.code === 'queue_readonly') this.#refusing = describe(error);
+    else return;
     this.#decide();
+  }
+
+  /** Looks no more. */
+  end(): void {
+    this.#epoch++;
+    this.#timer?.cancel();
+    this.#firstContact.resolve();
   }
 
   async #welcome(epoch: number): Promise<void> {
@@ -130,36 +151,50 @@ export class RedisCondition {
   }
 
   async #look(epoch: number): Promise<void> {
-    const [found, memory, probed] = await Promise.all([
-      this.#link.command('HGET', this.#keys.installation, 'settings'),
+    const key = this.#settingsKey();
+    const [found, memory, probed, unreplicated] = await Promise.all([
+      this.#node.command('HGET', [key, 'settings']),
       this.#info('memory'),
-      this.#probe(),
+      this.#probe(key),
+      this.#probeReplicas(key),
     ]);
     if (epoch !== this.#epoch) return;
     const refusal = probed instanceof SyncError ? probed : undefined;
     // The link leaves a server that is no master; others may not be let in, or not understood.
-    if (refusal && (!this.#link.up || refusal.code === 'queue_unavailable')) throw refusal;
+    if (refusal && (!this.#node.up || refusal.code === 'queue_unavailable')) throw refusal;
     this.#refusing = refusal && describe(refusal);
+    this.#unreplicated = unreplicated;
     this.#judgeSettings(found ?? (refusal ? undefined : probed));
     if (memory) this.#judgeMemory(memory);
     const isNews = this.#away !== undefined;
     this.#away = undefined;
     if (isNews) {
-      this.#link.settled();
+      this.#node.settled();
       this.#events.connected();
     }
     this.#decide();
   }
 
   #decide(): void {
-    this.#events.admit(this.#away ?? (this.#unfit && describe(this.#unfit)) ?? this.#evicting ?? this.#refusing ?? this.#pressed);
+    this.#events.admit(
+      this.#away ?? (this.#unfit && describe(this.#unfit)) ?? this.#evicting ?? this.#refusing ?? this.#unreplicated ?? this.#pressed,
+    );
   }
 
   /** Tries a write: gives the settings that are recorded, or why Redis refuses writes now. */
-  #probe(): Promise<unknown> {
-    return this.#link
-      .run(this.#scripts.probe, [this.#keys.installation], [recordOfSettings(this.#settings)])
-      .catch((error: unknown) => error);
+  #probe(key: string): Promise<unknown> {
+    return this.#node.run(this.#scripts.probe, [key], [recordOfSettings(this.#settings)]).catch((error: unknown) => error);
+  }
+
+  /** Gives why too few replicas have what is written. That Redis refuses the write itself is seen by {@link #probe}. */
+  async #probeReplicas(key: string): Promise<string | undefined> {
+    try {
+      await this.#node.probeReplicas(key);
+    } catch (error) {
+      if (error instanceof SyncError && error.code === 'queue_unreplicated') return describe(error);
+      if (!(error instanceof SyncError) || error.cause === undefined) throw error;
+    }
+    return undefined;
   }
 
   #judgeSettings(found: unknown): void {
@@ -191,6 +226,8 @@ export class RedisCondition {
   async #judgeServer(): Promise<void> {
     const info = await this.#info('default');
     if (!info) return;
+    const { replicas } = this.#node;
+    if (this.#options.isReplaceable || replicas > 0) for (const message of replicationWarnings(info, replicas)) this.#warn(message);
     const version = info.get('redis_version') ?? '';
     const tooOld = Number.parseInt(version, 10) < OLDEST_MAJOR_VERSION;
     this.#unfit = tooOld
@@ -204,7 +241,7 @@ export class RedisCondition {
   async #info(section: string): Promise<ReadonlyMap<string, string> | undefined> {
     if (this.#infoDenied) return undefined;
     try {
-      return parseInfo(String(await this.#link.command('INFO', section)));
+      return parseInfo(String(await this.#node.command('INFO', [section])));
     } catch (error) {
       const reply = error instanceof SyncError ? error.cause : undefined;
       if (reply !== 'NOPERM' && reply !== 'ERR') throw error;
@@ -218,7 +255,7 @@ export class RedisCondition {
 
   /** Ahead of use, so that frames do not travel twice. Not permitted is no harm: then the first use loads a script. */
   async #loadScripts(): Promise<void> {
-    await Promise.allSettled(Object.values(this.#scripts).map((script) => this.#link.command('SCRIPT', 'LOAD', script.source)));
+    await Promise.allSettled(Object.values(this.#scripts).map((script) => this.#node.command('SCRIPT', ['LOAD', script.source])));
   }
 
   #warn(message: string): void {

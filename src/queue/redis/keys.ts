@@ -14,6 +14,16 @@ export class QueueKeys {
     return `${this.#prefix}meta`;
   }
 
+  /** Hash: name of a node → `incarnation joined expires ttl about`. */
+  get members(): string {
+    return `${this.#prefix}members`;
+  }
+
+  /** No key: the channel over which nodes tell each other what they need not wait for. */
+  get announcements(): string {
+    return `${this.#prefix}announcements`;
+  }
+
   /** Elements of (sink, partition), oldest first. */
   list(sink: string, partition: number): string {
     return `${this.#prefix}{${partition}}:list:${sink}`;
@@ -24,7 +34,7 @@ export class QueueKeys {
     return `${this.#prefix}{${partition}}:streams`;
   }
 
-  /** Hash: settings, ordinal and time of the last push, bytes of each list. */
+  /** Hash: settings, ordinal and time of the last push, bytes of each list, and who took each lease and did not give it back. */
   meta(partition: number): string {
     return `${this.#prefix}{${partition}}:meta`;
   }

@@ -30,12 +30,12 @@ async function connected() {
   });
   /** Sends a command that gets no reply before its deadline; resolves when that has passed. */
   const unanswered = async (count = 1) => {
-    const sent = Array.from({ length: count }, () => link.command('PING'));
+    const sent = Array.from({ length: count }, () => link.command('PING', []));
     for (const { reject } of driver.commands.splice(0)) reject(new Error('Command timed out'));
     for (const one of sent) await expect(one).rejects.toMatchObject({ code: 'queue_unavailable' });
   };
   const answered = async () => {
-    const sent = link.command('PING');
+    const sent = link.command('PING', []);
     driver.commands.splice(0)[0]?.resolve('PONG');
     expect(await sent).toBe('PONG');
   };

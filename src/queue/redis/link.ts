@@ -1,13 +1,15 @@
 import { Redis, type RedisOptions } from 'ioredis';
-import { createSecureContext } from 'node:tls';
-import { messageOf, SyncError } from '../../core/errors.ts';
+import { SyncError } from '../../core/errors.ts';
 import { systemRandom, type Random } from '../../core/random.ts';
+import type { RedisAddress } from '../../core/redis-url.ts';
 import { RECONNECT_CODES, redisError, redisMessage, replyCode } from './errors.ts';
+import { masterConnector, type MasterFinder } from './master-connector.ts';
 import type { Script } from './scripts.ts';
+import { readRedisUrl, serverOptions, tlsOptions, type RedisTlsOptions } from './server-options.ts';
 
 /** Where Redis is and how to talk to it; plain data, so that it can be handed to a thread. */
 export interface RedisLinkOptions {
-  /** `redis://[user:password@]host[:port][/db]`, or `rediss://` for TLS. */
+  /** What `queue.url` may be: see `core/redis-url.ts`. A link to one server of several needs {@link LinkTarget} besides. */
   readonly url: string;
   /** Certificates and keys as PEM text. */
   readonly tls?: RedisTlsOptions | undefined;
@@ -37,12 +39,8 @@ export type RedisAccess = Pick<RedisLinkOptions, 'url' | 'tls'>;
 /** Makes a driver that connects at once, and again for ever as its options say. */
 export type CreateDriver = (options: RedisOptions) => Driver;
 
-export interface RedisTlsOptions {
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-  readonly rejectUnauthorized?: boolean;
-}
+/** Which server a link leads to: the one that the URL names, another one with its user, or whichever is the master. */
+export type LinkTarget = { readonly address: RedisAddress } | { readonly finder: MasterFinder } | undefined;
 
 /** What a link tells its owner. */
 export interface LinkEvents {
@@ -50,12 +48,18 @@ export interface LinkEvents {
   up(): void;
   /** The connection is gone, or an attempt failed; the next attempt is made without asking. */
   down(problem: SyncError): void;
+  /** Something was published on a channel that was subscribed to. */
+  message?(message: string): void;
 }
 
 export type Argument = string | number | Buffer;
 
+/** `asking`: the key is being handed to this server, and the one that still has its slot sent us here. */
+export type Passage = 'owner' | 'asking';
+
 const DEFAULT_COMMAND_TIMEOUT_MS = 2000;
 const DEFAULT_CONNECT_TIMEOUT_MS = 2000;
+const DISCONNECT_TIMEOUT_MS = 500;
 const MAX_RETRY_DELAY_MS = 1000;
 /** How often in a row commands may go unanswered, each sent after the one before was given up, until the connection is. */
 const MAX_UNANSWERED = 2;
@@ -65,14 +69,23 @@ const MAX_UNANSWERED = 2;
  * while the connection is away, and nothing is sent again by the driver. Each command is settled by its reply, its
  * deadline or the end of the connection, whichever comes first.
  *
- * down → up (connected) → down (lost) → up … → closed (by {@link RedisLink.close}).
+ * down → up (connected; to a master that was to be found: seen to be one) → down (lost) → up … → closed (by
+ * {@link RedisLink.close}).
  */
 export class RedisLink {
   readonly #client: Driver;
   readonly #events: LinkEvents;
   #secret: string | undefined;
+  /** Where the connections lead as long as no master is found. */
+  readonly #host: string;
+  /** Undefined without TLS. */
+  #tls: RedisTlsOptions | undefined;
   /** Rejects each command that waits for its reply. */
   readonly #pending = new Set<(error: SyncError) => void>();
+  readonly #stopWatching: (() => void) | undefined;
+  /** Where the connection leads, when that had to be found. */
+  #found: RedisAddress | undefined;
+  #connection = 0;
   #up = false;
   /** The database that the URL names could not be selected on this connection. */
   #misplaced = false;
@@ -83,12 +96,17 @@ export class RedisLink {
   #problem = away('not connected yet');
 
   /** Starts to connect. @throws {SyncError} `bad_config` when the URL or the TLS options cannot be used. */
-  constructor(options: RedisLinkOptions, events: LinkEvents, random: Random = systemRandom) {
-    const parsed = parseRedisUrl(options);
+  constructor(options: RedisLinkOptions, events: LinkEvents, random: Random = systemRandom, target?: LinkTarget) {
+    const url = readRedisUrl(options.url);
+    const finder = target !== undefined && 'finder' in target ? target.finder : undefined;
+    const address = target !== undefined && 'address' in target ? target.address : url.addresses[0];
     this.#events = events;
-    this.#secret = parsed.password;
+    this.#secret = url.password;
+    this.#host = address.host;
+    this.#tls = url.secure ? (options.tls ?? {}) : undefined;
     const driverOptions: RedisOptions = {
-      ...parsed,
+      ...serverOptions(url, address, options.tls),
+      ...(finder && { Connector: this.#connectorTo(finder) }),
       protocol: 2,
       connectionName: 'syncline',
       disableClientInfo: true,
@@ -100,7 +118,7 @@ export class RedisLink {
       autoResubscribe: false,
       maxRetriesPerRequest: 1,
       connectTimeout: options.connectTimeoutMs ?? DEFAULT_CONNECT_TIMEOUT_MS,
-      disconnectTimeout: 500,
+      disconnectTimeout: DISCONNECT_TIMEOUT_MS,
       keepAlive: 5000,
       commandTimeout: options.commandTimeoutMs ?? DEFAULT_COMMAND_TIMEOUT_MS,
       // Longer than the deadline of a command: one slow reply does not cost the connection, silence does.
@@ -118,17 +136,18 @@ export class RedisLink {
       if (this.#closed) return;
       // The driver would go on in database 0, which may be another installation's.
       if (this.#misplaced) return this.#client.disconnect(true);
-      this.#up = true;
-      this.#unanswered = 0;
-      events.up();
+      if (finder === undefined) this.#rise();
+      else void this.#riseIfMaster();
     });
     this.#client.on('error', (error: unknown) => {
       if (isAboutSelect(error)) this.#misplaced = true;
-      this.#problem = away(redisMessage(error, this.#secret));
+      this.#problem = error instanceof SyncError ? error : away(redisMessage(error, this.#secret));
     });
     this.#client.on('close', () => {
       if (!this.#closed) this.#lost();
     });
+    this.#stopWatching = finder?.watch((master) => this.#follow(master));
+    if (events.message !== undefined) this.#client.on('message', (_, message) => events.message?.(message));
   }
 
   get up(): boolean {
@@ -139,10 +158,16 @@ export class RedisLink {
    * Logs in with these from the next connection on; the place in the URL does not count. The connection that is up stays.
    * @throws {SyncError} `bad_config` as the constructor does.
    */
-  useAccess(access: RedisAccess): void {
-    const { username, password, tls } = parseRedisUrl(access);
+  useAccess({ url, tls }: RedisAccess): void {
+    const { username, password, secure } = readRedisUrl(url);
     this.#secret = password;
-    Object.assign(this.#client.options ?? {}, { username, password, tls });
+    this.#tls = secure ? (tls ?? {}) : undefined;
+    Object.assign(this.#client.options ?? {}, { username, password, tls: this.#tls && tlsOptions(this.#tls, this.#host) });
+  }
+
+  /** Counts connections that came up: where it is the same before and after, all went over one connection. */
+  get connection(): number {
+    return this.#connection;
   }
 
   /** Tells that the connection serves its purpose: the next one to fail is tried again soon. */
@@ -152,32 +177,78 @@ export class RedisLink {
   }
 
   /** Sends one command; strings in the reply come as buffers. @throws {SyncError} */
-  command(name: string, ...args: Argument[]): Promise<unknown> {
-    return this.#send(name, args).catch((error: unknown) => {
+  command(name: string, args: readonly Argument[], passage: Passage = 'owner'): Promise<unknown> {
+    return this.#pass(name, args, passage).catch((error: unknown) => {
       throw redisError(error, this.#secret);
     });
   }
 
   /** Runs a script, by its digest when Redis knows it. @throws {SyncError} */
-  async run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  async run(script: Script, keys: readonly string[], args: readonly Argument[], passage: Passage = 'owner'): Promise<unknown> {
     const rest = [keys.length, ...keys, ...args];
     try {
-      return await this.#send('EVALSHA', [script.sha, ...rest]);
+      return await this.#pass('EVALSHA', [script.sha, ...rest], passage);
     } catch (error) {
       if (replyCode(error) !== 'NOSCRIPT') throw redisError(error, this.#secret);
     }
-    return this.command('EVAL', script.source, ...rest);
+    return this.command('EVAL', [script.source, ...rest], passage);
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#problem = away('the queue is closed');
+    this.#stopWatching?.();
     this.#client.disconnect();
     this.#lost();
   }
 
-  #send(name: string, args: Argument[]): Promise<unknown> {
+  #rise(): void {
+    this.#up = true;
+    this.#connection++;
+    this.#unanswered = 0;
+    this.#events.up();
+  }
+
+  /** An old master may come back, and who named it may not have heard what happened since. */
+  async #riseIfMaster(): Promise<void> {
+    const found = this.#found;
+    try {
+      const [role] = (await this.#client.callBuffer('ROLE')) as unknown[];
+      if (this.#closed || found !== this.#found) return;
+      if (String(role) === 'master') return this.#rise();
+      this.#problem = new SyncError('queue_readonly', `redis: ${nameOf(found)} is a replica, and is named as the master`);
+    } catch (error) {
+      if (this.#closed || found !== this.#found) return;
+      this.#problem = redisError(error, this.#secret);
+    }
+    this.#client.disconnect(true);
+  }
+
+  #follow(master: RedisAddress): void {
+    if (!this.#up || this.#closed || nameOf(master) === nameOf(this.#found)) return;
+    this.#up = false;
+    this.#problem = away(`${nameOf(this.#found)} is no longer the master, ${nameOf(master)} is`);
+    this.#client.disconnect(true);
+  }
+
+  #connectorTo(finder: MasterFinder): NonNullable<RedisOptions['Connector']> {
+    return masterConnector(
+      finder,
+      this.#tls && ((host) => tlsOptions(this.#tls ?? {}, host)),
+      DISCONNECT_TIMEOUT_MS,
+      // A new object each time, so that it also tells one connection from the next.
+      (master) => (this.#found = { ...master }),
+    );
+  }
+
+  #pass(name: string, args: readonly Argument[], passage: Passage): Promise<unknown> {
+    // It holds for the next command only, and nothing comes in between. Were it refused, that one would be too.
+    if (passage === 'asking') this.#send('ASKING', []).catch(() => {});
+    return this.#send(name, args);
+  }
+
+  #send(name: string, args: readonly Argument[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (!this.#up) return reject(this.#problem);
       this.#pending.add(reject);
@@ -231,47 +302,14 @@ function createRedis(options: RedisOptions): Driver {
   return new Redis({ ...options, replyMapping: 'legacy' });
 }
 
+function nameOf(address: RedisAddress | undefined): string {
+  return address === undefined ? 'no server' : `${address.host}:${address.port}`;
+}
+
 function isAboutSelect(error: unknown): boolean {
   return replyCode(error) !== undefined && (error as { command?: { name?: unknown } }).command?.name === 'select';
 }
 
 function away(reason: string): SyncError {
   return new SyncError('queue_unavailable', `redis cannot be reached: ${reason}`);
-}
-
-function parseRedisUrl(options: RedisLinkOptions): RedisOptions & { password?: string } {
-  const bad = (why: string) => new SyncError('bad_config', `queue.url ${why}; write redis://[user:password@]host[:port][/db]`);
-  const url = URL.parse(options.url);
-  if (url === null || url.hostname === '') throw bad('is not a valid URL');
-  const secure = url.protocol === 'rediss:';
-  if (!secure && url.protocol !== 'redis:') throw bad(`has the scheme ${url.protocol}`);
-  const db = /^\/?(\d*)$/.exec(url.pathname)?.[1];
-  if (db === undefined) throw bad('must end in the number of a database');
-  return {
-    host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
-    port: url.port === '' ? 6379 : Number(url.port),
-    db: Number(db),
-    ...(url.username === '' ? {} : { username: decode(url.username, bad) }),
-    ...(url.password === '' ? {} : { password: decode(url.password, bad) }),
-    ...(secure ? { tls: tlsOptions(options.tls ?? {}, url.hostname) } : {}),
-  };
-}
-
-function decode(text: string, bad: (why: string) => SyncError): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    throw bad('has a % that begins no escape in its user or password');
-  }
-}
-
-function tlsOptions(tls: RedisTlsOptions, hostname: string): NonNullable<RedisOptions['tls']> {
-  const { rejectUnauthorized = true, ...pem } = tls;
-  try {
-    // The driver would give up for ever on certificates that cannot be read.
-    createSecureContext(pem);
-  } catch (error) {
-    throw new SyncError('bad_config', `queue.tls cannot be used: ${messageOf(error)}`);
-  }
-  return { ...pem, rejectUnauthorized, minVersion: 'TLSv1.2', ...(/^[\d.]+$|^\[/.test(hostname) ? {} : { servername: hostname }) };
 }

@@ -3,7 +3,7 @@ import type { Random } from '../../core/random.ts';
 import { SyncError } from '../../core/errors.ts';
 import type { Place, StreamId } from '../../core/stream.ts';
 import { ELEMENT_KINDS, MAX_PRODUCER_BYTES } from '../element.ts';
-import type { AppendEntry, AppendResult, Floor } from '../queue.ts';
+import type { AppendEntry, AppendResult, Floor, ListedMember, MemberList } from '../queue.ts';
 
 /** What travels between this node and the scripts, as their first comment lays it out: few large arguments, because each costs a microsecond. */
 
@@ -63,6 +63,11 @@ export function unpackResults(reply: Buffer): AppendResult[] {
   return results;
 }
 
+/** Whether the script stored anything, by its reply. */
+export function hasAppended(reply: unknown): boolean {
+  return unpackResults(reply as Buffer).some(({ verdict }) => verdict === 'append');
+}
+
 export function packFloors(floors: readonly Floor[]): Buffer {
   return Buffer.concat(floors.flatMap((floor) => [packStreamAt(floor.stream, floor.place), producerBytes(floor.producer)]));
 }
@@ -79,6 +84,17 @@ export function packStreamAt(stream: StreamId, place: Place): Buffer {
   packed.write(stream, 0, 32, 'latin1');
   writePlace(packed, 32, place.seq, place.crc);
   return packed;
+}
+
+/** The reply of `member.lua`. */
+export function unpackMembers([now, listed, ...rest]: readonly [Buffer, number, ...Buffer[]]): MemberList {
+  const texts = rest.map(String);
+  const members: ListedMember[] = [];
+  for (let at = 0; at + 4 < texts.length; at += 5) {
+    const [name, incarnation, age, left, about] = texts.slice(at, at + 5) as [string, string, string, string, string];
+    members.push({ name, incarnation, about, ageMs: Number(age), leftMs: Number(left) });
+  }
+  return { nowMs: Number(now), wasListed: listed === 1, members };
 }
 
 /** Reads a value of the hash of streams: `seq crc ordinal producer`. @throws {SyncError} `newer_format` */

@@ -6,6 +6,7 @@ import type { Place, StreamId } from '../../core/stream.ts';
 import { readStoreTime } from '../element.ts';
 import { QueueEvents } from '../queue-events.ts';
 import type {
+  Acquisition,
   Admission,
   AppendEntry,
   AppendResult,
@@ -13,18 +14,33 @@ import type {
   Element,
   FetchLimits,
   Floor,
+  Member,
+  MemberList,
   Queue,
   QueueEvent,
   QueueSettings,
   Reset,
 } from '../queue.ts';
 import { recordOfSettings, settingsMismatch } from '../settings.ts';
-import { RedisCondition } from './condition.ts';
+import { RedisAnnouncements } from './announcements.ts';
+import { readRedisUrl } from './server-options.ts';
+import { NOT_CONNECTED } from './condition.ts';
+import { RedisConditions } from './conditions.ts';
 import { QueueKeys } from './keys.ts';
-import { RedisLink, type Argument, type RedisAccess } from './link.ts';
-import { packEntries, packFloors, packStreamAt, parseStreamRecord, unpackPlaces, unpackResults } from './pack.ts';
+import type { Argument, RedisAccess } from './link.ts';
+import {
+  hasAppended,
+  packEntries,
+  packFloors,
+  packStreamAt,
+  parseStreamRecord,
+  unpackMembers,
+  unpackPlaces,
+  unpackResults,
+} from './pack.ts';
 import { DEFAULT_PREFIX, fetchElements, type RedisReaderOptions } from './redis-reader.ts';
-import { loadScripts, type Script } from './scripts.ts';
+import { createRouter, type RedisRouter } from './router.ts';
+import { loadScript, loadScripts, type Script } from './scripts.ts';
 
 export interface RedisQueueOptions extends RedisReaderOptions {
   /** Share of maxmemory, in percent, at which producers are held back. */
@@ -33,7 +49,11 @@ export interface RedisQueueOptions extends RedisReaderOptions {
   readonly pollMs?: number;
   /** Receives what is not wrong but unwise about this Redis, each message once. */
   readonly warn?: (message: string) => void;
+  /** How many replicas must have what is stored; how long they may take is `replicaTimeoutMs`. */
+  readonly replicas?: number;
   readonly clock?: Clock;
+  /** Whether other nodes use the queue, which hear what this one announces and the other way round. */
+  readonly shared?: boolean;
 }
 
 /** What one script call may hold, so that Redis is not busy with one for long. */
@@ -63,9 +83,12 @@ class RedisQueue implements Queue {
   readonly #random: Random;
   readonly #keys: QueueKeys;
   readonly #scripts = loadScripts();
-  readonly #events = new QueueEvents({ state: 'held', reason: 'queue_unavailable: not connected to redis yet' });
-  readonly #link: RedisLink;
-  readonly #condition: RedisCondition;
+  readonly #events = new QueueEvents({ state: 'held', reason: NOT_CONNECTED });
+  readonly #conditions: RedisConditions;
+  readonly #router: RedisRouter;
+  readonly #announcements: RedisAnnouncements | undefined;
+  /** Not loaded ahead: a node that is alone never runs it. */
+  readonly #memberScript = loadScript('member');
 
   constructor(settings: QueueSettings, options: RedisQueueOptions) {
     const { pressurePercent = 70, pollMs = 1000, warn = () => {}, clock = systemClock, random = systemRandom } = options;
@@ -74,44 +97,32 @@ class RedisQueue implements Queue {
     this.#recorded = recordOfSettings(settings);
     this.#random = random;
     this.#keys = new QueueKeys(options.prefix ?? DEFAULT_PREFIX);
-    this.#link = new RedisLink(
-      options,
-      { up: () => this.#condition.connected(), down: (problem) => this.#condition.disconnected(problem) },
-      random,
-    );
-    this.#condition = new RedisCondition(
-      this.#link,
-      this.#scripts,
-      this.#keys,
-      settings,
-      { pressurePercent, pollMs, warn },
-      clock,
-      this.#events,
-    );
+    const isReplaceable = readRedisUrl(options.url).kind !== 'single';
+    this.#conditions = new RedisConditions(this.#scripts, settings, { pressurePercent, pollMs, isReplaceable, warn }, clock, this.#events);
+    const metas = Array.from({ length: settings.partitions }, (_, partition) => this.#keys.meta(partition));
+    this.#router = createRouter(options, [this.#keys.installation, ...metas], this.#conditions);
+    if (options.shared)
+      this.#announcements = new RedisAnnouncements(this.#keys.announcements, options, this.#router.target, clock, random, this.#events);
   }
 
-  firstContact(): Promise<void> {
-    return this.#condition.firstContact();
+  async firstContact(): Promise<void> {
+    await this.#router.located();
+    return this.#conditions.firstContact();
   }
 
   async append(partition: number, entries: readonly AppendEntry[]): Promise<AppendResult[]> {
     this.#check(partition);
-    if (this.#condition.unfit) throw this.#condition.unfit;
-    const keys = [
-      this.#keys.streams(partition),
-      this.#keys.meta(partition),
-      ...this.#settings.sinks.map((sink) => this.#keys.list(sink.name, partition)),
-    ];
+    const { unfit } = this.#conditions;
+    if (unfit) throw unfit;
+    const mark = this.#keys.meta(partition);
+    const keys = [this.#keys.streams(partition), mark, ...this.#settings.sinks.map((sink) => this.#keys.list(sink.name, partition))];
     const results: AppendResult[] = [];
     // One after the other: a later part must not overtake one that did not arrive.
     for (const part of cutEntries(entries)) {
       const packed = packEntries(part, this.#random);
-      const reply = (await this.#run(this.#scripts.append, keys, [
-        this.#recorded,
-        packed.streams,
-        packed.entries,
-        ...packed.frames,
-      ])) as Buffer;
+      const args = [this.#recorded, packed.streams, packed.entries, ...packed.frames];
+      const call = { script: this.#scripts.append, keys, args, mark, hasWritten: hasAppended };
+      const reply = (await this.#explained(this.#router.runReplicated(call))) as Buffer;
       results.push(...unpackResults(reply));
     }
     return results;
@@ -122,10 +133,12 @@ class RedisQueue implements Queue {
     await Promise.all(
       [...groupBy(floors, (floor) => floor.partition)].map(async ([partition, indexes]) => {
         this.#check(partition);
-        const keys = [this.#keys.streams(partition), this.#keys.meta(partition)];
+        const mark = this.#keys.meta(partition);
+        const keys = [this.#keys.streams(partition), mark];
         for (const part of chunks(indexes)) {
           const packed = packFloors(part.map((index) => floors[index] as Floor));
-          const raised = unpackPlaces((await this.#run(this.#scripts.raise, keys, [this.#recorded, packed])) as Buffer);
+          const call = { script: this.#scripts.raise, keys, args: [this.#recorded, packed], mark, hasWritten: () => false };
+          const raised = unpackPlaces((await this.#explained(this.#router.runReplicated(call))) as Buffer);
           part.forEach((index, i) => (places[index] = raised[i] as Place));
         }
       }),
@@ -135,22 +148,29 @@ class RedisQueue implements Queue {
 
   async streams(partition: number): Promise<Map<StreamId, Place>> {
     this.#check(partition);
+    const key = this.#keys.streams(partition);
     const places = new Map<StreamId, Place>();
+    let connection = '';
     let cursor = '0';
-    do {
-      const [next, fields] = (await this.#link.command('HSCAN', this.#keys.streams(partition), cursor, 'COUNT', SCAN_COUNT)) as [
-        Buffer,
-        Buffer[],
-      ];
+    for (;;) {
+      const [next, fields] = (await this.#router.command('HSCAN', key, cursor, 'COUNT', SCAN_COUNT)) as [Buffer, Buffer[]];
+      const now = this.#router.connectionTo(key);
+      if (cursor !== '0' && connection !== now) {
+        // A cursor means nothing to another server, nor to the same one after a restart: it would skip some.
+        cursor = '0';
+        places.clear();
+        continue;
+      }
       for (let i = 0; i < fields.length; i += 2) places.set(String(fields[i]), parseStreamRecord(String(fields[i + 1])));
+      connection = now;
       cursor = String(next);
-    } while (cursor !== '0');
-    return places;
+      if (cursor === '0') return places;
+    }
   }
 
   fetch(sink: string, partition: number, limits: FetchLimits): Promise<Element[]> {
     this.#check(partition);
-    return fetchElements(this.#link, this.#scripts, this.#keys.list(sink, partition), limits);
+    return fetchElements(this.#router, this.#scripts, this.#keys.list(sink, partition), limits);
   }
 
   async trim(lease: Lease, count: number, last: Uint8Array, resets: readonly Reset[]): Promise<boolean> {
@@ -189,17 +209,19 @@ class RedisQueue implements Queue {
 
   async forget(partition: number, streams: readonly StreamId[]): Promise<void> {
     this.#check(partition);
-    for (const part of chunks(streams)) await this.#link.command('HDEL', this.#keys.streams(partition), ...part);
+    for (const part of chunks(streams)) await this.#router.command('HDEL', this.#keys.streams(partition), ...part);
   }
 
-  async acquire(lease: Lease, holder: string, ttlMs: number, steal: 'steal' | 'wait'): Promise<string | undefined> {
+  async acquire(lease: Lease, holder: string, ttlMs: number, how: 'steal' | 'take' | 'wait'): Promise<Acquisition> {
     this.#check(lease.partition);
-    const reply = await this.#run(
-      this.#scripts.acquire,
-      [this.#keys.lease(lease.sink, lease.partition)],
-      [lease.token, holder, ttlMs, steal],
-    );
-    return reply === null ? undefined : String(reply);
+    const keys = [this.#keys.lease(lease.sink, lease.partition), this.#keys.meta(lease.partition)];
+    const [taken, other, leftMs] = (await this.#run(this.#scripts.acquire, keys, [lease.token, holder, ttlMs, how])) as [
+      number,
+      Buffer,
+      number?,
+    ];
+    const name = String(other);
+    return taken === 1 ? { taken: true, before: name === '' ? undefined : name } : { taken: false, holder: name, leftMs: leftMs ?? 0 };
   }
 
   async renew(leases: readonly Lease[], ttlMs: number): Promise<boolean[]> {
@@ -219,12 +241,29 @@ class RedisQueue implements Queue {
   async release(leases: readonly Lease[]): Promise<void> {
     const byPartition = [...groupBy(leases, (lease) => lease.partition).values()];
     await Promise.all(
-      byPartition.map((indexes) => this.#run(this.#scripts.release, this.#leaseKeys(leases, indexes), tokens(leases, indexes))),
+      byPartition.map((indexes) => {
+        const meta = this.#keys.meta((leases[indexes[0] as number] as Lease).partition);
+        return this.#run(this.#scripts.release, [meta, ...this.#leaseKeys(leases, indexes)], tokens(leases, indexes));
+      }),
     );
   }
 
   useAccess(access: RedisAccess): void {
-    this.#link.useAccess(access);
+    this.#router.useAccess(access);
+    this.#announcements?.useAccess(access);
+  }
+
+  async keepMember({ name, incarnation, about }: Member, ttlMs: number): Promise<MemberList> {
+    const reply = await this.#run(this.#memberScript, [this.#keys.members], [name, incarnation, ttlMs, about]);
+    return unpackMembers(reply as readonly [Buffer, number, ...Buffer[]]);
+  }
+
+  announce(message: string): void {
+    if (this.#announcements === undefined) return;
+    this.#router.command('PUBLISH', this.#keys.announcements, message).catch((error: unknown) => {
+      // Hints may be lost: whoever misses one looks at intervals.
+      if (!(error instanceof SyncError)) throw error;
+    });
   }
 
   get admission(): Admission {
@@ -236,16 +275,19 @@ class RedisQueue implements Queue {
   }
 
   async close(): Promise<void> {
-    this.#link.close();
+    this.#announcements?.close();
+    this.#router.close();
   }
 
-  async #run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+  #run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.#explained(this.#router.run(script, keys, args));
+  }
+
+  async #explained(call: Promise<unknown>): Promise<unknown> {
     try {
-      return await this.#link.run(script, keys, args);
+      return await call;
     } catch (error) {
-      if (!(error instanceof SyncError)) throw error;
-      this.#condition.note(error);
-      throw this.#explain(error);
+      throw error instanceof SyncError ? this.#explain(error) : error;
     }
   }
 

@@ -1,13 +1,12 @@
 import { decodeElement } from '../element.ts';
-import type { Random } from '../../core/random.ts';
 import type { Element, FetchLimits, QueueReader } from '../queue.ts';
 import { QueueKeys } from './keys.ts';
-import { RedisLink, type RedisLinkOptions } from './link.ts';
+import type { RedisNode } from './node.ts';
+import { createRouter, type RedisRouter, type RedisRouterOptions } from './router.ts';
 import { loadScripts, type Scripts } from './scripts.ts';
 
-export interface RedisReaderOptions extends RedisLinkOptions {
+export interface RedisReaderOptions extends RedisRouterOptions {
   readonly prefix?: string;
-  readonly random?: Random;
 }
 
 export const DEFAULT_PREFIX = 'syncline:';
@@ -17,23 +16,31 @@ export async function openRedisReader(options: RedisReaderOptions): Promise<Queu
   const scripts = loadScripts();
   const keys = new QueueKeys(options.prefix ?? DEFAULT_PREFIX);
   const { promise: attempted, resolve } = Promise.withResolvers<void>();
-  const events = {
-    up: () => {
-      link.settled();
+  const watch = (node: RedisNode) => ({
+    connected: () => {
+      node.settled();
       resolve();
     },
-    down: () => resolve(),
-  };
-  const link: RedisLink = new RedisLink(options, events, options.random);
+    disconnected: () => resolve(),
+    note: () => {},
+  });
+  // It writes nothing. Where partitions lie is found out when they are read.
+  const router = createRouter({ ...options, replicas: 0 }, [keys.installation], { watch, forget: () => {}, lost: () => resolve() });
   await attempted;
+  await router.located();
   return {
-    fetch: (sink, partition, limits) => fetchElements(link, scripts, keys.list(sink, partition), limits),
-    close: async () => link.close(),
+    fetch: (sink, partition, limits) => fetchElements(router, scripts, keys.list(sink, partition), limits),
+    close: async () => router.close(),
   };
 }
 
 /** As {@link QueueReader.fetch}, of the list at `key`. */
-export async function fetchElements(link: RedisLink, scripts: Scripts, key: string, limits: FetchLimits): Promise<Element[]> {
-  const elements = (await link.run(scripts.fetch, [key], [limits.elements, limits.bytes])) as Buffer[];
+export async function fetchElements(
+  router: Pick<RedisRouter, 'run'>,
+  scripts: Scripts,
+  key: string,
+  limits: FetchLimits,
+): Promise<Element[]> {
+  const elements = (await router.run(scripts.fetch, [key], [limits.elements, limits.bytes])) as Buffer[];
   return elements.map(decodeElement);
 }

@@ -17,7 +17,8 @@ export function loadScripts(): Scripts {
   return Object.fromEntries(NAMES.map((name) => [name, loadScript(name)])) as Scripts;
 }
 
-function loadScript(name: string): Script {
+/** Reads one script that is not loaded ahead of its use. */
+export function loadScript(name: string): Script {
   const source = readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8');
   return { name, source, sha: createHash('sha1').update(source).digest('hex') };
 }

@@ -3,6 +3,7 @@ import { SyncError } from '../../core/errors.ts';
 import type { Address, MysqlTls } from './address.ts';
 import { dialMysql } from './driver.ts';
 import { endsConnection, failureOf, type Subject } from './errors.ts';
+import { markConnection } from './fence.ts';
 import { readFacts, sessionSetup, type ServerFacts } from './session.ts';
 
 /** How to reach the database. */
@@ -12,6 +13,8 @@ export interface ConnectionSettings {
   readonly clock: Clock;
   /** How long one statement may take before its connection is given up, ms. */
   readonly statementTimeoutMs: number;
+  /** Whose connections these are, for whoever has to end them. */
+  readonly incarnation?: string | undefined;
   /** The driver; the real one when it is left out. */
   readonly dial?: Dial | undefined;
 }
@@ -70,6 +73,7 @@ export class Connection {
     const connection = new Connection(driver, settings);
     try {
       await connection.run(sessionSetup(driver.serverVersion, settings.statementTimeoutMs));
+      if (settings.incarnation !== undefined) await markConnection(connection, settings.incarnation);
       connection.#facts = await readFacts(connection);
       return connection;
     } catch (error) {

@@ -20,6 +20,7 @@ import { ConnectionSet } from './connection-set.ts';
 import type { Connection, Dial } from './connection.ts';
 import { MysqlDeadLetters, readRejections } from './dead-letters.ts';
 import { evolveSchema } from './evolve.ts';
+import { endConnections } from './fence.ts';
 import { readForeignReferences, readSchema, type ForeignReferences } from './schema.ts';
 import { instantLiteral } from './sql.ts';
 import { MysqlTable } from './table.ts';
@@ -35,6 +36,8 @@ export interface MysqlOptions {
   readonly clock: Clock;
   /** How long one statement may take before its connection is given up, ms. */
   readonly statementTimeoutMs?: number | undefined;
+  /** Of a node that shares the database with others. */
+  readonly incarnation?: string | undefined;
   /** The driver; the real one when it is left out. */
   readonly dial?: Dial | undefined;
 }
@@ -75,6 +78,7 @@ class MysqlSink implements Sink {
       tls: options.tls,
       clock: options.clock,
       statementTimeoutMs: options.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS,
+      incarnation: options.incarnation,
       dial: options.dial,
     });
     this.deadLetters = new MysqlDeadLetters({
@@ -168,6 +172,10 @@ class MysqlSink implements Sink {
 
   useAccess({ url, tls }: SinkAccess): void {
     this.#connections.useAccess({ address: parseAddress(url), tls });
+  }
+
+  fence(incarnation: string): Promise<number> {
+    return this.#connections.use((connection) => endConnections(connection, incarnation));
   }
 
   keepAlive(): Promise<void> {

@@ -89,11 +89,11 @@ test('a link that had subscribed is up again after its server stood still, and s
     randomOf(new SeededRandom(1)),
   );
   await pass(100);
-  void link.command('subscribe', 'hints');
+  void link.command('subscribe', ['hints']);
   await pass(100);
   expect(await publish('one')).toBe(2);
   redis.host.pause();
-  const ping = () => link.command('PING').catch(() => {});
+  const ping = () => link.command('PING', []).catch(() => {});
   for (let i = 0; i < 10; i++) {
     void ping();
     await pass(2_500);

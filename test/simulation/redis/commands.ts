@@ -85,6 +85,7 @@ export const DATA_COMMANDS: Readonly<Record<string, Command>> = {
       return fields.map((field) => hash?.get(field) ?? null);
     },
   },
+  HGETALL: { arity: 2, kind: 'read', run: (store, [, key]) => [...(store.getHash(key!) ?? [])].flat() },
   HLEN: { arity: 2, kind: 'read', run: (store, [, key]) => store.getHash(key!)?.size ?? 0 },
   HSET: {
     arity: -4,

@@ -78,7 +78,7 @@ test('the queue of production stores and fetches', async () => {
   expect(elements.map(({ frame, producer }) => `${producer} ${String(frame)}`)).toEqual(['shop frame 1', 'shop frame 2', 'shop frame 3']);
   expect(elements[0]!.storedAtUs).toBeGreaterThan(1_700_000_000_000_000);
   const lease = { sink: 'main', partition: 0, token: 'token' };
-  expect(await settled(world, queue.acquire(lease, 'node', 1000, 'wait'))).toBe(undefined);
+  expect(await settled(world, queue.acquire(lease, 'node', 1000, 'wait'))).toMatchObject({ taken: true });
   expect(await settled(world, queue.trim(lease, 2, elements[1]!.identity, []))).toBe(true);
   expect(await count(world, queue)).toBe(1);
   await world.timeline.run(world.timeline.nowMs + 1001);

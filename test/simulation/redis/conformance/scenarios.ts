@@ -32,7 +32,7 @@ async function everything(run: (...args: string[]) => Promise<void>): Promise<vo
   await run('EVAL', READ_ONLY, '1', 'string');
   await run('EVAL', fetch.source, '1', 'list', '1', '1');
   await run('EVAL', probe.source, '1', 'meta', 'settings');
-  await run('EVAL', acquire.source, '1', 'lease', 'token', 'node', '5000', 'wait');
+  await run('EVAL', acquire.source, '2', 'q:{0}:lease:main', 'q:{0}:meta', 'token', 'node', '5000', 'wait');
   // A script that no flag lets through is refused before it fails.
   await run('EVAL', '#!lua\nreturn redis.call("LLEN", KEYS[1])', '1', 'string');
   await run('EVALSHA', 'f'.repeat(40), '0');

@@ -72,7 +72,7 @@ class Sequence {
     else if (roll < 68) await this.#run('backlog', [this.#list(), this.#meta()], []);
     else if (roll < 76) await this.#acquire();
     else if (roll < 80) await this.#renew();
-    else if (roll < 82) await this.#run('release', [this.#lease(), this.#lease()], [this.#token(), this.#token()]);
+    else if (roll < 82) await this.#run('release', [this.#meta(), this.#lease(), this.#lease()], [this.#token(), this.#token()]);
     else if (roll < 86) await this.#run('probe', [this.random.chance(0.5) ? KEYS.installation : this.#any()], [this.#settings()]);
     else if (roll < 88) await this.#vandalise();
     else await this.#command();
@@ -162,8 +162,8 @@ class Sequence {
     const ttl = this.#ttl();
     await this.#run(
       'acquire',
-      [lease],
-      [this.#token(), this.random.pick(['node', 'other node', '']), ttl, this.random.pick(['wait', 'steal', ''])],
+      [lease, this.#meta()],
+      [this.#token(), this.random.pick(['node', 'other node', '']), ttl, this.random.pick(['wait', 'take', 'steal', ''])],
     );
     if (ttl === '20') await this.#subject.sleep(45);
   }
@@ -251,7 +251,8 @@ class Sequence {
     // An identity, of 24 bytes, holds the time of its push.
     const shown = args.map((arg) => (arg.length === 24 ? '<identity>' : JSON.stringify(arg.slice(0, 40))));
     const { reply, text } = await this.#subject.execute(...args);
-    this.transcript.push(`${shown.join(' ')} → ${text}`);
+    // What is left to a lease is as many ms as real time had to pass.
+    this.transcript.push(`${shown.join(' ')} → ${text.replace(/^(\[0, ".*", )\d+\]$/, '$1<ms>]')}`);
     return reply;
   }
 

@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest';
+import { readClusterNodes, slotOf } from './slots.ts';
+
+test('the slot of a key is that of its hash tag', () => {
+  // As CLUSTER KEYSLOT gives them.
+  expect(slotOf('123456789')).toBe(12_739);
+  expect(slotOf('foo')).toBe(12_182);
+  expect(slotOf('syncline:{3}:list:main')).toBe(slotOf('3'));
+  expect(slotOf('{}foo')).not.toBe(slotOf('foo'));
+  expect(slotOf('a{foo}{bar}')).toBe(slotOf('foo'));
+});
+
+test('of what several nodes say, the newer owner of a slot is believed', () => {
+  const stale = [
+    'a1 127.0.0.1:1@11 myself,master - 0 0 1 connected 0-2 [2->-b2]',
+    'b2 127.0.0.1:2@12,two.example master - 0 0 2 connected 3',
+    'c3 127.0.0.1:3@13 slave a1 0 0 1 connected',
+  ].join('\n');
+  const fresh = [
+    'a1 127.0.0.1:1@11 master,fail - 0 0 1 disconnected',
+    'b2 127.0.0.1:2@12,two.example master - 0 0 4 connected 2-3',
+    'c3 127.0.0.1:3@13 myself,master - 0 0 3 connected 0-1',
+    'd4 :0@0 master,noaddr - 0 0 0 disconnected',
+  ].join('\n');
+  for (const answers of [
+    [stale, fresh],
+    [fresh, stale],
+  ]) {
+    const view = readClusterNodes(answers);
+    expect([0, 1, 2, 3, 4].map((slot) => view.owners[slot]?.address)).toEqual([
+      { host: '127.0.0.1', port: 3 },
+      { host: '127.0.0.1', port: 3 },
+      { host: 'two.example', port: 2 },
+      { host: 'two.example', port: 2 },
+      undefined,
+    ]);
+    expect([...view.masters].sort()).toEqual(['127.0.0.1:1', '127.0.0.1:3', 'two.example:2']);
+    expect(view.nodes).toHaveLength(3);
+  }
+});

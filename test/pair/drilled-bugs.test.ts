@@ -1,0 +1,43 @@
+import { describe, expect, test } from 'vitest';
+import { faultsOf } from '../fault/run-scenario.ts';
+import { patchedEnv, type SourcePatch } from '../support/source-patches.ts';
+import { PAIR_SCENARIOS } from './pair-scenarios.ts';
+import { missingForPair } from './pair-parts.ts';
+import { runPairScenario } from './run-pair-scenario.ts';
+
+/** A mistake in the product, and a scenario of a pair that has to find it. */
+interface Catch {
+  readonly scenario: string;
+  readonly patch: SourcePatch;
+  /** What the first fault that is found says. */
+  readonly finding: RegExp;
+}
+
+/** How long nothing may move: what a bug stops need not be waited for as long as what a machine is slow with. */
+const PATIENCE_MS = 12_000;
+const SEED = 1;
+
+const CATCHES: readonly Catch[] = [
+  {
+    scenario: 'pair-zombie',
+    patch: {
+      name: 'whoever takes over leaves the connections of the frozen node alone',
+      file: 'src/sinks/mysql/fence.ts',
+      find: 'await connection.run(`KILL CONNECTION ${Number(id)}`);',
+      replace: '',
+    },
+    finding: /nothing is applied|still open/,
+  },
+];
+
+describe.skipIf(missingForPair() !== undefined)('drills of a pair find what is planted', () => {
+  for (const { scenario: name, patch, finding } of CATCHES) {
+    test(`${name}: ${patch.name}`, { timeout: 180_000 }, async (context) => {
+      const scenario = PAIR_SCENARIOS.find((one) => one.name === name);
+      if (scenario === undefined) throw new Error(`there is no scenario "${name}"`);
+      const outcome = await runPairScenario(scenario, 1, SEED, { world: { env: patchedEnv([patch]), patienceMs: PATIENCE_MS } });
+      if ('skipped' in outcome) return context.skip(outcome.skipped);
+      expect(faultsOf(outcome.audit).slice(0, 20).join('\n')).toMatch(finding);
+    });
+  }
+});

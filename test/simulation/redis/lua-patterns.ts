@@ -1,6 +1,13 @@
 import { OutsideSubset } from './lua-values.ts';
 
-const CLASSES: Readonly<Record<string, string>> = { d: '[0-9]', a: '[A-Za-z]', w: '[0-9A-Za-z]', s: '[\\t-\\r ]', x: '[0-9A-Fa-f]' };
+const CLASSES: Readonly<Record<string, string>> = {
+  d: '[0-9]',
+  a: '[A-Za-z]',
+  w: '[0-9A-Za-z]',
+  s: '[\\t-\\r ]',
+  S: '[^\\t-\\r ]',
+  x: '[0-9A-Fa-f]',
+};
 
 const translated = new Map<string, RegExp>();
 

@@ -34,6 +34,7 @@ describe('Lua', () => {
     ["local s = '' for i, v in ipairs({ 'a', 'b' }) do s = s .. i .. v end return s", '1a2b'],
     ["local t = {} for k, v in pairs({ x = 1, y = 2 }) do t[#t + 1] = k .. v end return table.concat(t, ',')", 'x1,y2'],
     ["return { string.match('a=1;b', '^(%w+)=(%d-);(.*)$') }", ['a', '1', 'b']],
+    ["return { string.match('a;1 2 b c', '^(%S+) (%d+) (.*)$') }", ['a;1', '2', 'b c']],
     ["return string.match('abc', 'x') == nil", true],
     ["return { string.sub('hello', 2, -2), string.sub('hello', -3), string.sub('hello', 9) }", ['ell', 'llo', '']],
     ["return { struct.unpack('>BHI4', '\x01\x01\x02\x00\x00\x01\x00') }", [1, 258, 256, 8]],

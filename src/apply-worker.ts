@@ -34,8 +34,16 @@ export async function runTask(task: SliceTask): Promise<SliceResult> {
 async function openContext(): Promise<SliceContext> {
   const [sinkConfig] = config.sinks;
   const sink = await openSink({ ...sinkConfig, clock: systemClock, folder: config.data, incarnation });
+  const renewSchema = schemaRenewal(sink, systemClock);
+  const keepReady = async () => {
+    await sink.keepAlive();
+    // A node that waits for another to end is connected and knows the schema when its turn comes.
+    if (incarnation !== undefined) await renewSchema();
+  };
   // Whoever is away now is met again by the next slice, which reports it.
-  setInterval(() => void sink.keepAlive().catch(() => {}), KEEP_ALIVE_MS).unref();
+  const keep = () => void keepReady().catch(() => {});
+  if (incarnation !== undefined) keep();
+  setInterval(keep, KEEP_ALIVE_MS).unref();
   return {
     queue: await openQueueReader(config.queue, { folder: config.data }),
     sink,
@@ -44,6 +52,6 @@ async function openContext(): Promise<SliceContext> {
     partitionBy: partitionByOf(config),
     maxFrameBytes: config.ingest.maxFrameBytes,
     budgetMs: SLICE_BUDGET_MS,
-    renewSchema: schemaRenewal(sink, systemClock),
+    renewSchema,
   };
 }

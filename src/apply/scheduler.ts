@@ -26,6 +26,8 @@ export interface SchedulerOptions {
 
 /** Where the leases come from, which are told with {@link Scheduler.gained} and {@link Scheduler.lost}. */
 export interface LeaseSource {
+  /** Whether other nodes may hold, and apply, what this one does not. */
+  readonly shared: boolean;
   /** Begins to keep leases. */
   start(): void;
   /** The queue is there, for the first time or again; resolves when it is known which leases are held. */
@@ -319,16 +321,17 @@ export class Scheduler {
 
   /** Finds out whether a failure that other partitions could have prevented is final at the next try. */
   async #settle(work: PartitionWork, blockedAtUs: number, upToUs: number, outOfPatience: boolean): Promise<void> {
-    const { queue, sink } = this.#options;
+    const { queue, sink, leases } = this.#options;
     const advances = this.#advances;
     // As long as anything moves, it may help somebody who waits, and then another: only when all have tried in vain
     // since, they wait for one another.
     const standsStill = this.#partitions.every(({ state, triedAt }) => state !== 'blocked' || triedAt === advances);
     const backlog = await queue.backlog(sink.name);
-    const others = this.#partitions.map(({ partition, state }) => ({
+    const others = this.#partitions.map(({ partition, state, lease }) => ({
       partition,
       storedAtUs: backlog[partition]?.headStoredAtUs,
-      mayStand: state === 'elsewhere' ? outOfPatience : (standsStill || outOfPatience) && STANDING.has(state),
+      // Whether another node's partition moves is not seen from here.
+      mayStand: leases.shared && lease === undefined ? outOfPatience : (standsStill || outOfPatience) && STANDING.has(state),
     }));
     const upTo = settledUpTo(work.partition, others, blockedAtUs, upToUs);
     const onlyAt = outOfPatience || !others.some(({ mayStand }) => mayStand) ? undefined : advances;

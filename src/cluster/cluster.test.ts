@@ -87,9 +87,10 @@ class TestNode {
 
   async start(): Promise<void> {
     await this.cluster.join();
+    const ready = this.cluster.ready();
     await this.cluster.leases.connected();
     this.cluster.leases.start();
-    await this.cluster.ready();
+    await ready;
     await clock.settle();
   }
 
@@ -144,6 +145,16 @@ describe('a pair', () => {
     one.away = false;
     await clock.advance(LEASE_MS);
     expect([one.held, one.cluster.view().leader]).toEqual([[], 'two']);
+  });
+
+  test('is not led by a node whose sink cannot be used, whatever it hears', async () => {
+    const one = await started('one', 'standby');
+    const two = new TestNode('two', 'standby', 'f'.repeat(32));
+    nodes.push(two);
+    await two.cluster.join();
+    await one.stop();
+    await clock.advance(2 * LEASE_MS);
+    expect([two.held, two.cluster.isPrimary]).toEqual([[], false]);
   });
 
   test('does without hints, at the end of the lease', async () => {
@@ -207,6 +218,20 @@ describe('many', () => {
     await clock.advance(5 * LEASE_MS);
     expect([sorted(one, two), one.held.length]).toEqual([ALL, 8]);
   });
+});
+
+test('when the queue was away for all for long, each asks for what it had', async () => {
+  const [one, two] = [await started('one', 'active'), await started('two', 'active')];
+  await clock.advance(3 * LEASE_MS);
+  const before = [one.held, two.held];
+  one.away = two.away = true;
+  await clock.advance(3 * LEASE_MS);
+  expect([one.held, two.held]).toEqual([[], []]);
+  one.away = two.away = false;
+  await Promise.all([one.cluster.leases.connected(), two.cluster.leases.connected()]);
+  expect([one.held, two.held]).toEqual(before);
+  await clock.advance(5 * LEASE_MS);
+  expect([one.held, two.held]).toEqual(before);
 });
 
 test('hints reach the others, and not whoever gives them', async () => {

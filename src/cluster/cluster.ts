@@ -114,7 +114,7 @@ export class Cluster {
           events.lost(partition);
           this.#noteLeading();
         },
-        refused: (partition, holder) => events.refused(partition, parseHolder(holder).name),
+        refused: (partition, holder) => this.#refused(partition, parseHolder(holder).name),
         failed: events.failed,
         tookOver: (partition, before) => this.#tookOver(partition, before),
         yield: (partition) => events.yield(partition),
@@ -202,25 +202,37 @@ export class Cluster {
   }
 
   #claim(partition: number): Claim {
-    if (this.#state === 'leaving') return 'none';
+    // Before its sink can be used, a node could only keep others from applying.
+    if (this.#state !== 'ready') return 'none';
     if (this.#options.settings.mode === 'standby') return claimOfStandby(partition, this.leases.holds(0));
     return claimOfActive(partition, this.#options.name, this.#owners);
   }
 
   #membersChanged(): void {
-    if (this.#options.settings.mode !== 'active' || this.#state === 'leaving') return;
-    this.#owners = assignPartitions(this.#assignable(), this.#options.queue.partitionCount);
+    const { settings, name, queue, events } = this.#options;
+    if (settings.mode !== 'active' || this.#state === 'leaving') return;
+    const nodes = this.#assignable();
+    // A node that cannot see the list goes on with what it has.
+    if (nodes.length === 0 || !this.#membership.isListed) return;
+    this.#owners = assignPartitions(nodes, queue.partitionCount);
+    for (const [partition, owner] of this.#owners.entries())
+      if (owner !== name && !this.leases.holds(partition)) events.refused(partition, owner);
     this.leases.claimsChanged();
+  }
+
+  /** Of a pair, whoever has partition 0 has all. */
+  #refused(partition: number, holder: string): void {
+    const { settings, queue, events } = this.#options;
+    if (settings.mode === 'active') return events.refused(partition, holder);
+    for (let each = 0; each < queue.partitionCount; each++) if (!this.leases.holds(each)) events.refused(each, holder);
   }
 
   /** A node that comes and goes is given nothing until it has been there for a while, unless all are new. */
   #assignable(): string[] {
-    const { name, leaseMs, settings } = this.#options;
+    const { leaseMs, settings } = this.#options;
     const ready = this.#membership.members.filter((one) => one.state === 'ready' && one.mode === settings.mode);
     const settled = ready.filter(({ ageMs }) => ageMs >= leaseMs);
-    const names = (settled.length > 0 ? settled : ready).map((one) => one.name);
-    // A node that cannot see the list goes on with what it has.
-    return names.length > 0 ? names : [name];
+    return (settled.length > 0 ? settled : ready).map((one) => one.name);
   }
 
   #heard(event: QueueEvent): void {

@@ -78,7 +78,7 @@ describe('a lease that another holds', () => {
     one.claims = two.claims = (partition) => (partition === 0 ? 'wait' : 'none');
     await one.start();
     await two.start();
-    one.keeper.stop();
+    one.answer = () => Promise.reject(AWAY);
     expect(two.told).toEqual(['refused 0 by one']);
     await clock.advance(LEASE_MS - 1);
     expect(two.acquires).toBe(1);
@@ -131,6 +131,24 @@ describe('a lease that another holds', () => {
     await clock.advance(LEASE_MS);
     expect(one.keeper.held).toEqual([0, 1, 2, 3]);
     expect(two.told.every((line) => line.startsWith('refused'))).toBe(true);
+  });
+});
+
+describe('a connection that is lost again and again', () => {
+  test.each([
+    ['to the queue', (world: World) => void world.keeper.connected()],
+    ['for what is announced', (world: World) => world.keeper.mayHaveMissed()],
+  ])('%s does not put off for ever that a lease is asked for', async (_, reconnect) => {
+    const [one, two] = [new World('one'), new World('two')];
+    one.claims = two.claims = (partition) => (partition === 0 ? 'wait' : 'none');
+    await one.start();
+    await two.start();
+    one.answer = () => Promise.reject(AWAY);
+    for (let ms = 0; ms < 2 * LEASE_MS; ms += 500) {
+      reconnect(two);
+      await clock.advance(500);
+    }
+    expect(two.keeper.held).toEqual([0]);
   });
 });
 
@@ -260,6 +278,19 @@ test('a renewal that is answered after the lease was given back changes nothing'
   expect(one.keeper.held).toEqual([]);
   await one.keeper.close();
   expect(clock.timerCount).toBe(0);
+});
+
+test('until what is in flight at the end has ended, leases are kept', async () => {
+  const [one, two] = [new World('one'), new World('two')];
+  await one.start();
+  await two.start();
+  one.keeper.stop();
+  await clock.advance(3 * LEASE_MS);
+  expect([one.keeper.held, two.keeper.held]).toEqual([[0, 1, 2, 3], []]);
+  await one.keeper.close();
+  await clock.advance(LEASE_MS + 10);
+  expect([one.keeper.held, two.keeper.held]).toEqual([[], [0, 1, 2, 3]]);
+  expect(two.told.filter((line) => line.startsWith('took over'))).toEqual([]);
 });
 
 /** The leases that the queue has for `world`: those that it would renew. */

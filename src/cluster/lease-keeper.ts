@@ -58,6 +58,7 @@ export class LeaseKeeper {
   #again = false;
   #handingOver: Promise<void> | undefined;
   #stopped = false;
+  #closed = false;
 
   constructor(options: LeaseKeeperOptions) {
     this.#options = options;
@@ -71,7 +72,7 @@ export class LeaseKeeper {
         void this.renew()
           .catch(ignoreTransient)
           .then(() => {
-            if (!this.#stopped) arm();
+            if (!this.#closed && (this.shared || !this.#stopped)) arm();
           });
       });
     };
@@ -81,8 +82,10 @@ export class LeaseKeeper {
   /** The queue is there, for the first time or again: it may have lost the leases. Resolves when that is known. */
   async connected(): Promise<void> {
     if (this.#options.claim === undefined) return this.acquire();
-    this.#postponeWaiting();
-    // Whoever held a lease before asks first; the others wait until it has had time to.
+    const { clock, leaseMs } = this.#options;
+    // Whoever held a lease before asks first, and the others when it has had time to; but connections that are lost again
+    // and again do not put that off for ever.
+    for (const slot of this.#waiting()) this.#askAfter(slot, Math.min(leaseMs / 2, slot.endsAtMs + leaseMs / 2 - clock.monotonicMs()));
     await this.renew().catch(ignoreTransient);
   }
 
@@ -121,6 +124,11 @@ export class LeaseKeeper {
     return this.#slots[partition]?.holder;
   }
 
+  /** Whether other nodes may hold what this one does not. */
+  get shared(): boolean {
+    return this.#options.claim !== undefined;
+  }
+
   get held(): readonly number[] {
     return this.#slots.filter(({ partition }) => this.holds(partition)).map(({ partition }) => partition);
   }
@@ -140,9 +148,10 @@ export class LeaseKeeper {
     this.#slots[partition]?.taken?.();
   }
 
-  /** News may have been missed: asks for what others hold after the time that they need to ask for it themselves. */
+  /** It may have been missed that a lease was given back. */
   mayHaveMissed(): void {
-    this.#postponeWaiting();
+    const { clock, leaseMs } = this.#options;
+    for (const slot of this.#waiting()) this.#askAfter(slot, Math.min(leaseMs / 2, slot.askAtMs - clock.monotonicMs()));
   }
 
   /** What may be asked for has changed: asks for what is missing, and hands over what is not claimed any more. */
@@ -151,10 +160,10 @@ export class LeaseKeeper {
     this.#handingOver ??= this.#handOver().finally(() => (this.#handingOver = undefined));
   }
 
-  /** Asks for nothing any more. */
+  /** Asks for nothing any more. What others could take meanwhile is kept for as long as something is in flight. */
   stop(): void {
     this.#stopped = true;
-    this.#renewal?.cancel();
+    if (!this.shared) this.#renewal?.cancel();
     for (const slot of this.#slots) {
       slot.wait?.cancel();
       slot.taken?.();
@@ -166,6 +175,8 @@ export class LeaseKeeper {
     this.stop();
     await this.#acquiring;
     await this.#handingOver;
+    this.#closed = true;
+    this.#renewal?.cancel();
     const held = this.#slots.filter((slot) => slot.lease !== undefined || slot.pending !== undefined);
     const leases = held.flatMap(({ lease, pending }) => lease ?? pending ?? []);
     for (const slot of held) slot.lease = undefined;
@@ -232,8 +243,10 @@ export class LeaseKeeper {
   }
 
   #wait(slot: Slot, holder: string, leftMs: number): void {
+    const delayMs = Math.max(leftMs, 0) + EXPIRY_MARGIN_MS;
     slot.holder = holder;
-    this.#askAfter(slot, Math.max(leftMs, 0) + EXPIRY_MARGIN_MS);
+    slot.endsAtMs = this.#options.clock.monotonicMs() + delayMs;
+    this.#askAfter(slot, delayMs);
     this.#options.events.refused(slot.partition, holder);
   }
 
@@ -248,9 +261,8 @@ export class LeaseKeeper {
     });
   }
 
-  #postponeWaiting(): void {
-    for (const slot of this.#slots)
-      if (slot.lease === undefined && slot.holder !== undefined) this.#askAfter(slot, this.#options.leaseMs / 2);
+  #waiting(): Slot[] {
+    return this.#slots.filter(({ lease, holder }) => lease === undefined && holder !== undefined);
   }
 
   #askSoon(): void {
@@ -301,7 +313,9 @@ class Slot {
   pending: Lease | undefined;
   /** Who holds it instead. */
   holder: string | undefined;
-  /** Until then another holds it. */
+  /** When it ends, as far as its holder said. */
+  endsAtMs = -Infinity;
+  /** It is not asked for before. */
   askAtMs = -Infinity;
   wait: Timer | undefined;
   /** How often it was heard that another gave it back. */

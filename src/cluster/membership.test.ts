@@ -140,6 +140,8 @@ describe('the list', () => {
       await queue.keepMember({ name, incarnation, about: '' }, 0);
     await one.refresh();
     expect(names(one)).toEqual(['gone', 'one', 'two']);
+    await one.refresh();
+    expect(names(one)).toEqual(['gone', 'one', 'two']);
     await clock.advance(TTL_MS + 100);
     expect(names(one)).toEqual(['one', 'two']);
   });

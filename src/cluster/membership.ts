@@ -32,11 +32,15 @@ const EXPIRY_MARGIN_MS = 5;
  * Keeps this node on the list of those that are alive, and knows who else is there.
  *
  * The list is in the queue and may be lost with it. A node that finds itself missing from it therefore keeps the others in
- * mind for as long as their records would have lasted: they come back as soon as they renew.
+ * mind for as long as their records would have lasted, or may have been renewed unseen: they come back as soon as they renew.
  */
 export class Membership {
   readonly #options: MembershipOptions;
   #members: readonly ClusterMember[] = [];
+  /** As they were when the list was last read; some of them may have ended since. */
+  #known: readonly ClusterMember[] = [];
+  /** Members that were known and are missing since the list was lost. */
+  #remembered: readonly ClusterMember[] = [];
   /** When what was read ends, by our clock; by name. */
   #endsAtMs = new Map<string, number>();
   #listedUntilMs = -Infinity;
@@ -160,16 +164,18 @@ export class Membership {
     const nowMs = clock.monotonicMs();
     this.#compareClocks(list.nowMs, sentAtMs, nowMs);
     const read = list.members.map(memberOf);
-    const wasLost = !list.wasListed && this.isListed;
-    const remembered = wasLost
-      ? this.#members.filter((one) => one.name !== name && !read.some((other) => other.name === one.name) && this.#lasts(one.name, nowMs))
-      : [];
+    const wasLost = !list.wasListed && this.#listedUntilMs > -Infinity;
+    const candidates = wasLost ? this.#known : this.#remembered.filter((one) => this.#lasts(one.name, nowMs));
+    this.#remembered = candidates.filter((one) => one.name !== name && !read.some((other) => other.name === one.name));
     const isListed = read.some((one) => one.name === name && one.incarnation === incarnation);
     if (isListed) this.#listedUntilMs = sentAtMs + ttlMs;
     this.#warnOf('node_conflict', isListed ? undefined : `another node named ${name} is running; give each node a name of its own`);
-    const ends = new Map(remembered.map((one) => [one.name, this.#endsAtMs.get(one.name) ?? nowMs]));
+    const ends = new Map(
+      this.#remembered.map((one) => [one.name, this.#lasts(one.name, nowMs) ? this.#endsAtMs.get(one.name)! : nowMs + ttlMs]),
+    );
     for (const one of read) ends.set(one.name, nowMs + one.leftMs);
-    this.#set([...read, ...remembered], ends);
+    this.#known = [...read, ...this.#remembered];
+    this.#set(this.#known, ends);
   }
 
   /** While the list cannot be read: whoever would not be on it any more counts as gone. */

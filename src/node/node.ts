@@ -166,8 +166,8 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       logger,
       onPrepared: () => {
         observer.sinkPrepared();
-        scheduler.start();
         void cluster?.ready();
+        scheduler.start();
       },
       onAway: async (failure) => {
         observer.sinkAway(failure);

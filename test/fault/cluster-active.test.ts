@@ -1,7 +1,7 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { freeze, thaw } from '../support/freeze.ts';
-import { ClusterWorld } from './cluster-world.ts';
+import { ClusterWorld, LONG_LEASE_MS } from './cluster-world.ts';
 import { missingFor } from './fault-world.ts';
 
 const missing = missingFor('services');
@@ -10,10 +10,10 @@ const PARTITIONS = Array.from({ length: 16 }, (_, i) => i);
 describe.skipIf(missing !== undefined)(`nodes that share the partitions${missing === undefined ? '' : ` (${missing})`}`, () => {
   let world: ClusterWorld;
 
-  beforeEach(async () => {
-    world = await ClusterWorld.start('active', ['one', 'two']);
+  const start = async (leaseMs?: number) => {
+    world = await ClusterWorld.start('active', ['one', 'two'], leaseMs);
     await world.advance();
-  }, 120_000);
+  };
 
   afterEach(() => world?.close());
 
@@ -24,15 +24,17 @@ describe.skipIf(missing !== undefined)(`nodes that share the partitions${missing
       expect(held.flat().toSorted((a, b) => a - b)).toEqual(PARTITIONS);
       const counts = held.map(({ length }) => length);
       expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
-    }, 60_000);
+    }, 90_000);
 
   test('hold as many as each other, and both are primary', async () => {
+    await start();
     await spread(['one', 'two']);
     expect(await Promise.all(world.nodes.map((node) => node.health('primary')))).toEqual([true, true]);
     expect(await world.audit()).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 
   test('give a third its share, and take it back when it leaves', async () => {
+    await start(LONG_LEASE_MS);
     await spread(['one', 'two']);
     const third = await world.add('three');
     await spread(['one', 'two', 'three']);
@@ -46,9 +48,10 @@ describe.skipIf(missing !== undefined)(`nodes that share the partitions${missing
     await world.advance();
     for (const node of world.nodes.slice(0, 2)) expect((await node.view()).takeovers).toBe(0);
     expect(await world.audit()).toEqual([]);
-  }, 180_000);
+  }, 240_000);
 
   test('take over what a killed one held', async () => {
+    await start();
     await spread(['one', 'two']);
     const [one, two] = world.nodes as [(typeof world.nodes)[number], (typeof world.nodes)[number]];
     await one.server.stop('SIGKILL');
@@ -56,9 +59,10 @@ describe.skipIf(missing !== undefined)(`nodes that share the partitions${missing
     await spread(['two']);
     await world.advance();
     expect(await world.audit()).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 
   test('share again with one that was frozen and goes on', async () => {
+    await start();
     await spread(['one', 'two']);
     const [one, two] = world.nodes as [(typeof world.nodes)[number], (typeof world.nodes)[number]];
     await freeze(one.server.pid);
@@ -68,13 +72,14 @@ describe.skipIf(missing !== undefined)(`nodes that share the partitions${missing
     await spread(['one', 'two']);
     await world.advance();
     expect(await world.audit()).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 
   test('share again when Redis was emptied', async () => {
+    await start();
     await spread(['one', 'two']);
     await world.redis.command('FLUSHALL');
     await world.advance();
     await spread(['one', 'two']);
     expect(await world.audit()).toEqual([]);
-  }, 120_000);
+  }, 240_000);
 });

@@ -1,5 +1,9 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { majorOf } from '../../src/cluster/member.ts';
+import { encodeFrame, FRAME } from '../../src/protocol/frame.ts';
+import { encodeHello } from '../../src/protocol/messages.ts';
 import { eventually } from '../support/eventually.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
 import { redisAvailable, startRedis, type RedisServer } from '../support/redis-server.ts';
@@ -68,6 +72,27 @@ describe.skipIf(missing !== '')(`the start of a node beside others${missing}`, (
     const about = `standby ${next} ready 10.0.0.2:9500`;
     await redis.command('HSET', 'syncline:members', 'newer', `${'1'.repeat(32)} ${ahead} ${ahead + 60_000} 60000 ${about}`);
     expect(await refused(await create('two'))).toContain(`node newer runs version ${next}`);
+  }, 60_000);
+
+  test('is followed, at SIGTERM, by an end that balancers see before clients are gone', async () => {
+    const server = await create('one');
+    await server.start();
+    const health = async (name: string) => (await fetch(`http://127.0.0.1:${server.adminPort}/health/${name}`)).status;
+    await eventually(async () => expect([await health('primary'), await health('ready')]).toEqual([200, 200]), 20_000);
+    // A client that does not leave when it is asked to keeps the server for as long as it lets itself be kept.
+    const client = connect(server.tcpPort, '127.0.0.1');
+    client.on('error', () => {});
+    client.write(
+      encodeFrame({ type: FRAME.hello, payload: encodeHello({ v: 1, token: '', stream: 'a'.repeat(32), oldest: new Map(), agent: '' }) }),
+    );
+    await once(client, 'data');
+    const ended = server.stop('SIGTERM');
+    await eventually(async () => expect([await health('primary'), await health('ready')]).toEqual([503, 503]));
+    expect(server.running).toBe(true);
+    client.destroy();
+    expect(await ended).toBe(0);
+    expect(await redis.command('HLEN', 'syncline:members')).toBe(':0');
+    expect(await redis.command('EXISTS', 'syncline:{0}:lease:main')).toBe(':0');
   }, 60_000);
 
   test('goes on without Redis, and joins when that is there', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openQueueReader } from '../../src/queue/open.ts';
 import type { Queue, QueueEvent } from '../../src/queue/queue.ts';
+import { RedisLink } from '../../src/queue/redis/link.ts';
 import { openRedisQueue, type RedisQueueOptions } from '../../src/queue/redis/redis-queue.ts';
 import { A, ALL, B, codeOf, entries, entry, lease, placeAt, SETTINGS, texts } from '../contract/queue.contract.ts';
 import { eventually } from '../support/eventually.ts';
@@ -523,6 +524,18 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
     expect(reason(byName)).toBe('open');
     const distrustful = await open(server.url);
     expect(reason(distrustful)).toMatch(/^queue_unavailable: .*certificate/);
+    // So is a master that had to be found.
+    const found = { find: async () => ({ host: '127.0.0.1', port: server.port }), watch: () => () => {} };
+    const up = Promise.withResolvers<void>();
+    const link = new RedisLink(
+      { url: 'rediss+sentinel://127.0.0.1/main', tls: { ca: readFileSync(cert, 'utf8') } },
+      { up: up.resolve, down: up.reject },
+      undefined,
+      { finder: found },
+    );
+    cleanups.push(() => link.close());
+    await up.promise;
+    expect(String(await link.command('PING', []))).toBe('PONG');
     const careless = await open(server.url, { tls: { rejectUnauthorized: false } });
     expect(reason(careless)).toBe('open');
     expect(await codeOf(open(server.url, { tls: { ca: 'no certificate', cert: 'nor this', key: 'nor this' } }))).toBe('bad_config');

@@ -15,7 +15,7 @@ export interface SentinelsOptions {
 }
 
 /** What a Sentinel says. The newer configuration has the higher epoch. */
-interface Answer {
+export interface Answer {
   readonly master: RedisAddress;
   readonly epoch: number;
 }
@@ -113,10 +113,8 @@ export class Sentinels implements MasterFinder {
     const answers = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failure = results.find((result) => result.status === 'rejected');
     if (failure !== undefined) this.#problem = failure.reason as SyncError;
-    const newest = newestOf(answers);
-    if (newest === undefined) return;
-    const isMajority = answers.length > this.#sentinels.length / 2;
-    if (this.#known === undefined || isMajority || newest.epoch >= this.#known.epoch) this.#known = newest;
+    this.#known = believe(answers, this.#sentinels.length, this.#known);
+    if (answers.length === 0 || this.#known === undefined) return;
     for (const listener of [...this.#listeners]) listener(this.#known.master);
   }
 
@@ -136,11 +134,14 @@ export class Sentinels implements MasterFinder {
   }
 }
 
-/** Of the newest configuration; where that is told in two ways, as in the middle of a promotion, what more of them say. */
-function newestOf(answers: readonly Answer[]): Answer | undefined {
-  const support = (answer: Answer) =>
-    answers.filter(({ master }) => master.host === answer.master.host && master.port === answer.master.port).length;
-  return answers.toSorted((a, b) => b.epoch - a.epoch || support(b) - support(a))[0];
+/** What is believed after some of `count` Sentinels have answered, when `known` was before. */
+export function believe(answers: readonly Answer[], count: number, known: Answer | undefined): Answer | undefined {
+  // The newest configuration can be told in two ways, in the middle of a promotion: then what more of them say.
+  const support = ({ master }: Answer) =>
+    answers.filter(({ master: { host, port } }) => host === master.host && port === master.port).length;
+  const newest = answers.toSorted((a, b) => b.epoch - a.epoch || support(b) - support(a))[0];
+  if (newest === undefined || known === undefined) return newest ?? known;
+  return answers.length > count / 2 || newest.epoch >= known.epoch ? newest : known;
 }
 
 function unknown(reason: string): SyncError {

@@ -2,9 +2,11 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { messageOf, SyncError, type ErrorCode } from '../core/errors.ts';
 import type { Lease } from '../core/lease.ts';
 import { backoffMs, type Random } from '../core/random.ts';
-import { START, type Place, type StreamId } from '../core/stream.ts';
+import type { StreamId } from '../core/stream.ts';
 import type { Backlog, FetchLimits, Queue } from '../queue/queue.ts';
 import type { Sink } from '../sinks/sink.ts';
+import { healPartition } from './heal.ts';
+import type { LeaseSource } from './lease-source.ts';
 import { PartitionWork } from './partition-work.ts';
 import { BLOCKED_GRACE_MS, settledUpTo } from './settled.ts';
 import type { SliceResult, SliceRunner, StreamMove } from './task.ts';
@@ -22,26 +24,6 @@ export interface SchedulerOptions {
   /** Slices in flight at most. */
   readonly maxConcurrency: number;
   readonly events: SchedulerEvents;
-}
-
-/** Where the leases come from, which are told with {@link Scheduler.gained} and {@link Scheduler.lost}. */
-export interface LeaseSource {
-  /** Whether other nodes may hold, and apply, what this one does not. */
-  readonly shared: boolean;
-  /** Begins to keep leases. */
-  start(): void;
-  /** The queue is there, for the first time or again; resolves when it is known which leases are held. */
-  connected(): Promise<void>;
-  /** Finds out which leases are still held. @throws {SyncError} */
-  renew(): Promise<void>;
-  /** Gives everything back and asks for nothing until {@link resume}. */
-  suspend(): Promise<void>;
-  /** May be asked again, with {@link connected}. */
-  resume(): void;
-  /** Asks for nothing more. */
-  stop(): void;
-  /** Gives everything back. */
-  close(): Promise<void>;
 }
 
 /** What happens, for acknowledgements, metrics and the log. */
@@ -281,7 +263,10 @@ export class Scheduler {
     const triedAt = this.#advances;
     work.triedAt = undefined;
     try {
-      if (work.needsHeal) await this.#healPartition(work);
+      if (work.needsHeal) {
+        await healPartition(this.#options.queue, this.#options.sink, lease);
+        work.needsHeal = false;
+      }
       const result = await this.#options.runner.run({
         lease,
         limits: work.limits(this.#limits),
@@ -405,26 +390,6 @@ export class Scheduler {
         if (work.phase === 'delayed') this.#makeReady(work);
       });
     });
-  }
-
-  /**
-   * Sets streams back whose elements the queue has lost, so that their clients are asked to send again. Runs in the
-   * partition's turn, when no slice of this node is in flight: the watermarks it reads are the newest.
-   */
-  async #healPartition(work: PartitionWork): Promise<void> {
-    const { queue, sink } = this.#options;
-    if (work.lease === undefined) return;
-    const recorded = await queue.streams(work.partition);
-    if (recorded.size > 0) {
-      const watermarks = await sink.readWatermarks(work.partition, [...recorded.keys()]);
-      const places = new Map<StreamId, Place>();
-      for (const [stream, stored] of recorded) {
-        const watermark = watermarks.get(stream) ?? START;
-        if (stored.seq > watermark.seq) places.set(stream, watermark);
-      }
-      if (places.size > 0) await queue.heal(work.lease, places);
-    }
-    work.needsHeal = false;
   }
 
   /** After each connection: the queue may have lost elements, and leases, of any partition. */

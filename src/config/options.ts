@@ -342,6 +342,7 @@ export const optionsSchema = z.strictObject({
       description:
         '`standalone`: this node is the only one. `standby`: one node applies everything, the others watch and take over. `active`: the partitions are spread over all nodes. The same on every node; all but `standalone` need a queue in Redis and a sink that is no file.',
       env: 'SYNCLINE_CLUSTER_MODE',
+      takesEffect: 'restart',
     }),
   }),
 

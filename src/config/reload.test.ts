@@ -15,10 +15,19 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const SECRETS = { 'token-file': 'default.other', 'admin-file': 'other', 'queue-file': REDIS('other'), 'sink-file': MYSQL('other') };
+const SECRETS = {
+  'token-file': 'default.other',
+  'admin-file': 'other',
+  'queue-file': REDIS('other'),
+  'sink-file': MYSQL('other'),
+  'sentinel-file': 'other',
+};
 
 function REDIS(password: string, host = 'redis'): string {
   return `rediss://syncline:${password}@${host}:6380/1`;
+}
+function SENTINEL(password: string): string {
+  return `rediss+sentinel://syncline:${password}@sentinel-1,sentinel-2:26380/mymaster?db=1`;
 }
 function MYSQL(password: string, host = 'db'): string {
   return `mysql://syncline:${password}@${host}:3306/shop`;
@@ -49,6 +58,10 @@ const OTHER: Readonly<Record<string, unknown>> = {
   'queue.url': REDIS('two'),
   'queue.urlFile': 'queue-file',
   'queue.prefix': 'other:',
+  'queue.sentinel.username': 'other',
+  'queue.sentinel.password': 'two',
+  'queue.sentinel.passwordFile': 'sentinel-file',
+  'cluster.mode': 'standby',
   'sinks[].name': 'other',
   'sinks[].url': MYSQL('two'),
   'sinks[].urlFile': 'sink-file',
@@ -81,9 +94,16 @@ function otherValue(entry: OptionEntry): unknown {
   return entry.maximum;
 }
 
-/** {@link BASE} with one option set to something else. */
+/** The same with Sentinels, which other queues have no options for. */
+const WATCHED = { ...BASE, queue: { url: SENTINEL('one'), sentinel: { username: 'one', password: 'one' }, tls: { ...PEM } } };
+
+function baseOf({ path }: OptionEntry): object {
+  return path.includes('sentinel') ? WATCHED : BASE;
+}
+
+/** The base with one option set to something else. */
 function withOther(entry: OptionEntry): object {
-  const options = structuredClone(BASE) as Record<string, unknown>;
+  const options = structuredClone(baseOf(entry)) as Record<string, unknown>;
   let node = options;
   const path = entry.path.map((part) => (part === '[]' ? '0' : part === '<name>' ? 'orders' : part));
   for (const part of path.slice(0, -1)) node = (node[part] ??= {}) as Record<string, unknown>;
@@ -105,7 +125,7 @@ describe('every option changes when the schema says that it does:', () => {
     if (entry.kind === 'section' || name === 'sinks' || name === 'tables.<name>.partitionBy') continue;
     test(name, () => {
       expect(entry.takesEffect).toBeDefined();
-      const running = load(BASE);
+      const running = load(baseOf(entry));
       const loaded = load(withOther(entry));
       const { config, changed, waiting } = planReload(running, loaded);
       if (entry.takesEffect === 'restart') {
@@ -122,6 +142,11 @@ describe('every option changes when the schema says that it does:', () => {
 test('sections, and what is inside a list of many, are not options of their own', () => {
   const without = optionEntries().filter(({ takesEffect }) => takesEffect === undefined);
   expect(without.map(({ kind, path }) => [kind, placeName(path)]).filter(([kind]) => kind !== 'section')).toEqual([['list', 'sinks']]);
+});
+
+test('the password of Redis behind Sentinels changes at a reload', () => {
+  const { config, changed, waiting } = planReload(load(WATCHED), load({ ...WATCHED, queue: { ...WATCHED.queue, url: SENTINEL('two') } }));
+  expect([config.queue.url, changed, waiting]).toEqual([SENTINEL('two'), ['queue.url'], []]);
 });
 
 describe('another place of queue or sink waits for a restart, together with what one logs in there with:', () => {

@@ -43,7 +43,8 @@ function withAccess<T extends QueueConfig | SinkConfig>(running: T, loaded: T): 
 
 function placeOf(url: string): string {
   const parsed = URL.parse(url);
-  if (parsed === null || parsed.hostname === '') return url;
+  // Several hosts, as of Sentinels, are no URL to the platform.
+  if (parsed === null || parsed.hostname === '') return url.replace(/^([a-z0-9+.-]+:\/\/)[^/?#]*@/i, '$1');
   parsed.username = '';
   parsed.password = '';
   return parsed.href;

@@ -267,7 +267,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'no reset when the list is empty',
-    patches: [{ file: 'src/apply/scheduler.ts', find: 'if (places.size > 0) await queue.heal(work.lease, places);', replace: '' }],
+    patches: [{ file: 'src/apply/heal.ts', find: 'if (places.size > 0) await queue.heal(lease, places);', replace: '' }],
   },
   {
     name: 'gaps do not heal: elements are dropped and nobody is asked again',
@@ -277,7 +277,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         find: 'resets: [...this.#gaps].map(',
         replace: 'resets: [...this.#gaps].slice(this.#gaps.size).map(',
       },
-      { file: 'src/apply/scheduler.ts', find: 'if (places.size > 0) await queue.heal(work.lease, places);', replace: '' },
+      { file: 'src/apply/heal.ts', find: 'if (places.size > 0) await queue.heal(lease, places);', replace: '' },
     ],
   },
   {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { BlockList } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,9 +9,6 @@ import { optionEntries } from '../../src/config/catalogue.ts';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { files, read, ROOT } from '../support/source-files.ts';
-
-/** Written ahead of options that the next version has: each leaves this list when it comes. */
-const AHEAD: readonly string[] = ['SYNCLINE_CLUSTER_MODE', 'SYNCLINE_QUEUE_SENTINEL_PASSWORD_FILE'];
 
 const VARIABLES = new Set(optionEntries().flatMap(({ env }) => (env === undefined ? [] : [env])));
 const PRESET = new Set(
@@ -25,29 +22,21 @@ let secrets: string;
 beforeAll(() => {
   secrets = mkdtempSync(join(tmpdir(), 'syncline-secrets-'));
   execFileSync('sh', [`${ROOT}deploy/make-secrets.sh`, secrets]);
-  // A URL of a single Redis, where the options do not know the other kind yet.
-  writeFileSync(join(secrets, 'queue-url'), 'redis://redis-1:6379');
 });
 afterAll(() => rmSync(secrets, { recursive: true, force: true }));
 
 /** Variables of a server that are no option. */
 function unknown(environment: Environment): string[] {
-  return Object.keys(environment).filter((name) => name.startsWith('SYNCLINE_') && !VARIABLES.has(name) && !AHEAD.includes(name));
+  return Object.keys(environment).filter((name) => name.startsWith('SYNCLINE_') && !VARIABLES.has(name));
 }
 
 /** The configuration that a container with these variables has; its secrets are those of make-secrets.sh. */
 function configOf(environment: Environment, secretFolder: string): Config {
   const env = Object.fromEntries(
-    Object.entries(environment)
-      .filter(([name]) => !AHEAD.includes(name))
-      .map(([name, value]) => [name, value.replace(`${secretFolder}/`, `${secrets}/`)]),
+    Object.entries(environment).map(([name, value]) => [name, value.replace(`${secretFolder}/`, `${secrets}/`)]),
   );
   return loadConfig({ env, cwd: secrets });
 }
-
-test('names written ahead of their options are no options yet: take those that are off the list', () => {
-  expect(AHEAD.filter((name) => VARIABLES.has(name))).toEqual([]);
-});
 
 describe('compose.yaml', () => {
   interface Service {

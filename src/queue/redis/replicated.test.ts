@@ -11,9 +11,9 @@ class FakeDriver implements Driver {
   readonly sent: string[] = [];
   replicas = 2;
   refusal: string | undefined;
-  readonly #listeners = new Map<string, (error?: unknown) => void>();
+  readonly #listeners = new Map<string, (...args: never[]) => void>();
 
-  on(event: string, listener: (error?: unknown) => void): this {
+  on(event: string, listener: (...args: never[]) => void): this {
     this.#listeners.set(event, listener);
     if (event === 'ready') queueMicrotask(() => listener());
     return this;

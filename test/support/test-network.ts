@@ -42,7 +42,11 @@ export function createTestNetwork(names: readonly string[]): TestNetwork | strin
   const made: string[] = [];
   const close = () => {
     process.off('exit', close);
-    for (const name of made.splice(0)) spawnSync('ip', ['netns', 'del', name]);
+    for (const name of made.splice(0)) {
+      spawnSync('ip', ['netns', 'del', name]);
+      // What was cut off keeps its namespace until its connections have timed out, and with it the way there.
+      spawnSync('ip', ['link', 'del', vethOf(name)]);
+    }
     spawnSync('ip', ['link', 'del', id]);
   };
   process.on('exit', close);
@@ -67,7 +71,7 @@ export function createTestNetwork(names: readonly string[]): TestNetwork | strin
 }
 
 function createHost(space: string, bridge: string, address: string): NetworkHost {
-  const veth = `${space}v`;
+  const veth = vethOf(space);
   const prefix = ['ip', 'netns', 'exec', space];
   ip('netns', 'add', space);
   ip('link', 'add', veth, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', space);
@@ -96,6 +100,11 @@ function createHost(space: string, bridge: string, address: string): NetworkHost
   };
 }
 
+/** This machine's end of the way to a host. */
+function vethOf(space: string): string {
+  return `${space}v`;
+}
+
 /** The first three numbers of addresses that nobody on this machine has. */
 function freeSubnet(): string {
   const taken = ip('-4', '-o', 'addr', 'show') + ip('-4', 'route', 'show', 'table', 'all');
@@ -114,8 +123,8 @@ function removeStale(): void {
     return pid !== undefined && !existsSync(`/proc/${pid}`);
   };
   for (const line of ip('netns', 'list').split('\n')) if (isStale(line)) spawnSync('ip', ['netns', 'del', line.split(' ')[0] as string]);
-  for (const line of ip('-o', 'link', 'show', 'type', 'bridge').split('\n'))
-    if (isStale(line)) spawnSync('ip', ['link', 'del', line.split(/:\s+/)[1] as string]);
+  for (const line of ip('-o', 'link', 'show').split('\n'))
+    if (isStale(line)) spawnSync('ip', ['link', 'del', line.split(/:\s+|@/)[1] as string]);
 }
 
 /** @throws {Error} with what the command said when it failed. */

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -29,7 +29,8 @@ export const ZOMBIES: readonly PairScenario[] = MODES.map((mode) => ({
     const index = mode === 'standby' ? world.nodes.indexOf(await world.leader()) : round % world.nodes.length;
     const node = world.nodes[index] as ServerProcess;
     writeFileSync(triggerOf(index), '');
-    await frozen(node.pid);
+    // Nobody may stand still later, when it is not expected.
+    await frozen(node.pid).finally(() => rmSync(triggerOf(index), { force: true }));
     const frozenAtMs = performance.now();
     world.struck();
     try {

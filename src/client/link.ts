@@ -26,6 +26,9 @@ export interface LinkListener extends Omit<SessionListener, 'ended'> {
 
 const BACKOFF_BASE_MS = 50;
 const BACKOFF_CAP_MS = 5000;
+/** As long as it has not been away for long, a server is expected back soon: the cap grows with the time that it has been. */
+const BACKOFF_FIRST_CAP_MS = 250;
+const BACKOFF_CAP_SHARE = 1 / 8;
 /** Between attempts that somebody must change something for. */
 const REFUSED_RETRY_MS = 30_000;
 const DIAL_TIMEOUT_MS = 10_000;
@@ -70,6 +73,8 @@ export class Link {
   #dialing: AbortController | undefined;
   #retry: Timer | undefined;
   #failures = 0;
+  /** When the first of these failures was. */
+  #awaySinceMs = 0;
   /** The server has minded the size of a frame since a session last got on. */
   #sizeMinded = false;
   /** When a connection was last lost with frames unanswered. */
@@ -216,7 +221,11 @@ export class Link {
 
   #retryLater(reason: string): void {
     this.#failures += 1;
-    this.#retryIn(backoffMs(this.#random, this.#failures, BACKOFF_BASE_MS, BACKOFF_CAP_MS), reason);
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#failures === 1) this.#awaySinceMs = nowMs;
+    const awayMs = nowMs - this.#awaySinceMs;
+    const capMs = Math.min(BACKOFF_CAP_MS, Math.max(BACKOFF_FIRST_CAP_MS, awayMs * BACKOFF_CAP_SHARE));
+    this.#retryIn(backoffMs(this.#random, this.#failures, BACKOFF_BASE_MS, capMs), reason);
   }
 
   #retryIn(delayMs: number, reason: string): void {

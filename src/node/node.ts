@@ -94,7 +94,7 @@ const DRAIN_MS = 5_000;
 /** The same while the queue takes nothing: what they sent will hardly be stored now. */
 const HELD_DRAIN_MS = 1_000;
 /** When clients that were sent away may come back. */
-const RETRY_AFTER_MS = 500;
+const RETRY_AFTER_MS = 250;
 
 /**
  * Puts sessions, appender, scheduler and what belongs to them together, and starts them. A sink that is away is waited

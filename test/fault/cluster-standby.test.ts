@@ -72,6 +72,29 @@ describe.skipIf(missing !== undefined)(`a pair of nodes, one of which applies${m
     expect(await world.audit()).toEqual([]);
   }, 240_000);
 
+  test('a leader that is drained hands over, and put back it stands by', async () => {
+    await start(LONG_LEASE_MS);
+    const drain = (method: 'POST' | 'DELETE') => fetch(`http://127.0.0.1:${leader.server.adminPort}/api/v1/drain`, { method });
+    expect((await drain('POST')).status).toBe(202);
+    leader.door.retarget(standby.server.tcpPort);
+    await holdsEverything(standby);
+    await world.advance();
+    expect([await leader.health('primary'), await leader.health('ready'), await standby.health('primary')]).toEqual([false, false, true]);
+    expect(await (await drain('POST')).json()).toMatchObject({ duty: 'drained', leases: 0, takenOver: 'others' });
+    expect((await drain('DELETE')).status).toBe(200);
+    await eventually(async () => {
+      expect([await leader.health('primary'), await leader.health('ready')]).toEqual([false, true]);
+      expect(await leader.view()).toMatchObject({ leader: standby.name, held: [] });
+    }, 60_000);
+    // And the other way round: it may lead again.
+    const ended = standby.server.stop('SIGTERM');
+    for (const { door } of world.nodes) door.retarget(leader.server.tcpPort);
+    await holdsEverything(leader);
+    expect([await ended, (await leader.view()).takeovers]).toEqual([0, 0]);
+    await world.advance();
+    expect(await world.audit()).toEqual([]);
+  }, 240_000);
+
   test('somebody goes on leading when Redis is emptied, and both when it restarts', async () => {
     await start();
     await world.redis.command('FLUSHALL');

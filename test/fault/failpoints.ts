@@ -31,6 +31,7 @@ const SESSION = 'src/ingest/session.ts';
 const ACKNOWLEDGEMENTS = 'src/ingest/acknowledgements.ts';
 const SURVEY = 'src/ingest/survey.ts';
 const SCHEDULER = 'src/apply/scheduler.ts';
+const HEAL = 'src/apply/heal.ts';
 const LEASES = 'src/cluster/lease-keeper.ts';
 const SLICE = 'src/apply/slice.ts';
 
@@ -86,8 +87,8 @@ const APPLY: readonly Failpoint[] = [
   point('lease: renewed', LEASES, 'const still = await queue.renew(leases, leaseMs);‸', 'interval', 'queue_unavailable'),
   point('lease: before release', LEASES, '‸await this.#options.queue.release(leases).catch(ignoreTransient);', 'stop'),
   point('lease: released', LEASES, 'await this.#options.queue.release(leases).catch(ignoreTransient);‸', 'stop'),
-  point('heal: before', SCHEDULER, '‸if (places.size > 0) await queue.heal(work.lease, places);', 'start', 'queue_unavailable'),
-  point('heal: after', SCHEDULER, 'if (places.size > 0) await queue.heal(work.lease, places);‸', 'start', 'queue_unavailable'),
+  point('heal: before', HEAL, '‸if (places.size > 0) await queue.heal(lease, places);', 'start', 'queue_unavailable'),
+  point('heal: after', HEAL, 'if (places.size > 0) await queue.heal(lease, places);‸', 'start', 'queue_unavailable'),
   point('slice: before', SCHEDULER, '‸const result = await this.#options.runner.run({', 'load', 'queue_unavailable'),
   point('slice: committed and not told', SCHEDULER, '‸this.#report(work.partition, result);', 'load'),
   point('slice: told', SCHEDULER, 'this.#report(work.partition, result);‸', 'load', 'queue_unavailable'),

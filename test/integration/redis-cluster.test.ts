@@ -125,6 +125,8 @@ describe.skipIf(!redisAvailable())('a queue in a Redis Cluster', { timeout: 3 * 
     const cluster = await start();
     const queue = await open(cluster);
     await appends(queue, 1, 1, 3);
+    const held = lease(1);
+    expect(await queue.acquire(held, 'node', 60_000, 'steal')).toMatchObject({ taken: true });
     const slot = await slotOfPartition(cluster, 1);
     const [source, target] = [await ownerOf(cluster, 1), await otherThan(cluster, 1)];
     const idOf = async (node: RedisServer) => (await node.command('CLUSTER', 'MYID')).split('\r\n').at(-1) as string;
@@ -135,11 +137,12 @@ describe.skipIf(!redisAvailable())('a queue in a Redis Cluster', { timeout: 3 * 
     expect(await codeOf(queue.append(1, entries(A, 4, 4)))).toBe('queue_unavailable');
     expect(await queue.streams(1)).toEqual(new Map([[A, placeAt(3)]]));
     expect(texts(await queue.fetch('main', 1, ALL))).toEqual(['a1', 'a2', 'a3']);
-    // A lease is made where the slot goes.
-    const held = lease(1);
-    expect(await queue.acquire(held, 'node', 60_000, 'steal')).toBeUndefined();
-    expect(await source.command('CLUSTER', 'COUNTKEYSINSLOT', String(slot))).toBe(':1');
-    expect(await target.command('CLUSTER', 'COUNTKEYSINSLOT', String(slot))).toBe(':3');
+    expect(await queue.acquire({ ...held, token: 'f'.repeat(32) }, 'other', 60_000, 'wait')).toMatchObject({
+      taken: false,
+      holder: 'node',
+    });
+    expect(await source.command('CLUSTER', 'COUNTKEYSINSLOT', String(slot))).toBe(':2');
+    expect(await target.command('CLUSTER', 'COUNTKEYSINSLOT', String(slot))).toBe(':2');
     expect(await queue.renew([held], 60_000)).toEqual([true]);
     // The rest follows.
     await cluster.moveSlot(slot, target);
@@ -161,7 +164,7 @@ describe.skipIf(!redisAvailable())('a queue in a Redis Cluster', { timeout: 3 * 
     expect(await codeOf(queue.append(1, entries(A, 3, 3)))).toMatch(/^queue_(unavailable|readonly)$/);
     for (const partition of others) {
       const held = lease(partition);
-      expect(await queue.acquire(held, 'node', 60_000, 'steal')).toBeUndefined();
+      expect(await queue.acquire(held, 'node', 60_000, 'steal')).toMatchObject({ taken: true });
       expect(await appends(queue, partition, 3, 3)).toEqual([STORED]);
       const elements = await eventually(() => reader.fetch('main', partition, ALL), PATIENCE_MS);
       expect(texts(elements)).toEqual(['a1', 'a2', 'a3']);

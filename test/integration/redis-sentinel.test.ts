@@ -92,7 +92,7 @@ describe.skipIf(!redisAvailable())('a queue whose Redis is under Sentinel', { ti
     await eventually(async () => expect(texts(await reader.fetch('main', 1, ALL))).toEqual(['a1', 'a2']), PATIENCE_MS);
     // The sink says what was applied; what is above it and missing is asked for again.
     const held = lease(1);
-    expect(await queue.acquire(held, 'node', 60_000, 'steal')).toBeUndefined();
+    expect(await queue.acquire(held, 'node', 60_000, 'steal')).toMatchObject({ taken: true });
     expect(await queue.heal(held, new Map([[A, placeAt(0)]]))).toEqual([]);
     const floor = { partition: 1, stream: A, producer: 'shop', place: placeAt(3) };
     expect(await queue.raise([floor])).toEqual([placeAt(3)]);
@@ -179,7 +179,7 @@ describe.skipIf(!redisAvailable())('a queue whose Redis is under Sentinel', { ti
       cleanups.push(() => thaw(group.servers[1]!.pid));
       await becomes(queue, /^queue_unreplicated: /);
       const held = lease(1);
-      expect(await queue.acquire(held, 'node', 60_000, 'steal')).toBeUndefined();
+      expect(await queue.acquire(held, 'node', 60_000, 'steal')).toMatchObject({ taken: true });
       const elements = await queue.fetch('main', 1, ALL);
       expect(await queue.trim(held, 2, elements[1]!.identity, [])).toBe(true);
       expect(await queue.renew([held], 60_000)).toEqual([true]);

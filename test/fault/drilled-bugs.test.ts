@@ -31,7 +31,11 @@ const CATCHES: readonly Catch[] = [
     scenario: 'thread-exit',
     bug: 'a slice whose thread has ended is never answered',
     patches: [
-      { file: 'src/apply/pool.ts', find: 'return failed(messageOf(error));', replace: 'void error; return new Promise(() => {});' },
+      {
+        file: 'src/apply/pool.ts',
+        find: '.catch((error: unknown) => failed(messageOf(error)));',
+        replace: '.catch(() => new Promise<SliceResult>(() => {}));',
+      },
     ],
     count: 3,
     finding: /rows were applied|nothing moves/,

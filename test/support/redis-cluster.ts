@@ -110,13 +110,15 @@ function clusterOf(nodes: readonly RedisServer[], close: () => Promise<void>): R
     }
     throw problem;
   };
-  const ownerOf = async (slot: number) => {
-    const serving = (await ask('CLUSTER', 'NODES')).split('\n').find((line) => serves(line, slot));
-    const port = Number(/:(\d+)@/.exec(serving ?? '')?.[1]);
-    const owner = nodes.find((node) => node.port === port);
-    if (owner === undefined) throw new Error(`nobody serves slot ${slot}`);
-    return owner;
-  };
+  // A node may learn a moment later than the others who serves a slot.
+  const ownerOf = (slot: number) =>
+    eventually(async () => {
+      const serving = (await ask('CLUSTER', 'NODES')).split('\n').find((line) => serves(line, slot));
+      const port = Number(/:(\d+)@/.exec(serving ?? '')?.[1]);
+      const owner = nodes.find((node) => node.port === port);
+      if (owner === undefined) throw new Error(`nobody serves slot ${slot}`);
+      return owner;
+    });
   return {
     nodes,
     url: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createApplyWorld, items, StreamWriter, type ApplyWorld } from '../../test/support/apply-world.ts';
+import { createApplyWorld, items, leasesOf, StreamWriter, type ApplyWorld } from '../../test/support/apply-world.ts';
 import { systemRandom } from '../core/random.ts';
-import { LeaseKeeper } from '../cluster/lease-keeper.ts';
 import { Scheduler } from './scheduler.ts';
 import { runSlice } from './slice.ts';
 import type { SliceRunner } from './task.ts';
@@ -26,21 +25,7 @@ beforeEach(async () => {
   world = await createApplyWorld(PARTITIONS);
   begun = [];
   held = false;
-  const leases = new LeaseKeeper({
-    queue: world.queue,
-    sink: 'main',
-    clock: world.clock,
-    random: systemRandom,
-    holder: 'n1',
-    leaseMs: 3000,
-    claim: () => 'wait',
-    events: {
-      gained: (lease) => scheduler.gained(lease),
-      lost: (partition) => scheduler.lost(partition),
-      refused: (partition, name) => scheduler.refused(partition, name),
-      failed: (partition, message) => scheduler.failed(partition, message),
-    },
-  });
+  const leases = leasesOf(world, () => scheduler, 'wait');
   scheduler = new Scheduler({
     queue: world.queue,
     sink: world.sink,

@@ -3,6 +3,7 @@ import { SyncError } from '../core/errors.ts';
 import { systemRandom } from '../core/random.ts';
 import { START } from '../core/stream.ts';
 import {
+  leasesOf,
   children,
   createApplyWorld,
   items,
@@ -12,7 +13,6 @@ import {
   StreamWriter,
   type ApplyWorld,
 } from '../../test/support/apply-world.ts';
-import { LeaseKeeper } from '../cluster/lease-keeper.ts';
 import { Scheduler, type SchedulerOptions } from './scheduler.ts';
 import { settledUpTo } from './settled.ts';
 import { runSlice } from './slice.ts';
@@ -53,21 +53,7 @@ beforeEach(async () => {
 afterEach(() => scheduler.close());
 
 function start(options: Partial<SchedulerOptions> = {}, claim: 'wait' | 'alone' = 'wait'): Scheduler {
-  const leases = new LeaseKeeper({
-    queue: world.queue,
-    sink: 'main',
-    clock: world.clock,
-    random: systemRandom,
-    holder: 'n1',
-    leaseMs: 3000,
-    events: {
-      gained: (lease) => scheduler.gained(lease),
-      lost: (partition) => scheduler.lost(partition),
-      refused: (partition, holder) => scheduler.refused(partition, holder),
-      failed: (partition, message) => scheduler.failed(partition, message),
-    },
-    ...(claim === 'alone' ? {} : { claim: () => claim }),
-  });
+  const leases = leasesOf(world, () => scheduler, claim);
   scheduler = new Scheduler({
     queue: world.queue,
     sink: world.sink,

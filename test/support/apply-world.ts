@@ -1,7 +1,9 @@
 import type { ChangeGroup, Op, Row } from '../../src/core/change.ts';
 import { systemRandom } from '../../src/core/random.ts';
 import type { StreamId } from '../../src/core/stream.ts';
+import type { Scheduler } from '../../src/apply/scheduler.ts';
 import type { SliceContext } from '../../src/apply/slice.ts';
+import { LeaseKeeper } from '../../src/cluster/lease-keeper.ts';
 import { encodeBatch } from '../../src/protocol/batch.ts';
 import { encodeFrame, FRAME, frameCrc } from '../../src/protocol/frame.ts';
 import { createMemoryQueue, type MemoryQueue } from '../../src/queue/memory.ts';
@@ -111,4 +113,27 @@ export function parents(op: Op, ...rows: Row[]): ChangeGroup {
 
 export function children(op: Op, ...rows: Row[]): ChangeGroup {
   return { table: 'child', op, keyCount: 1, columns: ['id', 'parent'], rows };
+}
+
+/** The leases of node n1, which tell the scheduler; `wait` for those that others hold, or take all as a node that is alone. */
+export function leasesOf(
+  { queue, clock }: Pick<ApplyWorld, 'queue' | 'clock'>,
+  scheduler: () => Scheduler,
+  claim: 'wait' | 'alone',
+): LeaseKeeper {
+  return new LeaseKeeper({
+    queue,
+    sink: 'main',
+    clock,
+    random: systemRandom,
+    holder: 'n1',
+    leaseMs: 3000,
+    events: {
+      gained: (lease) => scheduler().gained(lease),
+      lost: (partition) => scheduler().lost(partition),
+      refused: (partition, holder) => scheduler().refused(partition, holder),
+      failed: (partition, message) => scheduler().failed(partition, message),
+    },
+    ...(claim === 'alone' ? {} : { claim: () => claim }),
+  });
 }

@@ -103,6 +103,8 @@ function serverArgs(datadir: string, socket: string, port: number, errorLog: str
   return [
     '--no-defaults',
     `--datadir=${datadir}`,
+    // Of its own: a server that starts deletes whatever looks like an old temporary table in the folder for such.
+    `--tmpdir=${datadir}`,
     `--socket=${socket}`,
     `--pid-file=${join(datadir, 'mariadb.pid')}`,
     `--log-error=${errorLog}`,
@@ -132,6 +134,7 @@ async function templateDatadir(): Promise<string> {
   const install = [
     '--no-defaults',
     `--datadir=${draft}`,
+    `--tmpdir=${draft}`,
     '--auth-root-authentication-method=normal',
     '--skip-test-db',
     '--innodb-log-file-size=8M',

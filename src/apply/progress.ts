@@ -18,13 +18,16 @@ export class SinkProgress implements Progress {
 
   /**
    * The stream's lowest watermark of all sinks, by partition, and then the dead letters above `above` and at or below it.
-   * In this order: a dead letter is in the same commit as the watermark that covers it, so none can be missed.
+   * In this order: a dead letter is in the same commit as the watermark that covers it, so none can be missed. What is
+   * above `above` survives a crash of the sinks: whoever is told of it forgets the changes.
    */
   async read(stream: StreamId, above: ReadonlyMap<number, number>): Promise<StreamProgress> {
     const states = await Promise.all(this.#sinks.map((sink) => sink.readStream(stream)));
     const expired = states.some(({ status }) => status === 'expired');
     const known = states.some(({ status }) => status === 'known');
     const watermarks = lowest(states.map((state) => state.watermarks));
+    const isNews = [...watermarks].some(([partition, { seq }]) => seq > (above.get(partition) ?? 0));
+    if (isNews) await Promise.all(this.#sinks.map(async (sink) => sink.harden?.()));
     const upTo = new Map([...watermarks].map(([partition, { seq }]) => [partition, seq]));
     const rejections: SinkRejection[] = [];
     for (const sink of this.#sinks) {

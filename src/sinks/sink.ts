@@ -38,12 +38,18 @@ export interface Sink {
    */
   begin(partition: number, streams: readonly StreamClaim[]): Promise<SinkTransaction>;
 
-  /** What the sink knows of a stream: owner, expiry and watermarks, read afresh. */
+  /** What the sink knows of a stream: owner, expiry and watermarks, read afresh. A crash may still undo it: see {@link harden}. */
   readStream(stream: StreamId): Promise<StreamState>;
   /** Watermarks of streams in one partition, read afresh; a stream without one is left out. */
   readWatermarks(partition: number, streams: readonly StreamId[]): Promise<Map<StreamId, Place>>;
   /** Dead letters of a stream above `above` and at or below `upTo` (seq by partition), in order of partition and seq. */
   readRejections(stream: StreamId, above: ReadonlyMap<number, number>, upTo: ReadonlyMap<number, number>): Promise<Rejection[]>;
+
+  /**
+   * Resolves when everything that was read of the sink before survives a crash of it. Missing where nothing can be read
+   * before it is durable.
+   */
+  harden?(): Promise<void>;
 
   readonly deadLetters: DeadLetterStore;
 
@@ -135,7 +141,8 @@ export interface SinkTransaction {
   writeOne(shape: Shape, row: Row): Promise<ChangeFault | undefined>;
 
   /**
-   * Stores dead letters, moves the watermarks to `moves`, and commits.
+   * Stores dead letters, moves the watermarks to `moves`, and commits. Resolves when all that survives a crash of the sink,
+   * and with nothing to move, when the watermarks as they were locked do.
    * @throws {SyncError} `commit_unknown` when the connection died and the outcome is open.
    */
   commit(moves: ReadonlyMap<StreamId, Place>, deadLetters: readonly DeadLetter[]): Promise<void>;

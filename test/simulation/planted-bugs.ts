@@ -335,6 +335,14 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     ],
   },
   {
+    name: 'what was read of the database is told before it is durable',
+    patches: [{ file: 'src/apply/progress.ts', find: 'if (isNews) await Promise.all', replace: 'if (isNews && false) await Promise.all' }],
+  },
+  {
+    name: 'elements go because the database showed them as applied, before that is durable',
+    patches: [{ file: TRANSACTION, find: 'if (moves.size === 0 && deadLetters.length === 0) await', replace: 'if (moves.size < 0) await' }],
+  },
+  {
     name: 'a restored database is not noticed: clients may lack what it lacks',
     patches: [
       { file: 'src/ingest/survey.ts', find: '  requireWatermarks(surveyed, watermarks);\n', replace: '  void requireWatermarks;\n' },

@@ -62,6 +62,13 @@ export const BOOKKEEPING: ReadonlyMap<string, string> = new Map([
   KEY state (state, id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
   ],
+  [
+    'syncline_barrier',
+    `CREATE TABLE IF NOT EXISTS syncline_barrier (
+  id TINYINT UNSIGNED NOT NULL PRIMARY KEY,
+  passed BIGINT UNSIGNED NOT NULL
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
+  ],
 ]);
 
 /**
@@ -132,6 +139,8 @@ export async function provePrivileges(connection: Connection, database: string):
     await explainDenial(database, 'UPDATE', () => connection.run(`UPDATE ${table} SET stream=stream WHERE FALSE`));
     await explainDenial(database, 'DELETE', () => connection.run(`DELETE FROM ${table} WHERE FALSE`));
   }
+  await explainDenial(database, 'INSERT', () => connection.run('INSERT INTO syncline_barrier SELECT * FROM syncline_barrier WHERE FALSE'));
+  await explainDenial(database, 'UPDATE', () => connection.run('UPDATE syncline_barrier SET passed=passed WHERE FALSE'));
 }
 
 async function explainDenial<T>(database: string, privilege: string, work: () => Promise<T>): Promise<T> {

@@ -14,6 +14,7 @@ import type {
   StreamState,
 } from '../sink.ts';
 import { parseAddress, type MysqlTls } from './address.ts';
+import { Barrier } from './barrier.ts';
 import { createBookkeeping, provePrivileges, recordSettings } from './bookkeeping.ts';
 import { checkServer, checkTables } from './checks.ts';
 import { ConnectionSet } from './connection-set.ts';
@@ -63,6 +64,7 @@ class MysqlSink implements Sink {
   readonly #clock: Clock;
   readonly #database: string;
   readonly #connections: ConnectionSet;
+  readonly #barrier: Barrier;
   readonly #tables = new Map<string, MysqlTable>();
   readonly #owners = new Map<StreamId, string>();
   #references: ForeignReferences | undefined;
@@ -81,6 +83,7 @@ class MysqlSink implements Sink {
       incarnation: options.incarnation,
       dial: options.dial,
     });
+    this.#barrier = new Barrier(this.#connections);
     this.deadLetters = new MysqlDeadLetters({
       connections: this.#connections,
       clock: options.clock,
@@ -159,6 +162,10 @@ class MysqlSink implements Sink {
 
   readRejections(stream: StreamId, above: ReadonlyMap<number, number>, upTo: ReadonlyMap<number, number>): Promise<Rejection[]> {
     return this.#connections.use((connection) => readRejections(connection, stream, above, upTo));
+  }
+
+  harden(): Promise<void> {
+    return this.#barrier.pass();
   }
 
   idleStreams(beforeMs: number, limit: number): Promise<StreamId[]> {

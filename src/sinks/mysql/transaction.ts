@@ -4,6 +4,7 @@ import type { Row } from '../../core/change.ts';
 import { messageOf, SyncError, type ChangeFault } from '../../core/errors.ts';
 import type { Place, StreamId } from '../../core/stream.ts';
 import type { DeadLetter, Shape, SinkTransaction, WriteGroup } from '../sink.ts';
+import { passBarrier } from './barrier.ts';
 import type { ConnectionSet } from './connection-set.ts';
 import type { Connection } from './connection.ts';
 import { insertDeadLetters } from './dead-letters.ts';
@@ -64,6 +65,8 @@ export class MysqlTransaction implements SinkTransaction {
     this.#state = 'ended';
     try {
       await connection.run('COMMIT');
+      // A transaction that changed nothing ends without waiting for the disk, and what it saw may not be there yet.
+      if (moves.size === 0 && deadLetters.length === 0) await passBarrier(connection);
     } catch (error) {
       // Whatever was answered, or not: only the watermark can tell whether the commit happened.
       connections.drop(connection);

@@ -13,7 +13,7 @@ import { SERVER_VERSION } from './variables.ts';
 export interface Pace {
   readonly minStatementMs: number;
   readonly maxStatementMs: number;
-  /** What a COMMIT takes on top. */
+  /** How long a commit that others see is not durable yet, and has no answer. */
   readonly minFlushMs: number;
   readonly maxFlushMs: number;
   /** How often a statement lets others run between two of its rows. */
@@ -90,8 +90,7 @@ export class ServerConnection {
     if (this.#session?.isKilled === true) return;
     this.#isBusy = true;
     const isCommit = request.kind === 'query' && request.sql === 'COMMIT';
-    const delayMs = this.#statementMs(request.kind === 'query' ? request.sql.length : 0) + (isCommit ? this.#flushMs() : 0);
-    this.#after(delayMs, () => {
+    this.#after(this.#statementMs(request.kind === 'query' ? request.sql.length : 0), () => {
       const cut = isCommit ? this.#parts.takeCut() : undefined;
       if (cut === 'before') return this.break();
       if (request.kind === 'query') return this.#query(request.sql, cut);
@@ -113,6 +112,7 @@ export class ServerConnection {
   }
 
   #query(sql: string, cut: CommitCut | undefined): void {
+    const { engine } = this.#parts;
     const session = this.#session;
     if (session === undefined) throw new Error('a statement comes before the login');
     const maxBytes = Number(session.variables.get('max_allowed_packet'));
@@ -120,8 +120,12 @@ export class ServerConnection {
       return this.#refuse(new SqlError(1153, '08S01', "Got a packet bigger than 'max_allowed_packet' bytes"));
     }
     session.run(sql, (answer) => {
-      if (cut !== 'after') this.#reply(replyOf(answer));
-      if (cut !== undefined) this.break();
+      if (cut === 'after') return this.break();
+      engine.log.whenDurable(session.lastCommit, () => {
+        if (!engine.sessions.has(session.id)) return;
+        this.#reply(replyOf(answer));
+        if (cut === 'answer') this.break();
+      });
     });
   }
 
@@ -194,11 +198,6 @@ export class ServerConnection {
   #statementMs(characters: number): number {
     const { random, pace } = this.#parts;
     return pace.minStatementMs + random.fraction() * (pace.maxStatementMs - pace.minStatementMs) + characters / CHARACTERS_PER_MS;
-  }
-
-  #flushMs(): number {
-    const { random, pace } = this.#parts;
-    return pace.minFlushMs + random.fraction() * (pace.maxFlushMs - pace.minFlushMs);
   }
 }
 

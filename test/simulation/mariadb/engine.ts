@@ -6,11 +6,13 @@ import type { ResultSet } from './query.ts';
 import type { AddColumn, CreateTable, QueryStatement } from './sql/ast.ts';
 import { parseStatement } from './sql/statements.ts';
 import { SqlError, deadlock, noSuchTable } from './sql-error.ts';
+import { compareKeys } from './keys.ts';
 import { processList } from './process-list.ts';
+import { RedoLog } from './redo-log.ts';
 import { Session } from './session.ts';
 import type { VirtualTable } from './statement-context.ts';
 import type { Table } from './table.ts';
-import { purge, type Ghost, type Transaction } from './transaction.ts';
+import { purge, type Ghost, type RowEffect, type Transaction } from './transaction.ts';
 import { UserLocks } from './user-locks.ts';
 import type { Row, SqlValue } from './values.ts';
 
@@ -19,7 +21,7 @@ export type NamedRow = Readonly<Record<string, SqlValue>>;
 
 /** One committed change of a row, as a trigger that writes an audit table would have seen it. */
 export interface Effect {
-  /** Which commit it was part of: 1, 2, 3, …; a restored backup does not turn it back. */
+  /** Which commit it was part of: 1, 2, 3, …, without those that a crash undid; a restored backup does not turn it back. */
   readonly commit: number;
   readonly table: string;
   readonly op: 'insert' | 'update' | 'delete';
@@ -56,6 +58,8 @@ export interface EngineChances {
   pauseMs(): number;
   /** Whether a statement with several keys and without a hint reads the whole table. */
   readsTable(): boolean;
+  /** Until a commit that others see is durable. */
+  flushMs(): number;
   /** Until a deleted record is removed from its indexes; undefined is for ever. */
   purgeMs(): number | undefined;
   /** By how much the weight of a transaction may be more than its locks and changes, when one is chosen as a deadlock's victim. */
@@ -91,7 +95,7 @@ export class Engine {
   readonly database: string;
   readonly sessions = new Map<number, Session>();
   readonly userLocks = new UserLocks();
-  readonly effects: Effect[] = [];
+  readonly log = new RedoLog();
   readonly catalogueAnswers = new Map<QueryStatement, ResultSet>();
   commitCount = 0;
   isReadOnly = false;
@@ -136,12 +140,13 @@ export class Engine {
     this.#clock = clock;
   }
 
-  /** The process is dead: what was not committed is gone. */
+  /** The process is dead: what was not committed is gone, and what was not durable yet. */
   stop(): void {
     for (const session of [...this.sessions.values()]) session.end();
     for (const ghost of this.#ghosts) purge(ghost);
     this.#ghosts.clear();
     this.#clock = undefined;
+    if (!this.log.isFlushed) this.restore(this.snapshot());
   }
 
   get clock(): Clock {
@@ -194,36 +199,30 @@ export class Engine {
     if (defined.table.position(statement.column.name) !== undefined) {
       throw new SqlError(1060, '42S21', `Duplicate column name '${statement.column.name}'`);
     }
+    this.log.flushAll();
     defined.table.addColumn(columnOf(statement.column));
     defined.added.push(statement);
     this.catalogueAnswers.clear();
   }
 
-  /** The committed rows of a table in the order of its key. */
+  /** The durable rows of a table in the order of its key. */
   read(name: string): NamedRow[] {
     const table = this.table(name);
-    return table.sorted().flatMap(({ committed }) => (committed === undefined ? [] : [named(table, committed)]));
+    return this.#durableRows(table).map((row) => named(table, row));
   }
 
-  commit(transaction: Transaction): void {
+  /** Shows others what a transaction did. Returns the number of the commit, which is durable later; undefined when it did nothing. */
+  commit(transaction: Transaction): number | undefined {
     const effects = transaction.effects();
-    if (effects.length > 0) {
-      const commit = ++this.commitCount;
-      for (const { op, table, before, after } of effects) {
-        const last = (after ?? before) as Row;
-        this.effects.push({
-          commit,
-          table: table.name,
-          op,
-          key: table.primary.positions.map((position) => last[position] as SqlValue),
-          before: before === undefined ? undefined : named(table, before),
-          row: after === undefined ? undefined : named(table, after),
-          changed: before !== after,
-        });
-      }
+    const number = effects.length > 0 ? ++this.commitCount : undefined;
+    const { ghosts, replaced } = transaction.commit();
+    if (number !== undefined) {
+      this.log.add({ number, effects: effects.map((effect) => effectOf(number, effect)), replaced });
+      this.clock.setTimer(this.#chances.flushMs(), () => this.log.flush(number));
     }
-    this.#purgeLater(transaction.commit());
+    this.#purgeLater(ghosts);
     this.findDeadlocks();
+    return number;
   }
 
   /** Called for each statement that takes locks. @throws {SqlError} when it is its turn to fail. */
@@ -263,10 +262,20 @@ export class Engine {
 
   snapshot(): Snapshot {
     const tables = [...this.#tables].map(([name, { table, statement, added }]) => {
-      const rows = table.sorted().flatMap(({ committed }) => (committed === undefined ? [] : [committed]));
+      const rows = this.#durableRows(table);
       return [name, { statement, added: [...added], rows, nextAutoIncrement: table.nextAutoIncrement }] as const;
     });
-    return { commit: this.commitCount, tables: new Map(tables) };
+    return { commit: this.log.durable, tables: new Map(tables) };
+  }
+
+  /** In the order of the key. */
+  #durableRows(table: Table): Row[] {
+    const replaced = this.log.isFlushed ? [] : this.log.unflushed().filter((each) => each.table === table);
+    const entries = table.sorted();
+    if (replaced.length === 0) return present(entries.map(({ committed }) => committed));
+    const rows = new Map(entries.map(({ text, key, committed }) => [text, { key, row: committed }]));
+    for (const { text, key, before } of replaced) rows.set(text, { key, row: before });
+    return present([...rows.values()].sort((a, b) => compareKeys(a.key, b.key, table.keyTypes)).map(({ row }) => row));
   }
 
   /** Puts a backup in place of what there is. All sessions must have ended. */
@@ -275,6 +284,7 @@ export class Engine {
     this.#tables = new Map();
     this.catalogueAnswers.clear();
     this.#ghosts.clear();
+    this.log.lose();
     for (const { statement, added, rows, nextAutoIncrement } of snapshot.tables.values()) {
       const table = this.#define(statement, added);
       for (const row of rows) load(table, row);
@@ -292,6 +302,23 @@ export class Engine {
     this.catalogueAnswers.clear();
     return table;
   }
+}
+
+function present(rows: readonly (Row | undefined)[]): Row[] {
+  return rows.filter((row) => row !== undefined);
+}
+
+function effectOf(commit: number, { op, table, before, after }: RowEffect): Effect {
+  const last = (after ?? before) as Row;
+  return {
+    commit,
+    table: table.name,
+    op,
+    key: table.primary.positions.map((position) => last[position] as SqlValue),
+    before: before === undefined ? undefined : named(table, before),
+    row: after === undefined ? undefined : named(table, after),
+    changed: before !== after,
+  };
 }
 
 function named(table: Table, row: Row): NamedRow {

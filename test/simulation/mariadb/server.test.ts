@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Row } from '../../../src/core/change.ts';
 import type { Driver } from '../../../src/sinks/mysql/connection.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
@@ -83,6 +83,7 @@ test.each(['before', 'after', 'answer'] as const)(
     if (moment === 'answer') await outcome.catch(() => {});
     else await expect(outcome).rejects.toMatchObject({ code: 'commit_unknown' });
     expect(await seqOf(world, sink)).toBe(moment === 'before' ? 0 : 1);
+    await world.settled(sink.harden!());
     expect(ids()).toEqual(moment === 'before' ? [] : [1]);
   },
 );
@@ -115,7 +116,8 @@ test('of two that deadlock one is rolled back whole, and the other goes on', asy
   await write(2);
   const [a, b] = [await world.connect(), await world.connect()];
   for (const driver of [a, b]) await world.settled(query(driver, 'START TRANSACTION'));
-  await world.settled(query(a, 'INSERT INTO item (id) VALUES (3)'));
+  // By far the heavier of the two, so that chance has no say.
+  await world.settled(query(a, 'INSERT INTO item (id) VALUES (3),(5),(6),(7),(8)'));
   await world.settled(query(a, 'UPDATE item SET amount=1 WHERE id=1'));
   await world.settled(query(b, 'UPDATE item SET amount=2 WHERE id=2'));
   const first = started(a, 'UPDATE item SET amount=1 WHERE id=2');
@@ -127,6 +129,85 @@ test('of two that deadlock one is rolled back whole, and the other goes on', asy
   // The transaction is over: what comes now commits by itself.
   await world.settled(query(b, 'INSERT INTO item (id) VALUES (4)'));
   expect(ids()).toEqual([1, 2, 4]);
+});
+
+describe('a commit', () => {
+  const slow = { minFlushMs: 500, maxFlushMs: 500 };
+  const prepare = async () => {
+    const world = new SimHarness(['CREATE TABLE item (id INT PRIMARY KEY, amount INT)'], 1, slow);
+    const [writer, reader] = [await world.connect(), await world.connect()];
+    const seen = () => world.settled(query(reader, 'SELECT id,amount FROM item'));
+    const ids = () => world.mariadb.read('item').map(({ id }) => id);
+    return { world, writer, reader, seen, ids };
+  };
+  const crash = async (world: SimHarness) => {
+    world.mariadb.kill();
+    world.mariadb.boot();
+    return world.connect();
+  };
+
+  test('is seen by others before it is durable, and a crash in between undoes it', async () => {
+    const { world, writer, seen, ids } = await prepare();
+    await world.settled(query(writer, 'INSERT INTO item VALUES (1,1),(2,2)'));
+    const answer = started(writer, 'INSERT INTO item VALUES (3,3)');
+    await world.pass(5);
+    expect([await seen(), ids(), answer]).toEqual([
+      [
+        [1, 1],
+        [2, 2],
+        [3, 3],
+      ],
+      [1, 2],
+      {},
+    ]);
+    const later = await crash(world);
+    expect(await world.settled(query(later, 'SELECT id FROM item'))).toEqual([[1], [2]]);
+    expect(world.mariadb.effects.map(({ row }) => row?.['id'])).toEqual([1, 2]);
+  });
+
+  test('that the sink has read is durable once it is hardened, or once its transaction has ended', async () => {
+    for (const wait of ['harden', 'commit', undefined] as const) {
+      const world = new SimHarness([ITEM], 1, slow);
+      const [sink, other] = [world.openSink(), world.openSink()];
+      await world.settled(sink.prepare(SETTINGS));
+      await world.settled(advance(await world.settled(sink.begin(0, CLAIM))));
+      advance(await world.settled(sink.begin(0, CLAIM))).catch(() => {});
+      await world.pass(100);
+      if (wait === 'commit') await world.settled((await world.settled(other.begin(0, CLAIM))).commit(new Map(), []));
+      else expect(await seqOf(world, other)).toBe(2);
+      if (wait === 'harden') await world.settled(other.harden!());
+      await crash(world);
+      expect(await seqOf(world, other)).toBe(wait === undefined ? 1 : 2);
+    }
+  });
+
+  test('of every kind is undone', async () => {
+    const { world, writer, reader, seen } = await prepare();
+    await world.settled(query(writer, 'INSERT INTO item VALUES (1,1),(2,2),(3,3)'));
+    started(writer, 'DELETE FROM item WHERE id=1');
+    await world.pass(2);
+    const other = await world.connect();
+    started(other, 'UPDATE item SET amount=9 WHERE id=2');
+    await world.pass(2);
+    started(reader, 'INSERT INTO item VALUES (1,7)');
+    await world.pass(2);
+    const later = await crash(world);
+    expect(await world.settled(query(later, 'SELECT id,amount FROM item'))).toEqual([
+      [1, 1],
+      [2, 2],
+      [3, 3],
+    ]);
+    await expect(seen()).rejects.toThrow('closed');
+  });
+
+  test('makes all before it durable', async () => {
+    const { world, writer, reader } = await prepare();
+    started(writer, 'INSERT INTO item VALUES (1,1)');
+    await world.pass(2);
+    await world.settled(query(reader, 'INSERT INTO item VALUES (2,2)'));
+    const later = await crash(world);
+    expect(await world.settled(query(later, 'SELECT id FROM item'))).toEqual([[1], [2]]);
+  });
 });
 
 test('forced failures hit the statement that was chosen', async () => {

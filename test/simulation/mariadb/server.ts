@@ -32,9 +32,12 @@ const DEFAULT_PACE: Pace = {
 const MAX_WAKE_MS = 0.1;
 const MAX_PAUSE_MS = 0.2;
 const MAX_KILL_MS = 10;
+/** Now and then a disk takes much longer. */
+const SLOW_FLUSH_CHANCE = 0.05;
+const SLOW_FLUSH_FACTOR = 30;
 
 /**
- * A MariaDB server on a simulated machine. What is committed stays, whatever happens to the process; `host` may also be
+ * A MariaDB server on a simulated machine. A commit that was answered stays, whatever happens to the process; `host` may also be
  * crashed, paused and resumed directly.
  */
 export class SimMariadb {
@@ -63,6 +66,11 @@ export class SimMariadb {
       readsTable: () => this.#random.chance(this.#pace.scanChance),
       pauseMs: () => (this.#random.chance(this.#pace.pauseChance) ? this.#random.fraction() * MAX_PAUSE_MS : 0),
       killMs: () => this.#random.fraction() * MAX_KILL_MS,
+      flushMs: () => {
+        const { minFlushMs, maxFlushMs } = this.#pace;
+        const factor = this.#random.chance(SLOW_FLUSH_CHANCE) ? SLOW_FLUSH_FACTOR : 1;
+        return factor * (minFlushMs + this.#random.fraction() * (maxFlushMs - minFlushMs));
+      },
       wakeMs: () => this.#random.fraction() * MAX_WAKE_MS,
       purgeMs: () => (minPurgeMs === Infinity ? undefined : minPurgeMs + this.#random.fraction() * (maxPurgeMs - minPurgeMs)),
     });
@@ -90,14 +98,14 @@ export class SimMariadb {
     this.#engine.define(sql);
   }
 
-  /** The committed rows of a table, in the order of its key: whole numbers as numbers (bigint beyond 2^53), bytes as Buffer, time as text. */
+  /** The durable rows of a table, in the order of its key: whole numbers as numbers (bigint beyond 2^53), bytes as Buffer, time as text. */
   read(table: string): NamedRow[] {
     return this.#engine.read(table);
   }
 
-  /** Every change of a row that was ever committed, in the order of commits; only grows, also when a backup is restored. */
+  /** Every change of a row that ever became durable, in the order of commits; only grows, also when a backup is restored. */
   get effects(): readonly Effect[] {
-    return this.#engine.effects;
+    return this.#engine.log.effects;
   }
 
   /** The number of the last commit that changed anything. */

@@ -50,6 +50,8 @@ export class Session {
   /** Ends the wait of the statement that runs, if it waits. */
   #interrupt: ((error: SqlError) => void) | undefined;
   #isKilled = false;
+  /** Number of the last commit that this session made. */
+  lastCommit = 0;
   /** Called when somebody else ended it: its connection is closed, or breaks. */
   onKilled: (how: 'close' | 'break') => void = () => {};
 
@@ -207,7 +209,7 @@ export class Session {
     try {
       const answer = yield* this.#dispatch(statement, transaction);
       transaction.takesDuplicates = false;
-      if (this.#transaction !== transaction) this.#engine.commit(transaction);
+      if (this.#transaction !== transaction) this.#show(transaction);
       return answer;
     } catch (error) {
       if (!(error instanceof SqlError)) throw error;
@@ -327,7 +329,11 @@ export class Session {
       transaction.rollback();
       throw readOnly();
     }
-    this.#engine.commit(transaction);
+    this.#show(transaction);
+  }
+
+  #show(transaction: Transaction): void {
+    this.lastCommit = this.#engine.commit(transaction) ?? this.lastCommit;
   }
 
   #rollback(): void {

@@ -194,6 +194,11 @@ export class Table {
     this.#index();
   }
 
+  /** Of {@link Entry.key}. */
+  get keyTypes(): readonly ValueType[] {
+    return this.hasPrimaryKey ? this.primary.types : ROW_NUMBER;
+  }
+
   /** Column names are the same in any case. */
   position(name: string): number | undefined {
     return this.#positions.get(name) ?? this.#positions.get(name.toLowerCase());
@@ -226,16 +231,13 @@ export class Table {
 
   /** All entries in the order of the primary key. */
   sorted(): readonly Entry[] {
-    this.#sorted ??= [...this.entries.values()].sort((a, b) =>
-      compareKeys(a.key, b.key, this.hasPrimaryKey ? this.primary.types : ROW_NUMBER),
-    );
+    this.#sorted ??= [...this.entries.values()].sort((a, b) => compareKeys(a.key, b.key, this.keyTypes));
     return this.#sorted;
   }
 
   /** The entry after a key; undefined where the table ends. */
   next(key: IndexKey): Entry | undefined {
-    const types = this.hasPrimaryKey ? this.primary.types : ROW_NUMBER;
-    return this.sorted().find((each) => compareKeys(each.key, key, types) > 0);
+    return this.sorted().find((each) => compareKeys(each.key, key, this.keyTypes) > 0);
   }
 
   #index(): void {

@@ -1,4 +1,5 @@
 import { SUPREMUM, type GapLocks, type LockMode, type LockOwner, type LockPlace, type LockWait } from './locks.ts';
+import type { Replaced } from './redo-log.ts';
 import type { SqlError } from './sql-error.ts';
 import type { Entry, IndexRecord, Table } from './table.ts';
 import type { Row } from './values.ts';
@@ -170,19 +171,21 @@ export class Transaction implements LockOwner {
     }
   }
 
-  /** Makes everything durable, lets go of all locks, and returns the records that are deleted now. */
-  commit(): Ghost[] {
+  /** Shows everything to others, lets go of all locks, and returns the records that are deleted now and the rows that were replaced. */
+  commit(): { readonly ghosts: readonly Ghost[]; readonly replaced: readonly Replaced[] } {
     const ghosts: Ghost[] = [];
+    const replaced: Replaced[] = [];
     for (const step of this.#steps) {
       if (step.kind === 'row') {
         const { entry, table } = step;
+        if (entry.committed !== entry.row) replaced.push({ table, text: entry.text, key: entry.key, before: entry.committed });
         entry.committed = entry.row;
         entry.writer = undefined;
         if (entry.row === undefined) ghosts.push({ kind: 'row', table, entry });
       } else if (step.kind === 'record' && !step.record.isLive) ghosts.push({ kind: 'record', record: step.record });
     }
     this.#end();
-    return ghosts;
+    return { ghosts, replaced };
   }
 
   rollback(): void {

@@ -1,17 +1,33 @@
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { COMPILE_CACHE } from './test/support/compile-cache.ts';
 
-/** Files that take a minute or more, the longest first: begun last, one of them would keep a single core busy at the end. */
+/**
+ * Files that take twenty seconds or more. The longest come first: begun last, one of them would run alone at the end. Those
+ * that mostly compute and those that mostly wait for servers take turns, so that the cores are neither idle nor fought over.
+ */
 const LONG = [
   'test/simulation/simulation.test.ts',
-  'test/integration/chaos.test.ts',
+  'test/integration/redis-sentinel.test.ts',
   'test/simulation/planted-bugs.test.ts',
-  'test/simulation/small-worlds.test.ts',
-  'test/fault/',
-  'test/pair/',
+  'test/integration/redis-failover.test.ts',
+  'test/fault/kills.test.ts',
+  'test/pair/pair.test.ts',
+  'test/fault/networks.test.ts',
+  'test/integration/redis-cluster.test.ts',
+  'test/integration/chaos.test.ts',
+  'test/contract/queue.test.ts',
   'test/fuzz/fuzz.test.ts',
+  'test/integration/planned-stops.test.ts',
+  'test/fault/',
   'test/simulation/mariadb/conformance/',
+  'test/simulation/small-worlds.test.ts',
+  'test/integration/reload.test.ts',
+  'test/support/redis-groups.test.ts',
   'test/integration/outages.test.ts',
+  'test/pair/',
+  'test/integration/cli.test.ts',
+  'test/simulation/redis/sentinel/conformance.test.ts',
   'test/model/model.test.ts',
 ];
 
@@ -28,8 +44,10 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
-    // Many tests wait for servers and files of their own: two at a time use two cores.
-    maxWorkers: 2,
+    // Many tests wait for servers of their own: three at a time keep two cores busy.
+    maxWorkers: 3,
+    // For whatever they start.
+    env: COMPILE_CACHE,
     sequence: { sequencer: LongestFirst },
     testTimeout: 30_000,
     hookTimeout: 60_000,

@@ -79,6 +79,8 @@ export async function startPairParts(options: PairOptions): Promise<PairParts> {
       site: here,
       firstSite: network?.hosts.get(FIRST_REDIS) ?? here,
       dir: home,
+      // What a failover costs is timed and published.
+      pace: 'as it comes',
     });
     Object.assign(parts, { redis });
     const mariadb = await startDatabase(here, home);

@@ -66,7 +66,7 @@ function print(moment: PairMoment): void {
 
 async function finish(world: PairWorld, observer: PairObserver): Promise<number> {
   const { longestWaitMs } = world.prober.window;
-  observer.phase = 'the load has ended; waiting until all is applied (Ctrl-C once more: at once, without a verdict)';
+  observer.phase = 'waiting until all is applied; Ctrl-C ends it at once, without a verdict';
   observer.roster.thawAll();
   const audited = new AbortController();
   const [audit] = await Promise.all([world.audit().finally(() => audited.abort()), show(observer, audited.signal)]);

@@ -49,6 +49,19 @@ describe.skipIf(!redisAvailable())('a queue over TLS', { timeout: 3 * PATIENCE_M
     const reader = keep(await openQueueReader({ url, tls: { ca } }, { folder: '' }));
     return eventually(async () => texts(await reader.fetch('main', partition, ALL)), PATIENCE_MS);
   };
+  /** Of two nodes on the same queue, one hears what the other says. */
+  const expectHints = async (url: string) => {
+    const [one, other] = [await open(url, { shared: true }), await open(url, { shared: true })];
+    const heard: string[] = [];
+    one.watch((event) => {
+      if (event.type === 'announced') heard.push(event.message);
+    });
+    // What is said before the other listens is lost.
+    await eventually(() => {
+      other.announce('hint');
+      expect(heard).toContain('hint');
+    }, PATIENCE_MS);
+  };
   const untrusted = (ports: readonly number[]) =>
     new RegExp(
       `^queue_unavailable: .*certificate \\(of 127\\.0\\.0\\.1:(${ports.join('|')}): does queue\\.tls\\.ca hold who signed it\\?\\)$`,
@@ -63,6 +76,7 @@ describe.skipIf(!redisAvailable())('a queue over TLS', { timeout: 3 * PATIENCE_M
     await becomes(queue, /^open$/);
     expect(await appends(queue, 1, 3, 3)).toEqual([STORED]);
     expect(await reads(group.url, 1)).toEqual(['a1', 'a2', 'a3']);
+    await expectHints(group.url);
 
     const ports = group.proxies.map(({ port }) => port);
     await becomes(await open(group.url, { tls: { ca: stranger } }), untrusted(ports));
@@ -110,8 +124,16 @@ describe.skipIf(!redisAvailable())('a queue over TLS', { timeout: 3 * PATIENCE_M
     await cluster.moveSlot(slot, cluster.nodes.find((node) => node !== before) as RedisServer);
     expect(await appends(queue, 1, 2, 2)).toEqual([STORED]);
     expect(await reads(cluster.url, 1)).toEqual(['a1', 'a2']);
+    await expectHints(cluster.url);
 
     await becomes(await open(cluster.url, { tls: { ca: stranger } }), untrusted(cluster.nodes.map(({ port }) => port)));
+  });
+
+  test('shows a certificate of its own where it is asked for one', async () => {
+    const server = keep(await startRedis({ tls: own, args: ['--tls-auth-clients', 'yes'] }));
+    const [cert, key] = [readFileSync(own.cert, 'utf8'), readFileSync(own.key, 'utf8')];
+    await becomes(await open(server.url, { tls: { ca, cert, key } }), /^open$/);
+    await becomes(await open(server.url), /^queue_unavailable: .*certificate required/);
   });
 
   test('is told apart from one without: each side says what the other may want', async () => {

@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -147,7 +147,7 @@ function command(
   { password, tls }: Pick<RedisServerOptions, 'password' | 'tls'>,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = tls ? connectTls({ port, host: address, rejectUnauthorized: false }) : connectTcp(port, address);
+    const socket = tls ? connectTls({ port, host: address, ...filesOf(tls), rejectUnauthorized: false }) : connectTcp(port, address);
     let reply = '';
     let skip = password === undefined ? 0 : 1;
     socket.setTimeout(10_000, () => socket.destroy(new Error('redis did not answer within 10 s')));
@@ -165,6 +165,11 @@ function command(
     if (password !== undefined) socket.write(encode(['AUTH', password]));
     socket.write(encode(args));
   });
+}
+
+/** For servers that ask for a certificate. */
+function filesOf({ cert, key }: Certificate): { cert: Buffer; key: Buffer } {
+  return { cert: readFileSync(cert), key: readFileSync(key) };
 }
 
 function encode(args: readonly string[]): string {

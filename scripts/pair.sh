@@ -6,12 +6,17 @@ cd "$(dirname "$0")/.."
 . scripts/services.sh
 
 yes=no
-case "${1:-}" in
-  --yes | -y)
-    yes=yes
-    shift
-    ;;
-esac
+for argument in "$@"; do
+  shift
+  case "$argument" in
+    --yes | -y) yes=yes ;;
+    --help | -h)
+      echo "usage: npm run pair -- [--yes] [--mode standby|active] [--seconds N]"
+      exit 0
+      ;;
+    *) set -- "$@" "$argument" ;;
+  esac
+done
 
 failed() {
   echo "pair: $1" >&2
@@ -20,7 +25,7 @@ failed() {
 
 missing="$(missing_packages redis-server mariadb-server-core haproxy)"
 if [ -n "$missing" ]; then
-  command -v apt-get >/dev/null 2>&1 || failed "not installed, and there is no apt-get to do it with:$missing"
+  command -v apt-get >/dev/null 2>&1 || failed "not on the path, and there is no apt-get to install it with (names of Debian's packages):$missing"
   install_packages pair "$yes" "$missing"
 fi
 

@@ -26,9 +26,10 @@ missing_packages() {
 
 # install_packages WHO YES PACKAGES: with YES "yes" it does not ask.
 install_packages() {
+  by_hand="run as root: apt-get install --no-install-recommends$3"
   root=""
   if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null 2>&1 || failed "not installed:$3; install them as root (apt-get install$3)"
+    command -v sudo >/dev/null 2>&1 || failed "not installed, and there is no sudo to do it with; $by_hand"
     root="sudo"
   fi
   echo "$1: will install with apt-get:$3 (the programs only; no service is started)"
@@ -36,13 +37,13 @@ install_packages() {
     printf 'Go on? [Y/n] '
     read -r answer
     case "$answer" in
-      n* | N*) failed "not installed:$3" ;;
+      n* | N*) failed "not installed; $by_hand" ;;
     esac
   fi
   # RUNLEVEL=1 keeps the packages from starting their services; whoever needs them starts its own, on free ports.
-  $root env DEBIAN_FRONTEND=noninteractive apt-get -qq update || failed "apt-get update failed"
+  $root env DEBIAN_FRONTEND=noninteractive apt-get -qq update || failed "apt-get update failed; put that right, or $by_hand"
   # shellcheck disable=SC2086
-  $root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install -y --no-install-recommends $3 >/dev/null || failed "apt-get install failed"
+  $root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install -y --no-install-recommends $3 >/dev/null || failed "apt-get install failed; put that right, or $by_hand"
   # Where systemd runs it starts them all the same.
   if [ -d /run/systemd/system ]; then
     for service in redis-server haproxy nginx keepalived; do

@@ -24,7 +24,7 @@ failed() {
 
 missing="$(missing_packages redis-server mariadb-server-core mariadb-client-core haproxy nginx curl keepalived)"
 if [ -n "$missing" ] && ! command -v apt-get >/dev/null 2>&1; then
-  echo "verify: not installed, and there is no apt-get to do it with:$missing; tests that need them are skipped"
+  echo "verify: not on the path, and there is no apt-get to install it with (names of Debian's packages):$missing; tests that need them are skipped"
 elif [ -n "$missing" ]; then
   install_packages verify "$yes" "$missing"
 fi

@@ -22,6 +22,7 @@ export function describeConfig(config: Config): string {
   const at = ({ host, port }: { host: string; port: number }) => `${host.includes(':') ? `[${host}]` : host}:${port}`;
   const lines: [string, string][] = [
     ['node', config.node],
+    ['cluster', config.cluster.mode],
     ['data', config.data],
     [
       'queue',

@@ -251,16 +251,24 @@ describe('status', () => {
         handovers: 0,
       },
     };
-    const server = createServer((_, response) => response.end(JSON.stringify(clustered)));
+    let shown = clustered;
+    const server = createServer((_, response) => response.end(JSON.stringify(shown)));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     try {
-      const { out } = await run(['status', '--url', `http://127.0.0.1:${(server.address() as AddressInfo).port}`]);
+      const args = ['status', '--url', `http://127.0.0.1:${(server.address() as AddressInfo).port}`];
+      const { out } = await run(args);
       expect(out.split('\n').filter((line) => /^(cluster|member)/.test(line))).toEqual([
         "cluster       standby, n2 leads, applies 0 partitions here, clock 90.0 s off the queue's",
         'member        n1: ready, version 1.2.3',
         'member        n2: ready, version 1.2.4, admin 10.0.0.2:9500',
       ]);
       expect(out).not.toContain('held by n2');
+      // It asks for no lease while it is out of service.
+      const { cluster } = clustered;
+      shown = { ...clustered, cluster: { ...cluster!, leader: undefined, members: [{ ...cluster!.members[0]!, state: 'leaving' }] } };
+      expect((await run(args)).out).toContain('standby, who leads is not known here, applies 0');
+      shown = { ...clustered, cluster: { ...cluster!, leader: undefined } };
+      expect((await run(args)).out).toContain('standby, nobody leads, applies 0');
     } finally {
       server.close();
       server.closeAllConnections();

@@ -88,7 +88,10 @@ function describeConfig({ loadedAtMs, waiting, failure }: Status['config']): str
 function clusterLines({ node, cluster }: Status): [string, string][] {
   if (cluster === undefined) return [];
   const { mode, leader, members, held, clockDifferenceMs } = cluster;
-  const leads = mode === 'active' ? '' : leader === undefined ? ', nobody leads' : `, ${leader === node ? 'this node' : leader} leads`;
+  // Out of service it asks for no lease, and so does not hear who has them.
+  const isAside = members.some(({ name, state }) => name === node && state === 'leaving');
+  const unknown = isAside ? 'who leads is not known here' : 'nobody leads';
+  const leads = mode === 'active' ? '' : `, ${leader === undefined ? unknown : `${leader === node ? 'this node' : leader} leads`}`;
   const off = Math.abs(clockDifferenceMs ?? 0) < 1000 ? '' : `, clock ${duration(Math.abs(clockDifferenceMs ?? 0))} off the queue's`;
   return [
     ['cluster', `${mode}${leads}, applies ${count(held.length)} partitions here${off}`],

@@ -169,18 +169,18 @@ export const optionsSchema = z.strictObject({
         username: optionalText({
           description: 'User at the Sentinels; without it the default one.',
           env: 'SYNCLINE_QUEUE_SENTINEL_USERNAME',
-          takesEffect: 'restart',
+          takesEffect: 'reload',
         }),
         password: optionalText({
           description: 'Password at the Sentinels. What the URL holds is for the servers that they watch.',
           env: 'SYNCLINE_QUEUE_SENTINEL_PASSWORD',
-          takesEffect: 'restart',
+          takesEffect: 'reload',
           secret: true,
         }),
         passwordFile: optionalText({
           description: 'File that holds the password, instead of `password`.',
           env: 'SYNCLINE_QUEUE_SENTINEL_PASSWORD_FILE',
-          takesEffect: 'restart',
+          takesEffect: 'reload',
         }),
       })
       .optional()

@@ -22,7 +22,7 @@ export function planReload(running: Config, loaded: Config): Reload {
   const config: Config = {
     ...running,
     ...producersOf(running, loaded),
-    queue: withAccess(running.queue, loaded.queue),
+    queue: queueOf(running.queue, loaded.queue),
     sinks: [withAccess(running.sinks[0], loaded.sinks[0])],
     listen: { ...running.listen, admin: { ...running.listen.admin, token: adminTokenOf(running, loaded) } },
     ingest: loaded.ingest,
@@ -39,6 +39,13 @@ function withAccess<T extends QueueConfig | SinkConfig>(running: T, loaded: T): 
   if (placeOf(running.url) !== placeOf(loaded.url)) return running;
   const { tls: _, ...rest } = running;
   return { ...(rest as T), url: loaded.url, ...(loaded.tls === undefined ? {} : { tls: loaded.tls }) };
+}
+
+/** Who one is to Sentinels belongs to where they are. */
+function queueOf(running: QueueConfig, loaded: QueueConfig): QueueConfig {
+  if (placeOf(running.url) !== placeOf(loaded.url)) return running;
+  const { sentinel: _, ...rest } = withAccess(running, loaded);
+  return { ...rest, ...(loaded.sentinel === undefined ? {} : { sentinel: loaded.sentinel }) };
 }
 
 function placeOf(url: string): string {

@@ -84,9 +84,13 @@ export interface Queue extends QueueReader {
   close(): Promise<void>;
 }
 
-/** What one logs in with: user and password of the URL, whose place stays as it is, and certificates as PEM text. */
+/**
+ * What one logs in with: user and password of the URL, whose place stays as it is, certificates as PEM text, and who one is
+ * to Sentinels.
+ */
 export interface QueueAccess {
   readonly url: string;
+  readonly sentinel?: { readonly username?: string; readonly password: string };
   readonly tls?: { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly rejectUnauthorized?: boolean };
 }
 

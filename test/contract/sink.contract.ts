@@ -6,11 +6,12 @@ import { START, type Place, type StreamId } from '../../src/core/stream.ts';
 import { encodeBatch } from '../../src/protocol/batch.ts';
 import type { MemoryTableDefinition } from '../../src/sinks/memory-table.ts';
 import { isFault, type DeadLetter, type Shape, type Sink, type SinkTransaction, type WriteGroup } from '../../src/sinks/sink.ts';
+import { describeFence } from './sink-fence.contract.ts';
 
 /** One empty database, made for one test, and what a test needs to know of it without the sink. */
 export interface SinkHarness {
-  /** A new handle on the database. */
-  open(schema: 'strict' | 'evolve'): Promise<Sink>;
+  /** A new handle on the database; with `incarnation`, of a node that shares it with others. */
+  open(schema: 'strict' | 'evolve', incarnation?: string): Promise<Sink>;
   define(tables: readonly ContractTable[]): Promise<void>;
   addColumn(table: string, column: string, type: 'int' | 'text'): Promise<void>;
   /** All rows of a table, in any order; integers as numbers, bytes as Uint8Array. */
@@ -23,6 +24,8 @@ export interface SinkKind {
   create(): Promise<SinkHarness>;
   /** Whether it allows several transactions at once. */
   readonly concurrent: boolean;
+  /** Whether it can end the connections of another node ({@link Sink.fence}); a text is why that cannot be tested there. */
+  readonly fences: boolean | string;
   /** How many random histories are run. */
   readonly histories: number;
 }
@@ -71,8 +74,8 @@ export function describeSink(kind: SinkKind): void {
   const opened: Sink[] = [];
   let streamCount = 0;
 
-  const open = async (schema: 'strict' | 'evolve' = 'strict') => {
-    const sink = await harness.open(schema);
+  const open = async (schema: 'strict' | 'evolve' = 'strict', incarnation?: string) => {
+    const sink = await harness.open(schema, incarnation);
     opened.push(sink);
     await sink.prepare(SETTINGS);
     await sink.refreshSchema();
@@ -875,6 +878,13 @@ export function describeSink(kind: SinkKind): void {
       await transaction.rollback();
     });
   });
+
+  test(`has ${kind.fences === false ? 'no' : 'a'} fence`, async () => {
+    expect((await open()).fence === undefined).toBe(kind.fences === false);
+  });
+
+  if (typeof kind.fences === 'string') test.skip(`the fence (${kind.fences})`);
+  else if (kind.fences) describeFence({ open: (incarnation) => open('strict', incarnation), newStream });
 
   test('keeps alive and closes twice without harm', async () => {
     const sink = await open();

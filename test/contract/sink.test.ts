@@ -12,11 +12,11 @@ import { createTable, MYSQL_TYPES } from './contract-tables.ts';
 import { describeSink, type ContractTable, type SinkHarness } from './sink.contract.ts';
 
 describe('the memory sink', () => {
-  describeSink({ name: 'memory', create: createMemoryHarness, concurrent: true, histories: 200 });
+  describeSink({ name: 'memory', create: createMemoryHarness, concurrent: true, fences: false, histories: 200 });
 });
 
 describe('the SQLite sink', () => {
-  describeSink({ name: 'sqlite', create: createSqliteHarness, concurrent: false, histories: 100 });
+  describeSink({ name: 'sqlite', create: createSqliteHarness, concurrent: false, fences: false, histories: 100 });
 });
 
 // `mariadbAvailable` throws when CI lacks it.
@@ -29,7 +29,7 @@ describe.skipIf(!mariadbAvailable())('the MySQL sink on MariaDB (skipped where m
   afterAll(async () => {
     await server.close();
   });
-  describeSink({ name: 'mysql', create: () => databases.createHarness(), concurrent: true, histories: 40 });
+  describeSink({ name: 'mysql', create: () => databases.createHarness(), concurrent: true, fences: true, histories: 40 });
 });
 
 async function createMemoryHarness(): Promise<SinkHarness> {
@@ -83,9 +83,9 @@ class MysqlDatabases {
     const database = this.#name;
     let altered = false;
     return {
-      open(schema) {
+      open(schema, incarnation) {
         altered ||= schema === 'evolve';
-        return openSink({ name: 'main', url: server.url(database), schema, clock: systemClock });
+        return openSink({ name: 'main', url: server.url(database), schema, clock: systemClock, incarnation });
       },
       define: async (tables) => {
         const missing = tables.filter(({ name }) => !this.#tables.has(name));

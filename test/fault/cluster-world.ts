@@ -1,12 +1,13 @@
 import type { ClusterState } from '../../src/admin/state.ts';
 import { FaultProxy } from '../../src/chaos/fault-proxy.ts';
-import { auditFaults, auditLetters, staleKeys } from '../support/audit.ts';
 import { countDatabaseEffects, createAuditedDatabase, readAuditedDatabase } from '../support/audited-database.ts';
 import { eventually } from '../support/eventually.ts';
 import { startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
-import { joinHistories, KEYS, ProducerProcess, REFUSED_EVERY } from '../support/producer-process.ts';
+import { joinHistories, KEYS, ProducerProcess } from '../support/producer-process.ts';
 import { startRedis, type RedisServer } from '../support/redis-server.ts';
+import { auditRows } from '../support/rows-audit.ts';
 import { ServerProcess } from '../support/server-process.ts';
+import { faultsOf } from './run-scenario.ts';
 
 /** Short, so that a node that is gone is succeeded within a test. */
 const LEASE_MS = 1_500;
@@ -134,15 +135,7 @@ export class ClusterWorld {
       }),
     );
     const history = joinHistories(this.nodes.map(({ client }) => client.history()));
-    const { audit, items, plain, letters, strayLetters } = await readAuditedDatabase(this.mariadb);
-    const letterFaults = auditLetters(history, letters, REFUSED_EVERY, new Set());
-    return [
-      ...ends.flat(),
-      ...auditFaults(history, audit, items, KEYS),
-      ...staleKeys(history, plain, KEYS),
-      ...[letterFaults.lost, letterFaults.duplicated, letterFaults.outOfOrder, letterFaults.other].flat(),
-      ...(strayLetters === 0 ? [] : [`${strayLetters} changes that nothing is wrong with are dead letters`]),
-    ];
+    return [...ends.flat(), ...faultsOf(auditRows(history, await readAuditedDatabase(this.mariadb)))];
   }
 
   async close(): Promise<void> {

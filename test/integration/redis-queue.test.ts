@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import type { Queue, QueueEvent } from '../../src/queue/queue.ts';
 import { RedisLink } from '../../src/queue/redis/link.ts';
 import { openRedisQueue, type RedisQueueOptions } from '../../src/queue/redis/redis-queue.ts';
 import { A, ALL, B, codeOf, entries, entry, lease, placeAt, SETTINGS, texts } from '../contract/queue.contract.ts';
+import { createCertificate } from '../support/certificate.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { freeze, thaw } from '../support/freeze.ts';
@@ -492,47 +492,22 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
   test('over TLS, with a certificate that is checked', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'syncline-tls-'));
     cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
-    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-    execFileSync(
-      'openssl',
-      [
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:prime256v1',
-        '-nodes',
-        '-keyout',
-        key,
-        '-out',
-        cert,
-        '-days',
-        '2',
-        '-subj',
-        '/CN=localhost',
-        '-addext',
-        'subjectAltName=DNS:localhost,IP:127.0.0.1',
-      ],
-      { stdio: 'pipe' },
-    );
-    const server = await start({ tls: { cert, key, ca: cert } });
-    const queue = await open(server.url, { tls: { ca: readFileSync(cert, 'utf8') } });
+    const certificate = createCertificate(folder, 'redis');
+    const ca = readFileSync(certificate.ca, 'utf8');
+    const server = await start({ tls: certificate });
+    const queue = await open(server.url, { tls: { ca } });
     expect(reason(queue)).toBe('open');
     expect((await queue.append(1, entries(A, 1, 1)))[0]?.verdict).toBe('append');
-    const byName = await open(`rediss://localhost:${server.port}`, { tls: { ca: readFileSync(cert, 'utf8') } });
+    const byName = await open(`rediss://localhost:${server.port}`, { tls: { ca } });
     expect(reason(byName)).toBe('open');
     const distrustful = await open(server.url);
     expect(reason(distrustful)).toMatch(/^queue_unavailable: .*certificate/);
     // So is a master that had to be found.
     const found = { find: async () => ({ host: '127.0.0.1', port: server.port }), watch: () => () => {} };
     const up = Promise.withResolvers<void>();
-    const link = new RedisLink(
-      { url: 'rediss+sentinel://127.0.0.1/main', tls: { ca: readFileSync(cert, 'utf8') } },
-      { up: up.resolve, down: up.reject },
-      undefined,
-      { finder: found },
-    );
+    const link = new RedisLink({ url: 'rediss+sentinel://127.0.0.1/main', tls: { ca } }, { up: up.resolve, down: up.reject }, undefined, {
+      finder: found,
+    });
     cleanups.push(() => link.close());
     await up.promise;
     expect(String(await link.command('PING', []))).toBe('PONG');

@@ -218,7 +218,6 @@ describe.skipIf(!redisAvailable())('a queue whose Redis is under Sentinel', { ti
       const warnings: string[] = [];
       await open(group, { replicas: 2, warn: (message) => warnings.push(message) });
       expect(warnings.join('\n')).toMatch(/queue\.replicas is 2, and redis has fewer \(1\) connected/);
-      expect(warnings.join('\n')).toMatch(/set min-replicas-to-write 1/);
       expect(warnings.join('\n')).toMatch(/repl-backlog-size 1048576.*client-output-buffer-limit/);
     });
   });

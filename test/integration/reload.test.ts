@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +6,7 @@ import { connect, type Client } from '../../src/client/client.ts';
 import { hashToken } from '../../src/ingest/producers.ts';
 import { auditFaults } from '../support/audit.ts';
 import { countDatabaseEffects, createAuditedDatabase, readAuditedDatabase } from '../support/audited-database.ts';
+import { createCertificate, type Certificate } from '../support/certificate.ts';
 import { eventually } from '../support/eventually.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
 import { redisAvailable, startRedis, type RedisServer } from '../support/redis-server.ts';
@@ -32,20 +32,6 @@ async function connectAs(server: ServerProcess, token: string): Promise<Client> 
 /** Writes the file of a server; JSON is YAML. */
 function configure(server: ServerProcess, options: object): void {
   writeFileSync(join(server.data, 'syncline.yaml'), JSON.stringify(options));
-}
-
-interface Certificate {
-  readonly key: string;
-  readonly cert: string;
-}
-
-/** One that signs itself, for 127.0.0.1. */
-function createCertificate(folder: string, name: string): Certificate {
-  const [key, cert] = [join(folder, `${name}-key.pem`), join(folder, `${name}.pem`)];
-  const what = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1', '-days', '2'];
-  const form = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  execFileSync('openssl', ['req', ...form, '-keyout', key, '-out', cert, ...what], { stdio: 'pipe' });
-  return { key, cert };
 }
 
 /** Sends SIGHUP and waits for the line of the log that says what came of it. */
@@ -229,7 +215,7 @@ describe.skipIf(!redisAvailable() || !mariadbAvailable())('with Redis and MariaD
     const folder = mkdtempSync(join(tmpdir(), 'syncline-reload-tls-'));
     running.push({ close: async () => rmSync(folder, { recursive: true, force: true }) });
     const [own, other] = ['own', 'other'].map((name) => createCertificate(folder, name)) as [Certificate, Certificate];
-    redis = keep(await startRedis({ tls: { ...own, ca: own.cert } }));
+    redis = keep(await startRedis({ tls: own }));
     const ca = join(folder, 'ca.pem');
     copyFileSync(own.cert, ca);
     const { server, load } = await startLoad('one', { queue: { url: redis.url, tls: { ca } } });

@@ -70,7 +70,7 @@ export class PairObserver {
   async #stateOf(member: Member): Promise<string> {
     const state = this.#roster.stateOf(member);
     if (state === 'running') return (await answerOf(this.#roleOf(member.name))) ?? 'does not answer';
-    return typeof state === 'string' ? state : `killed, back in ${Math.ceil(state.backInMs / 1000)} s`;
+    return typeof state === 'string' ? state : `back in ${Math.ceil(state.backInMs / 1000)} s`;
   }
 
   async #roleOf(name: string): Promise<string> {

@@ -56,8 +56,12 @@ const FIRST_NODE = 'node';
 
 /** Why the pair cannot run here; undefined when it can. */
 export function missingForPair(): string | undefined {
-  if (redisAvailable() && mariadbAvailable() && haproxyAvailable()) return undefined;
-  return 'redis-server, mariadbd and haproxy must be installed';
+  const missing = [
+    redisAvailable() ? [] : ['redis-server'],
+    mariadbAvailable() ? [] : ['mariadbd', 'mariadb-install-db'],
+    haproxyAvailable() ? [] : ['haproxy'],
+  ].flat();
+  return missing.length === 0 ? undefined : `must be installed and on the path: ${missing.join(', ')}`;
 }
 
 /** As the balancer and the logs call a node. */

@@ -28,7 +28,7 @@ export interface ProcessRow {
   readonly isUp: boolean;
 }
 
-/** A page for a terminal. */
+/** A page for a terminal of 80 columns and 24 lines, with six notes and short ones. */
 export function pageOf(moment: PairMoment): string[] {
   const { mode, elapsedMs, processes, notes, phase } = moment;
   const rows = processes.map(({ name, pid, state, balancer, isUp }) => [
@@ -39,11 +39,12 @@ export function pageOf(moment: PairMoment): string[] {
     isUp ? `kill -9 ${pid}` : '',
   ]);
   return [
-    `syncline pair, ${mode}, ${clockOf(elapsedMs)}   ${phase ?? 'Ctrl-C ends the load, compares every row and removes everything'}`,
+    `syncline pair, ${mode}, ${clockOf(elapsedMs)}`,
+    phase ?? 'Ctrl-C ends the load, compares every row and removes everything',
     '',
-    ...textTable(['process', 'pid', 'state', 'HAProxy says', 'kill, or kill -STOP and -CONT'], rows).split('\n'),
+    ...textTable(['process', 'pid', 'state', 'HAProxy says', 'kill, or -STOP and -CONT'], rows).split('\n'),
     '',
-    `  ${trafficOf(moment)}`,
+    ...trafficOf(moment).map((line) => `  ${line}`),
     '',
     ...notes.map((note) => `  ${note}`),
   ];
@@ -52,15 +53,15 @@ export function pageOf(moment: PairMoment): string[] {
 /** The same in a line, for where there is no terminal. */
 export function lineOf(moment: PairMoment): string {
   const states = moment.processes.map(({ name, state, balancer }) => `${name} ${state}${balancer === undefined ? '' : ` (${balancer})`}`);
-  return `${clockOf(moment.elapsedMs)}  ${trafficOf(moment)}; ${states.join(', ')}`;
+  return `${clockOf(moment.elapsedMs)}  ${[...trafficOf(moment), states.join(', ')].join('; ')}`;
 }
 
-function trafficOf({ sentRows, appliedRows, sentPerSecond, appliedPerSecond, waitingMs, longestWaitMs }: PairMoment): string {
+function trafficOf({ sentRows, appliedRows, sentPerSecond, appliedPerSecond, waitingMs, longestWaitMs }: PairMoment): string[] {
   const waiting = Math.max(0, sentRows - appliedRows);
-  return (
-    `sent ${count(sentRows)} rows (${count(sentPerSecond)}/s), applied ${count(appliedRows)} (${count(appliedPerSecond)}/s), ` +
-    `waiting ${count(waiting)}; a change waits ${duration(waitingMs)} now, ${duration(longestWaitMs)} at most so far`
-  );
+  return [
+    `sent ${count(sentRows)} rows (${count(sentPerSecond)}/s), applied ${count(appliedRows)} (${count(appliedPerSecond)}/s), waiting ${count(waiting)}`,
+    `a change waits ${duration(waitingMs)} now, ${duration(longestWaitMs)} at most so far`,
+  ];
 }
 
 function clockOf(ms: number): string {

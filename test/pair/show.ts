@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { count, duration } from '../../src/cli/text.ts';
+import { messageOf } from '../../src/core/errors.ts';
 import { faultsOf } from '../fault/run-scenario.ts';
 import { PairObserver } from './pair-observer.ts';
 import { lineOf, pageOf, type PairMoment } from './pair-view.ts';
@@ -24,23 +25,36 @@ for (const event of ['SIGTERM', 'SIGHUP', 'disconnect'] as const) process.on(eve
 process.exit(await main());
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { mode: { type: 'string', default: 'standby' }, seconds: { type: 'string' } } });
-  const missing = missingForPair();
-  if (missing !== undefined || !isMode(values.mode) || (values.seconds !== undefined && !(Number(values.seconds) > 0))) {
-    console.error(missing ?? 'usage: npm run pair -- [--mode standby|active] [--seconds N]');
+  const chosen = readArguments();
+  const problem = typeof chosen === 'string' ? chosen : missingForPair();
+  if (typeof chosen === 'string' || problem !== undefined) {
+    console.error(`pair: ${problem}`);
     return 2;
   }
   console.log('starting Redis with a replica, three Sentinels, MariaDB, two nodes and HAProxy; this takes some seconds');
-  const world = await PairWorld.start({ mode: values.mode, patienceMs: PATIENCE_MS });
+  const world = await PairWorld.start({ mode: chosen.mode, patienceMs: PATIENCE_MS });
   const observer = new PairObserver(world, (note) => new Roster(world, note));
   try {
     world.struck();
-    const ended = values.seconds === undefined ? [] : [AbortSignal.timeout(Number(values.seconds) * 1000)];
+    const ended = chosen.seconds === undefined ? [] : [AbortSignal.timeout(chosen.seconds * 1000)];
     await show(observer, AbortSignal.any([stop.signal, ...ended]));
     return await finish(world, observer);
   } finally {
     observer.roster.close();
     await world.close();
+  }
+}
+
+/** What the command line asks for; a text is why it cannot be done. */
+function readArguments(): { readonly mode: ClusterMode; readonly seconds: number | undefined } | string {
+  try {
+    const { values } = parseArgs({ options: { mode: { type: 'string', default: 'standby' }, seconds: { type: 'string' } } });
+    const seconds = values.seconds === undefined ? undefined : Number(values.seconds);
+    if (!isMode(values.mode)) return `--mode must be standby or active, not ${values.mode}`;
+    if (seconds !== undefined && !(seconds > 0)) return `--seconds must be a number above 0, not ${values.seconds}`;
+    return { mode: values.mode, seconds };
+  } catch (error) {
+    return `${messageOf(error)}\nusage: npm run pair -- [--yes] [--mode standby|active] [--seconds N]`;
   }
 }
 
@@ -66,7 +80,7 @@ function print(moment: PairMoment): void {
 
 async function finish(world: PairWorld, observer: PairObserver): Promise<number> {
   const { longestWaitMs } = world.prober.window;
-  observer.phase = 'the load has ended; waiting until all is applied (Ctrl-C once more: at once, without a verdict)';
+  observer.phase = 'waiting until all is applied; Ctrl-C ends it at once, without a verdict';
   observer.roster.thawAll();
   const audited = new AbortController();
   const [audit] = await Promise.all([world.audit().finally(() => audited.abort()), show(observer, audited.signal)]);

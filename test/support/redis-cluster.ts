@@ -1,3 +1,4 @@
+import type { Certificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
 import { freePort } from './free-port.ts';
 import { startRedis, type RedisServer } from './redis-server.ts';
@@ -6,7 +7,7 @@ import { startRedis, type RedisServer } from './redis-server.ts';
 export interface RedisCluster {
   /** The masters of the start, in the order of their slots, then the replicas in the same order. */
   readonly nodes: readonly RedisServer[];
-  /** `redis+cluster://…` with every node. */
+  /** `redis+cluster://…`, or `rediss+cluster://…`, with every node. */
   readonly url: string;
   slotOf(key: string): Promise<number>;
   /** The master that serves a slot. */
@@ -28,13 +29,16 @@ export interface RedisClusterOptions {
   readonly replicas?: number;
   /** Further arguments of every node. */
   readonly args?: readonly string[];
+  /** TLS to the nodes, and between them. */
+  readonly tls?: Certificate;
 }
 
 const SLOTS = 16_384;
 const SETTLE_TIMEOUT_MS = 90_000;
 
 /** Starts the nodes and joins them; resolves when every node says that the cluster works. */
-export async function startRedisCluster({ masters = 3, replicas = 0, args = [] }: RedisClusterOptions = {}): Promise<RedisCluster> {
+export async function startRedisCluster(options: RedisClusterOptions = {}): Promise<RedisCluster> {
+  const { masters = 3, replicas = 0, args = [], tls } = options;
   const nodes: RedisServer[] = [];
   const close = async () => void (await Promise.all(nodes.map((node) => node.close())));
   try {
@@ -42,12 +46,12 @@ export async function startRedisCluster({ masters = 3, replicas = 0, args = [] }
     for (let i = 0; i < masters * (1 + replicas); i++) {
       const busPort = await freePort();
       busPorts.push(busPort);
-      nodes.push(await startRedis({ args: [...nodeArgs(busPort), ...args] }));
+      nodes.push(await startRedis({ args: [...nodeArgs(busPort), ...args], ...(tls && { tls }) }));
     }
     await join(nodes, busPorts);
     await shareOut(nodes, masters);
     await settled(nodes);
-    return clusterOf(nodes, close);
+    return clusterOf(nodes, tls === undefined ? 'redis' : 'rediss', close);
   } catch (error) {
     await close();
     throw error;
@@ -98,7 +102,7 @@ async function settled(nodes: readonly RedisServer[]): Promise<void> {
   }, SETTLE_TIMEOUT_MS);
 }
 
-function clusterOf(nodes: readonly RedisServer[], close: () => Promise<void>): RedisCluster {
+function clusterOf(nodes: readonly RedisServer[], scheme: 'redis' | 'rediss', close: () => Promise<void>): RedisCluster {
   const ask = async (...args: string[]): Promise<string> => {
     let problem: unknown;
     for (const node of nodes) {
@@ -121,7 +125,7 @@ function clusterOf(nodes: readonly RedisServer[], close: () => Promise<void>): R
     });
   return {
     nodes,
-    url: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
+    url: `${scheme}+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
     slotOf: async (key) => Number((await ask('CLUSTER', 'KEYSLOT', key)).slice(1)),
     ownerOf,
     moveSlot: async (slot, target) => moveSlot(slot, await ownerOf(slot), target, nodes),

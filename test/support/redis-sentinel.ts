@@ -2,9 +2,10 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FaultProxy } from '../../src/chaos/fault-proxy.ts';
+import type { Certificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
 import { freePort } from './free-port.ts';
-import { startRedis, type RedisServer } from './redis-server.ts';
+import { startRedis, tlsArgs, type RedisServer } from './redis-server.ts';
 import { LOOPBACK, type Site } from './test-network.ts';
 
 /** A master with replicas that three Sentinels watch, each in a temporary folder. */
@@ -14,7 +15,7 @@ export interface SentinelGroup {
   readonly sentinels: readonly RedisServer[];
   /** In front of each Sentinel, for whoever uses {@link url}; the Sentinels talk to each other without them. */
   readonly proxies: readonly FaultProxy[];
-  /** `redis+sentinel://…`, through the proxies. */
+  /** `redis+sentinel://…`, or `rediss+sentinel://…`, through the proxies. */
   readonly url: string;
   /** The same without them, for processes that cannot reach our loopback. */
   readonly directUrl: string;
@@ -45,6 +46,8 @@ export interface SentinelGroupOptions {
   readonly dir?: string;
   /** How often the Sentinels look and tell: often enough for tests, unless it has to be as it comes. */
   readonly pace?: 'short' | 'as it comes';
+  /** TLS everywhere: to servers and Sentinels, and between them. */
+  readonly tls?: Certificate;
 }
 
 const NAME = 'main';
@@ -68,6 +71,7 @@ const SETTLE_TIMEOUT_MS = 90_000;
 /** Starts the servers and the Sentinels; resolves when the replicas follow and the Sentinels know each other. */
 export async function startSentinelGroup(options: SentinelGroupOptions = {}): Promise<SentinelGroup> {
   const { replicas = 1, args = [], site = LOOPBACK, firstSite = site, pace = 'short' } = options;
+  const tls = options.tls === undefined ? {} : { tls: options.tls };
   const folder = mkdtempSync(join(options.dir ?? tmpdir(), 'syncline-sentinel-'));
   const servers: RedisServer[] = [];
   const sentinels: RedisServer[] = [];
@@ -84,15 +88,15 @@ export async function startSentinelGroup(options: SentinelGroupOptions = {}): Pr
       mkdirSync(dir);
       const [first] = servers;
       writeFileSync(config, first === undefined ? SERVER_LINES : `${SERVER_LINES}replicaof ${first.address} ${first.port}\n`);
-      servers.push(await startRedis({ dir, config, args, password: PASSWORD, site: first === undefined ? firstSite : site }));
+      servers.push(await startRedis({ dir, config, args, password: PASSWORD, site: first === undefined ? firstSite : site, ...tls }));
     }
     for (let i = 0; i < SENTINELS; i++) {
-      const sentinel = await startSentinel(join(folder, String(i)), servers[0] as RedisServer, PEER_PASSWORD, site);
+      const sentinel = await startSentinel(join(folder, String(i)), servers[0] as RedisServer, PEER_PASSWORD, site, options.tls);
       sentinels.push(sentinel);
       if (pace === 'short') await sentinel.command('SENTINEL', 'DEBUG', ...SHORT_PERIODS);
       proxies.push(await FaultProxy.start(sentinel.port, sentinel.address));
     }
-    const group = groupOf(folder, servers, sentinels, proxies, close);
+    const group = groupOf(folder, servers, sentinels, proxies, options.tls, close);
     await group.inSync();
     await eventually(async () => {
       for (const sentinel of sentinels) await expectKnown(sentinel, replicas);
@@ -109,9 +113,11 @@ function groupOf(
   servers: readonly RedisServer[],
   sentinels: readonly RedisServer[],
   proxies: readonly FaultProxy[],
+  tls: Certificate | undefined,
   closeGroup: () => Promise<void>,
 ): SentinelGroup {
   const cutOff: RedisServer[] = [];
+  const scheme = tls === undefined ? 'redis' : 'rediss';
   const master = () => eventually(() => agreedMaster(servers, sentinels), SETTLE_TIMEOUT_MS);
   const inSync = () =>
     eventually(async () => {
@@ -126,8 +132,8 @@ function groupOf(
     servers,
     sentinels,
     proxies,
-    url: `redis+sentinel://:${PASSWORD}@${proxies.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${NAME}`,
-    directUrl: `redis+sentinel://:${PASSWORD}@${sentinels.map(({ address, port }) => `${address}:${port}`).join(',')}/${NAME}`,
+    url: `${scheme}+sentinel://:${PASSWORD}@${proxies.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${NAME}`,
+    directUrl: `${scheme}+sentinel://:${PASSWORD}@${sentinels.map(({ address, port }) => `${address}:${port}`).join(',')}/${NAME}`,
     master,
     inSync,
     promote: async () => {
@@ -155,7 +161,7 @@ function groupOf(
     rejoin: async (server) => void (await server.command('ACL', 'SETUSER', PEER, 'on')),
     startCutOff: async () => {
       const dir = join(folder, `cut-off-${cutOff.length}`);
-      const sentinel = await startSentinel(dir, await master(), 'wrong', LOOPBACK);
+      const sentinel = await startSentinel(dir, await master(), 'wrong', LOOPBACK, tls);
       cutOff.push(sentinel);
       return sentinel;
     },
@@ -174,12 +180,18 @@ protected-mode no
 repl-diskless-sync-delay 0
 `;
 
-async function startSentinel(dir: string, master: RedisServer, password: string, site: Site): Promise<RedisServer> {
+async function startSentinel(
+  dir: string,
+  master: RedisServer,
+  password: string,
+  site: Site,
+  tls: Certificate | undefined,
+): Promise<RedisServer> {
   const port = await freePort();
   const file = join(dir, 'sentinel.conf');
   mkdirSync(dir);
   const lines = [
-    `port ${port}`,
+    ...(tls === undefined ? [`port ${port}`] : linesOf(tlsArgs(port, tls))),
     `bind ${site.address}`,
     'protected-mode no',
     `dir ${dir}`,
@@ -190,7 +202,15 @@ async function startSentinel(dir: string, master: RedisServer, password: string,
     `sentinel failover-timeout ${NAME} 6000`,
   ];
   writeFileSync(file, `${lines.join('\n')}\n`);
-  return startRedis({ port, dir, sentinel: file, site });
+  return startRedis({ port, dir, sentinel: file, site, ...(tls && { tls }) });
+}
+
+/** Arguments of the command line as lines of a file. */
+function linesOf(args: readonly string[]): string[] {
+  return args
+    .join(' ')
+    .split(/(?: |^)--/)
+    .slice(1);
 }
 
 async function expectKnown(sentinel: RedisServer, replicas: number): Promise<void> {

@@ -1,8 +1,10 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { connect } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { connect as connectTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
+import type { Certificate } from './certificate.ts';
 import { freePort } from './free-port.ts';
 import { LOOPBACK, type Site } from './test-network.ts';
 
@@ -31,8 +33,8 @@ export interface RedisServerOptions {
   readonly port?: number;
   /** A folder that is kept. */
   readonly dir?: string;
-  /** TCP port 0 and TLS on the port instead; `command` then does not work. */
-  readonly tls?: { readonly cert: string; readonly key: string; readonly ca: string };
+  /** TLS on the port, and towards other servers; without TLS it listens nowhere. */
+  readonly tls?: Certificate;
   /** For `command`, when the default user needs one. */
   readonly password?: string;
   /** A configuration file with which it runs as a Sentinel; the file names the port too. */
@@ -84,7 +86,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
       await kill('SIGKILL');
       child = await launch(port, dir, options);
     },
-    command: (...args) => command(address, port, args, options.password),
+    command: (...args) => command(address, port, args, options),
     close: async () => {
       process.off('exit', onExit);
       await kill('SIGKILL');
@@ -95,22 +97,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
 
 async function launch(port: number, dir: string, options: RedisServerOptions): Promise<ChildProcess> {
   const { tls, site: { address, prefix } = LOOPBACK } = options;
-  const listen = tls
-    ? [
-        '--port',
-        '0',
-        '--tls-port',
-        String(port),
-        '--tls-cert-file',
-        tls.cert,
-        '--tls-key-file',
-        tls.key,
-        '--tls-ca-cert-file',
-        tls.ca,
-        '--tls-auth-clients',
-        'no',
-      ]
-    : ['--port', String(port)];
+  const listen = tls ? tlsArgs(port, tls) : ['--port', String(port)];
   const args = options.sentinel
     ? [options.sentinel, '--sentinel']
     : [...(options.config ? [options.config] : []), ...listen, '--bind', address, '--dir', dir, '--save', '', ...(options.args ?? [])];
@@ -120,7 +107,7 @@ async function launch(port: number, dir: string, options: RedisServerOptions): P
   child.stdout?.on('data', (chunk: Buffer) => (output = (output + String(chunk)).slice(-4000)));
   child.stderr?.on('data', (chunk: Buffer) => (output = (output + String(chunk)).slice(-4000)));
   const deadline = performance.now() + START_TIMEOUT_MS;
-  while (!(await answers(port, options, () => output))) {
+  while (!(await answers(port, options))) {
     if (child.exitCode !== null || child.signalCode !== null) throw new Error(`redis-server ended at its start:\n${output}`);
     if (performance.now() > deadline) {
       child.kill('SIGKILL');
@@ -131,10 +118,17 @@ async function launch(port: number, dir: string, options: RedisServerOptions): P
   return child;
 }
 
-async function answers(port: number, options: RedisServerOptions, output: () => string): Promise<boolean> {
-  if (options.tls) return output().includes('Ready to accept connections');
+/** As on the command line; each pair is a line of a configuration file, too. */
+export function tlsArgs(port: number, { cert, key, ca }: Certificate): string[] {
+  return [
+    ...['--port', '0', '--tls-port', String(port), '--tls-auth-clients', 'no', '--tls-replication', 'yes', '--tls-cluster', 'yes'],
+    ...['--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', ca],
+  ];
+}
+
+async function answers(port: number, options: RedisServerOptions): Promise<boolean> {
   try {
-    return (await command((options.site ?? LOOPBACK).address, port, ['PING'], options.password)) === '+PONG';
+    return (await command((options.site ?? LOOPBACK).address, port, ['PING'], options)) === '+PONG';
   } catch (error) {
     return error instanceof Error && /^(NOAUTH|NOPERM)/.test(error.message);
   }
@@ -146,9 +140,14 @@ function end(child: ChildProcess): Promise<void> {
 }
 
 /** One command over a connection of its own; a reply that is longer than one line comes with its framing. */
-function command(address: string, port: number, args: readonly string[], password: string | undefined): Promise<string> {
+function command(
+  address: string,
+  port: number,
+  args: readonly string[],
+  { password, tls }: Pick<RedisServerOptions, 'password' | 'tls'>,
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connect(port, address);
+    const socket = tls ? connectTls({ port, host: address, ...filesOf(tls), rejectUnauthorized: false }) : connectTcp(port, address);
     let reply = '';
     let skip = password === undefined ? 0 : 1;
     socket.setTimeout(10_000, () => socket.destroy(new Error('redis did not answer within 10 s')));
@@ -166,6 +165,11 @@ function command(address: string, port: number, args: readonly string[], passwor
     if (password !== undefined) socket.write(encode(['AUTH', password]));
     socket.write(encode(args));
   });
+}
+
+/** For servers that ask for a certificate. */
+function filesOf({ cert, key }: Certificate): { cert: Buffer; key: Buffer } {
+  return { cert: readFileSync(cert), key: readFileSync(key) };
 }
 
 function encode(args: readonly string[]): string {

@@ -119,6 +119,12 @@ describe('documentation', () => {
     expect(broken.map(({ page, target }) => `${page}: ${target}`)).toEqual([]);
   });
 
+  test('decisions are numbered one after the other, in the names of their files as in their titles', () => {
+    const decisions = files('docs/decisions/*.md');
+    expect(decisions.map((path) => Number(basename(path).slice(0, 4)))).toEqual(decisions.map((_, index) => index + 1));
+    expect(decisions.map((path) => /^# (\d+)\. /.exec(read(path))?.[1])).toEqual(decisions.map((_, index) => String(index + 1)));
+  });
+
   test('files that pages name exist', () => {
     const everything = files('**/*.{ts,js,lua,md,json,sql,sh,cfg}');
     const names = new Set(everything.map((path) => basename(path)));

@@ -96,7 +96,8 @@ export class ClusterRouter implements RedisRouter {
     return this.#located.promise;
   }
 
-  useAccess(access: RedisAccess): void {
+  useAccess({ url, tls }: RedisAccess): void {
+    const access = { url, tls };
     this.#options = { ...this.#options, ...access };
     for (const { node } of this.#members.values()) node.useAccess(access);
   }

@@ -20,6 +20,17 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 /** Replies after which another connection may find the master. */
 export const RECONNECT_CODES: ReadonlySet<string> = new Set(['READONLY', 'MASTERDOWN', 'LOADING']);
 
+/** Codes for a certificate whose signer is not known. */
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+/** Codes with which a handshake ends that the other side did not understand. */
+const NO_HANDSHAKE: ReadonlySet<string> = new Set(['ETIMEDOUT', 'EPROTO', 'ECONNRESET', 'ERR_SSL_WRONG_VERSION_NUMBER']);
+
 const MAX_MESSAGE_LENGTH = 2000;
 
 /** First word of an error reply; undefined when `error` is no reply but a lost connection or a deadline. */
@@ -35,6 +46,20 @@ export function redisError(error: unknown, secret: string | undefined): SyncErro
   if (error instanceof SyncError) return error;
   const reply = replyCode(error);
   return new SyncError(CODES[reply ?? ''] ?? 'queue_unavailable', `redis: ${redisMessage(error, secret)}`, { cause: reply });
+}
+
+/**
+ * What an attempt to connect to `place` failed with, and what to look at where TLS may be the reason: neither a timeout nor a
+ * reset says that only one side speaks it. `speaks` is what this side does; `agreed`: both did before.
+ */
+export function connectMessage(error: unknown, secret: string | undefined, place: string, speaks: 'tls' | 'plain' | 'agreed'): string {
+  const message = redisMessage(error, secret);
+  const code = String((error as NodeJS.ErrnoException).code);
+  // Node.js goes on with advice on an option of its own, which is not how Syncline is told.
+  if (UNTRUSTED.has(code)) return `${message.split(';', 1)[0]} (of ${place}: does queue.tls.ca hold who signed it?)`;
+  if (speaks === 'tls' && NO_HANDSHAKE.has(code)) return `${message} (${place}, over TLS: is that its port with TLS?)`;
+  if (speaks === 'plain' && code === 'ECONNRESET') return `${message} (${place}, without TLS: does that port want it, with rediss?)`;
+  return message;
 }
 
 /** The message of a driver's error without what it may repeat of the command. */

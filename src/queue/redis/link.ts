@@ -2,7 +2,7 @@ import { Redis, type RedisOptions } from 'ioredis';
 import { SyncError } from '../../core/errors.ts';
 import { systemRandom, type Random } from '../../core/random.ts';
 import type { RedisAddress } from '../../core/redis-url.ts';
-import { RECONNECT_CODES, redisError, redisMessage, replyCode } from './errors.ts';
+import { connectMessage, RECONNECT_CODES, redisError, replyCode } from './errors.ts';
 import { masterConnector, type MasterFinder } from './master-connector.ts';
 import type { Script } from './scripts.ts';
 import { readRedisUrl, serverOptions, tlsOptions, type RedisTlsOptions } from './server-options.ts';
@@ -77,7 +77,7 @@ export class RedisLink {
   readonly #events: LinkEvents;
   #secret: string | undefined;
   /** Where the connections lead as long as no master is found. */
-  readonly #host: string;
+  readonly #address: RedisAddress;
   /** Undefined without TLS. */
   #tls: RedisTlsOptions | undefined;
   /** Rejects each command that waits for its reply. */
@@ -102,7 +102,7 @@ export class RedisLink {
     const address = target !== undefined && 'address' in target ? target.address : url.addresses[0];
     this.#events = events;
     this.#secret = url.password;
-    this.#host = address.host;
+    this.#address = address;
     this.#tls = url.secure ? (options.tls ?? {}) : undefined;
     const driverOptions: RedisOptions = {
       ...serverOptions(url, address, options.tls),
@@ -141,7 +141,7 @@ export class RedisLink {
     });
     this.#client.on('error', (error: unknown) => {
       if (isAboutSelect(error)) this.#misplaced = true;
-      this.#problem = error instanceof SyncError ? error : away(redisMessage(error, this.#secret));
+      this.#problem = error instanceof SyncError ? error : away(this.#explain(error));
     });
     this.#client.on('close', () => {
       if (!this.#closed) this.#lost();
@@ -162,7 +162,7 @@ export class RedisLink {
     const { username, password, secure } = readRedisUrl(url);
     this.#secret = password;
     this.#tls = secure ? (tls ?? {}) : undefined;
-    Object.assign(this.#client.options ?? {}, { username, password, tls: this.#tls && tlsOptions(this.#tls, this.#host) });
+    Object.assign(this.#client.options ?? {}, { username, password, tls: this.#tls && tlsOptions(this.#tls, this.#address.host) });
   }
 
   /** Counts connections that came up: where it is the same before and after, all went over one connection. */
@@ -223,6 +223,11 @@ export class RedisLink {
       this.#problem = redisError(error, this.#secret);
     }
     this.#client.disconnect(true);
+  }
+
+  #explain(error: unknown): string {
+    const speaks = this.#tls === undefined ? 'plain' : 'tls';
+    return connectMessage(error, this.#secret, nameOf(this.#found ?? this.#address), this.#connection > 0 ? 'agreed' : speaks);
   }
 
   #follow(master: RedisAddress): void {

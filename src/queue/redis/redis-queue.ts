@@ -27,7 +27,7 @@ import { readRedisUrl } from './server-options.ts';
 import { NOT_CONNECTED } from './condition.ts';
 import { RedisConditions } from './conditions.ts';
 import { QueueKeys } from './keys.ts';
-import type { Argument, RedisAccess } from './link.ts';
+import type { Argument } from './link.ts';
 import {
   hasAppended,
   packEntries,
@@ -39,7 +39,7 @@ import {
   unpackResults,
 } from './pack.ts';
 import { DEFAULT_PREFIX, fetchElements, type RedisReaderOptions } from './redis-reader.ts';
-import { createRouter, type RedisRouter } from './router.ts';
+import { createRouter, type RedisRouter, type RouterAccess } from './router.ts';
 import { loadScript, loadScripts, type Script } from './scripts.ts';
 
 export interface RedisQueueOptions extends RedisReaderOptions {
@@ -248,7 +248,7 @@ class RedisQueue implements Queue {
     );
   }
 
-  useAccess(access: RedisAccess): void {
+  useAccess(access: RouterAccess): void {
     this.#router.useAccess(access);
     this.#announcements?.useAccess(access);
   }

@@ -10,9 +10,14 @@ export function replicationWarnings(info: ReadonlyMap<string, string>, replicas:
       `queue.replicas is ${replicas}, and redis has fewer (${connected}) connected: nothing is acknowledged as stored until it has them`,
     );
   // Redis tells of this only where min-replicas-to-write is set.
-  if (connected > 0 && !info.has('min_slaves_good_slaves'))
+  const needsReplicas = info.has('min_slaves_good_slaves');
+  if (connected > 1 && !needsReplicas)
     warnings.push(
       'redis has min-replicas-to-write 0: a master that is cut off goes on taking changes that are lost when it comes back, and clients send them again; set min-replicas-to-write 1 and min-replicas-max-lag 5',
+    );
+  if (connected === 1 && needsReplicas)
+    warnings.push(
+      'redis has min-replicas-to-write and one replica: without that one it takes no writes, nor does that one when it has become the master, and nothing is stored or applied; add a replica, or set min-replicas-to-write 0',
     );
   const backlog = Number(info.get('repl_backlog_size') ?? LEAST_BACKLOG_BYTES);
   if (backlog < LEAST_BACKLOG_BYTES)

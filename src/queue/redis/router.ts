@@ -24,8 +24,8 @@ export interface RedisRouter {
   connectionTo(key: string): string;
   /** Resolves when it is known where keys lie, or nobody could be asked. */
   located(): Promise<void>;
-  /** Logs in with these from the next connections on, to nodes; not to Sentinels. @throws {SyncError} `bad_config` */
-  useAccess(access: RedisAccess): void;
+  /** Logs in with these from the next connections on, to Sentinels too. @throws {SyncError} `bad_config` */
+  useAccess(access: RouterAccess): void;
   close(): void;
 }
 
@@ -42,6 +42,9 @@ export interface RouterWatch {
 export interface RedisRouterOptions extends RedisNodeOptions {
   readonly sentinel?: SentinelsOptions['credentials'];
 }
+
+/** What one logs in with. */
+export type RouterAccess = Pick<RedisRouterOptions, keyof RedisAccess | 'sentinel'>;
 
 /** Starts to connect to where the `homes` lie: keys that must be reachable. @throws {SyncError} `bad_config` */
 export function createRouter(options: RedisRouterOptions, homes: readonly [string, ...string[]], watch: RouterWatch): RedisRouter {
@@ -90,8 +93,9 @@ class SingleRouter implements RedisRouter {
 
   async located(): Promise<void> {}
 
-  useAccess(access: RedisAccess): void {
+  useAccess({ sentinel: credentials, ...access }: RouterAccess): void {
     this.#node.useAccess(access);
+    this.#sentinels?.useAccess({ credentials, tls: access.tls });
   }
 
   close(): void {

@@ -2,14 +2,17 @@ import { systemClock, type Clock, type Timer } from '../../core/clock.ts';
 import { SyncError } from '../../core/errors.ts';
 import type { Random } from '../../core/random.ts';
 import type { RedisAddress, RedisUrl } from '../../core/redis-url.ts';
-import { RedisLink } from './link.ts';
+import { RedisLink, type RedisAccess } from './link.ts';
 import type { MasterFinder } from './master-connector.ts';
 import type { RedisTlsOptions } from './server-options.ts';
 
-export interface SentinelsOptions {
-  /** At the Sentinels; what the URL holds is for the servers. */
+/** What one logs in with at the Sentinels; what the URL holds is for the servers. */
+export interface SentinelAccess {
   readonly credentials?: { readonly username?: string; readonly password: string } | undefined;
   readonly tls?: RedisTlsOptions | undefined;
+}
+
+export interface SentinelsOptions extends SentinelAccess {
   readonly clock?: Clock;
   readonly random?: Random;
 }
@@ -22,6 +25,7 @@ export interface Answer {
 
 /** A connection to one Sentinel. */
 interface Sentinel {
+  readonly address: RedisAddress;
   readonly link: RedisLink;
   /** Resolves when it was reached for the first time, or could not be. */
   readonly attempted: Promise<void>;
@@ -40,6 +44,7 @@ const POLL_MS = 1000;
  */
 export class Sentinels implements MasterFinder {
   readonly #name: string;
+  readonly #secure: boolean;
   readonly #sentinels: readonly Sentinel[];
   readonly #clock: Clock;
   readonly #listeners = new Set<(master: RedisAddress) => void>();
@@ -52,8 +57,9 @@ export class Sentinels implements MasterFinder {
   constructor(url: RedisUrl, options: SentinelsOptions) {
     const { clock = systemClock, random } = options;
     this.#name = url.master;
+    this.#secure = url.secure;
     this.#clock = clock;
-    this.#sentinels = url.addresses.map((address) => this.#connect(address, url.secure, options, random));
+    this.#sentinels = url.addresses.map((address) => this.#connect(address, options, random));
     this.#schedule();
   }
 
@@ -72,6 +78,11 @@ export class Sentinels implements MasterFinder {
     return () => void this.#listeners.delete(listener);
   }
 
+  /** Logs in with these from the next connections on. @throws {SyncError} `bad_config` when the certificates cannot be read. */
+  useAccess(access: SentinelAccess): void {
+    for (const { address, link } of this.#sentinels) link.useAccess(this.#accessTo(address, access));
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -79,14 +90,10 @@ export class Sentinels implements MasterFinder {
     for (const { link } of this.#sentinels) link.close();
   }
 
-  #connect(address: RedisAddress, secure: boolean, options: SentinelsOptions, random: Random | undefined): Sentinel {
-    const { username = '', password = '' } = options.credentials ?? {};
-    const user = options.credentials ? `${encodeURIComponent(username)}:${encodeURIComponent(password)}@` : '';
-    const host = address.host.includes(':') ? `[${address.host}]` : address.host;
-    const url = `${secure ? 'rediss' : 'redis'}://${user}${host}:${address.port}`;
+  #connect(address: RedisAddress, access: SentinelAccess, random: Random | undefined): Sentinel {
     const { promise: attempted, resolve } = Promise.withResolvers<void>();
     const link: RedisLink = new RedisLink(
-      { url, tls: options.tls, commandTimeoutMs: ASK_TIMEOUT_MS, connectTimeoutMs: ASK_TIMEOUT_MS },
+      { ...this.#accessTo(address, access), commandTimeoutMs: ASK_TIMEOUT_MS, connectTimeoutMs: ASK_TIMEOUT_MS },
       {
         up: () => {
           link.settled();
@@ -96,7 +103,15 @@ export class Sentinels implements MasterFinder {
       },
       random,
     );
-    return { link, attempted };
+    return { address, link, attempted };
+  }
+
+  /** What a link knows: the URL of one server, with who one is there. */
+  #accessTo(address: RedisAddress, { credentials, tls }: SentinelAccess): RedisAccess {
+    const { username = '', password = '' } = credentials ?? {};
+    const user = credentials ? `${encodeURIComponent(username)}:${encodeURIComponent(password)}@` : '';
+    const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+    return { url: `${this.#secure ? 'rediss' : 'redis'}://${user}${host}:${address.port}`, tls };
   }
 
   #schedule(): void {

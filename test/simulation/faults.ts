@@ -15,14 +15,14 @@ export interface Fault {
 const HOUR_MS = 3_600_000;
 
 /** Crashes a process and starts it again. */
-function crash(host: Host, boot: () => void): () => void {
+export function crash(host: Host, boot: () => void): () => void {
   host.crash();
   return () => {
     if (!host.isUp) boot();
   };
 }
 
-function pause(host: Host): () => void {
+export function pause(host: Host): () => void {
   host.pause();
   return () => host.resume();
 }

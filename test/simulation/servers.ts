@@ -58,14 +58,16 @@ export function createServers({ redis: redisHost, mariadb: mariadbHost, network,
     redis,
     mariadb,
     backends: {
-      openQueue: (process, settings) => openRedisQueue(settings, { ...redisOptions(process), clock: process.clock }),
+      openQueue: (process, settings) =>
+        openRedisQueue(settings, { ...redisOptions(process), clock: process.clock, shared: process.incarnation !== undefined }),
       openReader: (process) => openRedisReader(redisOptions(process)),
-      openSink: ({ host, clock }) =>
+      openSink: ({ host, clock, incarnation }) =>
         openMysqlSink({
           name: 'main',
           url: `mysql://root@mariadb:3306/${DATABASE}`,
           schema: 'strict',
           clock,
+          incarnation,
           dial: createDial(host, clock, network, mariadb.service),
         }),
     },

@@ -1,15 +1,20 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from '../../src/admin/log.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
+import { Balancer } from './balancer.ts';
+import { Acknowledged } from './checker/acknowledged.ts';
 import { boundFaults, leftovers } from './checker/bounds.ts';
 import { check } from './checker/check.ts';
+import { Primaries } from './checker/primaries.ts';
 import { KeySpace } from './client/key-space.ts';
 import { SimClient, type SimClientOptions } from './client/sim-client.ts';
+import { CLUSTER_FAULTS } from './cluster-faults.ts';
 import { Course, type PlannedStrike } from './course.ts';
 import { DAMAGE_FAULTS } from './damage-faults.ts';
 import { type Fault, FAULTS } from './faults.ts';
+import { ALONE, drawInstallation, type Installation } from './installation.ts';
 import { MARIADB_FAULTS, REDIS_FAULTS } from './server-faults.ts';
-import { SimNode } from './node/sim-node.ts';
+import { SimNode, type SimNodeOptions } from './node/sim-node.ts';
 import { createServers, type Servers } from './servers.ts';
 import { TABLES } from './tables.ts';
 import { Host } from './world/host.ts';
@@ -19,7 +24,7 @@ import { Timeline } from './world/timeline.ts';
 /** How a history goes, but for its seed. */
 export interface SimulationOptions {
   readonly seed: number;
-  /** Faults to choose from. */
+  /** Faults to choose from; all that the installation has room for when they are left out. */
   readonly faults?: readonly Fault[];
   /**
    * How long clients write and faults strike without a break, virtual ms. When it is left out, a history is a whole one:
@@ -28,6 +33,8 @@ export interface SimulationOptions {
   readonly activeMs?: number;
   /** What the world is made of; drawn from the seed when it is left out. */
   readonly shape?: Shape;
+  /** What it runs on; drawn from the seed when it is left out, and one node where there is a shape. */
+  readonly installation?: Installation;
   /** Whether it is looked at what is still held when everything has come to rest; it is when this is left out. */
   readonly rest?: 'looked at' | 'left out';
   /** Called before anything runs. */
@@ -46,7 +53,9 @@ export interface Shape {
 }
 
 /** How a client behaves; see `SimClientOptions`. */
-export type ClientShape = Pick<SimClientOptions, 'doors' | 'keyCount' | 'poisonShare' | 'familyShare' | 'script'> & {
+export type ClientShape = Pick<SimClientOptions, 'keyCount' | 'poisonShare' | 'familyShare' | 'script'> & {
+  /** What it connects to, each time one of them: the installation for `node`, or a node that does not belong to it. */
+  readonly doors: readonly string[];
   /** Mean time between two writes in a rush. */
   readonly pauseMs: number;
 };
@@ -59,6 +68,7 @@ export interface History {
   readonly virtualMs: number;
   readonly events: number;
   readonly partitions: number;
+  readonly nodes: number;
   readonly batches: number;
   readonly changes: number;
   readonly faults: number;
@@ -66,6 +76,7 @@ export interface History {
   readonly digest: string;
 }
 
+/** Everything that can happen to one node and what it stands on. */
 export const ALL_FAULTS: readonly Fault[] = [...FAULTS, ...REDIS_FAULTS, ...MARIADB_FAULTS, ...DAMAGE_FAULTS];
 
 /** What a whole history has at least. */
@@ -83,6 +94,8 @@ const REST_MS = 20_000;
 const BOUNDS_EVERY_MS = 1_000;
 /** How long somebody takes to look after a client that has stopped. */
 const OPERATOR_MS = 2_000;
+/** After which a node that refused to start is started again. */
+const RESTART_MS = 1_000;
 const KEYS_APART = 10_000_000;
 
 function drawShape(random: SeededRandom): Shape {
@@ -103,8 +116,12 @@ export class Simulation {
   readonly network: Network;
   readonly hosts: readonly Host[];
   readonly clients: readonly SimClient[];
+  readonly installation: Installation;
+  /** Those that belong to the installation. */
+  readonly nodes: readonly SimNode[];
+  /** The first of them. */
   readonly node: SimNode;
-  /** A second node, which is there only when a fault starts it. */
+  /** A node that believes to be the only one, which is there only when a fault starts it. */
   readonly rival: SimNode;
   /** A node that was configured otherwise; likewise. */
   readonly stranger: SimNode;
@@ -116,13 +133,15 @@ export class Simulation {
   readonly #partitions: number;
   readonly #random: SeededRandom;
   #course: Course;
+  readonly #balancer: Balancer;
   readonly #digest = createHash('sha256');
   readonly #undo = new Set<() => void>();
   #faultCount = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
-    const { seed, activeMs } = options;
+    const { seed, activeMs, installation = options.shape === undefined ? drawInstallation(seed) : ALONE } = options;
+    this.installation = installation;
     const random = new SeededRandom(seed);
     // What one part draws must not depend on how often another does.
     const fork = () => new SeededRandom(random.below(2 ** 32));
@@ -137,7 +156,7 @@ export class Simulation {
     const [redis, mariadb] = [host('redis'), host('mariadb')];
     this.servers = createServers({ redis, mariadb, network: this.network, random: fork(), fault: (message) => this.violate(message) });
     this.#partitions = partitions;
-    const nodeOn = (host: Host, partitions: number) =>
+    const nodeOn = (host: Host, partitions: number, more: Pick<SimNodeOptions, 'mode' | 'refused'> = {}) =>
       new SimNode({
         host,
         network: this.network,
@@ -147,40 +166,65 @@ export class Simulation {
         threads,
         logger: this.#logger(host.name),
         fault: (message) => this.violate(message),
+        ...more,
       });
-    this.node = nodeOn(node, partitions);
+    const memberOn = (host: Host): SimNode => {
+      const restart = () => {
+        if (!host.isUp) member.boot();
+      };
+      const member = nodeOn(host, partitions, { mode: installation.mode, refused: () => this.at(RESTART_MS, restart) });
+      return member;
+    };
+    this.node = memberOn(node);
     this.rival = nodeOn(rival, partitions);
     this.stranger = nodeOn(stranger, partitions * 2);
+    this.nodes = [this.node, ...installation.nodes.slice(1).map((name) => memberOn(host(name)))];
+    this.#balancer = new Balancer(this.timeline, this.nodes);
+    const doorOf = (doors: readonly string[], random: SeededRandom) => {
+      const door = random.pick(doors);
+      if (door !== 'node' || this.nodes.length === 1) return door;
+      return installation.entrance === 'balancer' ? this.#balancer.pick(random) : random.pick(installation.nodes);
+    };
+    const acknowledged = new Acknowledged(this.servers.view, this.servers.watch, (message) => this.violate(message));
     this.clients = clients.map(
       (client, i) =>
         new SimClient({
           ...client,
+          door: (random) => doorOf(client.doors, random),
           pauseMs: (own) => this.#course.pauseMs(this.timeline.nowMs, client.pauseMs, own),
           host: host(`client-${i + 1}`),
           network: this.network,
           random: fork(),
           witness: {
             connected: () => this.servers.view.restoreCount,
-            told: (...args) => this.#told(...args),
-            forgot: (...args) => this.#forgot(...args),
+            told: (...args) => acknowledged.told(...args),
+            forgot: (...args) => acknowledged.forgot(...args),
             regressed: (client) => this.#regressed(client),
             fault: (message) => this.violate(message),
           },
           keys: new KeySpace({ first: (i + 1) * KEYS_APART, partitionCount: partitions, hotPartition: 0, hotShare }),
         }),
     );
-    this.hosts = [node, rival, stranger, redis, mariadb, ...this.clients.map((client) => client.host)];
-    const ofNodes = ['node', 'rival'].flatMap((name) => [[name, 'redis'] as const, [name, 'mariadb'] as const]);
-    this.paths = [...ofNodes, ...this.clients.map((client) => [client.host.name, 'node'] as const)];
+    const others = this.nodes.slice(1).map((one) => one.host);
+    this.hosts = [node, rival, stranger, redis, mariadb, ...this.clients.map((client) => client.host), ...others];
+    const ofNodes = ['node', 'rival', ...installation.nodes.slice(1)].flatMap((name) => [
+      [name, 'redis'] as const,
+      [name, 'mariadb'] as const,
+    ]);
+    const toNodes = installation.nodes.flatMap((name) => this.clients.map((client) => [client.host.name, name] as const));
+    this.paths = [...ofNodes, ...toNodes];
   }
 
   async run(): Promise<History> {
-    const { faults = ALL_FAULTS } = this.#options;
+    const { mode } = this.installation;
+    const { faults = mode === 'standalone' ? ALL_FAULTS : [...ALL_FAULTS, ...CLUSTER_FAULTS] } = this.#options;
     this.#options.prepare?.(this);
     this.servers.redis.boot();
     this.servers.mariadb.boot();
-    this.node.boot();
+    for (const node of this.nodes) node.boot();
     for (const client of this.clients) client.boot();
+    if (mode !== 'standalone') this.#balancer.start();
+    if (mode === 'standby') new Primaries(this.timeline, this.nodes, this.servers.redis, (message) => this.violate(message)).start();
     this.#watchBounds();
     const isWhole = this.#options.activeMs === undefined;
     for (const { atMs, ...strike } of this.#course.strikes(faults, isWhole ? WHOLE.faults : 0, this.#random))
@@ -195,6 +239,7 @@ export class Simulation {
       virtualMs: this.timeline.nowMs,
       events: this.timeline.eventCount,
       partitions: this.#partitions,
+      nodes: this.nodes.length,
       batches: this.#batchCount,
       changes: this.clients
         .flatMap(({ ledger }) => [...ledger.batches.values()].flat())
@@ -243,7 +288,10 @@ export class Simulation {
     this.stranger.host.crash();
     if (!this.servers.redis.host.isUp) this.servers.redis.boot();
     if (!this.servers.mariadb.host.isUp) this.servers.mariadb.boot();
-    if (!this.node.host.isUp) this.node.boot();
+    for (const node of this.nodes) {
+      node.undrain();
+      if (!node.host.isUp) node.boot();
+    }
     for (const client of this.clients) {
       if (!client.host.isUp) client.boot();
       client.finish();
@@ -277,7 +325,7 @@ export class Simulation {
   async #watchdog(isDone: () => boolean): Promise<void> {
     const untilMs = this.timeline.nowMs + SETTLE_MS;
     while (!isDone() && this.timeline.nowMs < untilMs) {
-      if (!this.node.host.isUp) this.node.boot();
+      for (const node of this.nodes) if (!node.host.isUp) node.boot();
       await this.timeline.run(Math.min(untilMs, this.timeline.nowMs + 1_000), isDone);
     }
   }
@@ -294,39 +342,6 @@ export class Simulation {
     };
     this.#undo.add(once);
     this.timeline.at(lastsMs, once);
-  }
-
-  /**
-   * APPLIED is told only where the database has it. What was said before a backup was restored may still be on its way, over
-   * connections that were made before.
-   */
-  #told(client: SimClient, stream: string, partition: number, seq: number, restoreCount: number): void {
-    const { view, watch } = this.servers;
-    const reached = restoreCount < view.restoreCount ? watch.everApplied(stream, partition) : watch.watermark(stream, partition);
-    this.#settled(client, stream, partition, seq, reached, 'was told');
-  }
-
-  /** A frame is forgotten only where the database has it, or the client was told so before a backup was restored. */
-  #forgot(client: SimClient, stream: string, partition: number, seq: number): void {
-    const { watch } = this.servers;
-    const told = client.ledger.applied.get(`${stream} ${partition}`) ?? 0;
-    const reached = Math.max(watch.watermark(stream, partition), Math.min(told, watch.everApplied(stream, partition)));
-    this.#settled(client, stream, partition, seq, reached, 'forgot');
-  }
-
-  /** `reached`: how far the database is, or may be said to be. Of every dead letter up to there the client must know. */
-  #settled(client: SimClient, stream: string, partition: number, seq: number, reached: number, how: string): void {
-    const { watch } = this.servers;
-    if (seq > reached)
-      return this.violate(`${client.host.name} ${how} ${stream} ${partition} ${seq} as applied, and the database is at ${reached}`);
-    for (const letter of watch.letters(stream, partition)) {
-      if (letter.seq > seq) continue;
-      const batch = client.ledger.byPlace.get(`${stream} ${partition} ${letter.seq}`);
-      if (batch !== undefined && !batch.rejected.has(letter.index))
-        return this.violate(
-          `${client.host.name} ${how} ${stream} ${partition} ${seq} as applied, and not that ${letter.seq} is a dead letter`,
-        );
-    }
   }
 
   /** A client has stopped because the database lacks what it was told is applied: somebody looks, and lets it go on. */

@@ -2,7 +2,7 @@ import { systemClock, type Clock, type Timer } from '../../core/clock.ts';
 import { SyncError } from '../../core/errors.ts';
 import type { Random } from '../../core/random.ts';
 import type { RedisAddress, RedisUrl } from '../../core/redis-url.ts';
-import { RedisLink } from './link.ts';
+import { RedisLink, type CreateDriver } from './link.ts';
 import type { MasterFinder } from './master-connector.ts';
 import type { RedisTlsOptions } from './server-options.ts';
 
@@ -12,6 +12,7 @@ export interface SentinelsOptions {
   readonly tls?: RedisTlsOptions | undefined;
   readonly clock?: Clock;
   readonly random?: Random;
+  readonly createDriver?: CreateDriver;
 }
 
 /** What a Sentinel says. The newer configuration has the higher epoch. */
@@ -86,7 +87,13 @@ export class Sentinels implements MasterFinder {
     const url = `${secure ? 'rediss' : 'redis'}://${user}${host}:${address.port}`;
     const { promise: attempted, resolve } = Promise.withResolvers<void>();
     const link: RedisLink = new RedisLink(
-      { url, tls: options.tls, commandTimeoutMs: ASK_TIMEOUT_MS, connectTimeoutMs: ASK_TIMEOUT_MS },
+      {
+        url,
+        tls: options.tls,
+        commandTimeoutMs: ASK_TIMEOUT_MS,
+        connectTimeoutMs: ASK_TIMEOUT_MS,
+        ...(options.createDriver && { createDriver: options.createDriver }),
+      },
       {
         up: () => {
           link.settled();

@@ -9,6 +9,11 @@ export interface Fault {
   readonly weight: number;
   /** How long it lasts at most, ms. */
   readonly maxMs: number;
+  /**
+   * Where it has no place: among servers of Redis that replace one another, because it stands for that, or only where
+   * replicas are waited for, because it costs what they have.
+   */
+  readonly unfitFor?: 'servers that replace one another' | 'replicas that are waited for';
   strike(simulation: Simulation, random: SeededRandom): (() => void) | undefined;
 }
 

@@ -5,16 +5,18 @@ import { Balancer } from './balancer.ts';
 import { Acknowledged } from './checker/acknowledged.ts';
 import { boundFaults, leftovers } from './checker/bounds.ts';
 import { check } from './checker/check.ts';
+import { watchLeases } from './checker/leases.ts';
+import { Takeovers } from './checker/takeovers.ts';
+import { Stored } from './checker/stored.ts';
 import { Primaries } from './checker/primaries.ts';
 import { KeySpace } from './client/key-space.ts';
 import { SimClient, type SimClientOptions } from './client/sim-client.ts';
-import { CLUSTER_FAULTS } from './cluster-faults.ts';
 import { Course, type PlannedStrike } from './course.ts';
-import { DAMAGE_FAULTS } from './damage-faults.ts';
-import { type Fault, FAULTS } from './faults.ts';
+import { faultsFor } from './faults-for.ts';
+import type { Fault } from './faults.ts';
 import { ALONE, drawInstallation, type Installation } from './installation.ts';
-import { MARIADB_FAULTS, REDIS_FAULTS } from './server-faults.ts';
 import { SimNode, type SimNodeOptions } from './node/sim-node.ts';
+import { pathsOf } from './paths.ts';
 import { createServers, type Servers } from './servers.ts';
 import { TABLES } from './tables.ts';
 import { Host } from './world/host.ts';
@@ -76,9 +78,6 @@ export interface History {
   readonly digest: string;
 }
 
-/** Everything that can happen to one node and what it stands on. */
-export const ALL_FAULTS: readonly Fault[] = [...FAULTS, ...REDIS_FAULTS, ...MARIADB_FAULTS, ...DAMAGE_FAULTS];
-
 /** What a whole history has at least. */
 export const WHOLE = { activeMs: 600_000, batches: 200, faults: 10, partitions: 4 } as const;
 /** Which share of the batches the rushes are to bring, about; some come in calm times, and some rushes are cut short by faults. */
@@ -134,9 +133,13 @@ export class Simulation {
   readonly #random: SeededRandom;
   #course: Course;
   readonly #balancer: Balancer;
+  /** Where replicas are waited for. */
+  readonly #stored: Stored | undefined;
   readonly #digest = createHash('sha256');
   readonly #undo = new Set<() => void>();
   #faultCount = 0;
+  /** When something happened last, or ended. */
+  #calmSinceMs = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -153,10 +156,12 @@ export class Simulation {
     this.network = new Network(this.timeline, fork());
     const host = (name: string) => new Host(name, this.timeline);
     const [node, rival, stranger] = [host('node'), host('rival'), host('stranger')];
-    const [redis, mariadb] = [host('redis'), host('mariadb')];
-    this.servers = createServers({ redis, mariadb, network: this.network, random: fork(), fault: (message) => this.violate(message) });
+    this.servers = createServers({ host, network: this.network, random: fork(), installation, fault: this.violate });
+    const { group, mariadb, view, watch } = this.servers;
+    const replicas = installation.sentinels?.replicas ?? 0;
+    if (replicas > 0) this.#stored = new Stored(this.timeline, group, watch, replicas + 1, this.violate);
     this.#partitions = partitions;
-    const nodeOn = (host: Host, partitions: number, more: Pick<SimNodeOptions, 'mode' | 'refused'> = {}) =>
+    const nodeOn = (host: Host, partitions: number, more: Pick<SimNodeOptions, 'mode' | 'refused' | 'tap'> = {}) =>
       new SimNode({
         host,
         network: this.network,
@@ -165,14 +170,18 @@ export class Simulation {
         partitions,
         threads,
         logger: this.#logger(host.name),
-        fault: (message) => this.violate(message),
+        fault: this.violate,
         ...more,
       });
     const memberOn = (host: Host): SimNode => {
       const restart = () => {
         if (!host.isUp) member.boot();
       };
-      const member = nodeOn(host, partitions, { mode: installation.mode, refused: () => this.at(RESTART_MS, restart) });
+      const member = nodeOn(host, partitions, {
+        mode: installation.mode,
+        refused: () => this.at(RESTART_MS, restart),
+        ...(this.#stored && { tap: () => this.#stored!.tap(host) }),
+      });
       return member;
     };
     this.node = memberOn(node);
@@ -185,7 +194,7 @@ export class Simulation {
       if (door !== 'node' || this.nodes.length === 1) return door;
       return installation.entrance === 'balancer' ? this.#balancer.pick(random) : random.pick(installation.nodes);
     };
-    const acknowledged = new Acknowledged(this.servers.view, this.servers.watch, (message) => this.violate(message));
+    const acknowledged = new Acknowledged(view, watch, this.violate);
     this.clients = clients.map(
       (client, i) =>
         new SimClient({
@@ -196,36 +205,29 @@ export class Simulation {
           network: this.network,
           random: fork(),
           witness: {
-            connected: () => this.servers.view.restoreCount,
+            connected: () => view.restoreCount,
             told: (...args) => acknowledged.told(...args),
             forgot: (...args) => acknowledged.forgot(...args),
             regressed: (client) => this.#regressed(client),
-            fault: (message) => this.violate(message),
+            fault: this.violate,
           },
           keys: new KeySpace({ first: (i + 1) * KEYS_APART, partitionCount: partitions, hotPartition: 0, hotShare }),
         }),
     );
-    const others = this.nodes.slice(1).map((one) => one.host);
-    this.hosts = [node, rival, stranger, redis, mariadb, ...this.clients.map((client) => client.host), ...others];
-    const ofNodes = ['node', 'rival', ...installation.nodes.slice(1)].flatMap((name) => [
-      [name, 'redis'] as const,
-      [name, 'mariadb'] as const,
-    ]);
-    const toNodes = installation.nodes.flatMap((name) => this.clients.map((client) => [client.host.name, name] as const));
-    this.paths = [...ofNodes, ...toNodes];
+    const others = [...this.nodes.slice(1), ...group.servers.slice(1), ...group.sentinels].map((one) => one.host);
+    const clientHosts = this.clients.map((client) => client.host);
+    this.hosts = [node, rival, stranger, group.servers[0].host, mariadb.host, ...clientHosts, ...others];
+    this.paths = pathsOf(installation, group, clientHosts);
   }
 
   async run(): Promise<History> {
-    const { mode } = this.installation;
-    const { faults = mode === 'standalone' ? ALL_FAULTS : [...ALL_FAULTS, ...CLUSTER_FAULTS] } = this.#options;
+    const { faults = faultsFor(this.installation) } = this.#options;
     this.#options.prepare?.(this);
-    this.servers.redis.boot();
+    this.servers.group.start();
     this.servers.mariadb.boot();
     for (const node of this.nodes) node.boot();
     for (const client of this.clients) client.boot();
-    if (mode !== 'standalone') this.#balancer.start();
-    if (mode === 'standby') new Primaries(this.timeline, this.nodes, this.servers.redis, (message) => this.violate(message)).start();
-    this.#watchBounds();
+    this.#watch();
     const isWhole = this.#options.activeMs === undefined;
     for (const { atMs, ...strike } of this.#course.strikes(faults, isWhole ? WHOLE.faults : 0, this.#random))
       this.timeline.at(atMs, () => this.#strike(strike));
@@ -268,10 +270,10 @@ export class Simulation {
     }
   }
 
-  violate(message: string): void {
+  readonly violate = (message: string): void => {
     this.#note(`VIOLATION ${message}`);
     this.violations.push(message);
-  }
+  };
 
   /** Does something later, whatever happens to hosts. */
   readonly at = (delayMs: number, run: () => void): void => {
@@ -286,7 +288,7 @@ export class Simulation {
     for (const host of this.hosts) host.resume();
     this.rival.host.crash();
     this.stranger.host.crash();
-    if (!this.servers.redis.host.isUp) this.servers.redis.boot();
+    this.servers.group.bootAll();
     if (!this.servers.mariadb.host.isUp) this.servers.mariadb.boot();
     for (const node of this.nodes) {
       node.undrain();
@@ -314,6 +316,22 @@ export class Simulation {
   }
 
   /** For as long as the history lasts. */
+  #watch(): void {
+    const { timeline, network, nodes, violate } = this;
+    const { mode, sentinels } = this.installation;
+    const { group } = this.servers;
+    if (mode !== 'standalone') {
+      this.#balancer.start();
+      watchLeases(this.installation, group, violate);
+      const calmSinceMs = () => (this.#undo.size <= 1 ? this.#calmSinceMs : undefined);
+      new Takeovers({ timeline, network, nodes, group, partitions: this.#partitions, calmSinceMs, fault: violate }).start();
+    }
+    // Where a server of Redis goes on apart from the others, a node that sees only that one leads, too.
+    if (mode === 'standby' && sentinels === undefined) new Primaries(timeline, nodes, group.primary, violate).start();
+    this.#stored?.start(nodes.map(({ host }) => host));
+    this.#watchBounds();
+  }
+
   #watchBounds(): void {
     this.timeline.at(BOUNDS_EVERY_MS, () => {
       for (const fault of boundFaults(this)) this.violate(fault);
@@ -333,11 +351,13 @@ export class Simulation {
   #strike({ fault, lastsMs, seed }: Omit<PlannedStrike, 'atMs'>): void {
     this.#note(`fault: ${fault.name} (${Math.round(lastsMs)} ms)`);
     this.#faultCount++;
+    this.#calmSinceMs = this.timeline.nowMs;
     const undo = fault.strike(this, new SeededRandom(seed));
     if (undo === undefined) return;
     const once = () => {
       if (!this.#undo.delete(once)) return;
       this.#note(`healed: ${fault.name}`);
+      this.#calmSinceMs = this.timeline.nowMs;
       undo();
     };
     this.#undo.add(once);

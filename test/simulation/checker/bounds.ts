@@ -1,3 +1,4 @@
+import type { Installation } from '../installation.ts';
 import type { Simulation } from '../simulation.ts';
 
 /**
@@ -13,10 +14,10 @@ const BOUNDS = {
   outstandingBytes: 4_000,
   /** What is held, and what is applied and not marked yet. */
   spoolBytes: 2 * 20_000,
-  /** Of one node: the queue's, and one for each thread; of several, one more for what they tell each other; and those that are not ended yet of before. */
-  redisConnections: { alone: 2 * 3, ofSeveral: 2 * 4 },
+  /** Those that are not ended yet of before, and as many. */
+  generations: 2,
   /** Of one node: eight uses beside transactions, and a transaction of each thread; and likewise. */
-  mariadbConnections: 2 * (8 + 2),
+  mariadbConnections: 8 + 2,
 } as const;
 
 /** What a process may wait for once everything is applied: timers, and what is on its way to it. */
@@ -25,18 +26,24 @@ const AT_REST = {
   client: 4,
   redis: 5,
   mariadb: 20,
-  redisConnections: { alone: 3, ofSeveral: 4 },
   sessionsOfNode: 8 + 2,
 } as const;
 
 /** Looks whether anything in a running history has outgrown its bound. */
 export function boundFaults(simulation: Simulation): string[] {
-  const { nodes, rival, clients, network } = simulation;
+  const { nodes, rival, clients, network, servers, installation } = simulation;
+  const redisConnections = BOUNDS.generations * redisConnectionsOf(installation);
   return [
     ...[...nodes, rival].flatMap(({ host, inFlightBytes }) => [
       ...over(`${host.name}: bytes in flight`, inFlightBytes, BOUNDS.inFlightBytes),
-      ...over(`${host.name}: connections to Redis`, network.connectionCount(host.name, 'redis'), BOUNDS.redisConnections[kindOf(nodes)]),
-      ...over(`${host.name}: connections to the database`, network.connectionCount(host.name, 'mariadb'), BOUNDS.mariadbConnections),
+      ...servers.group.servers.flatMap(({ service }) =>
+        over(`${host.name}: connections to ${service}`, network.connectionCount(host.name, service), redisConnections),
+      ),
+      ...over(
+        `${host.name}: connections to the database`,
+        network.connectionCount(host.name, 'mariadb'),
+        BOUNDS.generations * BOUNDS.mariadbConnections,
+      ),
     ]),
     ...clients.flatMap((client) => {
       const { pendingBytes = 0, outstandingBytes = 0 } = client.status() ?? {};
@@ -57,6 +64,7 @@ export function leftovers(simulation: Simulation, partitions: number): string[] 
     clients,
     servers: { redis, mariadb },
     network,
+    installation,
   } = simulation;
   const lists = Array.from({ length: partitions }, (_, i) => Number(redis.execute(['LLEN', `syncline:{${i}}:list:main`])));
   return [
@@ -64,7 +72,7 @@ export function leftovers(simulation: Simulation, partitions: number): string[] 
     ...nodes.flatMap(({ host: { name, waitingCount }, inFlightBytes }) => [
       ...over(`${name}: bytes in flight at rest`, inFlightBytes, 0),
       ...over(`${name}: timers`, waitingCount, AT_REST.node),
-      ...over(`${name}: connections to Redis at rest`, network.connectionCount(name, 'redis'), AT_REST.redisConnections[kindOf(nodes)]),
+      ...over(`${name}: connections to Redis at rest`, network.connectionCount(name, redis.service), redisConnectionsOf(installation)),
     ]),
     ...sharesOf(simulation, partitions),
     ...over('redis: timers', redis.host.waitingCount, AT_REST.redis),
@@ -96,8 +104,9 @@ function sharesOf({ installation: { mode }, nodes, servers: { redis } }: Simulat
   return isRight ? [] : [text];
 }
 
-function kindOf(nodes: readonly unknown[]): 'alone' | 'ofSeveral' {
-  return nodes.length > 1 ? 'ofSeveral' : 'alone';
+/** Of one node: the queue's, and one for each thread; one for what nodes tell each other, and one for what replicas must have. */
+function redisConnectionsOf({ mode, sentinels }: Installation): number {
+  return 3 + (mode === 'standalone' ? 0 : 1) + ((sentinels?.replicas ?? 0) > 0 ? 1 : 0);
 }
 
 function sumOf(values: readonly number[]): number {

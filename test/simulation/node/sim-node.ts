@@ -11,6 +11,7 @@ import { startNode, type Node } from '../../../src/node/node.ts';
 import type { Queue, QueueReader, QueueSettings } from '../../../src/queue/queue.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
+import { tap, type Tap } from '../client/tap.ts';
 import { PARTITION_BY } from '../tables.ts';
 import { ByteConnection } from '../world/bytes.ts';
 import type { Host } from '../world/host.ts';
@@ -47,6 +48,8 @@ export interface SimNodeOptions {
   readonly logger: Logger;
   /** The process ended by itself. */
   fault(message: string): void;
+  /** Hears a connection that was accepted. */
+  tap?(): Tap;
   /** It refused to start: whoever looks after it may try again. */
   refused?(): void;
 }
@@ -140,7 +143,10 @@ export class SimNode {
       observer: { sliceFinished: () => {}, backlogRead: () => {}, sinkPrepared: () => {}, sinkAway: () => {} },
     });
     this.#node = node;
-    network.listen(host, host.name, (wire: Wire) => node.sessions.accept(new ByteConnection(wire)));
+    network.listen(host, host.name, (wire: Wire) => {
+      const [connection, listener] = [new ByteConnection(wire), this.#options.tap?.()];
+      node.sessions.accept(listener === undefined ? connection : tap(connection, listener));
+    });
   }
 
   async #thread(process: Process): Promise<SliceContext> {

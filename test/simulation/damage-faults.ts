@@ -13,6 +13,7 @@ const MAX_PARTITIONS = 8;
 export const DAMAGE_FAULTS: readonly Fault[] = [
   {
     name: 'a bit of a stored element flips while the database stands still',
+    unfitFor: 'replicas that are waited for',
     weight: 2,
     maxMs: 10_000,
     strike: ({ servers: { redis, mariadb } }, random) => {

@@ -9,20 +9,25 @@ export interface Fault {
   readonly weight: number;
   /** How long it lasts at most, ms. */
   readonly maxMs: number;
+  /**
+   * Where it has no place: among servers of Redis that replace one another, because it stands for that, or only where
+   * replicas are waited for, because it costs what they have.
+   */
+  readonly unfitFor?: 'servers that replace one another' | 'replicas that are waited for';
   strike(simulation: Simulation, random: SeededRandom): (() => void) | undefined;
 }
 
 const HOUR_MS = 3_600_000;
 
 /** Crashes a process and starts it again. */
-function crash(host: Host, boot: () => void): () => void {
+export function crash(host: Host, boot: () => void): () => void {
   host.crash();
   return () => {
     if (!host.isUp) boot();
   };
 }
 
-function pause(host: Host): () => void {
+export function pause(host: Host): () => void {
   host.pause();
   return () => host.resume();
 }

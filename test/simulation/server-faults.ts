@@ -1,5 +1,5 @@
 import type { Fault } from './faults.ts';
-import { REDIS_MEMORY_BYTES } from './servers.ts';
+import { REDIS_MEMORY_BYTES } from './redis-group.ts';
 
 /** What happens to Redis. */
 export const REDIS_FAULTS: readonly Fault[] = [
@@ -29,6 +29,7 @@ export const REDIS_FAULTS: readonly Fault[] = [
   },
   {
     name: 'Redis restarts empty',
+    unfitFor: 'replicas that are waited for',
     weight: 2,
     maxMs: 2_000,
     strike: ({ servers: { redis } }) => {
@@ -40,6 +41,7 @@ export const REDIS_FAULTS: readonly Fault[] = [
   },
   {
     name: 'FLUSHALL',
+    unfitFor: 'replicas that are waited for',
     weight: 3,
     maxMs: 0,
     strike: ({ servers: { redis } }) => {
@@ -49,6 +51,7 @@ export const REDIS_FAULTS: readonly Fault[] = [
   },
   {
     name: 'somebody deletes a list',
+    unfitFor: 'replicas that are waited for',
     weight: 2,
     maxMs: 0,
     strike: ({ servers: { redis } }, random) => {
@@ -58,6 +61,7 @@ export const REDIS_FAULTS: readonly Fault[] = [
   },
   {
     name: 'a list is deleted while the database stands still',
+    unfitFor: 'replicas that are waited for',
     weight: 2,
     maxMs: 10_000,
     strike: ({ servers: { redis, mariadb } }, random) => {
@@ -71,6 +75,7 @@ export const REDIS_FAULTS: readonly Fault[] = [
   },
   {
     name: 'a replica that lags behind is promoted',
+    unfitFor: 'servers that replace one another',
     weight: 4,
     maxMs: 0,
     strike: ({ servers: { redis } }, random) => {
@@ -98,6 +103,7 @@ export const REDIS_FAULTS: readonly Fault[] = [
   },
   {
     name: 'Redis evicts keys',
+    unfitFor: 'replicas that are waited for',
     weight: 1,
     maxMs: 5_000,
     strike: ({ servers: { redis } }, random) => {
@@ -111,6 +117,7 @@ export const REDIS_FAULTS: readonly Fault[] = [
   },
   {
     name: 'Redis is a replica for a while',
+    unfitFor: 'servers that replace one another',
     weight: 1,
     maxMs: 5_000,
     strike: ({ servers: { redis } }) => {

@@ -4,12 +4,13 @@ import { openMysqlSink } from '../../src/sinks/mysql/mysql.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import { RestorableView } from './checker/restorable-view.ts';
 import { SinkWatch } from './checker/sink-watch.ts';
-import { SimMariadb } from './mariadb/server.ts';
+import type { WatchedRedis } from './checker/watched-redis.ts';
+import type { Installation } from './installation.ts';
 import { createDial } from './mariadb/dial.ts';
+import { SimMariadb } from './mariadb/server.ts';
 import type { Backends, Process } from './node/sim-node.ts';
+import { RedisGroup } from './redis-group.ts';
 import { driverFactory } from './redis/driver.ts';
-import type { SimRedis } from './redis/server.ts';
-import { WatchedRedis } from './checker/watched-redis.ts';
 import { DEFINITIONS } from './tables.ts';
 import type { Host } from './world/host.ts';
 import type { Network } from './world/network.ts';
@@ -17,7 +18,10 @@ import { randomOf } from './world/seeded.ts';
 
 /** The Redis and the MariaDB that all nodes of a simulation share. */
 export interface Servers {
-  readonly redis: SimRedis;
+  /** The Redis that is meant to take writes now. */
+  readonly redis: WatchedRedis;
+  /** All that there is of Redis. */
+  readonly group: RedisGroup;
   readonly mariadb: SimMariadb;
   /** How a node reaches them. */
   readonly backends: Backends;
@@ -26,46 +30,51 @@ export interface Servers {
   readonly watch: SinkWatch;
 }
 
-export interface ServerHosts {
-  readonly redis: Host;
-  readonly mariadb: Host;
+export interface ServersParts {
+  /** Gives the host of a name. */
+  readonly host: (name: string) => Host;
   readonly network: Network;
   /** Of servers and drivers. */
   readonly random: SeededRandom;
+  readonly installation: Installation;
   /** Something is lost in the queue that nobody will be asked for. */
   fault(message: string): void;
 }
 
 const DATABASE = 'shop';
-/** What the queue of a history never comes near to, unless a fault lowers it. */
-export const REDIS_MEMORY_BYTES = 64 * 1024 * 1024;
 
 /** Makes the servers; they run once they are booted. */
-export function createServers({ redis: redisHost, mariadb: mariadbHost, network, random, fault }: ServerHosts): Servers {
-  const mariadb = new SimMariadb({ host: mariadbHost, network, random, service: 'mariadb', database: DATABASE });
+export function createServers({ host: hostOf, network, random, installation, fault }: ServersParts): Servers {
+  const mariadb = new SimMariadb({ host: hostOf('mariadb'), network, random, service: 'mariadb', database: DATABASE });
   const view = new RestorableView(mariadb);
   const watch = new SinkWatch(view);
   view.onRestored = () => watch.restored();
-  const redisOptionsOfServer = { persistence: 'everysec', maxMemory: REDIS_MEMORY_BYTES } as const;
-  const redis = new WatchedRedis(redisHost, network, random, redisOptionsOfServer, watch, fault);
+  const group = new RedisGroup({ host: hostOf, network, random, installation, sink: watch, fault });
   for (const sql of DEFINITIONS) mariadb.define(sql);
+  const replicas = installation.sentinels?.replicas ?? 0;
   const redisOptions = ({ host, clock }: Process) => ({
-    url: 'redis://redis:6379',
-    createDriver: driverFactory(host, clock, network, redis.service),
+    url: group.url,
+    createDriver: driverFactory(host, clock, network, group.service),
     random: randomOf(random),
+    clock,
   });
   return {
-    redis,
+    get redis() {
+      return group.primary;
+    },
+    group,
     mariadb,
     backends: {
-      openQueue: (process, settings) => openRedisQueue(settings, { ...redisOptions(process), clock: process.clock }),
+      openQueue: (process, settings) =>
+        openRedisQueue(settings, { ...redisOptions(process), replicas, shared: process.incarnation !== undefined }),
       openReader: (process) => openRedisReader(redisOptions(process)),
-      openSink: ({ host, clock }) =>
+      openSink: ({ host, clock, incarnation }) =>
         openMysqlSink({
           name: 'main',
           url: `mysql://root@mariadb:3306/${DATABASE}`,
           schema: 'strict',
           clock,
+          incarnation,
           dial: createDial(host, clock, network, mariadb.service),
         }),
     },

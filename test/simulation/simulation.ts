@@ -1,15 +1,22 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from '../../src/admin/log.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
+import { Balancer } from './balancer.ts';
+import { Acknowledged } from './checker/acknowledged.ts';
 import { boundFaults, leftovers } from './checker/bounds.ts';
 import { check } from './checker/check.ts';
+import { watchLeases } from './checker/leases.ts';
+import { Takeovers } from './checker/takeovers.ts';
+import { Stored } from './checker/stored.ts';
+import { Primaries } from './checker/primaries.ts';
 import { KeySpace } from './client/key-space.ts';
 import { SimClient, type SimClientOptions } from './client/sim-client.ts';
 import { Course, type PlannedStrike } from './course.ts';
-import { DAMAGE_FAULTS } from './damage-faults.ts';
-import { type Fault, FAULTS } from './faults.ts';
-import { MARIADB_FAULTS, REDIS_FAULTS } from './server-faults.ts';
-import { SimNode } from './node/sim-node.ts';
+import { faultsFor } from './faults-for.ts';
+import type { Fault } from './faults.ts';
+import { ALONE, drawInstallation, type Installation } from './installation.ts';
+import { SimNode, type SimNodeOptions } from './node/sim-node.ts';
+import { pathsOf } from './paths.ts';
 import { createServers, type Servers } from './servers.ts';
 import { TABLES } from './tables.ts';
 import { Host } from './world/host.ts';
@@ -19,7 +26,7 @@ import { Timeline } from './world/timeline.ts';
 /** How a history goes, but for its seed. */
 export interface SimulationOptions {
   readonly seed: number;
-  /** Faults to choose from. */
+  /** Faults to choose from; all that the installation has room for when they are left out. */
   readonly faults?: readonly Fault[];
   /**
    * How long clients write and faults strike without a break, virtual ms. When it is left out, a history is a whole one:
@@ -28,6 +35,8 @@ export interface SimulationOptions {
   readonly activeMs?: number;
   /** What the world is made of; drawn from the seed when it is left out. */
   readonly shape?: Shape;
+  /** What it runs on; drawn from the seed when it is left out, and one node where there is a shape. */
+  readonly installation?: Installation;
   /** Whether it is looked at what is still held when everything has come to rest; it is when this is left out. */
   readonly rest?: 'looked at' | 'left out';
   /** Called before anything runs. */
@@ -46,7 +55,9 @@ export interface Shape {
 }
 
 /** How a client behaves; see `SimClientOptions`. */
-export type ClientShape = Pick<SimClientOptions, 'doors' | 'keyCount' | 'poisonShare' | 'familyShare' | 'script'> & {
+export type ClientShape = Pick<SimClientOptions, 'keyCount' | 'poisonShare' | 'familyShare' | 'script'> & {
+  /** What it connects to, each time one of them: the installation for `node`, or a node that does not belong to it. */
+  readonly doors: readonly string[];
   /** Mean time between two writes in a rush. */
   readonly pauseMs: number;
 };
@@ -59,14 +70,13 @@ export interface History {
   readonly virtualMs: number;
   readonly events: number;
   readonly partitions: number;
+  readonly nodes: number;
   readonly batches: number;
   readonly changes: number;
   readonly faults: number;
   /** Equal for equal histories. */
   readonly digest: string;
 }
-
-export const ALL_FAULTS: readonly Fault[] = [...FAULTS, ...REDIS_FAULTS, ...MARIADB_FAULTS, ...DAMAGE_FAULTS];
 
 /** What a whole history has at least. */
 export const WHOLE = { activeMs: 600_000, batches: 200, faults: 10, partitions: 4 } as const;
@@ -83,6 +93,8 @@ const REST_MS = 20_000;
 const BOUNDS_EVERY_MS = 1_000;
 /** How long somebody takes to look after a client that has stopped. */
 const OPERATOR_MS = 2_000;
+/** After which a node that refused to start is started again. */
+const RESTART_MS = 1_000;
 const KEYS_APART = 10_000_000;
 
 function drawShape(random: SeededRandom): Shape {
@@ -103,8 +115,12 @@ export class Simulation {
   readonly network: Network;
   readonly hosts: readonly Host[];
   readonly clients: readonly SimClient[];
+  readonly installation: Installation;
+  /** Those that belong to the installation. */
+  readonly nodes: readonly SimNode[];
+  /** The first of them. */
   readonly node: SimNode;
-  /** A second node, which is there only when a fault starts it. */
+  /** A node that believes to be the only one, which is there only when a fault starts it. */
   readonly rival: SimNode;
   /** A node that was configured otherwise; likewise. */
   readonly stranger: SimNode;
@@ -116,13 +132,19 @@ export class Simulation {
   readonly #partitions: number;
   readonly #random: SeededRandom;
   #course: Course;
+  readonly #balancer: Balancer;
+  /** Where replicas are waited for. */
+  readonly #stored: Stored | undefined;
   readonly #digest = createHash('sha256');
   readonly #undo = new Set<() => void>();
   #faultCount = 0;
+  /** When something happened last, or ended. */
+  #calmSinceMs = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
-    const { seed, activeMs } = options;
+    const { seed, activeMs, installation = options.shape === undefined ? drawInstallation(seed) : ALONE } = options;
+    this.installation = installation;
     const random = new SeededRandom(seed);
     // What one part draws must not depend on how often another does.
     const fork = () => new SeededRandom(random.below(2 ** 32));
@@ -134,10 +156,12 @@ export class Simulation {
     this.network = new Network(this.timeline, fork());
     const host = (name: string) => new Host(name, this.timeline);
     const [node, rival, stranger] = [host('node'), host('rival'), host('stranger')];
-    const [redis, mariadb] = [host('redis'), host('mariadb')];
-    this.servers = createServers({ redis, mariadb, network: this.network, random: fork(), fault: (message) => this.violate(message) });
+    this.servers = createServers({ host, network: this.network, random: fork(), installation, fault: this.violate });
+    const { group, mariadb, view, watch } = this.servers;
+    const replicas = installation.sentinels?.replicas ?? 0;
+    if (replicas > 0) this.#stored = new Stored(this.timeline, group, watch, replicas + 1, this.violate);
     this.#partitions = partitions;
-    const nodeOn = (host: Host, partitions: number) =>
+    const nodeOn = (host: Host, partitions: number, more: Pick<SimNodeOptions, 'mode' | 'refused' | 'tap'> = {}) =>
       new SimNode({
         host,
         network: this.network,
@@ -146,42 +170,64 @@ export class Simulation {
         partitions,
         threads,
         logger: this.#logger(host.name),
-        fault: (message) => this.violate(message),
+        fault: this.violate,
+        ...more,
       });
-    this.node = nodeOn(node, partitions);
+    const memberOn = (host: Host): SimNode => {
+      const restart = () => {
+        if (!host.isUp) member.boot();
+      };
+      const member = nodeOn(host, partitions, {
+        mode: installation.mode,
+        refused: () => this.at(RESTART_MS, restart),
+        ...(this.#stored && { tap: () => this.#stored!.tap(host) }),
+      });
+      return member;
+    };
+    this.node = memberOn(node);
     this.rival = nodeOn(rival, partitions);
     this.stranger = nodeOn(stranger, partitions * 2);
+    this.nodes = [this.node, ...installation.nodes.slice(1).map((name) => memberOn(host(name)))];
+    this.#balancer = new Balancer(this.timeline, this.nodes);
+    const doorOf = (doors: readonly string[], random: SeededRandom) => {
+      const door = random.pick(doors);
+      if (door !== 'node' || this.nodes.length === 1) return door;
+      return installation.entrance === 'balancer' ? this.#balancer.pick(random) : random.pick(installation.nodes);
+    };
+    const acknowledged = new Acknowledged(view, watch, this.violate);
     this.clients = clients.map(
       (client, i) =>
         new SimClient({
           ...client,
+          door: (random) => doorOf(client.doors, random),
           pauseMs: (own) => this.#course.pauseMs(this.timeline.nowMs, client.pauseMs, own),
           host: host(`client-${i + 1}`),
           network: this.network,
           random: fork(),
           witness: {
-            connected: () => this.servers.view.restoreCount,
-            told: (...args) => this.#told(...args),
-            forgot: (...args) => this.#forgot(...args),
+            connected: () => view.restoreCount,
+            told: (...args) => acknowledged.told(...args),
+            forgot: (...args) => acknowledged.forgot(...args),
             regressed: (client) => this.#regressed(client),
-            fault: (message) => this.violate(message),
+            fault: this.violate,
           },
           keys: new KeySpace({ first: (i + 1) * KEYS_APART, partitionCount: partitions, hotPartition: 0, hotShare }),
         }),
     );
-    this.hosts = [node, rival, stranger, redis, mariadb, ...this.clients.map((client) => client.host)];
-    const ofNodes = ['node', 'rival'].flatMap((name) => [[name, 'redis'] as const, [name, 'mariadb'] as const]);
-    this.paths = [...ofNodes, ...this.clients.map((client) => [client.host.name, 'node'] as const)];
+    const others = [...this.nodes.slice(1), ...group.servers.slice(1), ...group.sentinels].map((one) => one.host);
+    const clientHosts = this.clients.map((client) => client.host);
+    this.hosts = [node, rival, stranger, group.servers[0].host, mariadb.host, ...clientHosts, ...others];
+    this.paths = pathsOf(installation, group, clientHosts);
   }
 
   async run(): Promise<History> {
-    const { faults = ALL_FAULTS } = this.#options;
+    const { faults = faultsFor(this.installation) } = this.#options;
     this.#options.prepare?.(this);
-    this.servers.redis.boot();
+    this.servers.group.start();
     this.servers.mariadb.boot();
-    this.node.boot();
+    for (const node of this.nodes) node.boot();
     for (const client of this.clients) client.boot();
-    this.#watchBounds();
+    this.#watch();
     const isWhole = this.#options.activeMs === undefined;
     for (const { atMs, ...strike } of this.#course.strikes(faults, isWhole ? WHOLE.faults : 0, this.#random))
       this.timeline.at(atMs, () => this.#strike(strike));
@@ -195,6 +241,7 @@ export class Simulation {
       virtualMs: this.timeline.nowMs,
       events: this.timeline.eventCount,
       partitions: this.#partitions,
+      nodes: this.nodes.length,
       batches: this.#batchCount,
       changes: this.clients
         .flatMap(({ ledger }) => [...ledger.batches.values()].flat())
@@ -223,10 +270,10 @@ export class Simulation {
     }
   }
 
-  violate(message: string): void {
+  readonly violate = (message: string): void => {
     this.#note(`VIOLATION ${message}`);
     this.violations.push(message);
-  }
+  };
 
   /** Does something later, whatever happens to hosts. */
   readonly at = (delayMs: number, run: () => void): void => {
@@ -241,9 +288,12 @@ export class Simulation {
     for (const host of this.hosts) host.resume();
     this.rival.host.crash();
     this.stranger.host.crash();
-    if (!this.servers.redis.host.isUp) this.servers.redis.boot();
+    this.servers.group.bootAll();
     if (!this.servers.mariadb.host.isUp) this.servers.mariadb.boot();
-    if (!this.node.host.isUp) this.node.boot();
+    for (const node of this.nodes) {
+      node.undrain();
+      if (!node.host.isUp) node.boot();
+    }
     for (const client of this.clients) {
       if (!client.host.isUp) client.boot();
       client.finish();
@@ -266,6 +316,22 @@ export class Simulation {
   }
 
   /** For as long as the history lasts. */
+  #watch(): void {
+    const { timeline, network, nodes, violate } = this;
+    const { mode, sentinels } = this.installation;
+    const { group } = this.servers;
+    if (mode !== 'standalone') {
+      this.#balancer.start();
+      watchLeases(this.installation, group, violate);
+      const calmSinceMs = () => (this.#undo.size <= 1 ? this.#calmSinceMs : undefined);
+      new Takeovers({ timeline, network, nodes, group, partitions: this.#partitions, calmSinceMs, fault: violate }).start();
+    }
+    // Where a server of Redis goes on apart from the others, a node that sees only that one leads, too.
+    if (mode === 'standby' && sentinels === undefined) new Primaries(timeline, nodes, group.primary, violate).start();
+    this.#stored?.start(nodes.map(({ host }) => host));
+    this.#watchBounds();
+  }
+
   #watchBounds(): void {
     this.timeline.at(BOUNDS_EVERY_MS, () => {
       for (const fault of boundFaults(this)) this.violate(fault);
@@ -277,7 +343,7 @@ export class Simulation {
   async #watchdog(isDone: () => boolean): Promise<void> {
     const untilMs = this.timeline.nowMs + SETTLE_MS;
     while (!isDone() && this.timeline.nowMs < untilMs) {
-      if (!this.node.host.isUp) this.node.boot();
+      for (const node of this.nodes) if (!node.host.isUp) node.boot();
       await this.timeline.run(Math.min(untilMs, this.timeline.nowMs + 1_000), isDone);
     }
   }
@@ -285,48 +351,17 @@ export class Simulation {
   #strike({ fault, lastsMs, seed }: Omit<PlannedStrike, 'atMs'>): void {
     this.#note(`fault: ${fault.name} (${Math.round(lastsMs)} ms)`);
     this.#faultCount++;
+    this.#calmSinceMs = this.timeline.nowMs;
     const undo = fault.strike(this, new SeededRandom(seed));
     if (undo === undefined) return;
     const once = () => {
       if (!this.#undo.delete(once)) return;
       this.#note(`healed: ${fault.name}`);
+      this.#calmSinceMs = this.timeline.nowMs;
       undo();
     };
     this.#undo.add(once);
     this.timeline.at(lastsMs, once);
-  }
-
-  /**
-   * APPLIED is told only where the database has it. What was said before a backup was restored may still be on its way, over
-   * connections that were made before.
-   */
-  #told(client: SimClient, stream: string, partition: number, seq: number, restoreCount: number): void {
-    const { view, watch } = this.servers;
-    const reached = restoreCount < view.restoreCount ? watch.everApplied(stream, partition) : watch.watermark(stream, partition);
-    this.#settled(client, stream, partition, seq, reached, 'was told');
-  }
-
-  /** A frame is forgotten only where the database has it, or the client was told so before a backup was restored. */
-  #forgot(client: SimClient, stream: string, partition: number, seq: number): void {
-    const { watch } = this.servers;
-    const told = client.ledger.applied.get(`${stream} ${partition}`) ?? 0;
-    const reached = Math.max(watch.watermark(stream, partition), Math.min(told, watch.everApplied(stream, partition)));
-    this.#settled(client, stream, partition, seq, reached, 'forgot');
-  }
-
-  /** `reached`: how far the database is, or may be said to be. Of every dead letter up to there the client must know. */
-  #settled(client: SimClient, stream: string, partition: number, seq: number, reached: number, how: string): void {
-    const { watch } = this.servers;
-    if (seq > reached)
-      return this.violate(`${client.host.name} ${how} ${stream} ${partition} ${seq} as applied, and the database is at ${reached}`);
-    for (const letter of watch.letters(stream, partition)) {
-      if (letter.seq > seq) continue;
-      const batch = client.ledger.byPlace.get(`${stream} ${partition} ${letter.seq}`);
-      if (batch !== undefined && !batch.rejected.has(letter.index))
-        return this.violate(
-          `${client.host.name} ${how} ${stream} ${partition} ${seq} as applied, and not that ${letter.seq} is a dead letter`,
-        );
-    }
   }
 
   /** A client has stopped because the database lacks what it was told is applied: somebody looks, and lets it go on. */

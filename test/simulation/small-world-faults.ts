@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { REDIS_MEMORY_BYTES } from './servers.ts';
+import { REDIS_MEMORY_BYTES } from './redis-group.ts';
 import type { Simulation } from './simulation.ts';
 import type { Interference, Sending } from './world/network.ts';
 import { Together } from './world/wire.ts';

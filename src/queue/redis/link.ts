@@ -36,8 +36,11 @@ export interface Driver {
 /** What one logs in with, at the place where Redis is. */
 export type RedisAccess = Pick<RedisLinkOptions, 'url' | 'tls'>;
 
-/** Makes a driver that connects at once, and again for ever as its options say. */
-export type CreateDriver = (options: RedisOptions) => Driver;
+/**
+ * Makes a driver that connects at once, and again for ever as its options say: to the host that they name, or to where
+ * `find` leads, which is asked for each connection.
+ */
+export type CreateDriver = (options: RedisOptions, find?: MasterFinder['find']) => Driver;
 
 /** Which server a link leads to: the one that the URL names, another one with its user, or whichever is the master. */
 export type LinkTarget = { readonly address: RedisAddress } | { readonly finder: MasterFinder } | undefined;
@@ -106,7 +109,6 @@ export class RedisLink {
     this.#tls = url.secure ? (options.tls ?? {}) : undefined;
     const driverOptions: RedisOptions = {
       ...serverOptions(url, address, options.tls),
-      ...(finder && { Connector: this.#connectorTo(finder) }),
       protocol: 2,
       connectionName: 'syncline',
       disableClientInfo: true,
@@ -129,8 +131,8 @@ export class RedisLink {
         return Math.min(50 * 2 ** Math.min(this.#failureCount - 1, 10), MAX_RETRY_DELAY_MS) * (0.5 + random.fraction() / 2);
       },
     };
-    const { createDriver = createRedis } = options;
-    this.#client = createDriver(driverOptions);
+    const { createDriver = (driver, find) => this.#createRedis(driver, find) } = options;
+    this.#client = createDriver(driverOptions, finder && (() => this.#find(finder)));
     this.#client.on('ready', () => {
       // The driver still becomes ready when it was told to disconnect in the middle of connecting.
       if (this.#closed) return;
@@ -237,14 +239,19 @@ export class RedisLink {
     this.#client.disconnect(true);
   }
 
-  #connectorTo(finder: MasterFinder): NonNullable<RedisOptions['Connector']> {
-    return masterConnector(
-      finder,
-      this.#tls && ((host) => tlsOptions(this.#tls ?? {}, host)),
-      DISCONNECT_TIMEOUT_MS,
-      // A new object each time, so that it also tells one connection from the next.
-      (master) => (this.#found = { ...master }),
-    );
+  async #find(finder: MasterFinder): Promise<RedisAddress> {
+    // A new object each time, so that it also tells one connection from the next.
+    this.#found = { ...(await finder.find()) };
+    return this.#found;
+  }
+
+  #createRedis(options: RedisOptions, find: MasterFinder['find'] | undefined): Driver {
+    const tlsFor = this.#tls && ((host: string) => tlsOptions(this.#tls ?? {}, host));
+    return new Redis({
+      ...options,
+      ...(find && { Connector: masterConnector(find, tlsFor, DISCONNECT_TIMEOUT_MS) }),
+      replyMapping: 'legacy',
+    });
   }
 
   #pass(name: string, args: readonly Argument[], passage: Passage): Promise<unknown> {
@@ -301,10 +308,6 @@ export class RedisLink {
     this.#pending.clear();
     this.#events.down(this.#problem);
   }
-}
-
-function createRedis(options: RedisOptions): Driver {
-  return new Redis({ ...options, replyMapping: 'legacy' });
 }
 
 function nameOf(address: RedisAddress | undefined): string {

@@ -11,12 +11,11 @@ export interface MasterFinder {
   watch(listener: (master: RedisAddress) => void): () => void;
 }
 
-/** Makes the connections of a driver lead to the master, which is found anew for each; tells `chosen` where they lead. */
+/** Makes the connections of a driver lead to the master, which is found anew for each. */
 export function masterConnector(
-  finder: Pick<MasterFinder, 'find'>,
+  find: MasterFinder['find'],
   tlsFor: ((host: string) => NonNullable<RedisOptions['tls']>) | undefined,
   disconnectTimeoutMs: number,
-  chosen: (master: RedisAddress) => void,
 ): NonNullable<RedisOptions['Connector']> {
   return class extends AbstractConnector {
     constructor() {
@@ -27,10 +26,9 @@ export function masterConnector(
     async connect(): Promise<Socket> {
       this.connecting = true;
       try {
-        const master = await finder.find();
+        const master = await find();
         // Told to disconnect while the answer was awaited.
         if (!this.connecting) return this.#fail(new Error('the connection was closed'));
-        chosen(master);
         return this.#keep(tlsFor === undefined ? connectTcp(master) : connectTls({ ...tlsFor(master.host), ...master }));
       } catch (error) {
         return this.#fail(error as Error);

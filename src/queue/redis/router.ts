@@ -56,8 +56,9 @@ export function createRouter(options: RedisRouterOptions, homes: readonly [strin
     case 'cluster':
       return new ClusterRouter(url, options, homes, watch);
     case 'sentinel': {
-      const { sentinel: credentials, tls, clock, random } = options;
-      const sentinels = new Sentinels(url, { credentials, tls, ...(clock && { clock }), ...(random && { random }) });
+      const { sentinel: credentials, tls, clock, random, createDriver } = options;
+      const parts = { ...(clock && { clock }), ...(random && { random }), ...(createDriver && { createDriver }) };
+      const sentinels = new Sentinels(url, { credentials, tls, ...parts });
       return new SingleRouter(node({ finder: sentinels }), sentinels);
     }
   }

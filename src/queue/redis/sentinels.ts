@@ -2,7 +2,7 @@ import { systemClock, type Clock, type Timer } from '../../core/clock.ts';
 import { SyncError } from '../../core/errors.ts';
 import type { Random } from '../../core/random.ts';
 import type { RedisAddress, RedisUrl } from '../../core/redis-url.ts';
-import { RedisLink, type RedisAccess } from './link.ts';
+import { RedisLink, type CreateDriver, type RedisAccess } from './link.ts';
 import type { MasterFinder } from './master-connector.ts';
 import type { RedisTlsOptions } from './server-options.ts';
 
@@ -15,6 +15,7 @@ export interface SentinelAccess {
 export interface SentinelsOptions extends SentinelAccess {
   readonly clock?: Clock;
   readonly random?: Random;
+  readonly createDriver?: CreateDriver;
 }
 
 /** What a Sentinel says. The newer configuration has the higher epoch. */
@@ -90,10 +91,15 @@ export class Sentinels implements MasterFinder {
     for (const { link } of this.#sentinels) link.close();
   }
 
-  #connect(address: RedisAddress, access: SentinelAccess, random: Random | undefined): Sentinel {
+  #connect(address: RedisAddress, options: SentinelsOptions, random: Random | undefined): Sentinel {
     const { promise: attempted, resolve } = Promise.withResolvers<void>();
     const link: RedisLink = new RedisLink(
-      { ...this.#accessTo(address, access), commandTimeoutMs: ASK_TIMEOUT_MS, connectTimeoutMs: ASK_TIMEOUT_MS },
+      {
+        ...this.#accessTo(address, options),
+        commandTimeoutMs: ASK_TIMEOUT_MS,
+        connectTimeoutMs: ASK_TIMEOUT_MS,
+        ...(options.createDriver && { createDriver: options.createDriver }),
+      },
       {
         up: () => {
           link.settled();

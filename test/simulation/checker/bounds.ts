@@ -1,3 +1,4 @@
+import type { Installation } from '../installation.ts';
 import type { Simulation } from '../simulation.ts';
 
 /**
@@ -13,23 +14,36 @@ const BOUNDS = {
   outstandingBytes: 4_000,
   /** What is held, and what is applied and not marked yet. */
   spoolBytes: 2 * 20_000,
-  /** Of one node: the queue's, and one for each thread; and those that are not ended yet of before. */
-  redisConnections: 2 * 3,
+  /** Those that are not ended yet of before, and as many. */
+  generations: 2,
   /** Of one node: eight uses beside transactions, and a transaction of each thread; and likewise. */
-  mariadbConnections: 2 * (8 + 2),
+  mariadbConnections: 8 + 2,
 } as const;
 
 /** What a process may wait for once everything is applied: timers, and what is on its way to it. */
-const AT_REST = { node: 20, client: 4, redis: 5, mariadb: 20, redisConnections: 3, sessions: 8 + 2 } as const;
+const AT_REST = {
+  node: 20,
+  client: 4,
+  redis: 5,
+  mariadb: 20,
+  sessionsOfNode: 8 + 2,
+} as const;
 
 /** Looks whether anything in a running history has outgrown its bound. */
 export function boundFaults(simulation: Simulation): string[] {
-  const { node, rival, clients, network } = simulation;
+  const { nodes, rival, clients, network, servers, installation } = simulation;
+  const redisConnections = BOUNDS.generations * redisConnectionsOf(installation);
   return [
-    ...[node, rival].flatMap(({ host, inFlightBytes }) => [
+    ...[...nodes, rival].flatMap(({ host, inFlightBytes }) => [
       ...over(`${host.name}: bytes in flight`, inFlightBytes, BOUNDS.inFlightBytes),
-      ...over(`${host.name}: connections to Redis`, network.connectionCount(host.name, 'redis'), BOUNDS.redisConnections),
-      ...over(`${host.name}: connections to the database`, network.connectionCount(host.name, 'mariadb'), BOUNDS.mariadbConnections),
+      ...servers.group.servers.flatMap(({ service }) =>
+        over(`${host.name}: connections to ${service}`, network.connectionCount(host.name, service), redisConnections),
+      ),
+      ...over(
+        `${host.name}: connections to the database`,
+        network.connectionCount(host.name, 'mariadb'),
+        BOUNDS.generations * BOUNDS.mariadbConnections,
+      ),
     ]),
     ...clients.flatMap((client) => {
       const { pendingBytes = 0, outstandingBytes = 0 } = client.status() ?? {};
@@ -44,22 +58,59 @@ export function boundFaults(simulation: Simulation): string[] {
 }
 
 /** Looks whether anything is left over when nobody has anything to do any more. */
-export function leftovers({ node, clients, servers: { redis, mariadb }, network }: Simulation, partitions: number): string[] {
+export function leftovers(simulation: Simulation, partitions: number): string[] {
+  const {
+    nodes,
+    clients,
+    servers: { redis, mariadb },
+    network,
+    installation,
+  } = simulation;
   const lists = Array.from({ length: partitions }, (_, i) => Number(redis.execute(['LLEN', `syncline:{${i}}:list:main`])));
   return [
     ...over('elements in the queue', Math.max(...lists), 0),
-    ...over('node: bytes in flight at rest', node.inFlightBytes, 0),
-    ...over('node: timers', node.host.waitingCount, AT_REST.node),
-    ...over('node: connections to Redis at rest', network.connectionCount('node', 'redis'), AT_REST.redisConnections),
+    ...nodes.flatMap(({ host: { name, waitingCount }, inFlightBytes }) => [
+      ...over(`${name}: bytes in flight at rest`, inFlightBytes, 0),
+      ...over(`${name}: timers`, waitingCount, AT_REST.node),
+      ...over(`${name}: connections to Redis at rest`, network.connectionCount(name, redis.service), redisConnectionsOf(installation)),
+    ]),
+    ...sharesOf(simulation, partitions),
     ...over('redis: timers', redis.host.waitingCount, AT_REST.redis),
     ...over('mariadb: timers', mariadb.host.waitingCount, AT_REST.mariadb),
-    ...over('sessions of the database', mariadb.sessionIds.length, AT_REST.sessions),
+    ...over('sessions of the database', mariadb.sessionIds.length, AT_REST.sessionsOfNode * nodes.length),
     ...clients.flatMap(({ host, disk }) => [
       ...over(`${host.name}: timers`, host.waitingCount, AT_REST.client),
-      ...over(`${host.name}: connections`, network.connectionCount(host.name, 'node'), 1),
+      ...over(`${host.name}: connections`, sumOf(nodes.map((node) => network.connectionCount(host.name, node.host.name))), 1),
       ...over(`${host.name}: frames in its spool`, disk.held.length, 0),
     ]),
   ];
+}
+
+/** Of several nodes, who leads and who applies what, when nobody is in the way of anybody any more. */
+function sharesOf({ installation: { mode }, nodes, servers: { redis } }: Simulation, partitions: number): string[] {
+  if (mode === 'standalone') return [];
+  const holders = Array.from({ length: partitions }, (_, i) =>
+    String(redis.execute(['GET', `syncline:{${i}}:lease:main`]))
+      .split(' ')
+      .at(-1),
+  );
+  const counts = nodes.map(({ host }) => holders.filter((holder) => holder === host.name).length);
+  const primaries = nodes.filter((node) => node.isPrimary).map(({ host }) => host.name);
+  const text = `partitions are held by ${holders.join(', ')}, and clients belong to ${primaries.join(', ')}`;
+  const isRight =
+    mode === 'standby'
+      ? primaries.length === 1 && holders.every((holder) => holder === primaries[0])
+      : primaries.length === nodes.length && sumOf(counts) === partitions && Math.max(...counts) - Math.min(...counts) <= 1;
+  return isRight ? [] : [text];
+}
+
+/** Of one node: the queue's, and one for each thread; one for what nodes tell each other, and one for what replicas must have. */
+function redisConnectionsOf({ mode, sentinels }: Installation): number {
+  return 3 + (mode === 'standalone' ? 0 : 1) + ((sentinels?.replicas ?? 0) > 0 ? 1 : 0);
+}
+
+function sumOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 function over(what: string, value: number, bound: number): string[] {

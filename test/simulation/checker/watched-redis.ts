@@ -2,11 +2,14 @@ import { decodeElement } from '../../../src/queue/element.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
 import type { Client } from '../redis/channels.ts';
 import type { Reply } from '../redis/replies.ts';
-import { SimRedis, type SimRedisOptions } from '../redis/server.ts';
+import { type Death, SimRedis, type SimRedisOptions } from '../redis/server.ts';
 import type { Host } from '../world/host.ts';
 import type { Network } from '../world/network.ts';
 import type { SinkWatch } from './sink-watch.ts';
 
+/** What a node may wait for at most until a lease ends; one that lasts longer is of a time when the clock went otherwise. */
+const MAX_LEASE_MS = 60_000;
+const LEASE = /\{(\d+)\}:lease:/;
 const LIST = /^(.*\{(\d+)\}):list:/;
 /** Where an element names its stream, and where the producer's name before the frame ends; `docs/queue.md` has the layout. */
 const STREAM_AT = 30;
@@ -18,6 +21,10 @@ const SEQ_IN_FRAME = 8;
  * the client is to send it again.
  */
 export class WatchedRedis extends SimRedis {
+  /** Counts what happened to this server that may have cost it data. */
+  upsets = 0;
+  /** Told when somebody takes a lease that lasts from somebody else; both as they are recorded. */
+  onLeaseTaken: ((partition: number, before: string, after: string) => void) | undefined;
   readonly #sink: SinkWatch;
   readonly #fault: (message: string) => void;
 
@@ -34,14 +41,48 @@ export class WatchedRedis extends SimRedis {
     this.#fault = fault;
   }
 
+  override boot(loadingMs = 0): void {
+    this.upsets++;
+    super.boot(loadingMs);
+  }
+
+  override kill(how: Death): void {
+    this.upsets++;
+    super.kill(how);
+  }
+
+  override flushAll(): void {
+    this.upsets++;
+    super.flushAll();
+  }
+
   override execute(args: readonly string[], client?: Client): Reply {
-    const key = /^EVAL/i.test(args[0] ?? '') ? LIST.exec(args[3] ?? '') : null;
+    const isScript = /^EVAL/i.test(args[0] ?? '');
+    const lease = isScript && this.onLeaseTaken !== undefined ? LEASE.exec(args[3] ?? '') : null;
+    if (lease !== null) return this.#executeOnLease(Number(lease[1]), args, client);
+    const key = isScript ? LIST.exec(args[3] ?? '') : null;
     if (key === null) return super.execute(args, client);
     const list = args[3]!;
     const before = this.store.listAt(list);
     const reply = super.execute(args, client);
     const after = this.store.listAt(list).length;
     if (after < before.length) this.#look(key[1]!, Number(key[2]), before.slice(0, before.length - after));
+    return reply;
+  }
+
+  /** `token holder`, where the lease lasts. */
+  leaseOf(partition: number): string | undefined {
+    if (!this.isServing) return undefined;
+    const key = `syncline:{${partition}}:lease:main`;
+    const leftMs = (this.store.expiryOf(key) ?? 0) - this.store.wallMs;
+    return leftMs > 0 && leftMs <= MAX_LEASE_MS ? this.store.getString(key) : undefined;
+  }
+
+  #executeOnLease(partition: number, args: readonly string[], client: Client | undefined): Reply {
+    const before = this.leaseOf(partition);
+    const reply = super.execute(args, client);
+    const after = this.leaseOf(partition);
+    if (before !== undefined && after !== undefined && before !== after) this.onLeaseTaken?.(partition, before, after);
     return reply;
   }
 

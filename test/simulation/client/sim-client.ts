@@ -28,8 +28,8 @@ export interface SimClientOptions {
   readonly host: Host;
   readonly network: Network;
   readonly random: SeededRandom;
-  /** The doors that it connects to, each time one of them. */
-  readonly doors: readonly string[];
+  /** Draws the door that it connects to. */
+  readonly door: (random: SeededRandom) => string;
   readonly witness: ClientWitness;
   readonly keys: KeySpace;
   /** How many keys it writes again and again. */
@@ -86,9 +86,9 @@ export class SimClient {
   }
 
   boot(onRegressed: 'stop' | 'new-stream' = 'stop'): void {
-    const { host, network, random, doors, witness } = this.#options;
+    const { host, network, random, door, witness } = this.#options;
     const clock = host.boot();
-    const dialer = { connect: (signal: AbortSignal) => dialerTo(network, host, random.pick(doors)).connect(signal) };
+    const dialer = { connect: (signal: AbortSignal) => dialerTo(network, host, door(random)).connect(signal) };
     void connect({
       token: 'a token',
       offline: true,

@@ -17,7 +17,8 @@ export function tapped(dialer: Dialer, open: () => Tap): Dialer {
   };
 }
 
-function tap(connection: Connection, listener: Tap): Connection {
+/** Lets `listener` hear what a connection carries. */
+export function tap(connection: Connection, listener: Tap): Connection {
   const [out, back] = [new WireReader(), new WireReader()];
   return {
     remoteAddress: connection.remoteAddress,

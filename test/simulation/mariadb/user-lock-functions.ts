@@ -1,3 +1,4 @@
+import { isTrue } from './compiled.ts';
 import { compile, type Scope } from './expression.ts';
 import type { Work } from './rows.ts';
 import type { Expression, QueryStatement, SelectItem } from './sql/ast.ts';
@@ -36,6 +37,7 @@ export function* callLockFunctions(query: QueryStatement, caller: LockCaller): W
 
 function mentions(expression: Expression): boolean {
   if (expression.kind === 'call') return FUNCTIONS.has(expression.name) || expression.args.some(mentions);
+  if (expression.kind === 'case') return expression.branches.some(({ when, result }) => mentions(when) || mentions(result));
   return expression.kind === 'binary' && (mentions(expression.left) || mentions(expression.right));
 }
 
@@ -46,11 +48,22 @@ function* resolved(expression: Expression, caller: LockCaller): Work<Expression>
     const left = yield* resolved(expression.left, caller);
     return { ...expression, left, right: yield* resolved(expression.right, caller) };
   }
+  if (expression.kind === 'case') return yield* firstBranch(expression, caller);
   const { name, args } = expression as Extract<Expression, { kind: 'call' }>;
   if (!FUNCTIONS.has(name)) throw new Error(`a lock in a call of ${name} is not simulated`);
   const values = args.map((argument) => compile(argument, caller.scope).evaluate({ rows: [] }));
   const value = yield* call(name, values, caller);
   return { kind: 'literal', value, type: value === null ? 'null' : 'integer' };
+}
+
+/** What is not reached is not called. */
+function* firstBranch({ subject, branches, otherwise }: Extract<Expression, { kind: 'case' }>, caller: LockCaller): Work<Expression> {
+  if (subject !== undefined) throw new Error('a lock in a CASE with a subject is not simulated');
+  for (const { when, result } of branches) {
+    const condition = compile(yield* resolved(when, caller), caller.scope);
+    if (isTrue(condition.evaluate({ rows: [] }))) return yield* resolved(result, caller);
+  }
+  return otherwise === undefined ? { kind: 'literal', value: null, type: 'null' } : yield* resolved(otherwise, caller);
 }
 
 function* call(name: string, [first = null, second = null]: readonly SqlValue[], caller: LockCaller): Work<number | null> {

@@ -2,14 +2,16 @@ import { createSliceRunner } from './slice-runner.ts';
 import { schemaRenewal } from '../../../src/apply/schema-renewal.ts';
 import type { SliceContext } from '../../../src/apply/slice.ts';
 import type { Logger } from '../../../src/admin/log.ts';
+import type { ClusterMode } from '../../../src/cluster/member.ts';
 import type { Clock } from '../../../src/core/clock.ts';
 import { messageOf, SyncError } from '../../../src/core/errors.ts';
-import type { Random } from '../../../src/core/random.ts';
+import { randomHex, type Random } from '../../../src/core/random.ts';
 import { createAuthenticator } from '../../../src/ingest/producers.ts';
 import { startNode, type Node } from '../../../src/node/node.ts';
 import type { Queue, QueueReader, QueueSettings } from '../../../src/queue/queue.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
+import { tap, type Tap } from '../client/tap.ts';
 import { PARTITION_BY } from '../tables.ts';
 import { ByteConnection } from '../world/bytes.ts';
 import type { Host } from '../world/host.ts';
@@ -22,6 +24,8 @@ export interface Process {
   readonly host: Host;
   readonly clock: Clock;
   readonly random: Random;
+  /** Of a node that shares queue and sink with others. */
+  readonly incarnation?: string | undefined;
 }
 
 /** The queue and the sink of a node, opened from its process. */
@@ -36,12 +40,18 @@ export interface SimNodeOptions {
   readonly network: Network;
   readonly random: SeededRandom;
   readonly backends: Backends;
+  /** Alone when it is left out. */
+  readonly mode?: ClusterMode;
   readonly partitions: number;
   /** Threads that apply; two when it is left out. */
   readonly threads?: number | undefined;
   readonly logger: Logger;
   /** The process ended by itself. */
   fault(message: string): void;
+  /** Hears a connection that was accepted. */
+  tap?(): Tap;
+  /** It refused to start: whoever looks after it may try again. */
+  refused?(): void;
 }
 
 const THREADS = 2;
@@ -63,6 +73,11 @@ export class SimNode {
     return this.#node?.appender.inFlightBytes ?? 0;
   }
 
+  /** Whether it says to a balancer that clients belong here. */
+  get isPrimary(): boolean {
+    return this.host.isRunning && this.#node?.duty === 'serving' && this.#node.cluster?.isPrimary !== false;
+  }
+
   boot(): void {
     this.#node = undefined;
     this.#start(this.host.boot()).catch((error: unknown) => {
@@ -70,18 +85,31 @@ export class SimNode {
       if (!(error instanceof SyncError)) return this.#options.fault(`${this.host.name} ended: ${messageOf(error)}`);
       this.host.crash();
       this.#options.logger.error({ code: error.code }, `${this.host.name} refused to start: ${error.message}`);
+      this.#options.refused?.();
     });
   }
 
   /** Drains as at SIGTERM; the process then ends. */
   async stop(): Promise<void> {
-    await this.#node?.close();
-    this.host.crash();
+    const node = this.#node;
+    await node?.close();
+    if (this.#node === node) this.host.crash();
+  }
+
+  /** Goes out of service as `syncline drain` makes it, until {@link undrain}. */
+  drain(): void {
+    void this.#node?.drain();
+  }
+
+  undrain(): void {
+    this.#node?.resume();
   }
 
   async #start(clock: Clock): Promise<void> {
-    const { host, network, random, backends, partitions, threads: threadCount = THREADS, logger } = this.#options;
-    const process: Process = { host, clock, random: randomOf(random) };
+    const { host, network, random, backends, mode = 'standalone', partitions, threads: threadCount = THREADS, logger } = this.#options;
+    const common = { host, clock, random: randomOf(random) };
+    const incarnation = mode === 'standalone' ? undefined : randomHex(common.random, 16);
+    const process: Process = { ...common, incarnation };
     const settings: QueueSettings = { partitions, sinks: [{ name: 'main', required: true }], mapping: '' };
     const queue = await backends.openQueue(process, settings);
     const sink = backends.openSink(process);
@@ -89,6 +117,8 @@ export class SimNode {
     for (let i = 0; i < threadCount; i++) threads.push(await this.#thread(process));
     const node = await startNode({
       name: host.name,
+      cluster:
+        mode === 'standalone' || incarnation === undefined ? undefined : { mode, incarnation, version: '1.0.0', admin: () => host.name },
       clock,
       random: process.random,
       logger,
@@ -113,7 +143,10 @@ export class SimNode {
       observer: { sliceFinished: () => {}, backlogRead: () => {}, sinkPrepared: () => {}, sinkAway: () => {} },
     });
     this.#node = node;
-    network.listen(host, host.name, (wire: Wire) => node.sessions.accept(new ByteConnection(wire)));
+    network.listen(host, host.name, (wire: Wire) => {
+      const [connection, listener] = [new ByteConnection(wire), this.#options.tap?.()];
+      node.sessions.accept(listener === undefined ? connection : tap(connection, listener));
+    });
   }
 
   async #thread(process: Process): Promise<SliceContext> {

@@ -17,25 +17,20 @@ const NOT_WRITABLE = "Stream isn't writeable and enableOfflineQueue options is f
 
 const IN_SUBSCRIBER_MODE = new Set(['subscribe', 'unsubscribe', 'ping']);
 
-/** Finds out where a connection is to go; asked for each one, as a connector of ioredis is. */
-type Find = () => Promise<{ readonly host: string }>;
-
 /**
  * Makes drivers for the process that runs on `host` now, whose timers are those of `clock`. They connect to `service` on
  * the network whatever the URL says, or without one to where they are told, by `find` or as the host of the options; and
  * behave as ioredis 6.0.0 with the options that a link passes.
  */
-export function driverFactory(
-  host: Host,
-  clock: Clock,
-  network: Network,
-  service?: string,
-): (...args: [...Parameters<CreateDriver>, find?: Find]) => Driver {
+export function driverFactory(host: Host, clock: Clock, network: Network, service?: string): CreateDriver {
   return (options, find) => {
     const complete = driverOptions(options);
     return new SimDriver(host, clock, network, find ?? service ?? complete.host ?? 'localhost', complete);
   };
 }
+
+/** Where a connection is to go: a service, or what is found out for each one, as by a connector of ioredis. */
+type Target = string | NonNullable<Parameters<CreateDriver>[1]>;
 
 /** What listeners are given. */
 interface Events {
@@ -74,7 +69,7 @@ class SimDriver implements Driver {
   readonly #host: Host;
   readonly #clock: Clock;
   readonly #network: Network;
-  readonly #target: string | Find;
+  readonly #target: Target;
   readonly #options: DriverOptions;
   readonly #listeners: { readonly [E in keyof Events]: ((...args: Events[E]) => void)[] } = {
     ready: [],
@@ -101,7 +96,7 @@ class SimDriver implements Driver {
   /** The process that made this driver is gone. */
   #isDead = false;
 
-  constructor(host: Host, clock: Clock, network: Network, target: string | Find, options: DriverOptions) {
+  constructor(host: Host, clock: Clock, network: Network, target: Target, options: DriverOptions) {
     this.#host = host;
     this.#clock = clock;
     this.#network = network;

@@ -50,6 +50,8 @@ export class SimRedis {
   readonly #replication: Replication;
   readonly #settings: EngineSettings;
   readonly #connections = new Set<ServerConnection>();
+  /** Carries out what clients publish, when it likes; at once when there is none. */
+  onPublish: ((publish: () => void) => void) | undefined;
   #clock: Clock | undefined;
   /** How long former processes have lived, ms: the time of writes goes on with the next process. */
   #livedMs = 0;
@@ -175,6 +177,10 @@ export class SimRedis {
 
   /** Executes one command as over a connection, now; `client` is the connection that it came over, if any. */
   execute(args: readonly string[], client?: Client): Reply {
+    if (this.onPublish !== undefined && client !== undefined && args[0]?.toUpperCase() === 'PUBLISH') {
+      this.onPublish(() => void this.execute(args));
+      return 0;
+    }
     const reply = this.#engine.execute(args, client);
     this.#commit();
     if (client !== undefined && this.#engine.hasRun) this.#replication.executed(client);

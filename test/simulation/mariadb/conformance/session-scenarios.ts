@@ -25,6 +25,17 @@ export const SESSION_SCENARIOS: Readonly<Record<string, Script>> = {
       [0, "SELECT IS_USED_LOCK('a')={1}"],
     ],
   },
+  'the first lock by name that is free': {
+    tables: [ITEM],
+    steps: [
+      [0, "SELECT GET_LOCK('b',0)"],
+      [1, "SELECT CASE WHEN GET_LOCK('a',0)=1 THEN 0 WHEN GET_LOCK('b',0)=1 THEN 1 WHEN GET_LOCK('c',0)=1 THEN 2 END"],
+      look('c'),
+      [2, "SELECT CASE WHEN GET_LOCK('a',0)=1 THEN 0 WHEN GET_LOCK('b',0)=1 THEN 1 WHEN GET_LOCK('c',0)=1 THEN 2 END"],
+      [0, "SELECT CASE WHEN GET_LOCK('a',0)=1 THEN 0 WHEN GET_LOCK('c',0)=1 THEN 1 END"],
+      [0, "SELECT CASE WHEN GET_LOCK('a',0)=1 THEN 0 ELSE IS_FREE_LOCK('a') END,IS_USED_LOCK('a')={1}"],
+    ],
+  },
   'names of locks': {
     tables: [ITEM],
     steps: [

@@ -1,0 +1,41 @@
+import type { ClusterMode } from '../../src/cluster/member.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
+
+/** What a history runs on. */
+export interface Installation {
+  /** What its nodes are to each other. */
+  readonly mode: ClusterMode;
+  /** Hosts of the nodes that belong to it; the first is always `node`. */
+  readonly nodes: readonly [string, ...string[]];
+  /** How clients find a node: where a balancer sends them, or any of them by chance. */
+  readonly entrance: 'balancer' | 'any';
+  /** Where Redis is a primary with a replica; undefined where it is one server. */
+  readonly sentinels?: {
+    /** How many replicas must have what is stored. */
+    readonly replicas: number;
+    /** How many replicas a primary must have to take writes. */
+    readonly minReplicas: number;
+  };
+}
+
+export const ALONE: Installation = { mode: 'standalone', nodes: ['node'], entrance: 'any' };
+
+const PAIR = ['node', 'node-2'] as const;
+/** Half of the histories have one node: they are the cheapest. */
+const MODES: readonly ClusterMode[] = ['standalone', 'standalone', 'standalone', 'standby', 'standby', 'active'];
+/** Sentinels and replica cost as much time as another node. */
+const SENTINELS_SHARE = { standalone: 0.1, standby: 0.4, active: 0.4 } as const;
+/** Apart from what else a seed decides. */
+const SALT = 0x2545_f491;
+
+/** Draws what a whole history runs on. */
+export function drawInstallation(seed: number): Installation {
+  const random = new SeededRandom(Math.imul(seed, SALT));
+  const mode = random.pick(MODES);
+  const entrance = random.pick(['balancer', 'balancer', 'any'] as const);
+  const isThree = random.chance(0.5);
+  const sentinels = { replicas: random.below(2), minReplicas: random.below(2) };
+  const redis = random.chance(SENTINELS_SHARE[mode]) ? { sentinels } : {};
+  if (mode === 'standalone') return { ...ALONE, ...redis };
+  return { mode, nodes: mode === 'active' && isThree ? [...PAIR, 'node-3'] : PAIR, entrance, ...redis };
+}

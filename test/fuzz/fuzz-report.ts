@@ -1,5 +1,5 @@
 /** How many inputs the tests try. */
-export const FRAMES_IN_VERIFY = 500_000;
+export const FRAMES_IN_VERIFY = 1_000_000;
 export const SOCKETS_IN_VERIFY = 20_000;
 
 /** What came of fuzzing. */

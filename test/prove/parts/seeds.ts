@@ -2,7 +2,7 @@ import type { ProofPart } from '../part.ts';
 import { runShares } from '../shares.ts';
 
 /** How many of the first histories the tests run. */
-export const SEEDS_IN_VERIFY = 600;
+export const SEEDS_IN_VERIFY = 1_000;
 
 const RUN = new URL('../../simulation/run.ts', import.meta.url).pathname;
 

@@ -146,6 +146,7 @@ describe('check-config', () => {
     expect(good.out.replaceAll(cwd, '<cwd>')).toMatchInlineSnapshot(`
       "configuration is valid (no syncline.yaml; defaults and environment)
         node       n
+        cluster    standalone
         data       <cwd>/syncline-data
         queue      redis://q:***@r:6379/1, 16 partitions, keys syncline:…
         sink       main: mysql://u:***@db:3306/shop, schema strict

@@ -157,7 +157,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         if (node.duty !== 'stopping') await reloader.reload(load);
       },
       close: async () => {
-        node.stopping();
+        await node.leave();
         await close();
       },
     };

@@ -98,7 +98,7 @@ class TestNode {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    this.cluster.leaving();
+    void this.cluster.leaving();
     await clock.settle();
     await this.cluster.leases.close();
     await this.cluster.close();

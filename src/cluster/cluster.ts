@@ -149,12 +149,21 @@ export class Cluster {
     this.#announce({ type: 'members' });
   }
 
-  /** This node is about to end, or goes out of service: nothing more is to be given to it. */
-  leaving(): void {
+  /** Whether there is another node that could do this one's work. */
+  get hasSuccessor(): boolean {
+    const { settings, name } = this.#options;
+    return this.#membership.members.some((one) => one.name !== name && one.state === 'ready' && one.mode === settings.mode);
+  }
+
+  /**
+   * This node is about to end, or goes out of service: nothing more is to be given to it. Of many, the others take over
+   * one partition after the other; resolves when they have. Of a pair, it keeps what it holds, to give it back at once.
+   */
+  async leaving(): Promise<void> {
     this.#state = 'leaving';
-    const told = this.#membership.refresh().then(() => this.#announce({ type: 'members' }));
-    // Of many, each takes what it is assigned now. Of a pair, one goes on until its clients are gone.
-    if (this.#options.settings.mode === 'active') void told.then(() => this.leases.claimsChanged());
+    await this.#membership.refresh();
+    this.#announce({ type: 'members' });
+    if (this.#options.settings.mode === 'active') await this.leases.claimsChanged();
   }
 
   /** After {@link leaving}: it stays after all. */
@@ -229,7 +238,7 @@ export class Cluster {
     this.#owners = assignPartitions(nodes, queue.partitionCount);
     for (const [partition, owner] of this.#owners.entries())
       if (owner !== name && !this.leases.holds(partition)) events.refused(partition, owner);
-    this.leases.claimsChanged();
+    void this.leases.claimsChanged();
   }
 
   /** Of a pair, whoever has partition 0 has all. */

@@ -218,7 +218,7 @@ describe('handing over', () => {
     one.yielding = flight.promise;
     one.claims = (partition) => (partition < 2 ? 'none' : 'wait');
     one.told.length = 0;
-    one.keeper.claimsChanged();
+    void one.keeper.claimsChanged();
     await clock.advance(1_000);
     expect(one.told).toEqual([]);
     expect(one.keeper.held).toEqual([0, 1, 2, 3]);
@@ -235,7 +235,7 @@ describe('handing over', () => {
     const one = new World('one');
     await one.start();
     one.claims = () => 'none';
-    one.keeper.claimsChanged();
+    void one.keeper.claimsChanged();
     await clock.advance(LEASE_MS * 2);
     expect(one.told.slice(PARTITIONS)).toEqual(['released 0', 'released 1', 'released 2', 'released 3']);
   });
@@ -246,7 +246,7 @@ describe('handing over', () => {
     const flight = Promise.withResolvers<void>();
     one.yielding = flight.promise;
     one.claims = (partition) => (partition === 0 ? 'none' : 'wait');
-    one.keeper.claimsChanged();
+    void one.keeper.claimsChanged();
     two.claims = (partition) => (partition === 0 ? 'take' : 'none');
     await two.start();
     await clock.advance(LEASE_MS);
@@ -269,7 +269,7 @@ test('a renewal that is answered after the lease was given back changes nothing'
   };
   const renewal = one.keeper.renew();
   one.claims = () => 'none';
-  one.keeper.claimsChanged();
+  void one.keeper.claimsChanged();
   await clock.settle();
   gate.resolve();
   await renewal;

@@ -156,10 +156,11 @@ export class LeaseKeeper {
     for (const slot of this.#waiting()) this.#askAfter(slot, Math.min(leaseMs / 2, slot.askAtMs - clock.monotonicMs()));
   }
 
-  /** What may be asked for has changed: asks for what is missing, and hands over what is not claimed any more. */
-  claimsChanged(): void {
+  /** What may be asked for has changed: asks for what is missing, and hands over what is not claimed any more. Resolves when that is done. */
+  async claimsChanged(): Promise<void> {
     this.#askSoon();
     this.#handingOver ??= this.#handOver().finally(() => (this.#handingOver = undefined));
+    await this.#handingOver;
   }
 
   /** Asks for nothing any more. What others could take meanwhile is kept for as long as something is in flight. */

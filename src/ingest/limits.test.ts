@@ -332,6 +332,27 @@ describe('the end', () => {
     expect([isDrained, peer.isClosed, world.sessions.size, world.clock.timerCount]).toEqual([true, true, 0, 0]);
   });
 
+  test('before, clients may have time to go by themselves, and others still come', async () => {
+    const world = createWorld();
+    const peer = await world.open();
+    const waits: string[] = [];
+    for (const [name, timeoutMs] of [
+      ['short', 1_000],
+      ['long', 60_000],
+    ] as const)
+      void world.sessions.empty(timeoutMs).then(() => waits.push(name));
+    const other = await world.open({ stream: OTHER });
+    await world.clock.advance(1_000);
+    expect([waits, peer.take(), other.take()]).toEqual([['short'], ['WELCOME'], ['WELCOME']]);
+    peer.vanish();
+    await world.clock.settle();
+    expect(waits).toEqual(['short']);
+    other.vanish();
+    await world.clock.settle();
+    expect([waits, world.clock.timerCount]).toEqual([['short', 'long'], 0]);
+    await world.sessions.empty(1_000);
+  });
+
   test('a session that has ended leaves no timer behind', async () => {
     const world = createWorld();
     const peer = await world.open();

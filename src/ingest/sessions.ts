@@ -91,6 +91,18 @@ export class Sessions implements SessionKeeper {
     this.close();
   }
 
+  /** Resolves when no connection is left, or after `timeoutMs`. Connections are taken as ever. */
+  async empty(timeoutMs: number): Promise<void> {
+    if (this.#all.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const leaving = { left: this.#all, emptied: resolve };
+    this.#leaving.add(leaving);
+    const timer = this.#context.clock.setTimer(timeoutMs, resolve);
+    await promise;
+    timer.cancel();
+    this.#leaving.delete(leaving);
+  }
+
   /** As {@link drainAll}, but only until {@link resume}. */
   async drain(timeoutMs: number, retryAfterMs: number): Promise<void> {
     await this.#sendAway(DRAINED, timeoutMs, retryAfterMs);
@@ -157,7 +169,10 @@ export class Sessions implements SessionKeeper {
     const count = this.#countOf(session.address);
     count.unauthenticated.delete(session);
     if (--count.connections === 0) this.#byAddress.delete(session.address);
-    for (const { left, emptied } of this.#leaving) if (left.delete(session) && left.size === 0) emptied();
+    for (const { left, emptied } of this.#leaving) {
+      left.delete(session);
+      if (left.size === 0) emptied();
+    }
   }
 
   async #sendAway(reason: string, timeoutMs: number, retryAfterMs: number): Promise<void> {

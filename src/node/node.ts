@@ -16,6 +16,7 @@ import type { Backlog, Queue, QueueSettings } from '../queue/queue.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { logAdmission } from './admission-log.ts';
 import { DeadLetterLog } from './dead-letter-log.ts';
+import { handOver } from './departure.ts';
 import { DutyRoster, type Duty } from './duty.ts';
 import { PartitionLog } from './partition-log.ts';
 import { startSink } from './start-sink.ts';
@@ -83,8 +84,11 @@ export interface Node {
   resume(): void;
   /** From now on connections and slices go by `settings`; sessions whose token is no longer valid end. */
   configure(settings: NodeSettings): void;
-  /** Says that it is {@link close} which comes next, to whoever asks whether this node is ready. */
-  stopping(): void;
+  /**
+   * Says that this node is not ready, to whoever asks, and hands its work over where there are other nodes: see
+   * {@link handOver}. What comes next is {@link close}.
+   */
+  leave(): Promise<void>;
   /** Sends every client away, lets running slices finish and gives the leases back. */
   close(): Promise<void>;
 }
@@ -227,13 +231,18 @@ export async function startNode(parts: NodeParts): Promise<Node> {
     cluster?.watchNews({ applied: (streams) => sessions.confirm(streams), missed: () => sessions.confirmAll() });
     const drainMs = () => (queue.admission.state === 'open' ? DRAIN_MS : HELD_DRAIN_MS);
     open.push(() => sessions.drainAll(drainMs(), RETRY_AFTER_MS));
-    open.push(async () => cluster?.leaving());
+    const departure = { cluster, scheduler, sessions, clock };
+    let left: Promise<void> | undefined;
+    const leave = () => (left ??= handOver(departure, () => false));
+    open.push(leave);
     const roster = new DutyRoster({
       drain: async () => {
-        cluster?.leaving();
+        const isStaying = () => roster.duty !== 'draining';
+        await handOver(departure, isStaying);
+        if (isStaying()) return;
         await sessions.drain(drainMs(), RETRY_AFTER_MS);
         // Clients are gone, and what they sent is stored: from here on another node may apply it.
-        if (roster.duty === 'draining') await scheduler.drain();
+        if (!isStaying()) await scheduler.drain();
       },
       resume: () => {
         cluster?.returning();
@@ -259,7 +268,10 @@ export async function startNode(parts: NodeParts): Promise<Node> {
         scheduler.configure({ elements: sliceElements, bytes: sliceBytes }, maxConcurrency);
         retention.days = retentionDays;
       },
-      stopping: () => roster.stop(),
+      leave: async () => {
+        roster.stop();
+        await leave();
+      },
       close: async () => {
         roster.stop();
         await close();

@@ -80,7 +80,10 @@ describe.skipIf(missing !== undefined)(`a pair of nodes, one of which applies${m
     await holdsEverything(standby);
     await world.advance();
     expect([await leader.health('primary'), await leader.health('ready'), await standby.health('primary')]).toEqual([false, false, true]);
-    expect(await (await drain('POST')).json()).toMatchObject({ duty: 'drained', leases: 0, takenOver: 'others' });
+    await eventually(
+      async () => expect(await (await drain('POST')).json()).toMatchObject({ duty: 'drained', leases: 0, takenOver: 'others' }),
+      60_000,
+    );
     expect((await drain('DELETE')).status).toBe(200);
     await eventually(async () => {
       expect([await leader.health('primary'), await leader.health('ready')]).toEqual([false, true]);

@@ -118,8 +118,8 @@ export const CLUSTER_FAULTS: readonly Fault[] = [
   },
   {
     name: 'what nodes tell each other is lost, late, or comes twice',
-    weight: 4,
-    maxMs: 30_000,
+    weight: 6,
+    maxMs: 150_000,
     strike: ({ servers: { redis }, at }, random) => {
       const shares = random.pick([
         [1, 0],

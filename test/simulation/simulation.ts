@@ -3,15 +3,13 @@ import type { Logger } from '../../src/admin/log.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { Balancer } from './balancer.ts';
 import { Acknowledged } from './checker/acknowledged.ts';
-import { boundFaults, leftovers } from './checker/bounds.ts';
+import { leftovers } from './checker/bounds.ts';
 import { check } from './checker/check.ts';
-import { watchLeases } from './checker/leases.ts';
-import { Takeovers } from './checker/takeovers.ts';
 import { Stored } from './checker/stored.ts';
-import { Primaries } from './checker/primaries.ts';
+import { watchHistory } from './checker/watch-history.ts';
 import { KeySpace } from './client/key-space.ts';
 import { SimClient, type SimClientOptions } from './client/sim-client.ts';
-import { Course, type PlannedStrike } from './course.ts';
+import { Course } from './course.ts';
 import { faultsFor } from './faults-for.ts';
 import type { Fault } from './faults.ts';
 import { ALONE, drawInstallation, type Installation } from './installation.ts';
@@ -19,6 +17,7 @@ import { SimNode, type SimNodeOptions } from './node/sim-node.ts';
 import { pathsOf } from './paths.ts';
 import { createServers, type Servers } from './servers.ts';
 import { TABLES } from './tables.ts';
+import { Troubles } from './troubles.ts';
 import { Host } from './world/host.ts';
 import { Network } from './world/network.ts';
 import { Timeline } from './world/timeline.ts';
@@ -90,7 +89,6 @@ const MAX_EXTRA_MS = 300_000;
 const SETTLE_MS = 120_000;
 /** When everything is applied, what was begun comes to its end within this time. */
 const REST_MS = 20_000;
-const BOUNDS_EVERY_MS = 1_000;
 /** How long somebody takes to look after a client that has stopped. */
 const OPERATOR_MS = 2_000;
 /** After which a node that refused to start is started again. */
@@ -128,18 +126,15 @@ export class Simulation {
   /** Pairs of hosts that talk to each other. */
   readonly paths: readonly (readonly [string, string])[];
   readonly violations: string[] = [];
+  readonly partitions: number;
+  /** What hears which frames nodes acknowledge as stored, where replicas are waited for. */
+  readonly stored: Stored | undefined;
+  readonly troubles = new Troubles(this, (text) => this.#note(text));
   readonly #options: SimulationOptions;
-  readonly #partitions: number;
   readonly #random: SeededRandom;
   #course: Course;
   readonly #balancer: Balancer;
-  /** Where replicas are waited for. */
-  readonly #stored: Stored | undefined;
   readonly #digest = createHash('sha256');
-  readonly #undo = new Set<() => void>();
-  #faultCount = 0;
-  /** When something happened last, or ended. */
-  #calmSinceMs = 0;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -159,8 +154,8 @@ export class Simulation {
     this.servers = createServers({ host, network: this.network, random: fork(), installation, fault: this.violate });
     const { group, mariadb, view, watch } = this.servers;
     const replicas = installation.sentinels?.replicas ?? 0;
-    if (replicas > 0) this.#stored = new Stored(this.timeline, group, watch, replicas + 1, this.violate);
-    this.#partitions = partitions;
+    if (replicas > 0) this.stored = new Stored(this.timeline, group, watch, replicas + 1, this.violate);
+    this.partitions = partitions;
     const nodeOn = (host: Host, partitions: number, more: Pick<SimNodeOptions, 'mode' | 'refused' | 'tap'> = {}) =>
       new SimNode({
         host,
@@ -180,7 +175,7 @@ export class Simulation {
       const member = nodeOn(host, partitions, {
         mode: installation.mode,
         refused: () => this.at(RESTART_MS, restart),
-        ...(this.#stored && { tap: () => this.#stored!.tap(host) }),
+        ...(this.stored && { tap: () => this.stored!.tap(host) }),
       });
       return member;
     };
@@ -227,10 +222,11 @@ export class Simulation {
     this.servers.mariadb.boot();
     for (const node of this.nodes) node.boot();
     for (const client of this.clients) client.boot();
-    this.#watch();
+    if (this.nodes.length > 1) this.#balancer.start();
+    watchHistory(this);
     const isWhole = this.#options.activeMs === undefined;
     for (const { atMs, ...strike } of this.#course.strikes(faults, isWhole ? WHOLE.faults : 0, this.#random))
-      this.timeline.at(atMs, () => this.#strike(strike));
+      this.timeline.at(atMs, () => this.troubles.strike(strike));
     const { activeMs } = this.#course;
     await this.#runUntil(activeMs);
     if (isWhole) await this.#makeUpForBatches(activeMs + MAX_EXTRA_MS);
@@ -240,13 +236,13 @@ export class Simulation {
       violations: this.violations,
       virtualMs: this.timeline.nowMs,
       events: this.timeline.eventCount,
-      partitions: this.#partitions,
+      partitions: this.partitions,
       nodes: this.nodes.length,
       batches: this.#batchCount,
       changes: this.clients
         .flatMap(({ ledger }) => [...ledger.batches.values()].flat())
         .reduce((sum, { changes }) => sum + changes.length, 0),
-      faults: this.#faultCount,
+      faults: this.troubles.count,
       digest: this.#digest.digest('hex').slice(0, 16),
     };
   }
@@ -283,7 +279,7 @@ export class Simulation {
   /** No more faults: everything comes back, the clients finish, and what came of it is looked at. */
   async #settleDown(): Promise<void> {
     this.#note('faults cease');
-    for (const undo of [...this.#undo]) undo();
+    this.troubles.end();
     this.network.mendAll();
     for (const host of this.hosts) host.resume();
     this.rival.host.crash();
@@ -309,34 +305,10 @@ export class Simulation {
     }
     if (this.#options.rest !== 'left out') {
       await this.timeline.run(this.timeline.nowMs + REST_MS, () => this.violations.length > 0);
-      for (const fault of leftovers(this, this.#partitions)) this.violate(fault);
+      for (const fault of leftovers(this)) this.violate(fault);
     }
     const ledgers = this.clients.map(({ ledger }) => ledger);
     for (const fault of check({ ledgers, sink: this.servers.view, tables: TABLES, journals: ['event'] })) this.violate(fault);
-  }
-
-  /** For as long as the history lasts. */
-  #watch(): void {
-    const { timeline, network, nodes, violate } = this;
-    const { mode, sentinels } = this.installation;
-    const { group } = this.servers;
-    if (mode !== 'standalone') {
-      this.#balancer.start();
-      watchLeases(this.installation, group, violate);
-      const calmSinceMs = () => (this.#undo.size <= 1 ? this.#calmSinceMs : undefined);
-      new Takeovers({ timeline, network, nodes, group, partitions: this.#partitions, calmSinceMs, fault: violate }).start();
-    }
-    // Where a server of Redis goes on apart from the others, a node that sees only that one leads, too.
-    if (mode === 'standby' && sentinels === undefined) new Primaries(timeline, nodes, group.primary, violate).start();
-    this.#stored?.start(nodes.map(({ host }) => host));
-    this.#watchBounds();
-  }
-
-  #watchBounds(): void {
-    this.timeline.at(BOUNDS_EVERY_MS, () => {
-      for (const fault of boundFaults(this)) this.violate(fault);
-      this.#watchBounds();
-    });
   }
 
   /** A node that refused to start in the middle of a fault is started again, as by its supervisor. */
@@ -346,22 +318,6 @@ export class Simulation {
       for (const node of this.nodes) if (!node.host.isUp) node.boot();
       await this.timeline.run(Math.min(untilMs, this.timeline.nowMs + 1_000), isDone);
     }
-  }
-
-  #strike({ fault, lastsMs, seed }: Omit<PlannedStrike, 'atMs'>): void {
-    this.#note(`fault: ${fault.name} (${Math.round(lastsMs)} ms)`);
-    this.#faultCount++;
-    this.#calmSinceMs = this.timeline.nowMs;
-    const undo = fault.strike(this, new SeededRandom(seed));
-    if (undo === undefined) return;
-    const once = () => {
-      if (!this.#undo.delete(once)) return;
-      this.#note(`healed: ${fault.name}`);
-      this.#calmSinceMs = this.timeline.nowMs;
-      undo();
-    };
-    this.#undo.add(once);
-    this.timeline.at(lastsMs, once);
   }
 
   /** A client has stopped because the database lacks what it was told is applied: somebody looks, and lets it go on. */

@@ -58,8 +58,9 @@ export function boundFaults(simulation: Simulation): string[] {
 }
 
 /** Looks whether anything is left over when nobody has anything to do any more. */
-export function leftovers(simulation: Simulation, partitions: number): string[] {
+export function leftovers(simulation: Simulation): string[] {
   const {
+    partitions,
     nodes,
     clients,
     servers: { redis, mariadb },
@@ -74,7 +75,7 @@ export function leftovers(simulation: Simulation, partitions: number): string[] 
       ...over(`${name}: timers`, waitingCount, AT_REST.node),
       ...over(`${name}: connections to Redis at rest`, network.connectionCount(name, redis.service), redisConnectionsOf(installation)),
     ]),
-    ...sharesOf(simulation, partitions),
+    ...sharesOf(simulation),
     ...over('redis: timers', redis.host.waitingCount, AT_REST.redis),
     ...over('mariadb: timers', mariadb.host.waitingCount, AT_REST.mariadb),
     ...over('sessions of the database', mariadb.sessionIds.length, AT_REST.sessionsOfNode * nodes.length),
@@ -87,7 +88,7 @@ export function leftovers(simulation: Simulation, partitions: number): string[] 
 }
 
 /** Of several nodes, who leads and who applies what, when nobody is in the way of anybody any more. */
-function sharesOf({ installation: { mode }, nodes, servers: { redis } }: Simulation, partitions: number): string[] {
+function sharesOf({ installation: { mode }, nodes, servers: { redis }, partitions }: Simulation): string[] {
   if (mode === 'standalone') return [];
   const holders = Array.from({ length: partitions }, (_, i) =>
     String(redis.execute(['GET', `syncline:{${i}}:lease:main`]))

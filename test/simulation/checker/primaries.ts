@@ -1,9 +1,11 @@
 import { CHECK_MS } from '../balancer.ts';
 import type { SimNode } from '../node/sim-node.ts';
-import type { SimRedis } from '../redis/server.ts';
 import type { Timeline } from '../world/timeline.ts';
+import type { WatchedRedis } from './watched-redis.ts';
 
 const LOOK_MS = 100;
+/** How long a node may believe at most in a lease that Redis no longer has. */
+const MAX_LEASE_MS = 3_000;
 /** Of partition 0, whose holder leads a pair. */
 const LEASE = 'syncline:{0}:lease:main';
 
@@ -15,7 +17,7 @@ const LEASE = 'syncline:{0}:lease:main';
 export class Primaries {
   readonly #timeline: Timeline;
   readonly #nodes: readonly SimNode[];
-  readonly #redis: SimRedis;
+  readonly #redis: WatchedRedis;
   readonly #fault: (message: string) => void;
   /** The lease as it was seen last. */
   #lease: { readonly text: string; readonly endsAtMs: number } | undefined;
@@ -24,7 +26,7 @@ export class Primaries {
   /** Since when two lead, without excuse. */
   #sinceMs: number | undefined;
 
-  constructor(timeline: Timeline, nodes: readonly SimNode[], redis: SimRedis, fault: (message: string) => void) {
+  constructor(timeline: Timeline, nodes: readonly SimNode[], redis: WatchedRedis, fault: (message: string) => void) {
     this.#timeline = timeline;
     this.#nodes = nodes;
     this.#redis = redis;
@@ -48,6 +50,7 @@ export class Primaries {
   }
 
   #readLease(nowMs: number): void {
+    if (this.#redis.evicts) this.#excusedUntilMs = nowMs + MAX_LEASE_MS;
     const text = this.#redis.execute(['GET', LEASE]);
     const before = this.#lease;
     const isSame = before !== undefined && text === before.text;

@@ -20,6 +20,14 @@ export class SinkWatch {
     return this.#watermarks.get(`${stream} ${partition}`) ?? 0;
   }
 
+  /** Grows with every batch that is applied in a partition, as long as no backup is restored. */
+  applied(partition: number): number {
+    this.#follow();
+    let sum = 0;
+    for (const [lane, seq] of this.#watermarks) if (lane.endsWith(` ${partition}`)) sum += seq;
+    return sum;
+  }
+
   /** Up to where a partition of a stream is in the database, or was before a backup was restored. */
   everApplied(stream: string, partition: number): number {
     return Math.max(this.watermark(stream, partition), this.#view.takenBack.get(`${stream} ${partition}`) ?? 0);

@@ -3,6 +3,7 @@ import type { SeededRandom } from '../../support/seeded-random.ts';
 import type { Client } from '../redis/channels.ts';
 import type { Reply } from '../redis/replies.ts';
 import { type Death, SimRedis, type SimRedisOptions } from '../redis/server.ts';
+import type { EvictionPolicy } from '../redis/store.ts';
 import type { Host } from '../world/host.ts';
 import type { Network } from '../world/network.ts';
 import type { SinkWatch } from './sink-watch.ts';
@@ -25,6 +26,8 @@ export class WatchedRedis extends SimRedis {
   upsets = 0;
   /** Told when somebody takes a lease that lasts from somebody else; both as they are recorded. */
   onLeaseTaken: ((partition: number, before: string, after: string) => void) | undefined;
+  /** Then a lease may be gone the moment after, or before, somebody takes it. */
+  evicts = false;
   readonly #sink: SinkWatch;
   readonly #fault: (message: string) => void;
 
@@ -56,6 +59,11 @@ export class WatchedRedis extends SimRedis {
     super.flushAll();
   }
 
+  override setPolicy(policy: EvictionPolicy): void {
+    this.evicts = policy !== 'noeviction';
+    super.setPolicy(policy);
+  }
+
   override execute(args: readonly string[], client?: Client): Reply {
     const isScript = /^EVAL/i.test(args[0] ?? '');
     const lease = isScript && this.onLeaseTaken !== undefined ? LEASE.exec(args[3] ?? '') : null;
@@ -82,7 +90,7 @@ export class WatchedRedis extends SimRedis {
     const before = this.leaseOf(partition);
     const reply = super.execute(args, client);
     const after = this.leaseOf(partition);
-    if (before !== undefined && after !== undefined && before !== after) this.onLeaseTaken?.(partition, before, after);
+    if (before !== undefined && after !== undefined && before !== after && !this.evicts) this.onLeaseTaken?.(partition, before, after);
     return reply;
   }
 

@@ -70,8 +70,8 @@ export class SpoolDisk {
     const marks = new Map<number, Place>();
     let marking = false;
     const mark = () => {
+      if (this.isFull) return void clock.setTimer(MARK_DELAY_MS, mark);
       marking = false;
-      if (this.isFull) return;
       this.held = this.held.filter(({ partition, seq }) => seq > (marks.get(partition)?.seq ?? 0));
     };
     return {

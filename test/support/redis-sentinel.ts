@@ -41,10 +41,10 @@ export interface SentinelGroupOptions {
   readonly firstSite?: Site;
   /** Where the others and the Sentinels run. */
   readonly site?: Site;
+  /** How often the Sentinels look and tell: as it comes, or when it is left out more often, so that tests wait for less. */
+  readonly pace?: 'as it comes';
   /** The folder that its own is made in. */
   readonly dir?: string;
-  /** How often the Sentinels look and tell: often enough for tests, unless it has to be as it comes. */
-  readonly pace?: 'short' | 'as it comes';
 }
 
 const NAME = 'main';
@@ -67,7 +67,7 @@ const SETTLE_TIMEOUT_MS = 90_000;
 
 /** Starts the servers and the Sentinels; resolves when the replicas follow and the Sentinels know each other. */
 export async function startSentinelGroup(options: SentinelGroupOptions = {}): Promise<SentinelGroup> {
-  const { replicas = 1, args = [], site = LOOPBACK, firstSite = site, pace = 'short' } = options;
+  const { replicas = 1, args = [], site = LOOPBACK, firstSite = site } = options;
   const folder = mkdtempSync(join(options.dir ?? tmpdir(), 'syncline-sentinel-'));
   const servers: RedisServer[] = [];
   const sentinels: RedisServer[] = [];
@@ -89,11 +89,11 @@ export async function startSentinelGroup(options: SentinelGroupOptions = {}): Pr
     for (let i = 0; i < SENTINELS; i++) {
       const sentinel = await startSentinel(join(folder, String(i)), servers[0] as RedisServer, PEER_PASSWORD, site);
       sentinels.push(sentinel);
-      if (pace === 'short') await sentinel.command('SENTINEL', 'DEBUG', ...SHORT_PERIODS);
       proxies.push(await FaultProxy.start(sentinel.port, sentinel.address));
     }
     const group = groupOf(folder, servers, sentinels, proxies, close);
     await group.inSync();
+    if (options.pace !== 'as it comes') for (const sentinel of sentinels) await sentinel.command('SENTINEL', 'DEBUG', ...SHORT_PERIODS);
     await eventually(async () => {
       for (const sentinel of sentinels) await expectKnown(sentinel, replicas);
     }, SETTLE_TIMEOUT_MS);

@@ -68,8 +68,8 @@ export interface History {
   readonly violations: readonly string[];
   readonly virtualMs: number;
   readonly events: number;
+  readonly installation: Installation;
   readonly partitions: number;
-  readonly nodes: number;
   readonly batches: number;
   readonly changes: number;
   readonly faults: number;
@@ -233,11 +233,11 @@ export class Simulation {
     if (this.violations.length === 0) await this.#settleDown();
     return {
       seed: this.#options.seed,
+      installation: this.installation,
       violations: this.violations,
       virtualMs: this.timeline.nowMs,
       events: this.timeline.eventCount,
       partitions: this.partitions,
-      nodes: this.nodes.length,
       batches: this.#batchCount,
       changes: this.clients
         .flatMap(({ ledger }) => [...ledger.batches.values()].flat())

@@ -2,6 +2,7 @@ import type { PlantedBug } from './planted-bugs.ts';
 
 const REPLICATED = 'src/queue/redis/replicated.ts';
 const CLUSTER = 'src/cluster/cluster.ts';
+const REDIS_QUEUE = 'src/queue/redis/redis-queue.ts';
 const LEASE_KEEPER = 'src/cluster/lease-keeper.ts';
 
 const WAITED_FOR = 'await this.#replicated(connection, hasWritten(reply) ? undefined : { key: mark, passage });';
@@ -88,6 +89,22 @@ export const BUGS_OF_SEVERAL: readonly PlantedBug[] = [
         file: LEASE_KEEPER,
         find: 'return slot?.lease !== undefined && this.#options.clock.monotonicMs() < slot.validUntilMs;',
         replace: 'return slot?.lease !== undefined;',
+      },
+    ],
+  },
+  {
+    name: 'whether a node is alive is judged by the clock of whoever asks',
+    patches: [
+      { file: REDIS_QUEUE, find: 'this.#random = random;', replace: 'this.#random = Object.assign(random, { wallMs: clock.wallMs });' },
+      {
+        file: REDIS_QUEUE,
+        find: '[name, incarnation, ttlMs, about]);',
+        replace: '[name, incarnation, ttlMs, about, (this.#random as unknown as Clock).wallMs()]);',
+      },
+      {
+        file: 'src/queue/redis/scripts/member.lua',
+        find: 'local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)',
+        replace: 'local now = tonumber(ARGV[5])',
       },
     ],
   },

@@ -183,6 +183,7 @@ export class Simulation {
     this.rival = nodeOn(rival, partitions);
     this.stranger = nodeOn(stranger, partitions * 2);
     this.nodes = [this.node, ...installation.nodes.slice(1).map((name) => memberOn(host(name)))];
+    for (const [i, offsetMs] of (installation.clocksMs ?? []).entries()) this.nodes[i]!.host.wallOffsetMs = offsetMs;
     this.#balancer = new Balancer(this.timeline, this.nodes);
     const doorOf = (doors: readonly string[], random: SeededRandom) => {
       const door = random.pick(doors);

@@ -194,8 +194,9 @@ export const FAULTS: readonly Fault[] = [
     maxMs: 20_000,
     strike: ({ hosts }, random) => {
       const host = random.pick(hosts);
-      host.wallOffsetMs += (random.fraction() * 2 - 1) * HOUR_MS;
-      return () => (host.wallOffsetMs = 0);
+      const jumpMs = (random.fraction() * 2 - 1) * HOUR_MS;
+      host.wallOffsetMs += jumpMs;
+      return () => (host.wallOffsetMs -= jumpMs);
     },
   },
 ];

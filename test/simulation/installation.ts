@@ -7,6 +7,8 @@ export interface Installation {
   readonly mode: ClusterMode;
   /** Hosts of the nodes that belong to it; the first is always `node`. */
   readonly nodes: readonly [string, ...string[]];
+  /** How far the clock of each node is off, for good. */
+  readonly clocksMs?: readonly number[];
   /** How clients find a node: where a balancer sends them, or any of them by chance. */
   readonly entrance: 'balancer' | 'any';
   /** Where Redis is a primary with a replica; undefined where it is one server. */
@@ -25,6 +27,9 @@ const PAIR = ['node', 'node-2'] as const;
 const MODES: readonly ClusterMode[] = ['standalone', 'standalone', 'standalone', 'standby', 'standby', 'active'];
 /** Sentinels and replica cost as much time as another node. */
 const SENTINELS_SHARE = { standalone: 0.1, standby: 0.4, active: 0.4 } as const;
+/** How often clocks of nodes are wrong all the time. */
+const CLOCKS_OFF_SHARE = 0.25;
+const HOUR_MS = 3_600_000;
 /** Apart from what else a seed decides. */
 const SALT = 0x2545_f491;
 
@@ -37,5 +42,7 @@ export function drawInstallation(seed: number): Installation {
   const sentinels = { replicas: random.below(2), minReplicas: random.below(2) };
   const redis = random.chance(SENTINELS_SHARE[mode]) ? { sentinels } : {};
   if (mode === 'standalone') return { ...ALONE, ...redis };
-  return { mode, nodes: mode === 'active' && isThree ? [...PAIR, 'node-3'] : PAIR, entrance, ...redis };
+  const nodes = mode === 'active' && isThree ? ([...PAIR, 'node-3'] as const) : PAIR;
+  const clocks = random.chance(CLOCKS_OFF_SHARE) ? { clocksMs: nodes.map(() => (random.fraction() * 2 - 1) * HOUR_MS) } : {};
+  return { mode, nodes, entrance, ...redis, ...clocks };
 }

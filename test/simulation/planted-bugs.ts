@@ -1,4 +1,5 @@
 import type { SourcePatch } from '../support/source-patches.ts';
+import { BUGS_OF_SEVERAL } from './planted-bugs-of-several.ts';
 
 /** A mistake that somebody could make, as a change to the product's source; nothing of it is in the product. */
 export interface PlantedBug {
@@ -417,4 +418,5 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
       { file: TRANSACTION, find: '    connections.give(connection);\n  }\n\n  async rollback', replace: '  }\n\n  async rollback' },
     ],
   },
+  ...BUGS_OF_SEVERAL,
 ];

@@ -34,8 +34,9 @@ const sums = await runItems(
 );
 if (!values.json) console.log(summaryOf(sums));
 
-function figuresOf({ batches, changes, faults, events, virtualMs }: History): Figures {
-  return { batches, changes, faults, events, 'virtual hours': virtualMs / 3_600_000 };
+function figuresOf({ installation: { nodes, sentinels }, batches, changes, faults, events, virtualMs }: History): Figures {
+  const kinds = { 'of several nodes': nodes.length > 1 ? 1 : 0, 'under Sentinels': sentinels === undefined ? 0 : 1 };
+  return { ...kinds, batches, changes, faults, events, 'virtual hours': virtualMs / 3_600_000 };
 }
 
 function summaryOf({ count, broken, figures }: Sums): string {

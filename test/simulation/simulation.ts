@@ -68,8 +68,8 @@ export interface History {
   readonly violations: readonly string[];
   readonly virtualMs: number;
   readonly events: number;
+  readonly installation: Installation;
   readonly partitions: number;
-  readonly nodes: number;
   readonly batches: number;
   readonly changes: number;
   readonly faults: number;
@@ -183,6 +183,7 @@ export class Simulation {
     this.rival = nodeOn(rival, partitions);
     this.stranger = nodeOn(stranger, partitions * 2);
     this.nodes = [this.node, ...installation.nodes.slice(1).map((name) => memberOn(host(name)))];
+    for (const [i, offsetMs] of (installation.clocksMs ?? []).entries()) this.nodes[i]!.host.wallOffsetMs = offsetMs;
     this.#balancer = new Balancer(this.timeline, this.nodes);
     const doorOf = (doors: readonly string[], random: SeededRandom) => {
       const door = random.pick(doors);
@@ -233,11 +234,11 @@ export class Simulation {
     if (this.violations.length === 0) await this.#settleDown();
     return {
       seed: this.#options.seed,
+      installation: this.installation,
       violations: this.violations,
       virtualMs: this.timeline.nowMs,
       events: this.timeline.eventCount,
       partitions: this.partitions,
-      nodes: this.nodes.length,
       batches: this.#batchCount,
       changes: this.clients
         .flatMap(({ ledger }) => [...ledger.batches.values()].flat())

@@ -1,24 +1,23 @@
 import { CHECK_MS } from '../balancer.ts';
-import type { SimNode } from '../node/sim-node.ts';
-import type { Timeline } from '../world/timeline.ts';
-import type { WatchedRedis } from './watched-redis.ts';
+import type { Simulation } from '../simulation.ts';
 
 const LOOK_MS = 100;
 /** How long a node may believe at most in a lease that Redis no longer has. */
 const MAX_LEASE_MS = 3_000;
+/** After which all nodes have found the primary that the Sentinels agreed upon, when nothing happened since. */
+const AGREED_MS = 15_000;
 /** Of partition 0, whose holder leads a pair. */
 const LEASE = 'syncline:{0}:lease:main';
 
 /**
- * Watches that of a pair no two nodes say at once that they lead, for longer than a check of a balancer takes. Where the
- * lease in Redis goes to another before its time, because somebody deletes it or Redis loses it, the node before may not
- * know until that time is over.
+ * Watches that of a pair no two nodes say at once that they lead, for longer than a check of a balancer takes.
+ *
+ * Where the lease in Redis goes to another before its time, because somebody deletes it or Redis loses it, the node before
+ * may not know until that time is over. Where a server of Redis goes on apart from the others, a node that sees only that one
+ * leads, too.
  */
 export class Primaries {
-  readonly #timeline: Timeline;
-  readonly #nodes: readonly SimNode[];
-  readonly #redis: WatchedRedis;
-  readonly #fault: (message: string) => void;
+  readonly #simulation: Simulation;
   /** The lease as it was seen last. */
   #lease: { readonly text: string; readonly endsAtMs: number } | undefined;
   /** Until then it would have been in other hands. */
@@ -26,37 +25,39 @@ export class Primaries {
   /** Since when two lead, without excuse. */
   #sinceMs: number | undefined;
 
-  constructor(timeline: Timeline, nodes: readonly SimNode[], redis: WatchedRedis, fault: (message: string) => void) {
-    this.#timeline = timeline;
-    this.#nodes = nodes;
-    this.#redis = redis;
-    this.#fault = fault;
+  constructor(simulation: Simulation) {
+    this.#simulation = simulation;
   }
 
   start(): void {
-    this.#timeline.at(LOOK_MS, () => {
+    this.#simulation.timeline.at(LOOK_MS, () => {
       this.#look();
       this.start();
     });
   }
 
   #look(): void {
-    const { nowMs } = this.#timeline;
-    if (this.#redis.isServing) this.#readLease(nowMs);
-    const leaders = this.#nodes.filter((node) => node.isPrimary).map(({ host }) => host.name);
+    const { timeline, nodes, violate } = this.#simulation;
+    const { nowMs } = timeline;
+    this.#readLease(nowMs);
+    const leaders = nodes.filter((node) => node.isPrimary).map(({ host }) => host.name);
     if (leaders.length < 2 || nowMs < this.#excusedUntilMs) return void (this.#sinceMs = undefined);
     this.#sinceMs ??= nowMs;
-    if (nowMs - this.#sinceMs > CHECK_MS) this.#fault(`${leaders.join(' and ')} both say that they lead, for ${nowMs - this.#sinceMs} ms`);
+    if (nowMs - this.#sinceMs > CHECK_MS) violate(`${leaders.join(' and ')} both say that they lead, for ${nowMs - this.#sinceMs} ms`);
   }
 
   #readLease(nowMs: number): void {
-    if (this.#redis.evicts) this.#excusedUntilMs = nowMs + MAX_LEASE_MS;
-    const text = this.#redis.execute(['GET', LEASE]);
+    const { installation, servers, troubles } = this.#simulation;
+    const { redis } = servers;
+    const isAgreed = installation.sentinels === undefined || nowMs - (troubles.calmSinceMs(0) ?? nowMs) > AGREED_MS;
+    if (redis.evicts || !isAgreed) this.#excusedUntilMs = nowMs + MAX_LEASE_MS;
+    if (!redis.isServing) return;
+    const text = redis.execute(['GET', LEASE]);
     const before = this.#lease;
     const isSame = before !== undefined && text === before.text;
     if (before !== undefined && !isSame && nowMs < before.endsAtMs) this.#excusedUntilMs = Math.max(this.#excusedUntilMs, before.endsAtMs);
     if (text === null) return void (this.#lease = undefined);
-    const endsAtMs = nowMs + Number(this.#redis.execute(['PTTL', LEASE]));
+    const endsAtMs = nowMs + Number(redis.execute(['PTTL', LEASE]));
     this.#lease = { text: String(text), endsAtMs: isSame ? Math.max(before.endsAtMs, endsAtMs) : endsAtMs };
   }
 }

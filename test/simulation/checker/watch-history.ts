@@ -10,13 +10,11 @@ const BOUNDS_EVERY_MS = 1_000;
 /** Watches what must hold while a history runs, for as long as it lasts. */
 export function watchHistory(simulation: Simulation): void {
   const { installation, timeline, nodes, servers, stored, violate } = simulation;
-  const { mode, sentinels } = installation;
-  if (mode !== 'standalone') {
+  if (installation.mode !== 'standalone') {
     watchLeases(installation, servers.group, violate);
     new Takeovers(simulation).start();
   }
-  // Where a server of Redis goes on apart from the others, a node that sees only that one leads, too.
-  if (mode === 'standby' && sentinels === undefined) new Primaries(timeline, nodes, servers.group.primary, violate).start();
+  if (installation.mode === 'standby') new Primaries(simulation).start();
   stored?.start(nodes.map(({ host }) => host));
   const waits = new Waits(simulation);
   const look = () => {

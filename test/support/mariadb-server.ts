@@ -47,7 +47,9 @@ export async function startMariadb(options: MariadbOptions = {}): Promise<Mariad
   const datadir = join(home, 'data');
   await cp(await templateDatadir(), datadir, { recursive: true });
   const port = await freePort();
-  const args = serverArgs(datadir, join(home, 'mariadb.sock'), port, join(home, 'error.log'), options.args ?? []);
+  // Not in `dir`: where that is a disk without room, it is the tables that have none.
+  const temporary = await mkdtemp(join(tmpdir(), 'syncline-mariadb-tmp-'));
+  const args = serverArgs(home, temporary, port, options.args ?? []);
   let child = await launch(args, port, join(home, 'error.log'));
   const endProcess = () => void child.kill('SIGKILL');
   process.once('exit', endProcess);
@@ -94,20 +96,21 @@ export async function startMariadb(options: MariadbOptions = {}): Promise<Mariad
     async close() {
       process.removeListener('exit', endProcess);
       await endOf(child, 'SIGKILL');
-      await rm(home, { recursive: true, force: true });
+      for (const folder of [home, temporary]) await rm(folder, { recursive: true, force: true });
     },
   };
 }
 
-function serverArgs(datadir: string, socket: string, port: number, errorLog: string, more: readonly string[]): string[] {
+function serverArgs(home: string, temporary: string, port: number, more: readonly string[]): string[] {
+  const datadir = join(home, 'data');
   return [
     '--no-defaults',
     `--datadir=${datadir}`,
     // Of its own: a server that starts deletes whatever looks like an old temporary table in the folder for such.
-    `--tmpdir=${datadir}`,
-    `--socket=${socket}`,
+    `--tmpdir=${temporary}`,
+    `--socket=${join(home, 'mariadb.sock')}`,
     `--pid-file=${join(datadir, 'mariadb.pid')}`,
-    `--log-error=${errorLog}`,
+    `--log-error=${join(home, 'error.log')}`,
     `--port=${port}`,
     '--bind-address=127.0.0.1',
     ...(process.getuid?.() === 0 ? ['--user=root'] : []),

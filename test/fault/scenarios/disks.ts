@@ -12,8 +12,8 @@ const DISK_BYTES = 96 * MIB;
 /** MariaDB's own tables and its log take some 120 MiB before the first row. */
 const MARIADB_DISK_BYTES = 256 * MIB;
 const MAX_FULL_MS = 2_000;
-/** A database has room in its files for a while, all the longer the slower rows come. */
-const MAX_UNNOTICED_MS = 15_000;
+/** A database has room in its files for a while. */
+const MAX_UNNOTICED_MS = 5_000;
 
 /** Disks have no byte left, and then have room again. */
 export const DISKS: readonly Scenario[] = [

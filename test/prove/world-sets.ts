@@ -15,10 +15,14 @@ export interface WorldRun {
   readonly history: History;
 }
 
-export type WorldSetName = 'single' | 'pair';
+export type WorldSetName = 'single' | 'two-nodes' | 'pair';
 
 /** By the name that `run-worlds.ts` takes; each finds out first how many there are. */
-export const WORLD_SETS: Readonly<Record<WorldSetName, () => Promise<WorldSet>>> = { single: singles, pair: pairs };
+export const WORLD_SETS: Readonly<Record<WorldSetName, () => Promise<WorldSet>>> = {
+  single: singles,
+  'two-nodes': ofTwoNodes,
+  pair: pairs,
+};
 
 const DIRECTIONS: readonly Direction[] = ['to the node', 'to the client'];
 
@@ -35,6 +39,19 @@ async function singles(): Promise<WorldSet> {
       const cut = cuts[item - 1 - faults.length];
       if (cut === undefined) throw new RangeError(`there is no world ${item}`);
       return { what: `cut after ${cut.bytes} bytes ${cut.direction}`, history: await withCut(cut.direction, cut.bytes, trace) };
+    },
+  };
+}
+
+/** Each kind of fault wherever it can strike a pair of nodes, of which one leads. */
+async function ofTwoNodes(): Promise<WorldSet> {
+  const faults = await singleFaults('a pair');
+  return {
+    count: faults.length,
+    async run(item, trace) {
+      const fault = faults[item - 1];
+      if (fault === undefined) throw new RangeError(`there is no world ${item}`);
+      return { what: textOf([fault]), history: (await withFaults([fault], trace, 'a pair')).history };
     },
   };
 }

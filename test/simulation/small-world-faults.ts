@@ -12,7 +12,7 @@ export type FaultKind =
   | 'receiver dies'
   | 'Redis is wiped'
   | 'database dies'
-  | 'the node stands still beyond its lease'
+  | 'a node stands still beyond its lease'
   | 'Redis is full'
   | 'Redis is a replica'
   | 'Redis is loading'
@@ -33,7 +33,7 @@ const STATEMENT_MS = 3;
 export function kindsOf({ from, to, message }: Sending, scripts: ScriptFlags): readonly FaultKind[] {
   const kinds: FaultKind[] = ['lost', 'last', 'sender dies', 'receiver dies', 'Redis is wiped'];
   if (to !== 'mariadb') kinds.push('database dies');
-  if (to === 'node' && !from.startsWith('client')) kinds.push('the node stands still beyond its lease');
+  if (to.startsWith('node') && !from.startsWith('client')) kinds.push('a node stands still beyond its lease');
   if (to === 'redis' && message instanceof Together) {
     const ofCommands = message.messages.flatMap((command) => kindsOfCommand(command as string[], scripts));
     kinds.push(...new Set(ofCommands));
@@ -91,8 +91,8 @@ export function interference(simulation: Simulation, { from, to, message }: Send
       return afterwards(() => die(simulation, 'mariadb'));
     case 'Redis is wiped':
       return afterwards(() => redis.host.isUp && redis.flushAll());
-    case 'the node stands still beyond its lease':
-      return standStill(simulation, message);
+    case 'a node stands still beyond its lease':
+      return standStill(simulation, to, message);
     case 'Redis is full':
       return meanwhile(
         () => redis.setMaxMemory(1),
@@ -129,12 +129,13 @@ export function interference(simulation: Simulation, { from, to, message }: Send
   }
 }
 
-/** The node stands still before it receives the message, and another one leads until it goes on. */
-function standStill({ node, rival, at }: Simulation, message: unknown): Interference {
-  node.host.pause();
-  if (!rival.host.isUp) rival.boot();
+/** A node stands still before it receives the message, and another one leads until it goes on. */
+function standStill({ nodes, rival, at }: Simulation, name: string, message: unknown): Interference {
+  const still = nodes.find(({ host }) => host.name === name)?.host;
+  still?.pause();
+  if (nodes.length === 1 && !rival.host.isUp) rival.boot();
   at(STILL_MS, () => {
-    node.host.resume();
+    still?.resume();
     rival.host.crash();
   });
   return { arrives: message, afterwards: () => {} };
@@ -142,8 +143,8 @@ function standStill({ node, rival, at }: Simulation, message: unknown): Interfer
 
 /** Kills the process on a host and starts it again a little later. */
 function die(simulation: Simulation, name: string): void {
-  const { servers, node, clients } = simulation;
-  const parts = [servers.redis, servers.mariadb, node, ...clients];
+  const { servers, nodes, clients } = simulation;
+  const parts = [servers.redis, servers.mariadb, ...nodes, ...clients];
   const part = parts.find(({ host }) => host.name === name);
   if (part === undefined || !part.host.isUp) return;
   part.host.crash();

@@ -5,6 +5,8 @@ import { countBytes, singleFaults, textOf, withCut, withFaults } from './small-w
 /** How many first faults the sample of pairs has, and how many second ones with each. */
 const FIRSTS = 40;
 const SECONDS = 12;
+/** How many faults the sample of a pair of nodes has. */
+const OF_A_PAIR = 300;
 
 test('a small history has what can go wrong: frames stored and applied, and a dead letter', async () => {
   const { history, moments } = await withFaults([]);
@@ -25,6 +27,21 @@ test('every fault of every kind, once at every moment of a small history', { tim
   }
   expect(broken.slice(0, 10)).toEqual([]);
   expect(resent).toBeGreaterThan(50);
+});
+
+test('faults in a small history of a pair of nodes, a sample over all of them', { timeout: 600_000 }, async () => {
+  const faults = await singleFaults('a pair');
+  expect(faults.length).toBeGreaterThan(2_000);
+  const broken: string[] = [];
+  let takeovers = 0;
+  for (const fault of spread(faults, OF_A_PAIR)) {
+    const lines: string[] = [];
+    const { history } = await withFaults([fault], (line) => lines.push(line), 'a pair');
+    if (lines.some((line) => line.includes('took over a partition'))) takeovers++;
+    if (history.violations.length > 0) broken.push(`${textOf([fault])}: ${history.violations[0]}`);
+  }
+  expect(broken).toEqual([]);
+  expect(takeovers).toBeGreaterThan(5);
 });
 
 test('pairs of faults in a small history, a sample over all of them', { timeout: 600_000 }, async () => {

@@ -1,4 +1,5 @@
 import type { Step } from './client/sim-client.ts';
+import { ALONE, type Installation } from './installation.ts';
 import { type History, simulate, type Shape, type Simulation } from './simulation.ts';
 import { type FaultKind, interference, kindsOf, ScriptFlags } from './small-world-faults.ts';
 import type { Sending } from './world/network.ts';
@@ -20,6 +21,12 @@ const SHAPE: Shape = {
   threads: 1,
   hotShare: 0,
   clients: [{ doors: ['node'], keyCount: 1, pauseMs: 1, poisonShare: 0, script: SCRIPT }],
+};
+/** What a small history runs on. */
+export type Cast = 'one node' | 'a pair';
+const INSTALLATIONS: Readonly<Record<Cast, Installation>> = {
+  'one node': ALONE,
+  'a pair': { mode: 'standby', nodes: ['node', 'node-2'], entrance: 'balancer' },
 };
 /** Long enough for whatever stands still for a while to go on by itself. */
 const ACTIVE_MS = 6_000;
@@ -46,7 +53,11 @@ export interface SmallWorld {
 }
 
 /** The small history with these faults in it. */
-export async function withFaults(faults: readonly PlannedFault[], trace?: (line: string) => void): Promise<SmallWorld> {
+export async function withFaults(
+  faults: readonly PlannedFault[],
+  trace?: (line: string) => void,
+  cast: Cast = 'one node',
+): Promise<SmallWorld> {
   const moments: Moment[] = [];
   const scripts = new ScriptFlags();
   const pass = (what: string, kinds: readonly FaultKind[]) => {
@@ -56,20 +67,21 @@ export async function withFaults(faults: readonly PlannedFault[], trace?: (line:
     if (fault !== undefined) trace?.(`fault: ${fault.kind} at ${at}: ${what}`);
     return fault?.kind;
   };
-  const history = await runSmallWorld((simulation) => {
+  const prepare = (simulation: Simulation) => {
     for (const { disk } of simulation.clients)
       disk.interfere = () => (pass('the spool is written', ['the disk is full']) === undefined ? undefined : 'fails');
     simulation.network.interfere = (sending) => {
       const kind = pass(describe(sending), kindsOf(sending, scripts));
       return kind && interference(simulation, sending, kind);
     };
-  }, trace);
+  };
+  const history = await runSmallWorld(prepare, trace, INSTALLATIONS[cast]);
   return { history, moments };
 }
 
 /** Every fault that the small history has room for. */
-export async function singleFaults(): Promise<PlannedFault[]> {
-  const { moments } = await withFaults([]);
+export async function singleFaults(cast?: Cast): Promise<PlannedFault[]> {
+  const { moments } = await withFaults([], undefined, cast);
   return moments.flatMap(({ at, kinds }) => kinds.map((kind) => ({ at, kind })));
 }
 
@@ -108,8 +120,13 @@ export function withCut(direction: Direction, bytes: number, trace?: (line: stri
   }, trace);
 }
 
-function runSmallWorld(prepare: (simulation: Simulation) => void, trace?: (line: string) => void): Promise<History> {
-  return simulate({ seed: 1, shape: SHAPE, activeMs: ACTIVE_MS, faults: [], rest: 'left out', prepare, ...(trace && { trace }) });
+function runSmallWorld(
+  prepare: (simulation: Simulation) => void,
+  trace?: (line: string) => void,
+  installation: Installation = ALONE,
+): Promise<History> {
+  const options = { seed: 1, shape: SHAPE, installation, activeMs: ACTIVE_MS, faults: [], rest: 'left out', prepare } as const;
+  return simulate({ ...options, ...(trace && { trace }) });
 }
 
 function bytesOf({ from, to, message }: Sending, direction: Direction): number {

@@ -20,6 +20,8 @@ export class Primaries {
   readonly #simulation: Simulation;
   /** The lease as it was seen last. */
   #lease: { readonly text: string; readonly endsAtMs: number } | undefined;
+  /** What had happened to Redis when it was looked at last. */
+  #upsets = 0;
   /** Until then it would have been in other hands. */
   #excusedUntilMs = 0;
   /** Since when two lead, without excuse. */
@@ -50,7 +52,9 @@ export class Primaries {
     const { installation, servers, troubles } = this.#simulation;
     const { redis } = servers;
     const isAgreed = installation.sentinels === undefined || nowMs - (troubles.calmSinceMs(0) ?? nowMs) > AGREED_MS;
-    if (redis.evicts || !isAgreed) this.#excusedUntilMs = nowMs + MAX_LEASE_MS;
+    const upsets = servers.group.servers.reduce((sum, server) => sum + server.upsets, 0);
+    if (redis.evicts || !isAgreed || upsets !== this.#upsets) this.#excusedUntilMs = nowMs + MAX_LEASE_MS;
+    this.#upsets = upsets;
     if (!redis.isServing) return;
     const text = redis.execute(['GET', LEASE]);
     const before = this.#lease;

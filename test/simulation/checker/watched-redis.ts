@@ -59,12 +59,18 @@ export class WatchedRedis extends SimRedis {
     super.flushAll();
   }
 
+  override rollBack(writes: number): number {
+    this.upsets++;
+    return super.rollBack(writes);
+  }
+
   override setPolicy(policy: EvictionPolicy): void {
     this.evicts = policy !== 'noeviction';
     super.setPolicy(policy);
   }
 
   override execute(args: readonly string[], client?: Client): Reply {
+    if (args[0] === 'DEL' && client === undefined) this.upsets++;
     const isScript = /^EVAL/i.test(args[0] ?? '');
     const lease = isScript && this.onLeaseTaken !== undefined ? LEASE.exec(args[3] ?? '') : null;
     if (lease !== null) return this.#executeOnLease(Number(lease[1]), args, client);

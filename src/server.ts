@@ -27,8 +27,8 @@ export interface Server {
    */
   reload(load: () => Config): Promise<void>;
   /**
-   * Tells whoever asks that this node is not ready, then sends every client away, lets running slices finish, gives the
-   * leases back and closes everything.
+   * Tells whoever asks that this node is not ready, hands its work over where there are other nodes, sends every client
+   * away, lets running slices finish, gives the leases back and closes everything.
    */
   close(): Promise<void>;
 }

@@ -122,6 +122,26 @@ describe('a drained scheduler', () => {
     expect({ leases: scheduler.load.leases, waiting: await waiting() }).toEqual({ leases: PARTITIONS, waiting: 0 });
   });
 
+  test('applies what it still holds when it is resumed before it could give it back', async () => {
+    const { queue } = world;
+    const acquire = queue.acquire.bind(queue);
+    const answer = Promise.withResolvers<void>();
+    queue.acquire = async (lease, ...rest) => {
+      if (lease.partition === 1) await answer.promise;
+      return acquire(lease, ...rest);
+    };
+    scheduler.start();
+    await world.clock.advance(10);
+    const draining = scheduler.drain();
+    await world.clock.settle();
+    const resumed = scheduler.resume();
+    answer.resolve();
+    await Promise.all([draining, resumed]);
+    await append(1);
+    await world.clock.advance(20_000);
+    expect({ leases: scheduler.load.leases, waiting: await waiting() }).toEqual({ leases: PARTITIONS, waiting: 0 });
+  });
+
   test('takes no lease when it starts late, nor when the queue comes back', async () => {
     await scheduler.drain();
     scheduler.start();

@@ -173,16 +173,20 @@ export class Scheduler {
     this.#pump();
   }
 
-  /** Begins no slice, lets running ones finish and gives the leases back; takes none until {@link resume}. */
-  async drain(): Promise<void> {
+  /**
+   * Begins no slice, lets running ones finish and gives the leases back; takes none until {@link resume}. Afterwards partitions
+   * are `elsewhere` where other nodes apply them.
+   */
+  async drain(becomes: 'elsewhere' | 'waiting-for-lease' = 'waiting-for-lease'): Promise<void> {
     this.#drained = true;
     await this.#rest();
     // It was resumed meanwhile.
     if (!this.#drained || this.#closed) return;
-    this.#dropAll('this node is drained');
+    const detail = becomes === 'elsewhere' ? 'handed over' : 'this node is drained';
+    this.#dropAll(becomes, detail);
     await this.#options.leases.suspend();
     // One may have been gained while it was asked for.
-    if (this.#drained) this.#dropAll('this node is drained');
+    if (this.#drained) this.#dropAll(becomes, detail);
   }
 
   /** Takes leases and begins slices again, after {@link drain}. */
@@ -399,11 +403,11 @@ export class Scheduler {
     for (const { partition } of this.#partitions) this.wake(partition);
   }
 
-  #dropAll(detail: string): void {
+  #dropAll(state: PartitionState, detail: string): void {
     for (const work of this.#partitions) {
       work.lease = undefined;
       work.phase = 'unleased';
-      this.#setState(work, 'waiting-for-lease', detail);
+      this.#setState(work, state, detail);
     }
   }
 

@@ -81,8 +81,8 @@ function help(): string {
   return `Usage: syncline drain [--wait] [--timeout SECONDS] [--url URL] [--config FILE]
        syncline drain --undo [--url URL] [--config FILE]
 
-Takes a running server out of service: /health/ready answers 503, clients are asked to connect elsewhere, slices that run
-finish, and the leases are given back. It stays up and idle until it is stopped, which is then immediate, or put back with
+Takes a running server out of service: /health/ready answers 503, slices that run finish, the leases are given back, and
+clients are asked to connect elsewhere. It stays up and idle until it is stopped, which is then immediate, or put back with
 --undo. Draining again changes nothing. A server that runs alone has nobody who takes over.
 
 Options:

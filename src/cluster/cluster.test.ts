@@ -185,6 +185,18 @@ describe('many', () => {
     for (const node of [one, two, three]) expect([node.fenced, node.cluster.view().takeovers]).toEqual([[], 0]);
   });
 
+  test('hand over what they have when they leave, but for the last, which keeps it', async () => {
+    const [one, two] = [await started('one', 'active'), await started('two', 'active')];
+    await clock.advance(3 * LEASE_MS);
+    expect(two.cluster.hasSuccessor).toBe(true);
+    void one.cluster.leaving();
+    await clock.settle();
+    expect([one.held, two.held, two.cluster.hasSuccessor]).toEqual([[], ALL, false]);
+    void two.cluster.leaving();
+    await clock.advance(3 * LEASE_MS);
+    expect(two.held).toEqual(ALL);
+  });
+
   test("each leaves no more than one partition in nobody's hands while they share anew", async () => {
     const [one, two] = [await started('one', 'active'), await started('two', 'active')];
     await clock.advance(3 * LEASE_MS);

@@ -149,7 +149,7 @@ export class Cluster {
     this.#announce({ type: 'members' });
   }
 
-  /** Whether there is another node that could do this one's work. */
+  /** Whether there is another node that could do this one's work; one that was killed counts until its record ends. */
   get hasSuccessor(): boolean {
     const { settings, name } = this.#options;
     return this.#membership.members.some((one) => one.name !== name && one.state === 'ready' && one.mode === settings.mode);
@@ -157,13 +157,13 @@ export class Cluster {
 
   /**
    * This node is about to end, or goes out of service: nothing more is to be given to it. Of many, the others take over
-   * one partition after the other; resolves when they have. Of a pair, it keeps what it holds, to give it back at once.
+   * one partition after the other; resolves when they have. Of a pair, and where there is nobody else, it keeps what it holds.
    */
   async leaving(): Promise<void> {
     this.#state = 'leaving';
     await this.#membership.refresh();
     this.#announce({ type: 'members' });
-    if (this.#options.settings.mode === 'active') await this.leases.claimsChanged();
+    if (this.#options.settings.mode === 'active' && this.hasSuccessor) await this.leases.claimsChanged();
   }
 
   /** After {@link leaving}: it stays after all. */

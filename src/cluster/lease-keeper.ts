@@ -178,11 +178,12 @@ export class LeaseKeeper {
     if (this.#suspended) await this.#giveBack();
   }
 
-  /** After {@link suspend}: asks again, when it is told to or at the next interval. */
+  /** After {@link suspend}: asks again, when it is told to or at the next interval. What is still held is told as gained. */
   resume(): void {
     if (!this.#suspended) return;
     this.#suspended = false;
     this.#stopped = false;
+    for (const { lease } of this.#slots) if (lease !== undefined) this.#options.events.gained(lease);
   }
 
   /** Gives back what is held, after {@link stop} and when nothing is in flight. */

@@ -4,63 +4,93 @@ import { handOver, type DepartureParts } from './departure.ts';
 
 const clock = new VirtualClock();
 let calls: string[];
-/** Ends the handing over one by one. */
-let handedOver: () => void;
+let hasSuccessor: boolean;
+/** Ends the handing over one by one, and the giving back of the rest. */
+let left: () => void;
+let drained: () => void;
 
 beforeEach(() => {
   calls = [];
+  hasSuccessor = true;
 });
 
-function partsOf(hasSuccessor: boolean): DepartureParts {
-  return {
-    clock,
-    cluster: {
-      hasSuccessor,
-      leaving: () => {
-        calls.push('leaving');
-        return new Promise((resolve) => (handedOver = resolve));
-      },
+const parts: DepartureParts = {
+  clock,
+  cluster: {
+    get hasSuccessor() {
+      return hasSuccessor;
     },
-    scheduler: { drain: async () => void calls.push('drain') },
-    sessions: {
-      empty: (timeoutMs) => {
-        calls.push(`empty ${timeoutMs}`);
-        return Promise.resolve();
-      },
+    leaving: () => {
+      calls.push('leaving');
+      return new Promise((resolve) => (left = resolve));
     },
-  };
-}
+  },
+  scheduler: {
+    drain: (becomes) => {
+      calls.push(`drain: ${becomes}`);
+      return new Promise((resolve) => (drained = resolve));
+    },
+  },
+  sessions: {
+    empty: async (timeoutMs) => void calls.push(`empty ${timeoutMs}`),
+  },
+};
 
 test('partitions go first, and then balancers have time', async () => {
-  const done = handOver(partsOf(true), () => false);
+  const done = handOver(parts);
   await clock.advance(400);
   expect(calls).toEqual(['leaving']);
-  handedOver();
+  left();
+  await clock.advance(100);
+  expect(calls).toEqual(['leaving', 'drain: elsewhere']);
+  drained();
   await done;
-  expect(calls).toEqual(['leaving', 'drain', 'empty 1100']);
+  expect(calls).toEqual(['leaving', 'drain: elsewhere', 'empty 1000']);
   expect(clock.timerCount).toBe(0);
 });
 
-test('what is not taken over one by one is given back at once', async () => {
-  const done = handOver(partsOf(true), () => false);
-  await clock.advance(3_000);
+test('neither a node that takes nothing over nor a slice that does not end keeps clients here', async () => {
+  const done = handOver(parts);
+  await clock.advance(2_000);
+  left();
+  await clock.advance(900);
+  expect(calls).toEqual(['leaving', 'drain: elsewhere']);
+  await clock.advance(100);
   await done;
-  expect(calls).toEqual(['leaving', 'drain', 'empty -1500']);
+  // The balancer has had its time meanwhile.
+  expect(calls).toEqual(['leaving', 'drain: elsewhere']);
 });
 
 test('without another node, all stays as it is', async () => {
-  await handOver(partsOf(false), () => false);
+  const done = handOver(parts);
+  await clock.settle();
+  // Known only now: it leaves as well.
+  hasSuccessor = false;
+  left();
+  await done;
   expect(calls).toEqual(['leaving']);
-  await handOver({ ...partsOf(true), cluster: undefined }, () => false);
+  await handOver({ ...parts, cluster: undefined });
   expect(calls).toEqual(['leaving']);
 });
 
 test('a node that is put back meanwhile keeps what it has', async () => {
-  let isStaying = false;
-  const done = handOver(partsOf(true), () => isStaying);
+  const putBack = new AbortController();
+  const done = handOver(parts, putBack.signal);
   await clock.settle();
-  isStaying = true;
-  handedOver();
+  putBack.abort();
+  left();
   await done;
   expect(calls).toEqual(['leaving']);
+});
+
+test('a node that is put back while it gives back its partitions keeps its clients', async () => {
+  const putBack = new AbortController();
+  const done = handOver(parts, putBack.signal);
+  await clock.settle();
+  left();
+  await clock.settle();
+  putBack.abort();
+  drained();
+  await done;
+  expect(calls).toEqual(['leaving', 'drain: elsewhere']);
 });

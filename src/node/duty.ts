@@ -8,8 +8,8 @@ export type Duty = 'serving' | 'draining' | 'drained' | 'stopping';
 
 /** What a drained node does without. */
 export interface Work {
-  /** Sends clients away, then lets slices finish and gives leases back. */
-  drain(): Promise<void>;
+  /** Lets slices finish, gives leases back and sends clients away; stops where it is when `signal` is aborted. */
+  drain(signal: AbortSignal): Promise<void>;
   resume(): void;
 }
 
@@ -18,6 +18,7 @@ export class DutyRoster {
   readonly #work: Work;
   #duty: Duty = 'serving';
   #draining: Promise<void> | undefined;
+  #abort: AbortController | undefined;
 
   constructor(work: Work) {
     this.#work = work;
@@ -31,7 +32,8 @@ export class DutyRoster {
   async drain(): Promise<void> {
     if (this.#duty === 'serving') {
       this.#duty = 'draining';
-      const draining = this.#work.drain().then(() => {
+      this.#abort = new AbortController();
+      const draining = this.#work.drain(this.#abort.signal).then(() => {
         if (this.#draining === draining && this.#duty === 'draining') this.#duty = 'drained';
       });
       this.#draining = draining;
@@ -43,11 +45,13 @@ export class DutyRoster {
     if (this.#duty !== 'draining' && this.#duty !== 'drained') return;
     this.#duty = 'serving';
     this.#draining = undefined;
+    this.#abort?.abort();
     this.#work.resume();
   }
 
   /** From now on nothing brings it back. */
   stop(): void {
     this.#duty = 'stopping';
+    this.#abort?.abort();
   }
 }

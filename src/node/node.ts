@@ -76,7 +76,7 @@ export interface Node {
   readonly cluster: Cluster | undefined;
   readonly duty: Duty;
   /**
-   * Goes out of service: sends clients away, lets running slices finish, gives the leases back, and stays so until
+   * Goes out of service: lets running slices finish, gives the leases back and sends clients away, and stays so until
    * {@link resume}. Resolves when that is done.
    */
   drain(): Promise<void>;
@@ -233,16 +233,15 @@ export async function startNode(parts: NodeParts): Promise<Node> {
     open.push(() => sessions.drainAll(drainMs(), RETRY_AFTER_MS));
     const departure = { cluster, scheduler, sessions, clock };
     let left: Promise<void> | undefined;
-    const leave = () => (left ??= handOver(departure, () => false));
+    const leave = () => (left ??= handOver(departure));
     open.push(leave);
     const roster = new DutyRoster({
-      drain: async () => {
-        const isStaying = () => roster.duty !== 'draining';
-        await handOver(departure, isStaying);
-        if (isStaying()) return;
+      drain: async (signal) => {
+        await handOver(departure, signal);
+        if (signal.aborted) return;
         await sessions.drain(drainMs(), RETRY_AFTER_MS);
-        // Clients are gone, and what they sent is stored: from here on another node may apply it.
-        if (!isStaying()) await scheduler.drain();
+        // Clients are gone, and what they sent is stored: where nobody took over before, whoever comes may apply it now.
+        if (!signal.aborted) await scheduler.drain(cluster?.hasSuccessor === true ? 'elsewhere' : undefined);
       },
       resume: () => {
         cluster?.returning();

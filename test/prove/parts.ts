@@ -12,6 +12,13 @@ export const PARTS: readonly ProofPart[] = [
   PLANTED,
   worlds({ name: 'small-worlds', title: 'a short history with every single fault', set: 'single', inVerify: 'all', sliceCount: 500 }),
   worlds({
+    name: 'small-worlds-two-nodes',
+    title: 'a short history of two nodes with every single fault',
+    set: 'two-nodes',
+    inVerify: 300,
+    sliceCount: 500,
+  }),
+  worlds({
     name: 'small-world-pairs',
     title: 'a short history with every pair of faults',
     set: 'pair',

@@ -1,3 +1,4 @@
+import type { Clock } from '../../core/clock.ts';
 import type { ConnectionSet } from './connection-set.ts';
 import type { Connection } from './connection.ts';
 
@@ -16,21 +17,26 @@ export async function passBarrier(connection: Connection): Promise<void> {
   await connection.run(`INSERT INTO syncline_barrier (id,passed) VALUES (${slot},1) ON DUPLICATE KEY UPDATE passed=passed+1`);
 }
 
+/** Nobody waits for the end of a barrier that has taken longer than this, ms: its connection may hang. */
+const STALE_MS = 1_000;
+
 /** Barriers for many who ask at once: one that begins after they asked serves them all. */
 export class Barrier {
-  readonly #connections: ConnectionSet;
-  #running: Promise<void> | undefined;
+  readonly #connections: Pick<ConnectionSet, 'use'>;
+  readonly #clock: Clock;
+  #running: { readonly done: Promise<void>; readonly sinceMs: number } | undefined;
   #next: Promise<void> | undefined;
 
-  constructor(connections: ConnectionSet) {
+  constructor(connections: Pick<ConnectionSet, 'use'>, clock: Clock) {
     this.#connections = connections;
+    this.#clock = clock;
   }
 
   /** Resolves when everything that any connection of the set has read before survives a crash of the server. */
   pass(): Promise<void> {
-    if (this.#running === undefined) return this.#run();
-    // It may have begun before the caller's read.
-    this.#next ??= this.#running.then(
+    if (this.#running === undefined || this.#clock.monotonicMs() - this.#running.sinceMs >= STALE_MS) return this.#run();
+    // The one that runs may have begun before the caller's read.
+    this.#next ??= this.#running.done.then(
       () => this.#run(),
       () => this.#run(),
     );
@@ -39,12 +45,13 @@ export class Barrier {
 
   #run(): Promise<void> {
     this.#next = undefined;
-    const running = this.#connections
+    const done = this.#connections
       .use((connection) => passBarrier(connection))
       .finally(() => {
         if (this.#running === running) this.#running = undefined;
       });
+    const running = { done, sinceMs: this.#clock.monotonicMs() };
     this.#running = running;
-    return running;
+    return done;
   }
 }

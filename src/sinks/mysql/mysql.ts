@@ -83,7 +83,7 @@ class MysqlSink implements Sink {
       incarnation: options.incarnation,
       dial: options.dial,
     });
-    this.#barrier = new Barrier(this.#connections);
+    this.#barrier = new Barrier(this.#connections, options.clock);
     this.deadLetters = new MysqlDeadLetters({
       connections: this.#connections,
       clock: options.clock,

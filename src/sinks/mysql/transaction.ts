@@ -65,14 +65,17 @@ export class MysqlTransaction implements SinkTransaction {
     this.#state = 'ended';
     try {
       await connection.run('COMMIT');
-      // A transaction that changed nothing ends without waiting for the disk, and what it saw may not be there yet.
-      if (moves.size === 0 && deadLetters.length === 0) await passBarrier(connection);
     } catch (error) {
       // Whatever was answered, or not: only the watermark can tell whether the commit happened.
       connections.drop(connection);
       throw new SyncError('commit_unknown', `the outcome of COMMIT is unknown: ${messageOf(error)}`);
     }
-    connections.give(connection);
+    try {
+      // A transaction that changed nothing ends without waiting for the disk, and what it saw may not be there yet.
+      if (moves.size === 0 && deadLetters.length === 0) await passBarrier(connection);
+    } finally {
+      connections.give(connection);
+    }
   }
 
   async rollback(): Promise<void> {

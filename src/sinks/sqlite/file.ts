@@ -54,6 +54,8 @@ export class SqliteFile {
             'sink_unsuitable',
             `sqlite: ${this.path} cannot use a write-ahead log (journal_mode is ${mode}): put it on a local disk`,
           );
+        // A process that was killed may have left commits in the log that are seen from now on and not on the disk yet.
+        db.exec('PRAGMA wal_checkpoint');
       } finally {
         db.close();
       }

@@ -414,9 +414,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'connections to the database are made anew and not given back',
-    patches: [
-      { file: TRANSACTION, find: '    connections.give(connection);\n  }\n\n  async rollback', replace: '  }\n\n  async rollback' },
-    ],
+    patches: [{ file: TRANSACTION, find: '    } finally {\n      connections.give(connection);\n    }', replace: '    } finally {}' }],
   },
   ...BUGS_OF_SEVERAL,
 ];

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { findBug, type Finding } from '../../simulation/find-bugs.ts';
+import { findBug } from '../../simulation/find-bugs.ts';
+import type { Finding } from '../../simulation/find-broken.ts';
 import { PLANTED_BUGS, type PlantedBug } from '../../simulation/planted-bugs.ts';
 import type { PartResult, ProofPart, Slice } from '../part.ts';
 

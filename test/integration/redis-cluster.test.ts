@@ -51,6 +51,7 @@ describe.skipIf(!redisAvailable())('a queue in a Redis Cluster', { timeout: 3 * 
   /** Sends to every partition and drains it at the same time, until it is told to stop; gives what was acknowledged and what was drained. */
   const load = (queue: Queue, reader: QueueReader) => {
     const stop = new AbortController();
+    const sent = new AbortController();
     const stored = PARTITIONS.map(() => 0);
     const drained = PARTITIONS.map((): string[] => []);
     const sending = PARTITIONS.map(async (partition) => {
@@ -66,7 +67,7 @@ describe.skipIf(!redisAvailable())('a queue in a Redis Cluster', { timeout: 3 * 
     });
     const draining = PARTITIONS.map(async (partition) => {
       const held = lease(partition);
-      while (!stop.signal.aborted || placeOf(drained[partition]!.at(-1)) < stored[partition]!) {
+      while (!sent.signal.aborted || placeOf(drained[partition]!.at(-1)) < stored[partition]!) {
         try {
           await queue.acquire(held, 'node', 60_000, 'steal');
           const elements = await reader.fetch('main', partition, { elements: 64, bytes: 1 << 20 });
@@ -87,7 +88,10 @@ describe.skipIf(!redisAvailable())('a queue in a Redis Cluster', { timeout: 3 * 
       },
       finish: async () => {
         stop.abort();
-        await Promise.all([...sending, ...draining]);
+        // What is on its way is acknowledged after that.
+        await Promise.all(sending);
+        sent.abort();
+        await Promise.all(draining);
         return drained;
       },
     };

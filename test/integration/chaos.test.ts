@@ -146,7 +146,11 @@ describe('with a server and its SQLite sink', () => {
       'INSERT INTO TABLE_log (client, life, id, n, op) SELECT client, life, id, n, op FROM TABLE_log LIMIT 1',
       ['duplicated'],
     ],
-    ['applies a row that was refused', "INSERT INTO TABLE_strict VALUES (1, 1, 25, 'good')", ['refused but applied']],
+    [
+      'applies a row that was refused',
+      "INSERT INTO TABLE_strict SELECT 1, 1, 25, 'good' WHERE EXISTS (SELECT * FROM TABLE_journal WHERE client = 1 AND life = 1 AND n > 25)",
+      ['refused but applied'],
+    ],
   ])(
     'fails when the database %s behind its back',
     async (_, statement, kinds) => {

@@ -93,14 +93,7 @@ export class Sessions implements SessionKeeper {
 
   /** Resolves when no connection is left, or after `timeoutMs`. Connections are taken as ever. */
   async empty(timeoutMs: number): Promise<void> {
-    if (this.#all.size === 0) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const leaving = { left: this.#all, emptied: resolve };
-    this.#leaving.add(leaving);
-    const timer = this.#context.clock.setTimer(timeoutMs, resolve);
-    await promise;
-    timer.cancel();
-    this.#leaving.delete(leaving);
+    await this.#allGone(this.#all, timeoutMs);
   }
 
   /** As {@link drainAll}, but only until {@link resume}. */
@@ -177,18 +170,24 @@ export class Sessions implements SessionKeeper {
 
   async #sendAway(reason: string, timeoutMs: number, retryAfterMs: number): Promise<void> {
     this.#shut = reason;
-    const { promise, resolve: emptied } = Promise.withResolvers<void>();
     // Not those that come after a resume.
-    const leaving = { left: new Set(this.#all), emptied };
+    const left = new Set(this.#all);
+    const gone = this.#allGone(left, timeoutMs);
+    for (const session of [...left]) session.drain(reason, retryAfterMs);
+    await gone;
+    for (const session of [...left]) session.destroy();
+  }
+
+  /** Resolves when none of `left` is left, or after `timeoutMs`. */
+  async #allGone(left: Set<Session>, timeoutMs: number): Promise<void> {
+    if (left.size === 0) return;
+    const { promise, resolve: emptied } = Promise.withResolvers<void>();
+    const leaving = { left, emptied };
     this.#leaving.add(leaving);
-    for (const session of [...leaving.left]) session.drain(reason, retryAfterMs);
-    if (leaving.left.size > 0) {
-      const timer = this.#context.clock.setTimer(timeoutMs, emptied);
-      await promise;
-      timer.cancel();
-    }
+    const timer = this.#context.clock.setTimer(timeoutMs, emptied);
+    await promise;
+    timer.cancel();
     this.#leaving.delete(leaving);
-    for (const session of [...leaving.left]) session.destroy();
   }
 
   #refusalFor(address: string): SyncError | undefined {

@@ -22,9 +22,8 @@ export class Balancer {
   }
 
   start(): void {
-    this.#timeline.at(CHECK_MS, () => {
+    this.#timeline.every(CHECK_MS, () => {
       for (const node of this.#nodes) this.#refusals.set(node, node.isPrimary ? 0 : (this.#refusals.get(node) ?? FALL) + 1);
-      this.start();
     });
   }
 

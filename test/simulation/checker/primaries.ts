@@ -32,10 +32,7 @@ export class Primaries {
   }
 
   start(): void {
-    this.#simulation.timeline.at(LOOK_MS, () => {
-      this.#look();
-      this.start();
-    });
+    this.#simulation.timeline.every(LOOK_MS, () => this.#look());
   }
 
   #look(): void {

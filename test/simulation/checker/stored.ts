@@ -45,10 +45,9 @@ export class Stored {
   }
 
   start(nodes: readonly Host[]): void {
-    this.#timeline.at(LOOK_MS, () => {
+    this.#timeline.every(LOOK_MS, () => {
       this.#noteUpsets();
       for (const host of nodes) if (!host.isRunning) this.#stoodStillMs.set(host, this.#timeline.nowMs);
-      this.start(nodes);
     });
   }
 

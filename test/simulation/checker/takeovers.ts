@@ -19,10 +19,7 @@ export class Takeovers {
   }
 
   start(): void {
-    this.#simulation.timeline.at(LOOK_MS, () => {
-      this.#look();
-      this.start();
-    });
+    this.#simulation.timeline.every(LOOK_MS, () => this.#look());
   }
 
   #look(): void {

@@ -17,10 +17,8 @@ export function watchHistory(simulation: Simulation): void {
   if (installation.mode === 'standby') new Primaries(simulation).start();
   stored?.start(nodes.map(({ host }) => host));
   const waits = new Waits(simulation);
-  const look = () => {
+  timeline.every(BOUNDS_EVERY_MS, () => {
     for (const fault of boundFaults(simulation)) violate(fault);
     waits.look();
-    timeline.at(BOUNDS_EVERY_MS, look);
-  };
-  timeline.at(BOUNDS_EVERY_MS, look);
+  });
 }

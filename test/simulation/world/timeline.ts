@@ -35,6 +35,14 @@ export class Timeline {
     };
   }
 
+  /** Runs `run` every `everyMs`, for the first time after as much. */
+  every(everyMs: number, run: () => void): void {
+    this.at(everyMs, () => {
+      run();
+      this.every(everyMs, run);
+    });
+  }
+
   /** Runs what is due until `untilMs`, or until `isDone` says so; then `nowMs` is there. */
   async run(untilMs: number, isDone: () => boolean = () => false): Promise<void> {
     let failure: { readonly error: unknown } | undefined;

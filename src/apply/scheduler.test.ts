@@ -299,6 +299,19 @@ describe('a change that depends on another partition', () => {
     expect(ids('child')).toEqual([10]);
   });
 
+  test('need not wait anew for one that another node applies, when it was in the list as the change before it waited', async () => {
+    const writer = new StreamWriter(world.queue, 0);
+    for (let id = 10; id < 15; id++) await writer.append(children('insert', [id, 77]));
+    await world.clock.advance(300);
+    await new StreamWriter(world.queue, 1).append(children('insert', [20, 78]));
+    await world.queue.acquire({ sink: 'main', partition: 1, token: 'ff'.repeat(16) }, 'n2', 60_000, 'steal');
+    start({ limits: { elements: 1, bytes: 1 << 20 } });
+    await world.clock.advance(9_000);
+    expect(await world.sink.deadLetters.count()).toBe(0);
+    await world.clock.advance(5_000);
+    expect(await world.sink.deadLetters.count()).toBe(5);
+  });
+
   test('two partitions that wait for one another both end', async () => {
     await new StreamWriter(world.queue, 0).append(children('insert', [10, 77]));
     await new StreamWriter(world.queue, 1).append(children('insert', [11, 78]));

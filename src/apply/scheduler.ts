@@ -268,6 +268,7 @@ export class Scheduler {
     work.triedAt = undefined;
     try {
       if (work.needsHeal) {
+        work.forgetSeen();
         await healPartition(this.#options.queue, this.#options.sink, lease);
         work.needsHeal = false;
       }
@@ -277,6 +278,7 @@ export class Scheduler {
         settledAtUs: this.#settledAtUs(work),
       });
       this.#report(work.partition, result);
+      work.passed(result, this.#options.clock.monotonicMs());
       // Before the trim, whose outcome may remain unknown: elements that are gone and not healed would not be missed.
       if (result.damage.length > 0) work.needsHeal = true;
       const trimmed = result.count === 0 || (await this.#trim(work, result));
@@ -303,9 +305,11 @@ export class Scheduler {
   async #trim(work: PartitionWork, result: SliceResult): Promise<boolean> {
     if (work.lease === undefined || result.last === undefined) return false;
     const trimmed = await this.#options.queue.trim(work.lease, result.count, result.last, result.resets);
+    if (trimmed) return true;
     // Either the lease is lost or the queue was rolled back; the next renewal tells, and the next slice reads afresh.
-    if (!trimmed) await this.#options.leases.renew();
-    return trimmed;
+    work.forgetSeen();
+    await this.#options.leases.renew();
+    return false;
   }
 
   #continue(work: PartitionWork, result: SliceResult, trimmed: boolean, triedAt: number): void {
@@ -332,6 +336,7 @@ export class Scheduler {
       return;
     }
     work.failureCount++;
+    work.forgetSeen();
     // A slice that ends its thread may do so because of its size.
     work.small = error.code === 'worker_failed';
     this.#setState(work, 'retrying', `${error.code}: ${error.message}`);
@@ -347,26 +352,27 @@ export class Scheduler {
     const blockedAtUs = result.blockedAtUs ?? 0;
     work.triedAt = triedAt;
     work.settled = undefined;
-    if (work.blocked === undefined || blockedAtUs > work.blocked.upToUs) {
-      work.blocked = { sinceMs: clock.monotonicMs(), upToUs: result.fetchedAtUs };
-    }
-    const { sinceMs, upToUs } = work.blocked;
+    const { sinceMs, upToUs } = work.waits(blockedAtUs, result.fetchedAtUs, clock.monotonicMs());
     work.failureCount = result.count > 0 ? 1 : work.failureCount + 1;
     this.#setState(work, 'blocked', 'a change waits for what other partitions have yet to apply');
     this.#delay(work, backoffMs(random, work.failureCount, BLOCKED_BASE_MS, BLOCKED_CAP_MS), async () => {
-      const waitedMs = clock.monotonicMs() - sinceMs;
-      if (waitedMs >= BLOCKED_GRACE_MS) await this.#settle(work, blockedAtUs, upToUs, waitedMs >= BLOCKED_PATIENCE_MS);
+      const nowMs = clock.monotonicMs();
+      // Whoever was helped by what we applied is given the time to help us.
+      const outOfPatience = nowMs - sinceMs >= BLOCKED_PATIENCE_MS && nowMs - work.helpedAtMs >= BLOCKED_GRACE_MS;
+      if (nowMs - sinceMs >= BLOCKED_GRACE_MS) await this.#settle(work, blockedAtUs, upToUs, outOfPatience);
     });
   }
 
   /** Finds out whether a failure that other partitions could have prevented is final at the next try. */
   async #settle(work: PartitionWork, blockedAtUs: number, upToUs: number, outOfPatience: boolean): Promise<void> {
-    const { queue, sink, leases } = this.#options;
+    const { queue, sink, leases, clock } = this.#options;
     const advances = this.#advances;
+    const nowMs = clock.monotonicMs();
     // As long as anything moves, it may help somebody who waits, and then another: only when all have tried in vain
     // since, they wait for one another.
     const standsStill = this.#partitions.every(({ state, triedAt }) => state !== 'blocked' || triedAt === advances);
     const backlog = await queue.backlog(sink.name);
+    if (work.phase === 'delayed') work.see(backlog[work.partition]?.count ?? 0, nowMs);
     const others = this.#partitions.map(({ partition, state, lease }) => ({
       partition,
       storedAtUs: backlog[partition]?.headStoredAtUs,

@@ -20,9 +20,9 @@ const BOUNDS = {
   mariadbConnections: 8 + 2,
 } as const;
 
-/** What a process may wait for once everything is applied: timers, and what is on its way to it. */
+/** What a process may wait for once everything is applied: timers, among them the deadlines of what it asks just then, and what is on its way to it. */
 const AT_REST = {
-  node: 20,
+  node: 30,
   client: 4,
   redis: 5,
   mariadb: 20,

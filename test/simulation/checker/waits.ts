@@ -1,13 +1,11 @@
-import type { ClusterMode } from '../../../src/cluster/member.ts';
 import type { SpooledFrame } from '../../../src/client/spool.ts';
 import type { Simulation } from '../simulation.ts';
 
 /**
  * While nothing is wrong, a client waits no longer than this until it knows of what is applied, and until anything is applied
- * in a partition that has something to apply. Where partitions are spread over nodes, two that wait for each other cannot see that
- * the other stands still, and go on ten seconds later, slice by slice.
+ * in a partition that has something to apply.
  */
-const PATIENCE_MS: Readonly<Record<ClusterMode, number>> = { standalone: 60_000, standby: 60_000, active: 240_000 };
+const PATIENCE_MS = 60_000;
 
 /** Watches that nobody waits long for what nothing is in the way of, also in the midst of a history. */
 export class Waits {
@@ -22,8 +20,7 @@ export class Waits {
 
   /** To be called again and again. */
   look(): void {
-    const { timeline, clients, partitions, servers, troubles, installation, violate } = this.#simulation;
-    const patienceMs = PATIENCE_MS[installation.mode];
+    const { timeline, clients, partitions, servers, troubles, violate } = this.#simulation;
     const { nowMs } = timeline;
     for (let partition = 0; partition < partitions; partition++) {
       const sum = servers.watch.applied(partition);
@@ -35,9 +32,9 @@ export class Waits {
         const sinceMs = this.#heldSinceMs.get(frame) ?? nowMs;
         this.#heldSinceMs.set(frame, sinceMs);
         const { partition, seq } = frame;
-        if (nowMs - Math.max(sinceMs, calmSinceMs) <= patienceMs) continue;
+        if (nowMs - Math.max(sinceMs, calmSinceMs) <= PATIENCE_MS) continue;
         const isApplied = servers.watch.watermark(disk.stream!, partition) >= seq;
-        if (!isApplied && nowMs - (this.#applied.get(partition)?.sinceMs ?? nowMs) <= patienceMs) continue;
+        if (!isApplied && nowMs - (this.#applied.get(partition)?.sinceMs ?? nowMs) <= PATIENCE_MS) continue;
         const what = isApplied ? 'which is applied' : 'where nothing is applied';
         return violate(
           `${host.name} has waited ${Math.round(nowMs - sinceMs)} ms for partition ${partition} ${seq}, ${what}, and nothing is wrong`,

@@ -46,6 +46,8 @@ export async function realSentinelWorld(): Promise<SentinelWorld> {
     connection.close();
     return reply;
   };
+  /** A Sentinel that makes a server a replica ends the connections that the server has, once. */
+  const role = (server: RedisServer) => execute(server, ['ROLE']).catch(() => execute(server, ['ROLE']));
   const listener = await connectReal(sentinels[0]!.port);
   await listener.execute(['SUBSCRIBE', SWITCH]);
   return {
@@ -54,7 +56,7 @@ export async function realSentinelWorld(): Promise<SentinelWorld> {
       return listener.others.map((message) => String((message as Reply[])[2]));
     },
     ask: (sentinel, ...args) => execute(sentinels[sentinel]!, args),
-    role: (server) => execute(servers[server]!, ['ROLE']),
+    role: (server) => role(servers[server]!),
     kill: (server) => servers[server]!.kill(),
     restart: (server) => servers[server]!.restart(),
     pass: () => new Promise((resolve) => void setTimeout(resolve, 50)),

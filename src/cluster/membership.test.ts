@@ -113,6 +113,32 @@ describe('a node joins', () => {
   });
 });
 
+describe('another record of the same name, found when the queue is back', () => {
+  const joinAway = async (name: string, incarnation: string) => {
+    const { keepMember } = queue;
+    queue.keepMember = () => Promise.reject(new SyncError('queue_unavailable', 'the test said so'));
+    const one = member(name, incarnation);
+    await one.join();
+    queue.keepMember = keepMember;
+    return one;
+  };
+
+  test('is no trouble when it runs out: an earlier start left it', async () => {
+    const one = await joinAway('one', '2');
+    await queue.keepMember({ name: 'one', incarnation: 'killed', about: 'active 1.2.3 ready ' }, TTL_MS);
+    await clock.advance(2 * TTL_MS);
+    expect(one.isListed).toBe(true);
+    expect(log.filter((line) => line.includes('another node'))).toEqual([]);
+  });
+
+  test('is warned of, once, when it is kept', async () => {
+    await joinAway('one', '2');
+    await member('one', '1').join();
+    await clock.advance(3 * TTL_MS);
+    expect(log.filter((line) => line.includes('another node named one is running'))).toHaveLength(1);
+  });
+});
+
 describe('the list', () => {
   test('is read anew at the moment when a record ends that is not renewed', async () => {
     const [one, two] = [member('one', '1'), member('two', '2')];

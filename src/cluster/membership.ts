@@ -49,6 +49,8 @@ export class Membership {
   #renewing: Promise<void> | undefined;
   #again = false;
   #stopped = false;
+  /** Of another start of a node of this name: how its record stood when it was read, if it was. */
+  #namesake: { readonly incarnation: string; readonly leftMs: number; readonly readAtMs: number } | undefined;
   /** What was warned of, and still holds. */
   readonly #troubles = new Set<string>();
 
@@ -169,13 +171,26 @@ export class Membership {
     this.#remembered = candidates.filter((one) => one.name !== name && !read.some((other) => other.name === one.name));
     const isListed = read.some((one) => one.name === name && one.incarnation === incarnation);
     if (isListed) this.#listedUntilMs = sentAtMs + ttlMs;
-    this.#warnOf('node_conflict', isListed ? undefined : `another node named ${name} is running; give each node a name of its own`);
+    this.#lookAtNamesake(
+      read.find((one) => one.name === name && one.incarnation !== incarnation),
+      nowMs,
+    );
     const ends = new Map(
       this.#remembered.map((one) => [one.name, this.#lasts(one.name, nowMs) ? this.#endsAtMs.get(one.name)! : nowMs + ttlMs]),
     );
     for (const one of read) ends.set(one.name, nowMs + one.leftMs);
     this.#known = [...read, ...this.#remembered];
     this.#set(this.#known, ends);
+  }
+
+  /** A record that runs out was left by an earlier start; one that does not is kept by somebody. */
+  #lookAtNamesake(other: ClusterMember | undefined, nowMs: number): void {
+    const before = this.#namesake;
+    this.#namesake = other && { incarnation: other.incarnation, leftMs: other.leftMs, readAtMs: nowMs };
+    const isSame = before !== undefined && before.incarnation === other?.incarnation;
+    const isKept = isSame && before.leftMs - other.leftMs < (nowMs - before.readAtMs) / 2;
+    if (isKept || other === undefined)
+      this.#warnOf('node_conflict', other && `another node named ${other.name} is running; give each node a name of its own`);
   }
 
   /** While the list cannot be read: whoever would not be on it any more counts as gone. */

@@ -1,7 +1,20 @@
+import type { SynclineServer } from './syncline/server.ts';
+
 /** What a run is made of: sides that are measured in turn, and what is held of their figures against a reach. */
 
 /** Figures of one measurement by name, such as `rows/s`. All sides of a comparison that are set against each other share a name. */
 export type Figures = Readonly<Record<string, number>>;
+
+/** Whoever looks into our server while it is measured; sides without one do not know it. */
+export interface Watch {
+  /** Options of Node and variables that the server is started with. */
+  readonly nodeOptions: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** What is counted begins. */
+  begin(server: SynclineServer): Promise<void>;
+  /** What is counted has ended, and the server still runs. */
+  end(server: SynclineServer): Promise<void>;
+}
 
 /** Something that is measured: Syncline in one setting, the limit of a part, or what people use today. */
 export interface Side {
@@ -15,7 +28,7 @@ export interface Side {
    * Measures once, on servers of its own.
    * @throws {Error} when what arrived is not what was sent.
    */
-  measure(scale: number): Promise<Figures>;
+  measure(scale: number, watch?: Watch): Promise<Figures>;
 }
 
 /** A figure that counts, or a quotient of two, and what is claimed of it. */

@@ -13,9 +13,9 @@ export function backlogDrained(workloadFor: ScaledWorkload): Side {
     name: 'syncline',
     title: 'Syncline: all changes wait in Redis, then MariaDB is started; timed from its first answer',
     missing: missingForInstallation,
-    async measure(scale): Promise<Figures> {
+    async measure(scale, watch): Promise<Figures> {
       const workload = workloadFor(scale);
-      const { mariadb, server, close } = await startInstallation(workload, scale);
+      const { mariadb, server, close } = await startInstallation(workload, scale, watch);
       try {
         await mariadb.kill('SIGTERM');
         const sender = await senderTo(server, { kind: 'items', table: 'item', workload, batching: 'as the client' });
@@ -28,9 +28,11 @@ export function backlogDrained(workloadFor: ScaledWorkload): Side {
         const waitingBytes = server.peakMemoryBytes();
         server.resetPeakMemory();
         await mariadb.restart();
+        await watch?.begin(server);
         const startedMs = performance.now();
         await sender.applied();
         const seconds = (performance.now() - startedMs) / 1000;
+        await watch?.end(server);
         const drainingBytes = server.peakMemoryBytes();
         sender.close();
         const { queue } = await server.status();

@@ -11,15 +11,17 @@ export function embeddedApplied(workloadFor: ScaledWorkload): Side {
     name: 'syncline',
     title: 'Syncline embedded: queue and sink in SQLite, 8 connections, defaults',
     missing: async () => undefined,
-    async measure(scale): Promise<Figures> {
+    async measure(scale, watch): Promise<Figures> {
       using database = createSqliteDatabase();
       const workload = workloadFor(scale);
-      const server = await startServer({ env: { SYNCLINE_SINK: `sqlite:${database.path}` } });
+      const server = await startServer({ env: { SYNCLINE_SINK: `sqlite:${database.path}` }, watch });
       try {
         await warmUp(server, scale);
         const sender = await senderTo(server, { kind: 'items', table: 'item', workload, batching: 'as the client' });
+        await watch?.begin(server);
         sender.go();
         const { seconds, cpuSeconds } = await sender.applied();
+        await watch?.end(server);
         sender.close();
         checkSqlite(database.path, workload);
         return { 'rows/s': workload.changes / seconds, 'sender %': senderPercent(cpuSeconds, seconds) };

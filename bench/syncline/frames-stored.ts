@@ -21,11 +21,11 @@ export function framesStored({ payloadBytes, count }: FrameLoad): Side {
     name: 'syncline',
     title: `Syncline, 8 connections, frames of one change and ${payloadBytes} bytes, Redis with AOF every second`,
     missing: missingRedis,
-    async measure(scale): Promise<Figures> {
+    async measure(scale, watch): Promise<Figures> {
       const redis = await startQueueRedis();
       try {
         const nobody = `mysql://root@127.0.0.1:${await freePort()}/bench`;
-        const server = await startServer({ env: { SYNCLINE_QUEUE: redis.url, SYNCLINE_SINK: nobody } });
+        const server = await startServer({ env: { SYNCLINE_QUEUE: redis.url, SYNCLINE_SINK: nobody }, watch });
         try {
           const load = (frames: number) => senderTo(server, { kind: 'blobs', frames, payloadBytes });
           const warmUp = await load(Math.ceil(count(scale) / 10));
@@ -33,8 +33,10 @@ export function framesStored({ payloadBytes, count }: FrameLoad): Side {
           await warmUp.stored();
           warmUp.close();
           const sender = await load(count(scale));
+          await watch?.begin(server);
           sender.go();
           const { seconds, cpuSeconds } = await sender.stored();
+          await watch?.end(server);
           sender.close();
           await checkQueue(redis, { frames: warmUp.frames + sender.frames, crcSum: warmUp.crcSum + sender.crcSum });
           return {

@@ -1,5 +1,6 @@
 import type { MariadbServer } from '../../test/support/mariadb-server.ts';
 import type { RedisServer } from '../../test/support/redis-server.ts';
+import type { Watch } from '../comparison.ts';
 import { startSender, type Sender } from '../load/sender.ts';
 import type { Material } from '../load/record-tapes.ts';
 import { warmUpWorkload } from '../scaled-workload.ts';
@@ -22,7 +23,7 @@ export async function missingForInstallation(): Promise<string | undefined> {
 }
 
 /** Starts everything in fresh folders, with the rows that `workload` finds, and sends the warm-up through it. */
-export async function startInstallation(workload: Workload, scale: number, nodeOptions: readonly string[] = []): Promise<Installation> {
+export async function startInstallation(workload: Workload, scale: number, watch?: Watch): Promise<Installation> {
   const closers: (() => Promise<void>)[] = [];
   const close = async () => {
     for (const one of closers.splice(0).reverse()) await one();
@@ -32,7 +33,7 @@ export async function startInstallation(workload: Workload, scale: number, nodeO
     closers.push(() => redis.close());
     const mariadb = await startDatabase(workload);
     closers.push(() => mariadb.close());
-    const server = await startServer({ env: { SYNCLINE_QUEUE: redis.url, SYNCLINE_SINK: mariadb.url(DATABASE) }, nodeOptions });
+    const server = await startServer({ env: { SYNCLINE_QUEUE: redis.url, SYNCLINE_SINK: mariadb.url(DATABASE) }, watch });
     closers.push(() => server.close());
     await warmUp(server, scale);
     return { redis, mariadb, server, close };

@@ -16,14 +16,16 @@ export function sendToApplied(changesPerSecond: number): Side {
     name: 'syncline',
     title: `Syncline, ${changesPerSecond.toLocaleString('en-US')} changes/s on 8 connections, each in a frame of its own, send to APPLIED`,
     missing: missingForInstallation,
-    async measure(scale): Promise<Figures> {
+    async measure(scale, watch): Promise<Figures> {
       const workload = workloadFor(scale);
-      const { mariadb, server, close } = await startInstallation(workload, scale);
+      const { mariadb, server, close } = await startInstallation(workload, scale, watch);
       try {
         const material = { kind: 'items', table: 'item', workload, batching: 'none' } as const;
         const sender = await senderTo(server, material, { framesPerSecond: changesPerSecond });
+        await watch?.begin(server);
         sender.go();
         const { latency } = await sender.applied();
+        await watch?.end(server);
         sender.close();
         await checkMariadb(mariadb, workload);
         if (latency === undefined) throw new Error('the sender measured no latency');

@@ -10,13 +10,15 @@ export function rowsApplied(workloadFor: ScaledWorkload, name = 'syncline'): Sid
     name,
     title: 'Syncline, 8 connections, Redis with AOF every second, MariaDB, defaults',
     missing: missingForInstallation,
-    async measure(scale): Promise<Figures> {
+    async measure(scale, watch): Promise<Figures> {
       const workload = workloadFor(scale);
-      const { mariadb, server, close } = await startInstallation(workload, scale);
+      const { mariadb, server, close } = await startInstallation(workload, scale, watch);
       try {
         const sender = await senderTo(server, { kind: 'items', table: 'item', workload, batching: 'as the client' });
+        await watch?.begin(server);
         sender.go();
         const { seconds, cpuSeconds } = await sender.applied();
+        await watch?.end(server);
         sender.close();
         await checkMariadb(mariadb, workload);
         return { 'rows/s': workload.changes / seconds, 'sender %': senderPercent(cpuSeconds, seconds) };

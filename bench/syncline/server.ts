@@ -8,6 +8,7 @@ import type { Status } from '../../src/admin/status.ts';
 import { endWithUs } from '../../src/chaos/end-with-us.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { freePort } from '../../test/support/free-port.ts';
+import type { Watch } from '../comparison.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const START_TIMEOUT_MS = 30_000;
@@ -15,8 +16,8 @@ const START_TIMEOUT_MS = 30_000;
 export interface ServerOptions {
   /** `SYNCLINE_…` variables: where queue and sink are. Without any it runs embedded. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Options of Node, for profiles. */
-  readonly nodeOptions?: readonly string[];
+  /** Who looks into it. */
+  readonly watch?: Watch | undefined;
 }
 
 /** Our server as a user runs it: `syncline start` with two variables, everything else at its default. */
@@ -40,10 +41,10 @@ export interface SynclineServer {
 }
 
 /** Starts a server of its own in a fresh folder; resolves when it answers. */
-export async function startServer({ env = {}, nodeOptions = [] }: ServerOptions = {}): Promise<SynclineServer> {
+export async function startServer({ env = {}, watch }: ServerOptions = {}): Promise<SynclineServer> {
   const data = mkdtempSync(join(tmpdir(), 'syncline-bench-'));
   const [port, adminPort] = [await freePort(), await freePort()];
-  const child = spawn(process.execPath, [...nodeOptions, MAIN, 'start'], {
+  const child = spawn(process.execPath, [...(watch?.nodeOptions ?? []), MAIN, 'start'], {
     cwd: data,
     env: {
       PATH: process.env['PATH'] ?? '',
@@ -53,6 +54,7 @@ export async function startServer({ env = {}, nodeOptions = [] }: ServerOptions 
       SYNCLINE_TCP_PORT: String(port),
       SYNCLINE_ADMIN_PORT: String(adminPort),
       ...env,
+      ...watch?.env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

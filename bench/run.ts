@@ -10,6 +10,7 @@ import { compare } from './compare.ts';
 import type { Comparison } from './comparison.ts';
 import { comparisons } from './comparisons.ts';
 import { runLoad } from './load/load.ts';
+import { micros, runMicros } from './micro/run-micros.ts';
 import { profile } from './profile/profile.ts';
 import { readOptions, USAGE, UsageError, type BenchOptions } from './options.ts';
 
@@ -21,7 +22,11 @@ process.exit(await main());
 async function main(): Promise<number> {
   let options: BenchOptions;
   try {
-    options = readOptions(args, { comparisons: comparisons.map(({ name }) => name), profiles: PROFILES, micros: ['scan'] });
+    options = readOptions(args, {
+      comparisons: comparisons.map(({ name }) => name),
+      profiles: PROFILES,
+      micros: micros.map(({ name }) => name),
+    });
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.error(`bench: ${error.message}; --help shows what there is`);
@@ -37,7 +42,7 @@ async function main(): Promise<number> {
     const chosen = comparisons.find(({ name }) => name === options.name) as Comparison;
     return profile(chosen, { ...options, print: console.log });
   }
-  throw new Error(options.mode);
+  return runMicros(options.name, console.log);
 }
 
 /** Aborted by the first signal; the second ends the process, and with it everything that was started. */

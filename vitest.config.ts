@@ -43,7 +43,7 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'bench/**/*.test.ts'],
     // Many tests wait for servers of their own: three at a time keep two cores busy.
     maxWorkers: 3,
     // For whatever they start.

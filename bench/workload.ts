@@ -24,6 +24,9 @@ export const TABLE = `CREATE TABLE item (
 /** A row of {@link TABLE}, in the order of its columns. */
 export type Item = readonly [id: number, sku: string, name: string, price: string, stock: number, changedAt: string];
 
+/** The columns of {@link TABLE}; the first is the key. */
+export const ITEM_COLUMNS = ['id', 'sku', 'name', 'price', 'stock', 'changed_at'] as const;
+
 /** Rows that are in the table before a run begins: none for `inserts`, else ids from 1 to this. */
 export function presentRows({ kind, changes }: Workload): number {
   return kind === 'inserts' ? 0 : Math.min(changes, MAX_PRESENT_ROWS);

@@ -30,7 +30,7 @@ describe('sources', () => {
   });
 
   test('relative imports end in .ts', () => {
-    const tests = files('test/**/*.ts', 'scripts/**/*.ts', 'examples/**/*.ts');
+    const tests = files('test/**/*.ts', 'bench/**/*.ts', 'scripts/**/*.ts', 'examples/**/*.ts');
     const wrong = [...sources, ...tests].flatMap((path) =>
       importsOf(path)
         .filter((to) => to.startsWith('.') && !/\.(ts|json)$/.test(to))
@@ -45,7 +45,7 @@ describe('sources', () => {
 
   test('tests are where the runner looks', () => {
     const tests = files('**/*.{test,spec}.{ts,js,mjs,tsx}', '**/*-test.ts', '**/__tests__/**');
-    expect(tests.filter((path) => !/^(src|test)\/.*\.test\.ts$/.test(path))).toEqual([]);
+    expect(tests.filter((path) => !/^(src|test|bench)\/.*\.test\.ts$/.test(path))).toEqual([]);
   });
 });
 

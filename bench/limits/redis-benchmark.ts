@@ -1,0 +1,45 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import type { Figures, Side } from '../comparison.ts';
+import { missingRedis, startQueueRedis } from '../services/redis.ts';
+import type { FrameLoad } from '../syncline/frames-stored.ts';
+
+/** Redis' own benchmark, pushing values of the same size to one list. */
+export function redisBenchmark(load: FrameLoad, { bytes, pipeline }: { readonly bytes: number; readonly pipeline: number }): Side {
+  const options = ['-t', 'rpush', '-d', String(bytes), '-P', String(pipeline), '-c', '8'];
+  return {
+    name: 'redis-benchmark',
+    title: `redis-benchmark ${options.join(' ')}, AOF every second`,
+    missing: missingRedis,
+    async measure(scale): Promise<Figures> {
+      const count = load.count(scale);
+      const redis = await startQueueRedis();
+      try {
+        const run = async (requests: number): Promise<number> => {
+          const { stdout } = await promisify(execFile)('redis-benchmark', [
+            '-p',
+            String(redis.port),
+            ...options,
+            '-n',
+            String(requests),
+            '--csv',
+          ]);
+          const rate = Number(/^"RPUSH[^"]*","([\d.]+)"/m.exec(stdout)?.[1]);
+          if (!(rate > 0)) throw new Error(`redis-benchmark printed no rate: ${stdout}`);
+          return rate;
+        };
+        await run(Math.ceil(count / 10));
+        await redis.command('DEL', LIST);
+        const rate = await run(count);
+        const length = await redis.command('LLEN', LIST);
+        if (length !== `:${count}`) throw new Error(`redis-benchmark was to push ${count} values, and the list has ${length.slice(1)}`);
+        return { 'frames/s': rate, 'MB/s': (rate * bytes) / 1e6 };
+      } finally {
+        await redis.close();
+      }
+    },
+  };
+}
+
+/** Where redis-benchmark pushes to. */
+const LIST = 'mylist';

@@ -1,0 +1,102 @@
+/** A process that encodes frames beforehand and then plays them; see {@link file://./sender.ts}. */
+import { createHistogram } from 'node:perf_hooks';
+import { FrameConnection } from './frame-connection.ts';
+import { recordTapes } from './record-tapes.ts';
+import type { Latency, Mark, SenderCommand, SenderPlan, SenderReport } from './sender-messages.ts';
+
+/** How often a paced sender looks what is due. */
+const TICK_MS = 1;
+
+let connections: FrameConnection[] = [];
+let plan: SenderPlan | undefined;
+let startedMs = 0;
+let startedCpu = process.cpuUsage();
+let [isStored, isApplied] = [false, false];
+const latency = createHistogram();
+let maxLatenessMs = 0;
+
+process.on('disconnect', () => process.exit(0));
+process.on('message', (command: SenderCommand) => {
+  if (command.type === 'go') go();
+  else prepare(command.plan).catch((error: Error) => fail(error));
+});
+
+async function prepare(given: SenderPlan): Promise<void> {
+  plan = given;
+  const tapes = recordTapes(plan.material, plan.partitions, plan.connections);
+  const events = { progressed, failed: fail };
+  connections = tapes.map((tape) => new FrameConnection(given, given.token, tape, events));
+  await Promise.all(connections.map((connection) => connection.opened()));
+  let [frames, bytes, crcSum] = [0, 0, 0];
+  for (const tape of tapes) {
+    frames += tape.ends.length;
+    bytes += tape.bytes.length;
+    crcSum += tape.crcSum;
+  }
+  report({ type: 'ready', frames, bytes, crcSum });
+}
+
+function go(): void {
+  startedMs = performance.now();
+  startedCpu = process.cpuUsage();
+  const rate = plan?.framesPerSecond;
+  if (rate === undefined) for (const connection of connections) connection.play();
+  else playPaced(rate);
+}
+
+/** Each connection sends its share evenly, whatever comes back: a slow server meets the same load as a fast one. */
+function playPaced(framesPerSecond: number): void {
+  const total = totalOf('frames');
+  for (const connection of connections)
+    connection.time((_frame, sentMs) => latency.record(Math.max(1, Math.round((performance.now() - sentMs) * 1000))));
+  let lastDue = 0;
+  const timer = setInterval(() => {
+    const elapsedMs = performance.now() - startedMs;
+    const due = Math.min(total, Math.floor((elapsedMs / 1000) * framesPerSecond));
+    if (due > lastDue) maxLatenessMs = Math.max(maxLatenessMs, elapsedMs - ((lastDue + 1) / framesPerSecond) * 1000);
+    lastDue = due;
+    for (const connection of connections) connection.play(Math.floor((due / total) * connection.frames));
+    if (due === total) clearInterval(timer);
+  }, TICK_MS);
+}
+
+function progressed(): void {
+  if (plan === undefined || startedMs === 0) return;
+  const frames = totalOf('frames');
+  if (!isStored && totalOf('storedFrames') === frames) {
+    isStored = true;
+    report({ type: 'stored', ...mark() });
+  }
+  if (!isApplied && totalOf('appliedFrames') === frames) {
+    isApplied = true;
+    report({ type: 'applied', ...mark(), ...(plan.framesPerSecond === undefined ? {} : { latency: latencyOf() }) });
+  }
+}
+
+function totalOf(what: 'frames' | 'storedFrames' | 'appliedFrames'): number {
+  let total = 0;
+  for (const connection of connections) total += connection[what];
+  return total;
+}
+
+function mark(): Mark {
+  const { user, system } = process.cpuUsage(startedCpu);
+  return { seconds: (performance.now() - startedMs) / 1000, cpuSeconds: (user + system) / 1e6 };
+}
+
+function latencyOf(): Latency {
+  return {
+    p50: latency.percentile(50) / 1000,
+    p99: latency.percentile(99) / 1000,
+    max: latency.max / 1000,
+    maxLateness: maxLatenessMs,
+  };
+}
+
+function report(message: SenderReport): void {
+  process.send?.(message);
+}
+
+function fail(error: Error): void {
+  report({ type: 'failed', message: error.message });
+}

@@ -1,0 +1,75 @@
+import type { Figures, Verdict } from '../comparison.ts';
+import type { Rounds } from '../rounds.ts';
+import { ratiosOf, spreadOf, type Spread } from '../statistics.ts';
+import type { Machine } from './machine.ts';
+
+/** What a run found: the contents of `docs/performance.json`. */
+export interface Results {
+  /** Quick runs show that it works, and little else. */
+  readonly quick: boolean;
+  readonly command: string;
+  readonly date: string;
+  readonly machine: Machine;
+  readonly comparisons: readonly ComparisonResult[];
+}
+
+export interface ComparisonResult {
+  readonly name: string;
+  readonly title: string;
+  readonly pairs: number;
+  /** The part of the work that was done: 1 is all of it. */
+  readonly scale: number;
+  readonly sides: readonly SideResult[];
+  readonly skipped: readonly { readonly name: string; readonly title: string; readonly reason: string }[];
+  readonly verdicts: readonly VerdictResult[];
+}
+
+export interface SideResult {
+  readonly name: string;
+  readonly title: string;
+  readonly figures: Readonly<Record<string, Spread>>;
+}
+
+export interface VerdictResult extends Verdict {
+  /** Of the figure, or of its quotients pair by pair; undefined when a side was skipped. */
+  readonly measured?: Spread;
+  /** Whether the median is within reach; undefined where nothing is claimed. */
+  readonly met?: boolean;
+}
+
+export function resultOf({ comparison, scale, measured, skipped }: Rounds): ComparisonResult {
+  const titles = new Map(comparison.sides.map(({ name, title }) => [name, title]));
+  return {
+    name: comparison.name,
+    title: comparison.title,
+    pairs: Math.max(0, ...[...measured.values()].map(({ length }) => length)),
+    scale,
+    sides: [...measured].map(([name, all]) => ({ name, title: titles.get(name) ?? name, figures: spreadsOf(all) })),
+    skipped: skipped.map(({ side: { name, title }, reason }) => ({ name, title, reason })),
+    verdicts: comparison.verdicts.map((verdict) => verdictResult(verdict, measured)),
+  };
+}
+
+function spreadsOf(all: readonly Figures[]): Record<string, Spread> {
+  const names = Object.keys(all[0] ?? {});
+  return Object.fromEntries(names.map((name) => [name, spreadOf(valuesOf(all, name))]));
+}
+
+function verdictResult(verdict: Verdict, measured: ReadonlyMap<string, readonly Figures[]>): VerdictResult {
+  const { figure, of, over, overFigure, reach } = verdict;
+  const own = measured.get(of);
+  const other = over === undefined ? undefined : measured.get(over);
+  if (own === undefined || (over !== undefined && other === undefined)) return verdict;
+  const values = valuesOf(own, figure);
+  const spread = spreadOf(other === undefined ? values : ratiosOf(values, valuesOf(other, overFigure ?? figure)));
+  if (reach === undefined) return { ...verdict, measured: spread };
+  return { ...verdict, measured: spread, met: reach.bound === 'at least' ? spread.median >= reach.value : spread.median <= reach.value };
+}
+
+function valuesOf(all: readonly Figures[], name: string): number[] {
+  return all.map((figures) => {
+    const value = figures[name];
+    if (value === undefined) throw new Error(`a measurement has no figure "${name}", only ${Object.keys(figures).join(', ')}`);
+    return value;
+  });
+}

@@ -1,0 +1,39 @@
+import { textTable } from '../../src/cli/text.ts';
+import type { ComparisonResult, VerdictResult } from './results.ts';
+import type { Spread } from '../statistics.ts';
+
+/** A comparison for a terminal: a line for every figure of every side, and one for every verdict. */
+export function comparisonText(result: ComparisonResult): string {
+  const rows = result.sides.flatMap(({ name, figures }) =>
+    Object.entries(figures).map(([figure, spread]) => [name, figure, figureText(spread.median), rangeText(spread)]),
+  );
+  const lines = [`${result.name}: ${result.title}`, textTable(['side', 'figure', 'median', 'min … max'], rows)];
+  for (const verdict of result.verdicts) lines.push(`  ${verdictText(verdict)}`);
+  for (const { name, reason } of result.skipped) lines.push(`  ${name} was skipped: ${reason}`);
+  return lines.join('\n');
+}
+
+/** `syncline ÷ mariadb-client, rows/s: 0.97 (0.95 … 1.02), reach at least 0.95: met` */
+function verdictText(verdict: VerdictResult): string {
+  const { measured, reach, met } = verdict;
+  const found = measured === undefined ? 'not measured' : `${figureText(measured.median)} (${rangeText(measured)})`;
+  if (reach === undefined) return `${verdictTitle(verdict)}: ${found}`;
+  const end = met === undefined ? '' : met ? ': met' : ': NOT met';
+  return `${verdictTitle(verdict)}: ${found}, reach ${reach.bound} ${figureText(reach.value)}${end}`;
+}
+
+/** `syncline ÷ mariadb-client, rows/s` */
+export function verdictTitle({ of, over, figure, overFigure }: VerdictResult): string {
+  if (over === undefined) return `${of}, ${figure}`;
+  return overFigure === undefined ? `${of} ÷ ${over}, ${figure}` : `${of} ${figure} ÷ ${over} ${overFigure}`;
+}
+
+export function rangeText({ min, max }: Spread): string {
+  return `${figureText(min)} … ${figureText(max)}`;
+}
+
+/** Three digits that matter, and all of a whole part. */
+export function figureText(value: number): string {
+  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en-US');
+  return String(Number(value.toPrecision(3)));
+}

@@ -1,0 +1,54 @@
+import type { Comparison, Figures, Side } from './comparison.ts';
+import { figureText } from './report/text.ts';
+
+/** What a comparison gave: for each side, the figures of each pair. */
+export interface Rounds {
+  readonly comparison: Comparison;
+  readonly scale: number;
+  /** By name of the side; all have as many entries as there were pairs. */
+  readonly measured: ReadonlyMap<string, readonly Figures[]>;
+  /** Sides that could not run, and what to install. */
+  readonly skipped: readonly { readonly side: Side; readonly reason: string }[];
+}
+
+export interface RoundsOptions {
+  readonly pairs: number;
+  readonly scale: number;
+  /** Takes a line about each measurement. */
+  readonly note: (line: string) => void;
+}
+
+/** Measures the sides of a comparison in turn, A B A B …, so that a machine that slows down slows both. */
+export async function runRounds(comparison: Comparison, { pairs, scale, note }: RoundsOptions): Promise<Rounds> {
+  const skipped: { side: Side; reason: string }[] = [];
+  const present: Side[] = [];
+  for (const side of comparison.sides) {
+    const reason = await side.missing();
+    if (reason === undefined) present.push(side);
+    else skipped.push({ side, reason });
+  }
+  for (const { side, reason } of skipped) note(`${comparison.name}: ${side.name} is skipped: ${reason}`);
+  const measured = new Map<string, Figures[]>(present.map(({ name }) => [name, []]));
+  for (let pair = 1; pair <= pairs; pair++) {
+    for (const side of present) {
+      const figures = await measureOne(comparison, side, scale);
+      measured.get(side.name)?.push(figures);
+      note(`${comparison.name} ${pair}/${pairs}  ${side.name}  ${figuresText(figures)}`);
+    }
+  }
+  return { comparison, scale, measured, skipped };
+}
+
+async function measureOne(comparison: Comparison, side: Side, scale: number): Promise<Figures> {
+  try {
+    return await side.measure(scale);
+  } catch (error) {
+    throw new Error(`${comparison.name}, ${side.name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+function figuresText(figures: Figures): string {
+  return Object.entries(figures)
+    .map(([name, value]) => `${figureText(value)} ${name}`)
+    .join(', ');
+}

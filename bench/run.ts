@@ -1,0 +1,58 @@
+/**
+ * `npm run bench`: what Syncline is held against, a load generator for any server, profiles and micro-benches.
+ *
+ * - `comparisons.ts` lists what is compared, and what is claimed of it; `contender.ts` and `workload.ts` say what a side is given
+ * - `syncline/` our side, `limits/` what the parts can do alone, `peers/` what people use today
+ * - `services/` private servers, `load/` what sends, `check/` whether it arrived, `report/` what is printed and published
+ * - `profile/` where the time goes, `micro/` what each piece of code takes
+ */
+import { compare } from './compare.ts';
+import type { Comparison } from './comparison.ts';
+import { comparisons } from './comparisons.ts';
+import { runLoad } from './load/load.ts';
+import { micros, runMicros } from './micro/run-micros.ts';
+import { profile } from './profile/profile.ts';
+import { readOptions, USAGE, UsageError, type BenchOptions } from './options.ts';
+
+const args = process.argv.slice(2);
+/** The default comes first. Comparisons that differ only in what they are held against are the same case. */
+const PROFILES = ['updates', 'inserts', 'hot-keys', 'frames-8k', 'frames-100', 'backlog', 'latency', 'idle', 'embedded'];
+process.exit(await main());
+
+async function main(): Promise<number> {
+  let options: BenchOptions;
+  try {
+    options = readOptions(args, {
+      comparisons: comparisons.map(({ name }) => name),
+      profiles: PROFILES,
+      micros: micros.map(({ name }) => name),
+    });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`bench: ${error.message}; --help shows what there is`);
+    return 2;
+  }
+  if (options.mode === 'help') {
+    console.log(`${USAGE}\ncomparisons: ${comparisons.map(({ name }) => name).join(', ')}`);
+    return 0;
+  }
+  if (options.mode === 'compare') return compare(options, ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' '));
+  if (options.mode === 'load') return runLoad(options, { print: console.log, stop: interrupted() });
+  if (options.mode === 'profile') {
+    const chosen = comparisons.find(({ name }) => name === options.name) as Comparison;
+    return profile(chosen, { ...options, print: console.log });
+  }
+  return runMicros(options.name, console.log);
+}
+
+/** Aborted by the first signal; the second ends the process, and with it everything that was started. */
+function interrupted(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      if (stop.signal.aborted) process.exit(130);
+      stop.abort();
+    });
+  }
+  return stop.signal;
+}

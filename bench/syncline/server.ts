@@ -1,0 +1,125 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Status } from '../../src/admin/status.ts';
+import { endWithUs } from '../../src/chaos/end-with-us.ts';
+import { eventually } from '../../test/support/eventually.ts';
+import { freePort } from '../../test/support/free-port.ts';
+import type { Watch } from '../comparison.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const START_TIMEOUT_MS = 30_000;
+
+export interface ServerOptions {
+  /** `SYNCLINE_…` variables: where queue and sink are. Without any it runs embedded. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Who looks into it. */
+  readonly watch?: Watch | undefined;
+}
+
+/** Our server as a user runs it: `syncline start` with two variables, everything else at its default. */
+export interface SynclineServer {
+  readonly host: string;
+  readonly port: number;
+  readonly token: string;
+  readonly pid: number;
+  /** Where the embedded queue and sink are. */
+  readonly data: string;
+  status(): Promise<Status>;
+  /** Figures of `GET /metrics` by name, those with labels as `name{label="value"}`. */
+  metrics(): Promise<ReadonlyMap<string, number>>;
+  /** Processor time of all its threads so far, in seconds. */
+  cpuSeconds(): number;
+  /** The most memory it has had since the start or {@link resetPeakMemory}, in bytes. */
+  peakMemoryBytes(): number;
+  resetPeakMemory(): void;
+  /** Ends it as a service would, and removes its folder. */
+  close(): Promise<void>;
+}
+
+/** Starts a server of its own in a fresh folder; resolves when it answers. */
+export async function startServer({ env = {}, watch }: ServerOptions = {}): Promise<SynclineServer> {
+  const data = mkdtempSync(join(tmpdir(), 'syncline-bench-'));
+  const [port, adminPort] = [await freePort(), await freePort()];
+  const child = spawn(process.execPath, [...(watch?.nodeOptions ?? []), MAIN, 'start'], {
+    cwd: data,
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      SYNCLINE_DATA: data,
+      SYNCLINE_TOKEN: TOKEN,
+      SYNCLINE_TCP_HOST: '127.0.0.1',
+      SYNCLINE_TCP_PORT: String(port),
+      SYNCLINE_ADMIN_PORT: String(adminPort),
+      ...env,
+      ...watch?.env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  endWithUs(child);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
+  const pid = child.pid as number;
+  const get = (path: string) => fetch(`http://127.0.0.1:${adminPort}${path}`, { signal: AbortSignal.timeout(10_000) });
+  const close = async () => {
+    await end(child);
+    rmSync(data, { recursive: true, force: true });
+  };
+  try {
+    await eventually(async () => {
+      if (child.exitCode === null && child.signalCode === null) return get('/health/live');
+      throw new Error(`the server ended at its start: ${output}`);
+    }, START_TIMEOUT_MS);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    host: '127.0.0.1',
+    port,
+    token: TOKEN,
+    pid,
+    data,
+    status: async () => (await (await get('/api/v1/status')).json()) as Status,
+    metrics: async () => parseMetrics(await (await get('/metrics')).text()),
+    cpuSeconds: () => cpuSecondsOf(pid),
+    peakMemoryBytes: () => Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024,
+    // 5 resets the high water mark: proc(5).
+    resetPeakMemory: () => writeFileSync(`/proc/${pid}/clear_refs`, '5'),
+    close,
+  };
+}
+
+const TOKEN = 'default.benchmark';
+/** Of /proc, on every Linux that runs Node. */
+const TICKS_PER_SECOND = 100;
+const STOP_TIMEOUT_MS = 20_000;
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+  await exited;
+  clearTimeout(timer);
+}
+
+function cpuSecondsOf(pid: number): number {
+  // The name in parentheses may contain anything; the fields are counted from behind it.
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+function parseMetrics(text: string): Map<string, number> {
+  const figures = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    const at = line.lastIndexOf(' ');
+    if (at > 0 && !line.startsWith('#')) figures.set(line.slice(0, at), Number(line.slice(at + 1)));
+  }
+  return figures;
+}

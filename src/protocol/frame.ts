@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
-import { crc32 } from 'node:zlib';
 import { SyncError } from '../core/errors.ts';
+import { crc32Of } from './crc32.ts';
 
 /** Frame types. 0x10 … 0x1f are reserved. */
 export const FRAME = {
@@ -203,8 +203,7 @@ const TWO_32 = 0x1_0000_0000;
 
 /** CRC-32 over bytes 4 to 19 and the payload as sent. */
 function checksum(bytes: Uint8Array): number {
-  const header = crc32(bytes.subarray(4, 20));
-  return bytes.length === HEADER_BYTES ? header : crc32(bytes.subarray(HEADER_BYTES), header);
+  return crc32Of(bytes, HEADER_BYTES, bytes.length, crc32Of(bytes, 4, 20));
 }
 
 function readU32(bytes: Uint8Array, at: number): number {

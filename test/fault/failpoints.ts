@@ -114,7 +114,7 @@ const APPLY: readonly Failpoint[] = [
 ];
 
 const REDIS: readonly Failpoint[] = [
-  point('redis: appended', 'src/queue/redis/redis-queue.ts', '‸results.push(...unpackResults(reply));', 'load', 'queue_unavailable'),
+  point('redis: appended', 'src/queue/redis/redis-queue.ts', '‸results.push(...unpackResults(reply, part));', 'load', 'queue_unavailable'),
   point('redis: healed', 'src/queue/redis/redis-queue.ts', '‸for (const number of numbers) healed.push(', 'start', 'queue_unavailable'),
 ];
 

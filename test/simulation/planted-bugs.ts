@@ -81,7 +81,11 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'a gap is accepted, at the door and by the slice',
     patches: [
       { file: APPEND, find: 'elseif seq > record.seq + 1 then\n    verdict = 2', replace: 'elseif false then\n    verdict = 2' },
-      { file: APPEND, find: 'elseif prev ~= record.crc then', replace: 'elseif seq == record.seq + 1 and prev ~= record.crc then' },
+      {
+        file: APPEND,
+        find: 'elseif known < count and prev ~= record.crc then',
+        replace: 'elseif known < count and seq == record.seq + 1 and prev ~= record.crc then',
+      },
       { file: SLICE, find: 'item.seq === at.seq + 1 && item.prev === at.crc', replace: 'item.seq > at.seq' },
     ],
   },
@@ -284,7 +288,11 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'no chain: the frames of a restored client pass for duplicates',
     patches: [
-      { file: APPEND, find: 'elseif prev ~= record.crc then\n    verdict = 3', replace: 'elseif false then\n    verdict = 3' },
+      {
+        file: APPEND,
+        find: 'elseif known < count and prev ~= record.crc then\n    verdict = 3',
+        replace: 'elseif false then\n    verdict = 3',
+      },
       { file: SLICE, find: 'item.seq === at.seq + 1 && item.prev === at.crc', replace: 'item.seq === at.seq + 1' },
       {
         file: 'src/client/lane.ts',

@@ -120,10 +120,12 @@ class RedisQueue implements Queue {
     // One after the other: a later part must not overtake one that did not arrive.
     for (const part of cutEntries(entries)) {
       const packed = packEntries(part, this.#random);
-      const args = [this.#recorded, packed.streams, packed.entries, ...packed.frames];
-      const call = { script: this.#scripts.append, keys, args, mark, hasWritten: hasAppended };
-      const reply = (await this.#explained(this.#router.runReplicated(call))) as Buffer;
-      results.push(...unpackResults(reply));
+      const args = [this.#recorded, packed.streams, packed.runs, packed.frames, packed.small, ...packed.large];
+      const hasWritten = (reply: unknown) => hasAppended(reply as Buffer, part.length);
+      const reply = (await this.#explained(
+        this.#router.runReplicated({ script: this.#scripts.append, keys, args, mark, hasWritten }),
+      )) as Buffer;
+      results.push(...unpackResults(reply, part));
     }
     return results;
   }

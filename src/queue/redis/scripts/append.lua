@@ -3,10 +3,12 @@
 -- KEYS[1] streams, KEYS[2] meta, KEYS[3…] the lists.
 -- ARGV[1] the settings of the node.
 -- ARGV[2] streams, each: 32 bytes hex, 16 bytes raw, u8 length, producer.
--- ARGV[3] entries, each 31 bytes: u16 number of the stream from 1, u64 seq, u32 prev, u32 crc, 8 random bytes and u8 kind, u32
--- crc of the element.
--- ARGV[4…] the frames, one for each entry.
--- Returns 13 bytes for each entry: u8 verdict (0 append, 1 duplicate, 2 gap, 3 mismatch, 4 owned by other), u64 seq, u32 crc.
+-- ARGV[3] 8 random bytes, then the runs: frames of one stream that follow one another. Each 23 bytes: u16 number of the stream from
+-- 1, u64 seq and u32 prev of its first, u8 kind, u32 count, u32 crc of what the check of each element covers.
+-- ARGV[4] the frames, each 8 bytes: u32 length, u32 crc.
+-- ARGV[5] the bytes of all frames of at most 1024 bytes, one after the other; ARGV[6…] each that is larger.
+-- Returns 21 bytes for each stretch of frames that were not appended: u32 number of its first from 0, u32 count, u8 verdict (1
+-- duplicate, 2 gap, 3 mismatch, 4 owned by other), u64 seq and u32 crc of what is stored.
 -- No flags: Redis refuses this script, and only this one, when it is out of memory.
 local meta = redis.call('HMGET', KEYS[2], 'settings', 'ordinal', 'time')
 if meta[1] and meta[1] ~= ARGV[1] then
@@ -42,36 +44,77 @@ while at <= #ARGV[2] do
   streams[#streams + 1] = { record = record, producer = producer, tail = raw .. string.char(length) .. producer }
 end
 
+local runs, frames, small = ARGV[3], ARGV[4], ARGV[5]
+local random = string.sub(runs, 1, 8)
 local pushed = {}
 local bytes = 0
-local results = {}
-at = 1
-for i = 1, #ARGV - 3 do
-  local number, seq, prev, crc, mark, check
-  number, seq, prev, crc, mark, check, at = struct.unpack('>HI8I4I4c9I4', ARGV[3], at)
+local refused = {}
+
+-- The next frame: its number, where it is if it is small, which argument it is if it is large.
+local first, smallAt, large = 0, 1, 6
+at = 9
+while at <= #runs do
+  local number, seq, prev, kind, count, check
+  number, seq, prev, kind, count, check, at = struct.unpack('>HI8I4c1I4I4', runs, at)
   local stream = streams[number]
   local record = stream.record
+  local foreign = record.owner and record.owner ~= stream.producer
+  -- So many frames at the head of the run are stored already.
+  local known = foreign and 0 or math.min(math.max(record.seq + 1 - seq, 0), count)
+  if known > 0 then
+    seq = seq + known
+    prev = struct.unpack('>I4', frames, (first + known) * 8 - 3)
+  end
+
   local verdict = 0
-  if record.owner and record.owner ~= stream.producer then
+  if foreign then
     verdict = 4
-  elseif seq <= record.seq then
-    verdict = 1
   elseif seq > record.seq + 1 then
     verdict = 2
-  elseif prev ~= record.crc then
+  elseif known < count and prev ~= record.crc then
     verdict = 3
-  else
-    ordinal = ordinal + 1
-    check = (check + timeWords + math.floor(ordinal / 4294967296) + ordinal % 4294967296) % 4294967296
-    local element = struct.pack('>BI4I8I8', 178, check, time, ordinal) .. mark .. stream.tail .. ARGV[i + 3]
-    pushed[#pushed + 1] = element
-    bytes = bytes + #element
-    record.seq = seq
-    record.crc = crc
+  end
+  if known > 0 or verdict > 0 then
+    local from = first
+    local judged = verdict == 0 and 0 or verdict == 3 and 1 or count - known
+    -- What comes after a mismatch leaves a gap.
+    for _, stretch in ipairs({ { known, 1 }, { judged, verdict }, { verdict == 3 and count - known - 1 or 0, 2 } }) do
+      if stretch[1] > 0 then
+        refused[#refused + 1] = struct.pack('>I4I4BI8I4', from, stretch[1], stretch[2], record.seq, record.crc)
+        from = from + stretch[1]
+      end
+    end
+  end
+
+  local tail = random .. kind .. stream.tail
+  for i = first, first + count - 1 do
+    local length = struct.unpack('>I4', frames, i * 8 + 1)
+    local frame
+    if length > 1024 then
+      frame = ARGV[large]
+      large = large + 1
+    else
+      frame = string.sub(small, smallAt, smallAt + length - 1)
+      smallAt = smallAt + length
+    end
+    if verdict == 0 and i >= first + known then
+      ordinal = ordinal + 1
+      local sum = (check + timeWords + math.floor(ordinal / 4294967296) + ordinal % 4294967296) % 4294967296
+      local element = struct.pack('>BI4I8I8', 178, sum, time, ordinal) .. tail .. frame
+      pushed[#pushed + 1] = element
+      bytes = bytes + #element
+    end
+  end
+  if verdict == 0 and known < count then
+    record.seq = seq + count - known - 1
+    record.crc = struct.unpack('>I4', frames, (first + count) * 8 - 3)
     record.owner = stream.producer
     record.ordinal = ordinal
   end
-  results[i] = struct.pack('>BI8I4', verdict, record.seq, record.crc)
+  first = first + count
+end
+if smallAt ~= #small + 1 or large ~= #ARGV + 1 then
+  return redis.error_reply('ERR the frames do not have the lengths that are named')
 end
 
 if #pushed > 0 then
@@ -89,4 +132,4 @@ if #pushed > 0 then
   redis.call('HSET', KEYS[1], unpack(changed))
   redis.call('HSET', KEYS[2], 'settings', ARGV[1], 'ordinal', string.format('%.0f', ordinal), 'time', string.format('%.0f', time))
 end
-return table.concat(results)
+return table.concat(refused)

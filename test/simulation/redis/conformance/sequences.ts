@@ -101,14 +101,13 @@ class Sequence {
       fill: (bytes) => bytes.forEach((_, i) => (bytes[i] = this.random.below(256))),
       fraction: () => 0,
     });
-    const frames = packed.frames.map(latin1);
-    if (this.random.chance(0.05)) frames.pop();
-    if (this.random.chance(0.05)) frames.push('one too many');
+    const large = packed.large.map(latin1);
+    if (this.random.chance(0.05)) large.push('one too many');
     const lists = this.random.chance(0.5) ? [this.#list()] : [KEYS.list('main', 0), KEYS.list('copy', 0)];
-    const args = [this.#settings(), this.#torn(latin1(packed.streams)), this.#torn(latin1(packed.entries)), ...frames];
-    const reply = await this.#run('append', [this.#streams(), this.#meta(), ...lists], args);
-    if (typeof reply !== 'string' || reply.length !== 13 * entries.length) return;
-    const results = unpackResults(Buffer.from(reply, 'latin1'));
+    const torn = [packed.streams, packed.runs, packed.frames, packed.small].map((part) => this.#torn(latin1(part)));
+    const reply = await this.#run('append', [this.#streams(), this.#meta(), ...lists], [this.#settings(), ...torn, ...large]);
+    if (typeof reply !== 'string') return;
+    const results = unpackResults(Buffer.from(reply, 'latin1'), entries);
     entries.forEach(({ stream }, i) => this.#places.set(stream, results[i]!.stored));
   }
 
@@ -124,7 +123,7 @@ class Sequence {
       seq,
       prev: this.random.chance(0.9) ? place.crc : 7,
       crc,
-      frame: Buffer.from('f'.repeat(this.random.below(40))),
+      frame: Buffer.from('f'.repeat(this.random.chance(0.9) ? this.random.below(40) : 1000 + this.random.below(50))),
       kind: this.random.chance(0.9) ? 'frame' : 'refusal',
     };
   }

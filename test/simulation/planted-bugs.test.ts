@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { SEEDS_IN_VERIFY } from '../prove/parts/seeds.ts';
 import { checkPatches } from '../support/source-patches.ts';
 import { findBug } from './find-bugs.ts';
 import { PLANTED_BUGS } from './planted-bugs.ts';
-import { simulate } from './simulation.ts';
 
 /** The first seed that shows each bug; `npm run find-bugs -- --write` finds them afresh. */
 const SEEDS = JSON.parse(readFileSync(new URL('planted-bugs.json', import.meta.url), 'utf8')) as Record<string, number>;
@@ -22,6 +22,6 @@ test.each(PLANTED_BUGS.filter(({ isSeldom }) => isSeldom !== true))('is caught: 
   expect((await findBug(bug, seed, seed + SEEDS_TRIED)).seed).toBeGreaterThanOrEqual(seed);
 });
 
-test('without a bug, the same seeds keep every promise', { timeout: 120_000 }, async () => {
-  for (const seed of new Set(Object.values(SEEDS))) expect((await simulate({ seed })).violations).toEqual([]);
+test('without a bug, the same seeds keep every promise: they are among those whose histories are run as they are', () => {
+  for (const seed of Object.values(SEEDS)) expect(seed).toBeLessThanOrEqual(SEEDS_IN_VERIFY);
 });

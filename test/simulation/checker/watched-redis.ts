@@ -17,6 +17,11 @@ const STREAM_AT = 30;
 const PRODUCER_AT = 46;
 const SEQ_IN_FRAME = 8;
 
+/** A key that is looked at: of a lease, or of a list and where its partition's other keys begin. */
+type Place =
+  | { readonly kind: 'lease'; readonly partition: number }
+  | { readonly kind: 'list'; readonly partition: number; readonly prefix: string };
+
 /**
  * A Redis that is watched: no element leaves a list before the database has it, unless the record of its stream says that
  * the client is to send it again.
@@ -28,6 +33,7 @@ export class WatchedRedis extends SimRedis {
   onLeaseTaken: ((partition: number, before: string, after: string) => void) | undefined;
   /** Then a lease may be gone the moment after, or before, somebody takes it. */
   evicts = false;
+  readonly #places = new Map<string, Place | undefined>();
   readonly #sink: SinkWatch;
   readonly #fault: (message: string) => void;
 
@@ -71,17 +77,22 @@ export class WatchedRedis extends SimRedis {
 
   override execute(args: readonly string[], client?: Client): Reply {
     if (args[0] === 'DEL' && client === undefined) this.upsets++;
-    const isScript = /^EVAL/i.test(args[0] ?? '');
-    const lease = isScript && this.onLeaseTaken !== undefined ? LEASE.exec(args[3] ?? '') : null;
-    if (lease !== null) return this.#executeOnLease(Number(lease[1]), args, client);
-    const key = isScript ? LIST.exec(args[3] ?? '') : null;
-    if (key === null) return super.execute(args, client);
+    const place = /^EVAL/i.test(args[0] ?? '') ? this.#placeOf(args[3] ?? '') : undefined;
+    if (place?.kind === 'lease' && this.onLeaseTaken !== undefined) return this.#executeOnLease(place.partition, args, client);
+    if (place?.kind !== 'list') return super.execute(args, client);
     const list = args[3]!;
     const before = this.store.listAt(list);
     const reply = super.execute(args, client);
     const after = this.store.listAt(list).length;
-    if (after < before.length) this.#look(key[1]!, Number(key[2]), before.slice(0, before.length - after));
+    if (after < before.length) this.#look(place.prefix, place.partition, before.slice(0, before.length - after));
     return reply;
+  }
+
+  /** What the first key of a script is about; they are few, and come again and again. */
+  #placeOf(key: string): Place | undefined {
+    let place = this.#places.get(key);
+    if (place === undefined && !this.#places.has(key)) this.#places.set(key, (place = readPlace(key)));
+    return place;
   }
 
   /** `token holder`, where the lease lasts. */
@@ -114,4 +125,11 @@ export class WatchedRedis extends SimRedis {
       if (stored >= seq) this.#fault(`${stream} ${partition} ${seq} left the queue before it was applied, and counts as stored`);
     }
   }
+}
+
+function readPlace(key: string): Place | undefined {
+  const lease = LEASE.exec(key);
+  if (lease !== null) return { kind: 'lease', partition: Number(lease[1]) };
+  const list = LIST.exec(key);
+  return list === null ? undefined : { kind: 'list', partition: Number(list[2]), prefix: list[1]! };
 }

@@ -274,10 +274,9 @@ class SimDriver implements Driver {
     if (socket.unsent.length === 0 || socket.state === 'destroyed') return;
     const messages = socket.unsent;
     socket.unsent = [];
-    socket.wire!.send(
-      new Together(messages),
-      messages.flat().reduce((bytes, text) => bytes + text.length + 8, 8),
-    );
+    let bytes = 8;
+    for (const message of messages) for (const text of message) bytes += text.length + 8;
+    socket.wire!.send(new Together(messages), bytes);
   }
 
   #received(socket: Socket, reply: Reply): void {

@@ -244,21 +244,22 @@ export class Engine {
 
   #info(sections: readonly string[]): Reply {
     const { maxMemory, policy, saves, loading, appendOnly, runId } = this.settings;
-    const known: Record<string, readonly string[]> = {
-      server: ['redis_version:7.0.15', 'redis_mode:standalone', `run_id:${runId}`],
-      memory: [`used_memory:${this.store.usedBytes}`, `maxmemory:${maxMemory}`, `maxmemory_policy:${policy}`],
-      persistence: [
+    // Each is made only when it is wanted: nodes ask again and again, for little.
+    const known: Record<string, () => readonly string[]> = {
+      server: () => ['redis_version:7.0.15', 'redis_mode:standalone', `run_id:${runId}`],
+      memory: () => [`used_memory:${this.store.usedBytes}`, `maxmemory:${maxMemory}`, `maxmemory_policy:${policy}`],
+      persistence: () => [
         `loading:${loading === 'yes' ? 1 : 0}`,
         `rdb_last_bgsave_status:${saves === 'fail' ? 'err' : 'ok'}`,
         `aof_enabled:${appendOnly === 'yes' ? 1 : 0}`,
       ],
-      replication: this.#replication.info(),
+      replication: () => this.#replication.info(),
     };
     const wanted = sections.map((section) => section.toLowerCase());
     const all = wanted.length === 0 || wanted.some((section) => ['default', 'all', 'everything'].includes(section));
     return Object.entries(known)
       .filter(([section]) => all || wanted.includes(section))
-      .map(([section, lines]) => `# ${section.charAt(0).toUpperCase()}${section.slice(1)}\r\n${lines.join('\r\n')}\r\n`)
+      .map(([section, lines]) => `# ${section.charAt(0).toUpperCase()}${section.slice(1)}\r\n${lines().join('\r\n')}\r\n`)
       .join('\r\n');
   }
 

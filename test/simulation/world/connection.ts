@@ -1,5 +1,5 @@
 import type { Host } from './host.ts';
-import type { Network } from './network.ts';
+import type { Network, Path } from './network.ts';
 import { Together, type Wire, type WireReceiver } from './wire.ts';
 
 /** A connection of two processes, seen from the network. */
@@ -59,6 +59,7 @@ class End implements Wire {
   readonly host: Host;
   readonly #to: Host;
   readonly #network: Network;
+  readonly #path: Path;
   #other: End | undefined;
   #onOver: () => void = () => {};
   #break: () => void = () => {};
@@ -83,6 +84,7 @@ class End implements Wire {
     this.#network = network;
     this.host = host;
     this.#to = to;
+    this.#path = network.path(host.name, to.name);
   }
 
   join(other: End, onOver: () => void, breakConnection: () => void): void {
@@ -169,13 +171,13 @@ class End implements Wire {
 
   #queue(sent: Sent): void {
     this.#inFlightBytes += sent.bytes;
-    if (this.#unsent.length > 0 || this.#network.isCut(this.host.name, this.#to.name)) this.#unsent.push(sent);
+    if (this.#unsent.length > 0 || this.#path.isCut) this.#unsent.push(sent);
     else this.#launch(sent);
   }
 
   #launch(sent: Sent): void {
     this.#underWay.push(sent);
-    this.#lastDueMs = this.#network.deliver(this.host, this.#to, this.#lastDueMs, () => {
+    this.#lastDueMs = this.#network.deliver(this.#path, this.#lastDueMs, () => {
       // Lost with the connection.
       if (!this.#underWay.includes(sent)) return;
       this.#arrived++;

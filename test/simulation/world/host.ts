@@ -96,24 +96,47 @@ export class Host {
   }
 
   #timer(delayMs: number, run: () => void, incarnation = this.#incarnation): Timer {
-    let isOver = false;
     if (incarnation === this.#incarnation) this.waitingCount++;
-    const end = () => {
-      if (!isOver && incarnation === this.#incarnation) this.waitingCount--;
-      isOver = true;
-    };
-    const guarded = () => {
-      if (isOver || this.#state === 'down' || this.#incarnation !== incarnation) return;
-      if (this.#state === 'paused') return void this.#held.push(guarded);
-      end();
-      run();
-    };
-    const entry = this.#timeline.at(delayMs, guarded);
-    return {
-      cancel: () => {
-        end();
-        entry.cancel();
-      },
-    };
+    const timer = new ProcessTimer(incarnation, run, this.#ended);
+    timer.entry = this.#timeline.at(delayMs, () => this.#fire(timer));
+    return timer;
+  }
+
+  #fire(timer: ProcessTimer): void {
+    if (timer.isOver || this.#state === 'down' || this.#incarnation !== timer.incarnation) return;
+    if (this.#state === 'paused') return void this.#held.push(() => this.#fire(timer));
+    timer.end();
+    timer.run();
+  }
+
+  readonly #ended = (incarnation: number): void => {
+    if (incarnation === this.#incarnation) this.waitingCount--;
+  };
+}
+
+/** A timer of one process, or something that is on its way to it. */
+class ProcessTimer implements Timer {
+  readonly incarnation: number;
+  readonly run: () => void;
+  readonly #onEnd: (incarnation: number) => void;
+  /** Fired or cancelled. */
+  isOver = false;
+  entry: Timer | undefined;
+
+  constructor(incarnation: number, run: () => void, onEnd: (incarnation: number) => void) {
+    this.incarnation = incarnation;
+    this.run = run;
+    this.#onEnd = onEnd;
+  }
+
+  end(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.#onEnd(this.incarnation);
+  }
+
+  cancel(): void {
+    this.end();
+    this.entry?.cancel();
   }
 }

@@ -29,6 +29,12 @@ export interface PathSettings {
   readonly maxLatencyMs: number;
 }
 
+/** The way from one host to another, the same for as long as the network is there. */
+export interface Path {
+  settings: PathSettings;
+  isCut: boolean;
+}
+
 const DEFAULT_PATH: PathSettings = { minLatencyMs: 0.1, maxLatencyMs: 1 };
 /** How long an attempt to connect waits for an answer when the caller does not say. */
 const CONNECT_TIMEOUT_MS = 2_000;
@@ -41,8 +47,8 @@ export class Network {
   readonly #timeline: Timeline;
   readonly #random: SeededRandom;
   readonly #services = new Map<string, { readonly host: Host; readonly accept: (wire: Wire, from: string) => void }>();
-  readonly #paths = new Map<string, PathSettings>();
-  readonly #cut = new Set<string>();
+  /** By where they begin, and then by where they end. */
+  readonly #paths = new Map<string, Map<string, Path>>();
   readonly #connections = new Set<Connection>();
   /** Asked about every message: undefined lets it pass. */
   interfere: ((sending: Sending) => Interference | undefined) | undefined;
@@ -78,11 +84,12 @@ export class Network {
       const service = this.#services.get(name);
       // Who is not there refuses, as the kernel of a machine that runs does.
       if (service === undefined) {
-        this.#timeline.at(this.#latency(from.name, name), () => settle(() => reject(new Error(`connect ECONNREFUSED ${name}`))));
+        this.#timeline.at(this.#latency(this.path(from.name, name)), () => settle(() => reject(new Error(`connect ECONNREFUSED ${name}`))));
         return;
       }
-      if (this.#cut.has(pathOf(from.name, service.host.name)) || this.#cut.has(pathOf(service.host.name, from.name))) return;
-      this.#timeline.at(this.#latency(from.name, service.host.name), () => {
+      const there = this.path(from.name, service.host.name);
+      if (there.isCut || this.path(service.host.name, from.name).isCut) return;
+      this.#timeline.at(this.#latency(there), () => {
         if (settled) return;
         if (this.#services.get(name) !== service) return settle(() => reject(new Error(`connect ECONNREFUSED ${name}`)));
         const connection = new Connection(this, from, service.host);
@@ -96,32 +103,28 @@ export class Network {
 
   /** Sets how messages travel from `from` to `to`. */
   setPath(from: string, to: string, settings: PathSettings): void {
-    this.#paths.set(pathOf(from, to), settings);
+    this.path(from, to).settings = settings;
   }
 
   /** From now on nothing that `from` sends reaches `to`. */
   cut(from: string, to: string): void {
-    this.#cut.add(pathOf(from, to));
+    this.path(from, to).isCut = true;
   }
 
   mend(from: string, to: string): void {
-    this.#cut.delete(pathOf(from, to));
+    this.path(from, to).isCut = false;
     for (const connection of this.#connections) connection.mended(from, to);
   }
 
   mendAll(): void {
-    this.#cut.clear();
-    this.#paths.clear();
+    for (const paths of this.#paths.values())
+      for (const path of paths.values()) Object.assign(path, { settings: DEFAULT_PATH, isCut: false });
     for (const connection of this.#connections) connection.mended();
   }
 
   /** How many connections to another host the process on `host` holds; for bounds. */
   connectionCount(host: string, other: string): number {
     return [...this.#connections].filter((connection) => connection.joins(host, other) && connection.isHeldBy(host)).length;
-  }
-
-  isCut(from: string, to: string): boolean {
-    return this.#cut.has(pathOf(from, to));
   }
 
   /** Breaks every connection between two hosts: both ends see a reset, and part of what is under way is lost. */
@@ -135,8 +138,17 @@ export class Network {
   }
 
   /** For connections. */
-  deliver(from: Host, to: Host, notBeforeMs: number, run: () => void): number {
-    const dueMs = Math.max(notBeforeMs, this.#timeline.nowMs + this.#latency(from.name, to.name));
+  path(from: string, to: string): Path {
+    let paths = this.#paths.get(from);
+    if (paths === undefined) this.#paths.set(from, (paths = new Map<string, Path>()));
+    let path = paths.get(to);
+    if (path === undefined) paths.set(to, (path = { settings: DEFAULT_PATH, isCut: false }));
+    return path;
+  }
+
+  /** For connections. */
+  deliver(path: Path, notBeforeMs: number, run: () => void): number {
+    const dueMs = Math.max(notBeforeMs, this.#timeline.nowMs + this.#latency(path));
     this.#timeline.at(dueMs - this.#timeline.nowMs, run);
     return dueMs;
   }
@@ -156,12 +168,7 @@ export class Network {
     return this.#random.below(bytes);
   }
 
-  #latency(from: string, to: string): number {
-    const { minLatencyMs, maxLatencyMs } = this.#paths.get(pathOf(from, to)) ?? DEFAULT_PATH;
+  #latency({ settings: { minLatencyMs, maxLatencyMs } }: Path): number {
     return minLatencyMs + this.#random.fraction() * (maxLatencyMs - minLatencyMs);
   }
-}
-
-function pathOf(from: string, to: string): string {
-  return `${from} → ${to}`;
 }

@@ -1,8 +1,18 @@
 /** An event that is due; see {@link Timeline.at}. */
-interface Entry {
+class Entry {
   readonly dueMs: number;
   readonly order: number;
   run: (() => void) | undefined;
+
+  constructor(dueMs: number, order: number, run: () => void) {
+    this.dueMs = dueMs;
+    this.order = order;
+    this.run = run;
+  }
+
+  cancel(): void {
+    this.run = undefined;
+  }
 }
 
 /** More than this at one time, and something runs in circles. */
@@ -26,13 +36,9 @@ export class Timeline {
 
   /** Runs `run` once, `delayMs` from now; events of one time run in the order in which they were asked for. */
   at(delayMs: number, run: () => void): { cancel(): void } {
-    const entry: Entry = { dueMs: this.nowMs + Math.max(0, delayMs), order: this.#order++, run };
+    const entry = new Entry(this.nowMs + Math.max(0, delayMs), this.#order++, run);
     this.#push(entry);
-    return {
-      cancel: () => {
-        entry.run = undefined;
-      },
-    };
+    return entry;
   }
 
   /** Runs `run` every `everyMs`, for the first time after as much. */

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Figures, Side } from '../comparison.ts';
+import { watchCores } from '../processor-time.ts';
 import { missingRedis, startQueueRedis } from '../services/redis.ts';
 import type { FrameLoad } from '../syncline/frames-stored.ts';
 
@@ -30,10 +31,12 @@ export function redisBenchmark(load: FrameLoad, { bytes, pipeline }: { readonly 
         };
         await run(Math.ceil(count / 10));
         await redis.command('DEL', LIST);
+        const cores = watchCores({ redis: redis.pid });
         const rate = await run(count);
+        const used = cores();
         const length = await redis.command('LLEN', LIST);
         if (length !== `:${count}`) throw new Error(`redis-benchmark was to push ${count} values, and the list has ${length.slice(1)}`);
-        return { 'frames/s': rate, 'MB/s': (rate * bytes) / 1e6 };
+        return { 'frames/s': rate, 'MB/s': (rate * bytes) / 1e6, ...used };
       } finally {
         await redis.close();
       }

@@ -27,7 +27,7 @@ const channel = new BroadcastChannel('syncline-bench-profile');
 const delay = monitorEventLoopDelay({ resolution: DELAY_MS });
 const session = new Session();
 
-channel.onmessage = () => toggle();
+channel.addEventListener('message', () => toggle());
 channel.unref();
 if (isMainThread) {
   process.on('SIGUSR2', () => {

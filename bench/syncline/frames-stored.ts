@@ -1,9 +1,9 @@
 import { freePort } from '../../test/support/free-port.ts';
 import { checkQueue } from '../check/queue-contents.ts';
 import type { Figures, Side } from '../comparison.ts';
+import { watchCores } from '../processor-time.ts';
 import { missingRedis, startQueueRedis } from '../services/redis.ts';
 import { senderTo } from './installation.ts';
-import { senderPercent } from './rows-applied.ts';
 import { startServer } from './server.ts';
 
 /** Frames that are all alike. */
@@ -34,16 +34,14 @@ export function framesStored({ payloadBytes, count }: FrameLoad): Side {
           warmUp.close();
           const sender = await load(count(scale));
           await watch?.begin(server);
+          const cores = watchCores({ server: server.pid, redis: redis.pid });
           sender.go();
           const { seconds, cpuSeconds } = await sender.stored();
+          const used = cores({ sender: cpuSeconds });
           await watch?.end(server);
           sender.close();
           await checkQueue(redis, { frames: warmUp.frames + sender.frames, crcSum: warmUp.crcSum + sender.crcSum });
-          return {
-            'frames/s': sender.frames / seconds,
-            'MB/s': sender.bytes / seconds / 1e6,
-            'sender %': senderPercent(cpuSeconds, seconds),
-          };
+          return { 'frames/s': sender.frames / seconds, 'MB/s': sender.bytes / seconds / 1e6, ...used };
         } finally {
           await server.close();
         }

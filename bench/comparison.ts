@@ -38,8 +38,6 @@ export interface Verdict {
   readonly of: string;
   /** The side whose figure it is divided by, in the same pair; left out for a figure that stands alone. */
   readonly over?: string;
-  /** The figure of `over`, where it has another name. */
-  readonly overFigure?: string;
   /** Left out where nothing is claimed, and it is only said. */
   readonly reach?: Reach;
 }

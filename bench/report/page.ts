@@ -1,6 +1,7 @@
-import { figureText, rangeText, verdictTitle } from './text.ts';
+import { coresText, figureText, mainFigures, rangeText, verdictTitle } from './text.ts';
+import type { Spread } from '../statistics.ts';
 import { chartOf } from './chart-of.ts';
-import type { ComparisonResult, VerdictResult, Results } from './results.ts';
+import type { ComparisonResult, Results, SideResult, VerdictResult } from './results.ts';
 
 /** Where the template takes the figures. */
 const PLACE = '{{figures}}';
@@ -50,14 +51,16 @@ function comparisonSection(result: ComparisonResult): string[] {
     `${title}. ${pairs} measurements of each side${work}.`,
     '',
     ...(chartOf(result) === undefined ? [] : [`![${title}](performance/${name}.svg)`, '']),
-    '| side | what it is | figure | median | min … max |',
-    '|---|---|---|---|---|',
-    ...sides.flatMap((side) =>
-      Object.entries(side.figures).map(
-        ([figure, spread]) => `| ${side.name} | ${side.title} | ${figure} | ${figureText(spread.median)} | ${rangeText(spread)} |`,
-      ),
-    ),
-    ...skipped.map((side) => `| ${side.name} | ${side.title} | | not measured | ${side.reason} |`),
+    '| side | what it is | figure | median | min … max | cores busy |',
+    '|---|---|---|---|---|---|',
+    ...sides.flatMap((side) => mainFigures(side.figures).map(([figure, spread], i) => sideRow(side, figure, spread, i))),
+    ...skipped.map((side) => `| ${side.name} | ${side.title} | | not measured | ${side.reason} | |`),
     '',
   ];
+}
+
+/** What a side is, and its cores, stand in its first row only. */
+function sideRow({ name, title, figures }: SideResult, figure: string, spread: Spread, index: number): string {
+  const [what, cores] = index === 0 ? [title, coresText(figures)] : ['', ''];
+  return `| ${index === 0 ? name : ''} | ${what} | ${figure} | ${figureText(spread.median)} | ${rangeText(spread)} | ${cores} |`;
 }

@@ -52,10 +52,18 @@ describe('rounds', () => {
 
   test('name what cannot run, and judge nothing that needs it', async () => {
     const absent = { ...side('other', []), missing: async () => 'apt-get install other' };
-    const result = resultOf(await measured([side('syncline', [1, 2, 3]), absent]));
+    const third = side('third', [1, 1, 1]);
+    const result = resultOf(await measured([side('syncline', [1, 2, 3]), absent, third]));
     expect(result.skipped).toEqual([{ name: 'other', title: absent.title, reason: 'apt-get install other' }]);
     expect(result.verdicts[0]).not.toHaveProperty('met');
     expect(comparisonText(result)).toContain('other was skipped: apt-get install other');
+  });
+
+  test('measure nothing that there is nothing to set against', async () => {
+    const log: string[] = [];
+    const absent = { ...side('other', []), missing: async () => 'apt-get install other' };
+    const result = resultOf(await measured([side('syncline', [1, 2, 3], log), absent]));
+    expect([log, result.sides]).toEqual([[], []]);
   });
 
   test('end where a measurement fails, and say which', async () => {
@@ -104,10 +112,14 @@ describe('reports', () => {
     const bar = { min: 50, max: 100, ours: false };
     const chart = barChart({
       title: 'a < b & "c"',
-      unit: 'rows/s',
-      bars: [
-        { ...bar, label: 'one', value: 100 },
-        { ...bar, label: 'half', value: 50 },
+      groups: [
+        {
+          unit: 'rows/s',
+          bars: [
+            { ...bar, label: 'one', value: 100 },
+            { ...bar, label: 'half', value: 50 },
+          ],
+        },
       ],
     });
     const widths = [...chart.matchAll(/<rect .*?width="([\d.]+)"/g)].map(([, width]) => Number(width));

@@ -56,12 +56,12 @@ function spreadsOf(all: readonly Figures[]): Record<string, Spread> {
 }
 
 function verdictResult(verdict: Verdict, measured: ReadonlyMap<string, readonly Figures[]>): VerdictResult {
-  const { figure, of, over, overFigure, reach } = verdict;
+  const { figure, of, over, reach } = verdict;
   const own = measured.get(of);
   const other = over === undefined ? undefined : measured.get(over);
   if (own === undefined || (over !== undefined && other === undefined)) return verdict;
   const values = valuesOf(own, figure);
-  const spread = spreadOf(other === undefined ? values : ratiosOf(values, valuesOf(other, overFigure ?? figure)));
+  const spread = spreadOf(other === undefined ? values : ratiosOf(values, valuesOf(other, figure)));
   if (reach === undefined) return { ...verdict, measured: spread };
   return { ...verdict, measured: spread, met: reach.bound === 'at least' ? spread.median >= reach.value : spread.median <= reach.value };
 }

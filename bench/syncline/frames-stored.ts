@@ -19,7 +19,7 @@ export interface FrameLoad {
 export function framesStored({ payloadBytes, count }: FrameLoad): Side {
   return {
     name: 'syncline',
-    title: `Syncline, 8 connections, frames of one change and ${payloadBytes} bytes, Redis with AOF every second`,
+    title: `Syncline, 8 connections, frames of one change and ${payloadBytes.toLocaleString('en-US')} bytes, Redis with AOF every second`,
     missing: missingRedis,
     async measure(scale, watch): Promise<Figures> {
       const redis = await startQueueRedis();

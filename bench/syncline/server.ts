@@ -9,6 +9,7 @@ import { endWithUs } from '../../src/chaos/end-with-us.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { freePort } from '../../test/support/free-port.ts';
 import type { Watch } from '../comparison.ts';
+import { removeAtExit } from '../services/leftovers.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const START_TIMEOUT_MS = 30_000;
@@ -41,6 +42,7 @@ export interface SynclineServer {
 /** Starts a server of its own in a fresh folder; resolves when it answers. */
 export async function startServer({ env = {}, watch }: ServerOptions = {}): Promise<SynclineServer> {
   const data = mkdtempSync(join(tmpdir(), 'syncline-bench-'));
+  removeAtExit(data);
   const [port, adminPort] = [await freePort(), await freePort()];
   const child = spawn(process.execPath, [...(watch?.nodeOptions ?? []), MAIN, 'start'], {
     cwd: data,

@@ -3,17 +3,23 @@ import { promisify } from 'node:util';
 import type { Figures, Side } from '../comparison.ts';
 import { watchCores } from '../processor-time.ts';
 import { missingRedis, startQueueRedis } from '../services/redis.ts';
-import type { FrameLoad } from '../syncline/frames-stored.ts';
 
-/** Redis' own benchmark, pushing values of the same size to one list. */
-export function redisBenchmark(load: FrameLoad, { bytes, pipeline }: { readonly bytes: number; readonly pipeline: number }): Side {
+export interface RedisBenchmarkOptions {
+  /** Of each value. */
+  readonly bytes: number;
+  readonly pipeline: number;
+  count(scale: number): number;
+}
+
+/** Redis' own benchmark, pushing values of one size to one list. */
+export function redisBenchmark({ bytes, pipeline, count: countFor }: RedisBenchmarkOptions): Side {
   const options = ['-t', 'rpush', '-d', String(bytes), '-P', String(pipeline), '-c', '8'];
   return {
     name: 'redis-benchmark',
     title: `redis-benchmark ${options.join(' ')}, AOF every second`,
     missing: missingRedis,
     async measure(scale): Promise<Figures> {
-      const count = load.count(scale);
+      const count = countFor(scale);
       const redis = await startQueueRedis();
       try {
         const run = async (requests: number): Promise<number> => {

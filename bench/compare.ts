@@ -10,10 +10,15 @@ import { runRounds } from './rounds.ts';
 
 const DOCS = fileURLToPath(new URL('../docs', import.meta.url));
 
+/** Above this load for each core, others take part in what is measured. */
+const BUSY_SHARE = 0.25;
+
 /** Runs the comparisons, prints each as it ends, and writes what was asked for. Resolves with the exit code. */
 export async function compare(options: CompareOptions, command: string): Promise<number> {
   const chosen = comparisons.filter(({ name }) => options.only?.includes(name) ?? true);
   const machine = describeMachine();
+  if (machine.load > machine.cores * BUSY_SHARE)
+    console.error(`the machine is busy (load ${machine.load.toFixed(1)} on ${machine.cores} cores): what is measured now says little`);
   const date = new Date().toISOString();
   const done: ComparisonResult[] = [];
   for (const comparison of chosen) {

@@ -20,7 +20,7 @@ export interface Watch {
 export interface Side {
   /** In kebab-case; unique within its comparison. */
   readonly name: string;
-  /** What it is and how it is set, in at most 80 characters. */
+  /** What it is and how it is set, in at most 100 characters. */
   readonly title: string;
   /** Why it cannot run on this machine and what to install; undefined when it can. */
   missing(): Promise<string | undefined>;

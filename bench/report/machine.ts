@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
+import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 /** On what something was measured. */
@@ -13,6 +13,8 @@ export interface Machine {
   readonly redis: string;
   readonly mariadb: string;
   readonly sqlite: string;
+  /** Processes that wanted to run in the minute before, on average; on a machine that measures, next to none. */
+  readonly load: number;
   /** Of the source, with `+` when something was not committed. */
   readonly commit: string;
 }
@@ -27,6 +29,7 @@ export function describeMachine(): Machine {
     redis: versionOf('redis-server', /v=(\S+)/),
     mariadb: versionOf('mariadbd', /Ver (\S+)/),
     sqlite: process.versions['sqlite'] ?? 'unknown',
+    load: loadavg()[0] ?? 0,
     commit: commit(),
   };
 }

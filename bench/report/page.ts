@@ -31,7 +31,8 @@ function figuresOf(results: Results): string {
 function machineLines({ machine, command, date }: Results): string[] {
   return [
     `Measured on ${date.slice(0, 10)} at commit \`${machine.commit}\` with \`${command}\`: ${machine.cores} cores (${machine.cpu}),`,
-    `${machine.memoryGiB} GiB of memory, ${machine.os}; Node.js ${machine.node}, Redis ${machine.redis}, MariaDB ${machine.mariadb}, SQLite ${machine.sqlite}.`,
+    `${machine.memoryGiB} GiB of memory, ${machine.os}; Node.js ${machine.node}, Redis ${machine.redis}, MariaDB ${machine.mariadb}, SQLite ${machine.sqlite};`,
+    `load of the minute before: ${machine.load.toFixed(2)}.`,
   ];
 }
 

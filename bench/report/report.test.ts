@@ -80,7 +80,7 @@ describe('reports', () => {
     quick: false,
     command: 'npm run bench',
     date: '2026-01-02T03:04:05.000Z',
-    machine: { cores: 2, cpu: 'CPU', memoryGiB: 8, os: 'OS', node: '24', redis: '7', mariadb: '10', sqlite: '3', commit: 'abc' },
+    machine: { cores: 2, cpu: 'CPU', memoryGiB: 8, os: 'OS', node: '24', redis: '7', mariadb: '10', sqlite: '3', load: 0, commit: 'abc' },
     comparisons: [resultOf(await measured([side('syncline', rates), side('other', [100, 100, 100])]))],
   });
 

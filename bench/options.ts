@@ -85,7 +85,7 @@ A whole run takes more than an hour and writes docs/performance.json, docs/perfo
   --pairs N        measure each side N times
   --scale F        do this part of the work in each measurement: 0 < F ≤ 1
   --json FILE      write the results there too
-  --publish        write docs even though the run is not whole
+  --publish        write docs even though the run is not whole; what it did not measure stays as it is
   --help           this text
 
        npm run bench -- --url tcp://HOST:PORT [--token TOKEN]

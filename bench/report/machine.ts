@@ -13,10 +13,16 @@ export interface Machine {
   readonly redis: string;
   readonly mariadb: string;
   readonly sqlite: string;
-  /** Processes that wanted to run in the minute before, on average; on a machine that measures, next to none. */
-  readonly load: number;
+}
+
+/** When something was measured, and of what. */
+export interface Occasion {
+  readonly command: string;
+  readonly date: string;
   /** Of the source, with `+` when something was not committed. */
   readonly commit: string;
+  /** Processes that wanted to run in the minute before, on average; on a machine that measures, next to none. */
+  readonly load: number;
 }
 
 export function describeMachine(): Machine {
@@ -29,9 +35,11 @@ export function describeMachine(): Machine {
     redis: versionOf('redis-server', /v=(\S+)/),
     mariadb: versionOf('mariadbd', /Ver (\S+)/),
     sqlite: process.versions['sqlite'] ?? 'unknown',
-    load: loadavg()[0] ?? 0,
-    commit: commit(),
   };
+}
+
+export function describeOccasion(command: string): Occasion {
+  return { command, date: new Date().toISOString(), commit: commit(), load: loadavg()[0] ?? 0 };
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -28,8 +28,8 @@ export function backlogDrained(workloadFor: ScaledWorkload): Side {
         await delay(Math.max(1000, WAIT_MS * scale));
         const waitingBytes = server.peakMemoryBytes();
         server.resetPeakMemory();
-        await mariadb.restart();
         await watch?.begin(server);
+        await mariadb.restart();
         const startedMs = performance.now();
         await sender.applied();
         const seconds = (performance.now() - startedMs) / 1000;

@@ -20,7 +20,7 @@ export interface Watch {
 export interface Side {
   /** In kebab-case; unique within its comparison. */
   readonly name: string;
-  /** What it is and how it is set, in at most 80 characters. */
+  /** What it is and how it is set, in at most 100 characters. */
   readonly title: string;
   /** Why it cannot run on this machine and what to install; undefined when it can. */
   missing(): Promise<string | undefined>;
@@ -38,8 +38,6 @@ export interface Verdict {
   readonly of: string;
   /** The side whose figure it is divided by, in the same pair; left out for a figure that stands alone. */
   readonly over?: string;
-  /** The figure of `over`, where it has another name. */
-  readonly overFigure?: string;
   /** Left out where nothing is claimed, and it is only said. */
   readonly reach?: Reach;
 }

@@ -1,37 +1,49 @@
 /** Everything that `npm run bench` compares, and what is claimed of it. */
-import type { Comparison, Verdict } from './comparison.ts';
+import type { Comparison, Side, Verdict } from './comparison.ts';
 import { autocommitInserts } from './limits/autocommit-inserts.ts';
 import { loadData } from './limits/load-data.ts';
 import { mariadbUpserts } from './limits/mariadb-upserts.ts';
 import { redisBenchmark } from './limits/redis-benchmark.ts';
 import { sqliteLoop } from './limits/sqlite-loop.ts';
-import { peers } from './peers/index.ts';
+import { ingestPeers, peers } from './peers/index.ts';
 import { peerSide } from './peer-side.ts';
 import { scaledWorkload } from './scaled-workload.ts';
 import { backlogDrained } from './syncline/backlog.ts';
 import { embeddedApplied } from './syncline/embedded.ts';
-import { framesStored, type FrameLoad } from './syncline/frames-stored.ts';
+import { framesStored } from './syncline/frames-stored.ts';
 import { idleCpu } from './syncline/idle.ts';
 import { sendToApplied } from './syncline/latency.ts';
 import { rowsApplied } from './syncline/rows-applied.ts';
 
 const MILLION = 1_000_000;
-const PAIRS = { quick: 2, full: 10 } as const;
+const PAIRS = { quick: 1, full: 10 } as const;
 const INSERTS = scaledWorkload('inserts', MILLION);
 const UPDATES = scaledWorkload('updates', MILLION);
 const HOT_KEYS = scaledWorkload('hot-keys', MILLION);
 const BACKLOG = scaledWorkload('updates', 5 * MILLION);
 const EMBEDDED = scaledWorkload('inserts', MILLION);
 
-/** 8,000 bytes with the header. */
-const LARGE_FRAMES: FrameLoad = { payloadBytes: 7_976, count: (scale) => Math.ceil(200_000 * scale) };
-const SMALL_FRAMES: FrameLoad = { payloadBytes: 100, count: (scale) => Math.ceil(2 * MILLION * scale) };
+const largeFrames = (scale: number) => Math.ceil(200_000 * scale);
+const smallFrames = (scale: number) => Math.ceil(2 * MILLION * scale);
+
+/** What is claimed against single peers. */
+const PEER_REACHES: Readonly<Record<string, Pick<Verdict, 'reach'>>> = {
+  'php-loop': { reach: { bound: 'at least', value: 50 } },
+  bullmq: { reach: { bound: 'at least', value: 50 } },
+};
 
 export const comparisons: readonly Comparison[] = [
   {
     name: 'frames-8k',
     title: 'Frames of 8,000 bytes, stored in Redis while the database is away',
-    sides: [framesStored(LARGE_FRAMES), redisBenchmark(LARGE_FRAMES, { bytes: 8_000, pipeline: 16 })],
+    sides: [
+      framesStored({
+        what: 'frames of 8,000 bytes',
+        // With the header of 24 bytes.
+        material: (scale) => ({ kind: 'blobs', frames: largeFrames(scale), payloadBytes: 7_976 }),
+      }),
+      redisBenchmark({ bytes: 8_000, pipeline: 16, count: largeFrames }),
+    ],
     verdicts: [atLeast(0.75, 'MB/s', 'syncline', 'redis-benchmark')],
     pairs: PAIRS,
     quickScale: 0.2,
@@ -39,7 +51,13 @@ export const comparisons: readonly Comparison[] = [
   {
     name: 'frames-100',
     title: 'Frames of one change of 100 bytes, stored in Redis while the database is away',
-    sides: [framesStored(SMALL_FRAMES), redisBenchmark(SMALL_FRAMES, { bytes: 100, pipeline: 64 })],
+    sides: [
+      framesStored({
+        what: 'frames of one change of 100 bytes',
+        material: (scale) => ({ kind: 'blobs', frames: smallFrames(scale), payloadBytes: 100 }),
+      }),
+      redisBenchmark({ bytes: 100, pipeline: 64, count: smallFrames }),
+    ],
     verdicts: [atLeast(0.45, 'frames/s', 'syncline', 'redis-benchmark')],
     pairs: PAIRS,
     quickScale: 0.1,
@@ -117,18 +135,28 @@ export const comparisons: readonly Comparison[] = [
   {
     name: 'peers',
     title: 'New rows into MariaDB, against what people use for it',
-    sides: [rowsApplied(INSERTS), ...peers.map((peer) => peerSide(peer, MILLION))],
+    sides: [rowsApplied(INSERTS), ...peers.map((peer) => peerSide(peer, INSERTS))],
     verdicts: peers.map(({ name }) => ({ ...compared('syncline', name), ...PEER_REACHES[name] })),
+    pairs: { quick: 1, full: 5 },
+    quickScale: 0.15,
+  },
+  {
+    name: 'ingest-peers',
+    title: 'New rows into Redis, against what people use to take data from the network',
+    sides: [
+      rowsStored('syncline', 'as the client', 'batches as the SDK makes them'),
+      rowsStored('syncline-single', 'none', 'a frame for each row'),
+      ...ingestPeers.map((peer) => peerSide(peer, INSERTS)),
+    ],
+    verdicts: ingestPeers.flatMap(({ name }) => [compared('syncline', name), compared('syncline-single', name)]),
     pairs: { quick: 1, full: 5 },
     quickScale: 0.15,
   },
 ];
 
-/** What is claimed against single peers. */
-const PEER_REACHES: Readonly<Record<string, Pick<Verdict, 'reach'>>> = {
-  'php-loop': { reach: { bound: 'at least', value: 50 } },
-  bullmq: { reach: { bound: 'at least', value: 50 } },
-};
+function rowsStored(name: string, batching: 'as the client' | 'none', what: string): Side {
+  return framesStored({ name, what, material: (scale) => ({ kind: 'items', table: 'item', workload: INSERTS(scale), batching }) });
+}
 
 function againstMariadb(): Verdict[] {
   return [atLeast(0.95, 'rows/s', 'syncline', 'mariadb-client'), compared('syncline', 'mariadb-client-2')];

@@ -80,12 +80,12 @@ export const USAGE = `usage: npm run bench [-- OPTIONS]
 Measures Syncline and what it is held against in turn, on private servers of its own, and prints medians, spreads and ratios.
 A whole run takes more than an hour and writes docs/performance.json, docs/performance.md and docs/performance/*.svg.
 
-  --quick          about two minutes: fewer pairs, less work, nothing written to docs
+  --quick          a few minutes: one pair of each, less work, nothing written to docs
   --only NAME,…    only these comparisons
   --pairs N        measure each side N times
   --scale F        do this part of the work in each measurement: 0 < F ≤ 1
   --json FILE      write the results there too
-  --publish        write docs even though the run is not whole
+  --publish        write docs even though the run is not whole; what it did not measure stays as it is
   --help           this text
 
        npm run bench -- --url tcp://HOST:PORT [--token TOKEN]

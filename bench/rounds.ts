@@ -28,6 +28,10 @@ export async function runRounds(comparison: Comparison, { pairs, scale, note }: 
     else skipped.push({ side, reason });
   }
   for (const { side, reason } of skipped) note(`${comparison.name}: ${side.name} is skipped: ${reason}`);
+  if (comparison.sides.length > 1 && present.length < 2) {
+    note(`${comparison.name}: there is nothing to set ${present[0]?.name ?? 'against each other'} against, so nothing is measured`);
+    present.length = 0;
+  }
   const measured = new Map<string, Figures[]>(present.map(({ name }) => [name, []]));
   for (let pair = 1; pair <= pairs; pair++) {
     for (const side of present) {

@@ -17,7 +17,7 @@ import { readOptions, USAGE, UsageError, type BenchOptions } from './options.ts'
 const args = process.argv.slice(2);
 /** The default comes first. Comparisons that differ only in what they are held against are the same case. */
 const PROFILES = ['updates', 'inserts', 'hot-keys', 'frames-8k', 'frames-100', 'backlog', 'latency', 'idle', 'embedded'];
-process.exit(await main());
+process.exit(await main().catch(failed));
 
 async function main(): Promise<number> {
   let options: BenchOptions;
@@ -36,13 +36,19 @@ async function main(): Promise<number> {
     console.log(`${USAGE}\ncomparisons: ${comparisons.map(({ name }) => name).join(', ')}`);
     return 0;
   }
-  if (options.mode === 'compare') return compare(options, ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' '));
+  if (options.mode === 'micro') return runMicros(options.name, console.log);
   if (options.mode === 'load') return runLoad(options, { print: console.log, stop: interrupted() });
-  if (options.mode === 'profile') {
-    const chosen = comparisons.find(({ name }) => name === options.name) as Comparison;
-    return profile(chosen, { ...options, print: console.log });
-  }
-  return runMicros(options.name, console.log);
+  // Whatever was started ends with this process, if it ends in order.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+  if (options.mode === 'compare') return compare(options, ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' '));
+  const chosen = comparisons.find(({ name }) => name === options.name) as Comparison;
+  return profile(chosen, { ...options, print: console.log });
+}
+
+/** A measurement that failed is no bug of this program: what it says is enough. */
+function failed(error: unknown): number {
+  console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  return 1;
 }
 
 /** Aborted by the first signal; the second ends the process, and with it everything that was started. */

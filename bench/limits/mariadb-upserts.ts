@@ -1,5 +1,6 @@
 import type { Figures, Side } from '../comparison.ts';
 import { checkMariadb } from '../check/mariadb-contents.ts';
+import { watchCores } from '../processor-time.ts';
 import { upsertsFile } from '../services/input-files.ts';
 import { runMariadbClient } from '../services/mariadb-client.ts';
 import { missingMariadb, startDatabase } from '../services/mariadb.ts';
@@ -17,11 +18,13 @@ export function mariadbUpserts(workloadFor: ScaledWorkload, connections: 1 | 2):
       const server = await startDatabase(workload);
       try {
         await runMariadbClient(server, { file: upsertsFile(warmUpWorkload(scale), 'warm_up') });
+        const cores = watchCores({ mariadb: server.pid });
         const startedMs = performance.now();
         await Promise.all(files.map((file) => runMariadbClient(server, { file })));
         const seconds = (performance.now() - startedMs) / 1000;
+        const used = cores();
         await checkMariadb(server, workload);
-        return { 'rows/s': workload.changes / seconds };
+        return { 'rows/s': workload.changes / seconds, ...used };
       } finally {
         await server.close();
       }

@@ -1,18 +1,25 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Figures, Side } from '../comparison.ts';
+import { watchCores } from '../processor-time.ts';
 import { missingRedis, startQueueRedis } from '../services/redis.ts';
-import type { FrameLoad } from '../syncline/frames-stored.ts';
 
-/** Redis' own benchmark, pushing values of the same size to one list. */
-export function redisBenchmark(load: FrameLoad, { bytes, pipeline }: { readonly bytes: number; readonly pipeline: number }): Side {
-  const options = ['-t', 'rpush', '-d', String(bytes), '-P', String(pipeline), '-c', '8'];
+export interface RedisBenchmarkOptions {
+  /** Of each value. */
+  readonly bytes: number;
+  readonly pipeline: number;
+  count(scale: number): number;
+}
+
+/** Redis' own benchmark, pushing values of one size to one list. */
+export function redisBenchmark({ bytes, pipeline, count: countFor }: RedisBenchmarkOptions): Side {
+  const options = ['-t', 'rpush', '-d', String(bytes), '-P', String(pipeline), '-c', String(CLIENTS)];
   return {
     name: 'redis-benchmark',
     title: `redis-benchmark ${options.join(' ')}, AOF every second`,
     missing: missingRedis,
     async measure(scale): Promise<Figures> {
-      const count = load.count(scale);
+      const count = countFor(scale);
       const redis = await startQueueRedis();
       try {
         const run = async (requests: number): Promise<number> => {
@@ -30,10 +37,14 @@ export function redisBenchmark(load: FrameLoad, { bytes, pipeline }: { readonly 
         };
         await run(Math.ceil(count / 10));
         await redis.command('DEL', LIST);
+        const cores = watchCores({ redis: redis.pid });
         const rate = await run(count);
-        const length = await redis.command('LLEN', LIST);
-        if (length !== `:${count}`) throw new Error(`redis-benchmark was to push ${count} values, and the list has ${length.slice(1)}`);
-        return { 'frames/s': rate, 'MB/s': (rate * bytes) / 1e6 };
+        const used = cores();
+        const length = Number((await redis.command('LLEN', LIST)).slice(1));
+        // It fills up the last round of its pipelines.
+        if (length < count || length >= count + CLIENTS * pipeline)
+          throw new Error(`redis-benchmark was to push ${count} values, and the list has ${length}`);
+        return { 'frames/s': rate, 'MB/s': (rate * bytes) / 1e6, ...used };
       } finally {
         await redis.close();
       }
@@ -41,5 +52,6 @@ export function redisBenchmark(load: FrameLoad, { bytes, pipeline }: { readonly 
   };
 }
 
+const CLIENTS = 8;
 /** Where redis-benchmark pushes to. */
 const LIST = 'mylist';

@@ -1,22 +1,25 @@
 import { coalesce } from '../../src/apply/coalesce.ts';
+import type { Row } from '../../src/core/change.ts';
 import type { Workload } from '../workload.ts';
 import { itemUpsert } from './item-table.ts';
 import type { Micro, MicroCase } from './micro.ts';
-import { SAMPLE_ROWS, sampleItems } from './samples.ts';
+import { batchOf, freshRows, SAMPLE_ROWS, sampleItems } from './samples.ts';
 
 export const coalescing: Micro = {
   name: 'coalesce',
   title: 'changes of a slice checked, folded and sorted by key (src/apply/coalesce.ts, src/sinks/mysql/table.ts)',
   cases() {
     const shape = itemUpsert();
-    const items = sampleItems();
+    const payload = batchOf(sampleItems());
+    let rows: readonly Row[] = [];
     return [
       {
         name: 'check every row',
         unit: 'change',
         count: SAMPLE_ROWS,
+        prepare: () => void (rows = freshRows(payload)),
         run: () => {
-          for (const item of items) if (shape.check(item) !== undefined) throw new Error('a row was refused');
+          for (const row of rows) if (shape.check(row) !== undefined) throw new Error('a row was refused');
         },
       },
       folding('every key once', 'inserts'),
@@ -26,6 +29,14 @@ export const coalescing: Micro = {
 };
 
 function folding(name: string, kind: Workload['kind']): MicroCase {
-  const input = [{ shape: itemUpsert(), rows: sampleItems(kind) }];
-  return { name: `coalesce, ${name}`, unit: 'change', count: SAMPLE_ROWS, run: () => coalesce(input, { history: false }) };
+  const shape = itemUpsert();
+  const payload = batchOf(sampleItems(kind));
+  let rows: readonly Row[] = [];
+  return {
+    name: `coalesce, ${name}`,
+    unit: 'change',
+    count: SAMPLE_ROWS,
+    prepare: () => void (rows = freshRows(payload)),
+    run: () => coalesce([{ shape, rows }], { history: false }),
+  };
 }

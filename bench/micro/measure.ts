@@ -7,17 +7,24 @@ const ROUNDS = 25;
 const ROUND_MS = 5;
 
 /** µs of this process's processor time for each unit: the median of 25 rounds after as many that do not count. */
-export async function measureMicro({ count, run }: MicroCase): Promise<number> {
-  const startedMs = performance.now();
-  for (let i = 0; i < WARM_UP_ROUNDS; i++) await run();
-  const onceMs = (performance.now() - startedMs) / WARM_UP_ROUNDS;
-  const calls = Math.max(1, Math.ceil(ROUND_MS / onceMs));
+export async function measureMicro(micro: MicroCase): Promise<number> {
+  let once = 0;
+  for (let i = 0; i < WARM_UP_ROUNDS; i++) once = await usedBy(micro);
+  const calls = Math.max(1, Math.ceil((ROUND_MS * 1000) / Math.max(1, once)));
   const rounds: number[] = [];
   for (let i = 0; i < ROUNDS; i++) {
-    const before = process.cpuUsage();
-    for (let call = 0; call < calls; call++) await run();
-    const { user, system } = process.cpuUsage(before);
-    rounds.push((user + system) / (count * calls));
+    let used = 0;
+    for (let call = 0; call < calls; call++) used += await usedBy(micro);
+    rounds.push(used / (micro.count * calls));
   }
   return median(rounds);
+}
+
+/** Processor time of one call, µs. */
+async function usedBy(micro: MicroCase): Promise<number> {
+  micro.prepare?.();
+  const before = process.cpuUsage();
+  await micro.run();
+  const { user, system } = process.cpuUsage(before);
+  return user + system;
 }

@@ -12,5 +12,7 @@ export interface MicroCase {
   readonly unit: string;
   /** Units in one call of `run`. */
   readonly count: number;
+  /** Called before every `run`, and not measured: for what is not the same the second time, such as text that was read once. */
+  prepare?(): void;
   run(): unknown;
 }

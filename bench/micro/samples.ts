@@ -1,4 +1,5 @@
-import { BatchBuilder } from '../../src/protocol/batch.ts';
+import type { Row } from '../../src/core/change.ts';
+import { BatchBuilder, decodeBatch } from '../../src/protocol/batch.ts';
 import { type Tape, TapeWriter } from '../load/tape.ts';
 import { changesOf, ITEM_COLUMNS, type Item, type Workload } from '../workload.ts';
 
@@ -15,6 +16,14 @@ export function batchOf(items: readonly Item[]): Buffer {
   const builder = new BatchBuilder();
   for (const item of items) builder.add('item', 'upsert', 1, ITEM_COLUMNS, item);
   return builder.finish();
+}
+
+/**
+ * Rows as a worker gets them, decoded anew with each call: text that was read before is faster, because V8 keeps what it
+ * found out about it.
+ */
+export function freshRows(payload: Uint8Array): readonly Row[] {
+  return decodeBatch(payload).groups.flatMap(({ rows }) => rows);
 }
 
 /** `count` frames with the same payload, one after the other in one partition. */

@@ -5,11 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { count, textTable } from '../../src/cli/text.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import type { Comparison, Watch } from '../comparison.ts';
+import { cpuSecondsOf } from '../processor-time.ts';
 import { figureText } from '../report/text.ts';
 import type { SynclineServer } from '../syncline/server.ts';
 import type { ThreadFigures } from './probe.ts';
-import { selfTimes, type CpuProfile } from './self-time.ts';
-import { stageTimes } from './stages.ts';
+import { selfTimes, type CpuProfile, type SelfTime } from './self-time.ts';
+import { IDLE, STAGE_NAMES, stageTimes } from './stages.ts';
 
 const PROBE = new URL('probe.ts', import.meta.url).href;
 /** Modules that are shown of each thread. */
@@ -39,7 +40,9 @@ export async function profile({ name, sides: [side] }: Comparison, { scale, fold
   const measured = Object.entries(figures).map(([figure, value]) => `${figureText(value)} ${figure}`);
   print(`${name} under the profiler: ${measured.join(', ')}\n`);
   printCounts(probe, print);
-  for (const thread of readThreads(folder)) printThread(thread, probe.changes, print);
+  const threads = readThreads(folder);
+  printStages(threads, probe.changes, print);
+  for (const thread of threads) printModules(thread, probe.changes, print);
   print(`profiles for a browser's developer tools: ${folder}/*.cpuprofile`);
   return 0;
 }
@@ -52,7 +55,9 @@ class Probe implements Watch {
   #before: ReadonlyMap<string, number> = new Map();
   #after: ReadonlyMap<string, number> = new Map();
   #startedMs = 0;
+  #startedCpuSeconds = 0;
   elapsedMs = 0;
+  cpuSeconds = 0;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -64,10 +69,12 @@ class Probe implements Watch {
     process.kill(server.pid, 'SIGUSR2');
     await delay(WRITE_GRACE_MS);
     this.#startedMs = performance.now();
+    this.#startedCpuSeconds = cpuSecondsOf(server.pid);
   }
 
   async end(server: SynclineServer): Promise<void> {
     this.elapsedMs = performance.now() - this.#startedMs;
+    this.cpuSeconds = cpuSecondsOf(server.pid) - this.#startedCpuSeconds;
     process.kill(server.pid, 'SIGUSR2');
     // Counters of the doors are carried over once a second.
     await delay(2 * WRITE_GRACE_MS);
@@ -108,7 +115,7 @@ function printCounts(probe: Probe, print: (line: string) => void): void {
             ]
           : []),
         ['slices at a time', figureText((sliceSeconds * 1000) / probe.elapsedMs)],
-        ['processor time, % of a core', figureText((probe.grown('process_cpu_seconds_total') * 100_000) / probe.elapsedMs)],
+        ['processor time, % of a core', figureText((probe.cpuSeconds * 100_000) / probe.elapsedMs)],
       ],
     ),
   );
@@ -116,7 +123,7 @@ function printCounts(probe: Probe, print: (line: string) => void): void {
 }
 
 interface ThreadProfile extends ThreadFigures {
-  readonly profile: CpuProfile;
+  readonly times: readonly SelfTime[];
 }
 
 function profilesIn(folder: string): string[] {
@@ -128,32 +135,35 @@ function readThreads(folder: string): ThreadProfile[] {
     .sort()
     .map((name) => {
       const figures = JSON.parse(readFileSync(join(folder, name.replace('.cpuprofile', '.json')), 'utf8')) as ThreadFigures;
-      return { ...figures, profile: JSON.parse(readFileSync(join(folder, name), 'utf8')) as CpuProfile };
+      return { ...figures, times: selfTimes(JSON.parse(readFileSync(join(folder, name), 'utf8')) as CpuProfile) };
     });
 }
 
-function printThread({ thread, delayMs, profile }: ThreadProfile, changes: number, print: (line: string) => void): void {
-  const times = selfTimes(profile);
+/** What a change goes through, over all threads; waiting is no work. */
+function printStages(threads: readonly ThreadProfile[], changes: number, print: (line: string) => void): void {
+  const perThread = threads.map(({ times }) => new Map(stageTimes(times).map(({ stage, us }) => [stage, us])));
+  const stages = new Set(perThread.flatMap((times) => [...times.keys()]));
+  const rows = STAGE_NAMES.filter((stage) => stages.has(stage)).map((stage) => {
+    const times = perThread.map((thread) => thread.get(stage) ?? 0);
+    const total = times.reduce((sum, us) => sum + us, 0);
+    return [stage, ...times.map((us) => count(us / 1000)), stage === IDLE ? '' : perChange(total, changes)];
+  });
+  print(textTable(['stage', ...threads.map(({ thread }) => `${thread} ms`), 'µs per change'], rows));
+  print('');
+}
+
+function printModules({ thread, delayMs, times }: ThreadProfile, changes: number, print: (line: string) => void): void {
   const totalUs = times.reduce((sum, { us }) => sum + us, 0);
-  const percent = (us: number) => `${((us / totalUs) * 100).toFixed(1)} %`;
-  const ms = (us: number) => count(us / 1000);
-  const perChange = (us: number) => (changes > 0 ? (us / changes).toFixed(3) : '');
-  print(
-    `${thread}: delay of the event loop p50 ${figureText(delayMs.p50)} ms, p99 ${figureText(delayMs.p99)} ms, max ${figureText(delayMs.max)} ms\n`,
-  );
-  print(
-    textTable(
-      ['stage', 'ms', 'share', 'µs per change'],
-      stageTimes(times).map(({ stage, us }) => [stage, ms(us), percent(us), perChange(us)]),
-    ),
-  );
+  const rows = times.slice(0, SHOWN_MODULES).map(({ module, us, nativeUs }) => {
+    const share = `${((us / totalUs) * 100).toFixed(1)} %`;
+    return [module, count(us / 1000), count(nativeUs / 1000), share, perChange(us, changes)];
+  });
+  const [p50, p99, max] = [delayMs.p50, delayMs.p99, delayMs.max].map((ms) => `${figureText(ms)} ms`);
+  print(`${thread}: delay of the event loop p50 ${p50}, p99 ${p99}, max ${max}`);
+  print(textTable(['module', 'self ms', 'of it native', 'share', 'µs per change'], rows));
   print('');
-  const shown = times.slice(0, SHOWN_MODULES);
-  print(
-    textTable(
-      ['module', 'self ms', 'of it native', 'share', 'µs per change'],
-      shown.map(({ module, us, nativeUs }) => [module, ms(us), ms(nativeUs), percent(us), perChange(us)]),
-    ),
-  );
-  print('');
+}
+
+function perChange(us: number, changes: number): string {
+  return changes > 0 ? (us / changes).toFixed(3) : '';
 }

@@ -32,7 +32,7 @@ describe('self time', () => {
       { module: 'mysql2', us: 67, nativeUs: 7 },
       { module: '(native)', us: 30, nativeUs: 0 },
       { module: '(garbage collector)', us: 20, nativeUs: 0 },
-      { module: 'node', us: 8, nativeUs: 0 },
+      { module: 'node:net', us: 8, nativeUs: 0 },
     ]);
   });
 

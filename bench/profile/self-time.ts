@@ -15,7 +15,7 @@ interface ProfileNode {
 
 /** Time in which code of a module itself was running, µs. */
 export interface SelfTime {
-  /** `src/…`, the name of a package, `node:…`, or what is no module: `(idle)`, `(garbage collector)`, `(native)`. */
+  /** `src/…`, the name of a package, a module `node:…`, or what is no module: `(idle)`, `(garbage collector)`, `(native)`. */
   readonly module: string;
   readonly us: number;
   /** What of it was in native functions that the module called: hashing, writing to sockets, string conversion. */
@@ -67,8 +67,8 @@ function moduleOf({ functionName, url }: ProfileNode['callFrame']): string | und
     const [scope = '', name = ''] = url.slice(inPackage + '/node_modules/'.length).split('/');
     return scope.startsWith('@') ? `${scope}/${name}` : scope;
   }
-  if (url.startsWith('node:')) return 'node';
-  const inSource = url.lastIndexOf('/src/');
+  if (url.startsWith('node:')) return url;
+  const inSource = Math.max(url.lastIndexOf('/src/'), url.lastIndexOf('/bench/'));
   return inSource >= 0 ? url.slice(inSource + 1) : url;
 }
 

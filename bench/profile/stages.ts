@@ -1,5 +1,9 @@
 import type { SelfTime } from './self-time.ts';
 
+/** The stage in which a thread waits. */
+export const IDLE = 'idle';
+const OTHER = 'everything else';
+
 /** What a change goes through, and the modules that do it: the first pattern that fits decides. */
 const STAGES: readonly (readonly [stage: string, modules: RegExp])[] = [
   ['receive: sockets, frames, CRC', /^src\/(ingest\/(tcp|session|receive|proxy)|protocol\/(frame|zstd|limits))/],
@@ -11,17 +15,21 @@ const STAGES: readonly (readonly [stage: string, modules: RegExp])[] = [
   ['resolve and coalesce', /^src\/(apply|core)/],
   ['write: SQL and the database', /^(src\/sinks\/|mysql2|iconv-lite|long|sqlstring|sql-escaper|aws-ssl|lru|named-placeholders)/],
   ['threads: piscina', /^(@napi-rs|piscina)/],
-  ['Node itself', /^node$/],
+  ['the profiler itself', /^(bench\/|node:inspector)/],
+  ['Node itself', /^node:/],
   ['garbage collection', /^\(garbage collector\)$/],
   ['native outside of any function', /^\(native\)$/],
-  ['idle', /^\(idle\)$/],
+  [IDLE, /^\(idle\)$/],
 ];
+
+/** In the order in which they are shown. */
+export const STAGE_NAMES: readonly string[] = [...STAGES.map(([stage]) => stage), OTHER];
 
 /** Time by stage, µs, in the order of the way of a change. */
 export function stageTimes(times: readonly SelfTime[]): { readonly stage: string; readonly us: number }[] {
   const totals = new Map<string, number>(STAGES.map(([stage]) => [stage, 0]));
   for (const { module, us } of times) {
-    const stage = STAGES.find(([, modules]) => modules.test(module))?.[0] ?? 'everything else';
+    const stage = STAGES.find(([, modules]) => modules.test(module))?.[0] ?? OTHER;
     totals.set(stage, (totals.get(stage) ?? 0) + us);
   }
   return [...totals].map(([stage, us]) => ({ stage, us })).filter(({ us }) => us > 0);

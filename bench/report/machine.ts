@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
+import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 /** On what something was measured. */
@@ -13,8 +13,16 @@ export interface Machine {
   readonly redis: string;
   readonly mariadb: string;
   readonly sqlite: string;
+}
+
+/** When something was measured, and of what. */
+export interface Occasion {
+  readonly command: string;
+  readonly date: string;
   /** Of the source, with `+` when something was not committed. */
   readonly commit: string;
+  /** Processes that wanted to run in the minute before, on average; on a machine that measures, next to none. */
+  readonly load: number;
 }
 
 export function describeMachine(): Machine {
@@ -27,8 +35,11 @@ export function describeMachine(): Machine {
     redis: versionOf('redis-server', /v=(\S+)/),
     mariadb: versionOf('mariadbd', /Ver (\S+)/),
     sqlite: process.versions['sqlite'] ?? 'unknown',
-    commit: commit(),
   };
+}
+
+export function describeOccasion(command: string): Occasion {
+  return { command, date: new Date().toISOString(), commit: commit(), load: loadavg()[0] ?? 0 };
 }
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -1,6 +1,8 @@
-import { figureText, rangeText, verdictTitle } from './text.ts';
+import { coresText, figureText, mainFigures, rangeText, verdictTitle } from './text.ts';
+import type { Spread } from '../statistics.ts';
+import type { Occasion } from './machine.ts';
 import { chartOf } from './chart-of.ts';
-import type { ComparisonResult, VerdictResult, Results } from './results.ts';
+import type { ComparisonResult, Results, SideResult, VerdictResult } from './results.ts';
 
 /** Where the template takes the figures. */
 const PLACE = '{{figures}}';
@@ -12,10 +14,12 @@ export function performancePage(template: string, results: Results): string {
 }
 
 function figuresOf(results: Results): string {
+  const occasions = [...new Map(results.comparisons.map(({ occasion }) => [JSON.stringify(occasion), occasion])).values()];
   const verdicts = results.comparisons.flatMap(({ name, verdicts }) => verdicts.map((verdict) => verdictRow(name, verdict)));
   return [
     ...(results.quick ? ['> **A quick run: it shows that everything works, not how fast it is.**', ''] : []),
     ...machineLines(results),
+    ...occasionLines(occasions),
     '',
     '| comparison | what is divided, or stands alone | median | min … max | reach | |',
     '|---|---|---|---|---|---|',
@@ -27,11 +31,18 @@ function figuresOf(results: Results): string {
     .trimEnd();
 }
 
-function machineLines({ machine, command, date }: Results): string[] {
+function machineLines({ machine }: Results): string[] {
+  const { cores, cpu, memoryGiB, os, node, redis, mariadb, sqlite } = machine;
   return [
-    `Measured on ${date.slice(0, 10)} at commit \`${machine.commit}\` with \`${command}\`: ${machine.cores} cores (${machine.cpu}),`,
-    `${machine.memoryGiB} GiB of memory, ${machine.os}; Node.js ${machine.node}, Redis ${machine.redis}, MariaDB ${machine.mariadb}, SQLite ${machine.sqlite}.`,
+    `Machine: ${cores} cores (${cpu}), ${memoryGiB} GiB of memory, ${os}; Node.js ${node}, Redis ${redis}, MariaDB ${mariadb}, SQLite ${sqlite}.`,
   ];
+}
+
+function occasionLines(occasions: readonly Occasion[]): string[] {
+  return occasions.map(
+    ({ command, date, commit, load }) =>
+      `Measured on ${date.slice(0, 10)} at commit \`${commit}\` with \`${command}\`; load of the minute before: ${load.toFixed(2)}.`,
+  );
 }
 
 function verdictRow(name: string, verdict: VerdictResult): string {
@@ -42,22 +53,24 @@ function verdictRow(name: string, verdict: VerdictResult): string {
 }
 
 function comparisonSection(result: ComparisonResult): string[] {
-  const { name, title, pairs, scale, sides, skipped } = result;
+  const { name, title, pairs, scale, occasion, sides, skipped } = result;
   const work = scale === 1 ? '' : `, ${figureText(scale * 100)} % of the work`;
   return [
     `### ${name}`,
     '',
-    `${title}. ${pairs} measurements of each side${work}.`,
+    `${title}. ${pairs} measurements of each side${work}, on ${occasion.date.slice(0, 10)} at \`${occasion.commit}\`.`,
     '',
     ...(chartOf(result) === undefined ? [] : [`![${title}](performance/${name}.svg)`, '']),
-    '| side | what it is | figure | median | min … max |',
-    '|---|---|---|---|---|',
-    ...sides.flatMap((side) =>
-      Object.entries(side.figures).map(
-        ([figure, spread]) => `| ${side.name} | ${side.title} | ${figure} | ${figureText(spread.median)} | ${rangeText(spread)} |`,
-      ),
-    ),
-    ...skipped.map((side) => `| ${side.name} | ${side.title} | | not measured | ${side.reason} |`),
+    '| side | what it is | figure | median | min … max | cores busy |',
+    '|---|---|---|---|---|---|',
+    ...sides.flatMap((side) => mainFigures(side.figures).map(([figure, spread], i) => sideRow(side, figure, spread, i))),
+    ...skipped.map((side) => `| ${side.name} | ${side.title} | | not measured | ${side.reason} | |`),
     '',
   ];
+}
+
+/** What a side is, and its cores, stand in its first row only. */
+function sideRow({ name, title, figures }: SideResult, figure: string, spread: Spread, index: number): string {
+  const [what, cores] = index === 0 ? [title, coresText(figures)] : ['', ''];
+  return `| ${index === 0 ? name : ''} | ${what} | ${figure} | ${figureText(spread.median)} | ${rangeText(spread)} | ${cores} |`;
 }

@@ -7,7 +7,7 @@ import { runRounds } from '../rounds.ts';
 import { barChart } from './bar-chart.ts';
 import { performancePage } from './page.ts';
 import { publish } from './publish.ts';
-import { resultOf, type Results } from './results.ts';
+import { mergeResults, resultOf, type Results } from './results.ts';
 import { comparisonText } from './text.ts';
 
 /** A side that gives figures that are known. */
@@ -35,6 +35,8 @@ function comparison(sides: readonly Side[]): Comparison {
   };
 }
 
+const OCCASION = { command: 'npm run bench', date: '2026-01-02T03:04:05.000Z', commit: 'abc', load: 0 };
+
 const measured = (sides: readonly Side[], pairs = 3) => runRounds(comparison(sides), { pairs, scale: 1, note: () => {} });
 
 describe('rounds', () => {
@@ -46,16 +48,24 @@ describe('rounds', () => {
 
   test('give the median of the quotients pair by pair, not the quotient of the medians', async () => {
     const rounds = await measured([side('syncline', [100, 50, 30]), side('other', [100, 100, 20])]);
-    const [verdict] = resultOf(rounds).verdicts;
+    const [verdict] = resultOf(rounds, OCCASION).verdicts;
     expect(verdict).toMatchObject({ measured: { median: 1, min: 0.5, max: 1.5 }, met: true });
   });
 
   test('name what cannot run, and judge nothing that needs it', async () => {
     const absent = { ...side('other', []), missing: async () => 'apt-get install other' };
-    const result = resultOf(await measured([side('syncline', [1, 2, 3]), absent]));
+    const third = side('third', [1, 1, 1]);
+    const result = resultOf(await measured([side('syncline', [1, 2, 3]), absent, third]), OCCASION);
     expect(result.skipped).toEqual([{ name: 'other', title: absent.title, reason: 'apt-get install other' }]);
     expect(result.verdicts[0]).not.toHaveProperty('met');
     expect(comparisonText(result)).toContain('other was skipped: apt-get install other');
+  });
+
+  test('measure nothing that there is nothing to set against', async () => {
+    const log: string[] = [];
+    const absent = { ...side('other', []), missing: async () => 'apt-get install other' };
+    const result = resultOf(await measured([side('syncline', [1, 2, 3], log), absent]), OCCASION);
+    expect([log, result.sides]).toEqual([[], []]);
   });
 
   test('end where a measurement fails, and say which', async () => {
@@ -70,10 +80,8 @@ describe('reports', () => {
 
   const resultsOf = async (rates: readonly number[]): Promise<Results> => ({
     quick: false,
-    command: 'npm run bench',
-    date: '2026-01-02T03:04:05.000Z',
-    machine: { cores: 2, cpu: 'CPU', memoryGiB: 8, os: 'OS', node: '24', redis: '7', mariadb: '10', sqlite: '3', commit: 'abc' },
-    comparisons: [resultOf(await measured([side('syncline', rates), side('other', [100, 100, 100])]))],
+    machine: { cores: 2, cpu: 'CPU', memoryGiB: 8, os: 'OS', node: '24', redis: '7', mariadb: '10', sqlite: '3' },
+    comparisons: [resultOf(await measured([side('syncline', rates), side('other', [100, 100, 100])]), OCCASION)],
   });
 
   test('text and page say whether the reach was met', async () => {
@@ -92,22 +100,40 @@ describe('reports', () => {
 
   test('what is published replaces what was there', async () => {
     const results = await resultsOf([1, 2, 3]);
-    publish(results, folder);
-    publish(results, folder);
+    publish(results, folder, ['sample']);
+    publish(results, folder, ['sample']);
     expect(readdirSync(folder).sort()).toEqual(['performance', 'performance.json', 'performance.md']);
     expect(readdirSync(join(folder, 'performance'))).toEqual(['sample.svg']);
     expect(JSON.parse(readFileSync(join(folder, 'performance.json'), 'utf8'))).toEqual(results);
     expect(readFileSync(join(folder, 'performance.md'), 'utf8')).toContain('![A sample](performance/sample.svg)');
   });
 
+  test('what was not measured again stays where it was, unless the machine or the kind of run is another', async () => {
+    const now = await resultsOf([1, 2, 3]);
+    const [sample] = now.comparisons as [Results['comparisons'][number]];
+    const before = { ...now, comparisons: ['first', 'sample', 'gone'].map((name) => ({ ...sample, name, pairs: 99 })) };
+    const merged = mergeResults(before, now, ['first', 'new', 'sample']);
+    expect(merged.comparisons.map(({ name, pairs }) => [name, pairs])).toEqual([
+      ['first', 99],
+      ['sample', 3],
+    ]);
+    expect(mergeResults({ ...before, machine: { ...now.machine, cores: 64 } }, now, ['first', 'sample'])).toBe(now);
+    expect(mergeResults({ ...before, quick: true }, now, ['first', 'sample'])).toBe(now);
+    expect(mergeResults(undefined, now, ['sample'])).toBe(now);
+  });
+
   test('bars are as long as their values, and labels are escaped', () => {
     const bar = { min: 50, max: 100, ours: false };
     const chart = barChart({
       title: 'a < b & "c"',
-      unit: 'rows/s',
-      bars: [
-        { ...bar, label: 'one', value: 100 },
-        { ...bar, label: 'half', value: 50 },
+      groups: [
+        {
+          unit: 'rows/s',
+          bars: [
+            { ...bar, label: 'one', value: 100 },
+            { ...bar, label: 'half', value: 50 },
+          ],
+        },
       ],
     });
     const widths = [...chart.matchAll(/<rect .*?width="([\d.]+)"/g)].map(([, width]) => Number(width));

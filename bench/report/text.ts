@@ -1,13 +1,19 @@
 import { textTable } from '../../src/cli/text.ts';
-import type { ComparisonResult, VerdictResult } from './results.ts';
+import type { ComparisonResult, SideResult, VerdictResult } from './results.ts';
 import type { Spread } from '../statistics.ts';
 
 /** A comparison for a terminal: a line for every figure of every side, and one for every verdict. */
 export function comparisonText(result: ComparisonResult): string {
   const rows = result.sides.flatMap(({ name, figures }) =>
-    Object.entries(figures).map(([figure, spread]) => [name, figure, figureText(spread.median), rangeText(spread)]),
+    mainFigures(figures).map(([figure, spread], i) => [
+      name,
+      figure,
+      figureText(spread.median),
+      rangeText(spread),
+      i === 0 ? coresText(figures) : '',
+    ]),
   );
-  const lines = [`${result.name}: ${result.title}`, textTable(['side', 'figure', 'median', 'min … max'], rows)];
+  const lines = [`${result.name}: ${result.title}`, textTable(['side', 'figure', 'median', 'min … max', 'cores busy'], rows)];
   for (const verdict of result.verdicts) lines.push(`  ${verdictText(verdict)}`);
   for (const { name, reason } of result.skipped) lines.push(`  ${name} was skipped: ${reason}`);
   return lines.join('\n');
@@ -23,10 +29,22 @@ function verdictText(verdict: VerdictResult): string {
 }
 
 /** `syncline ÷ mariadb-client, rows/s` */
-export function verdictTitle({ of, over, figure, overFigure }: VerdictResult): string {
-  if (over === undefined) return `${of}, ${figure}`;
-  return overFigure === undefined ? `${of} ÷ ${over}, ${figure}` : `${of} ${figure} ÷ ${over} ${overFigure}`;
+export function verdictTitle({ of, over, figure }: VerdictResult): string {
+  return over === undefined ? `${of}, ${figure}` : `${of} ÷ ${over}, ${figure}`;
 }
+
+/** What a side was measured for: all figures but the cores. */
+export function mainFigures(figures: SideResult['figures']): [figure: string, spread: Spread][] {
+  return Object.entries(figures).filter(([figure]) => !figure.endsWith(CORES));
+}
+
+/** `server 0.85, redis 0.12`: how many cores each process kept busy. */
+export function coresText(figures: SideResult['figures']): string {
+  const cores = Object.entries(figures).filter(([figure]) => figure.endsWith(CORES));
+  return cores.map(([figure, { median }]) => `${figure.slice(0, -CORES.length)} ${median.toFixed(2)}`).join(', ');
+}
+
+const CORES = ' cores';
 
 export function rangeText({ min, max }: Spread): string {
   return `${figureText(min)} … ${figureText(max)}`;

@@ -1,6 +1,7 @@
-import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { removeAtExit } from './leftovers.ts';
 import { changesOf, presentItem, presentRows, type Item, type Workload } from '../workload.ts';
 
 /** How many rows one statement of {@link upsertsFile} writes. */
@@ -62,7 +63,7 @@ function made(what: string, write: () => Iterable<string>): string {
 
 function temporaryFolder(): string {
   const made = mkdtempSync(join(tmpdir(), 'syncline-bench-'));
-  process.on('exit', () => rmSync(made, { recursive: true, force: true }));
+  removeAtExit(made);
   return made;
 }
 

@@ -1,6 +1,8 @@
+import { dirname } from 'node:path';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../../test/support/mariadb-server.ts';
 import { presentRows, TABLE, type Workload } from '../workload.ts';
 import { presentRowsFile } from './input-files.ts';
+import { removeAtExit } from './leftovers.ts';
 import { DATABASE, runMariadbClient } from './mariadb-client.ts';
 
 /**
@@ -25,6 +27,7 @@ export async function missingMariadb(): Promise<string | undefined> {
  */
 export async function startDatabase(workload: Workload): Promise<MariadbServer> {
   const server = await startMariadb({ args: MARIADB_SETTINGS });
+  removeAtExit(dirname(server.datadir));
   try {
     await server.query([`CREATE DATABASE ${DATABASE}`, `USE ${DATABASE}`, TABLE, TABLE.replace('item', 'warm_up')]);
     if (presentRows(workload) > 0) {

@@ -1,4 +1,5 @@
 import { redisAvailable, startRedis, type RedisServer } from '../../test/support/redis-server.ts';
+import { removeAtExit } from './leftovers.ts';
 
 /** As Redis is set where its contents matter; nothing is rewritten in the background while something is measured. */
 export const REDIS_SETTINGS = [
@@ -13,5 +14,7 @@ export async function missingRedis(): Promise<string | undefined> {
 
 /** Starts a Redis of its own in a fresh folder. */
 export async function startQueueRedis(): Promise<RedisServer> {
-  return startRedis({ args: REDIS_SETTINGS });
+  const server = await startRedis({ args: REDIS_SETTINGS });
+  removeAtExit(server.dir);
+  return server;
 }

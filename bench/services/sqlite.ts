@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { checkContents, itemChecksum } from '../check/expected.ts';
+import { removeAtExit } from './leftovers.ts';
 import { ITEM_COLUMNS, type Workload } from '../workload.ts';
 
 /** `item` and `warm_up` in the SQL of SQLite: what a program would declare for them. */
@@ -22,6 +23,7 @@ export interface SqliteDatabase extends Disposable {
 
 export function createSqliteDatabase(): SqliteDatabase {
   const folder = mkdtempSync(join(tmpdir(), 'syncline-bench-'));
+  removeAtExit(folder);
   const path = join(folder, 'bench.db');
   const db = new DatabaseSync(path);
   db.exec(`PRAGMA journal_mode = WAL; CREATE TABLE item ${COLUMNS}; CREATE TABLE warm_up ${COLUMNS}`);

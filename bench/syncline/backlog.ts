@@ -20,6 +20,7 @@ export function backlogDrained(workloadFor: ScaledWorkload): Side {
         await mariadb.kill('SIGTERM');
         const sender = await senderTo(server, { kind: 'items', table: 'item', workload, batching: 'as the client' });
         server.resetPeakMemory();
+        const beforeBytes = server.peakMemoryBytes();
         sender.go();
         const stored = await sender.stored();
         const storingBytes = server.peakMemoryBytes();
@@ -27,8 +28,8 @@ export function backlogDrained(workloadFor: ScaledWorkload): Side {
         await delay(Math.max(1000, WAIT_MS * scale));
         const waitingBytes = server.peakMemoryBytes();
         server.resetPeakMemory();
-        await mariadb.restart();
         await watch?.begin(server);
+        await mariadb.restart();
         const startedMs = performance.now();
         await sender.applied();
         const seconds = (performance.now() - startedMs) / 1000;
@@ -41,6 +42,7 @@ export function backlogDrained(workloadFor: ScaledWorkload): Side {
         return {
           'rows/s': workload.changes / seconds,
           'stored rows/s': workload.changes / stored.seconds,
+          'MB before': beforeBytes / 1e6,
           'MB while storing': storingBytes / 1e6,
           'MB while waiting': waitingBytes / 1e6,
           'MB while draining': drainingBytes / 1e6,

@@ -1,8 +1,8 @@
 import type { Figures, Side } from '../comparison.ts';
+import { watchCores } from '../processor-time.ts';
 import type { ScaledWorkload } from '../scaled-workload.ts';
 import { checkSqlite, createSqliteDatabase } from '../services/sqlite.ts';
 import { senderTo, warmUp } from './installation.ts';
-import { senderPercent } from './rows-applied.ts';
 import { startServer } from './server.ts';
 
 /** Rows from the sender's socket to committed in SQLite, by a server with nothing beside it. */
@@ -19,12 +19,14 @@ export function embeddedApplied(workloadFor: ScaledWorkload): Side {
         await warmUp(server, scale);
         const sender = await senderTo(server, { kind: 'items', table: 'item', workload, batching: 'as the client' });
         await watch?.begin(server);
+        const cores = watchCores({ server: server.pid });
         sender.go();
         const { seconds, cpuSeconds } = await sender.applied();
+        const used = cores({ sender: cpuSeconds });
         await watch?.end(server);
         sender.close();
         checkSqlite(database.path, workload);
-        return { 'rows/s': workload.changes / seconds, 'sender %': senderPercent(cpuSeconds, seconds) };
+        return { 'rows/s': workload.changes / seconds, ...used };
       } finally {
         await server.close();
       }

@@ -1,25 +1,30 @@
 import { freePort } from '../../test/support/free-port.ts';
 import { checkQueue } from '../check/queue-contents.ts';
 import type { Figures, Side } from '../comparison.ts';
+import type { Material } from '../load/record-tapes.ts';
+import { watchCores } from '../processor-time.ts';
 import { missingRedis, startQueueRedis } from '../services/redis.ts';
 import { senderTo } from './installation.ts';
-import { senderPercent } from './rows-applied.ts';
 import { startServer } from './server.ts';
 
-/** Frames that are all alike. */
-export interface FrameLoad {
-  readonly payloadBytes: number;
-  count(scale: number): number;
+export interface StoredOptions {
+  readonly name?: string;
+  /** What is sent, in at most 50 characters. */
+  readonly what: string;
+  material(scale: number): Material;
 }
+
+/** How much of the work is sent before it is measured. */
+const WARM_UP_SHARE = 0.1;
 
 /**
  * Frames from the sender's socket to stored in Redis. The sink is away, which the server is made for, so that nothing is
- * applied meanwhile.
+ * applied meanwhile. Where changes are sent, they are counted as `rows/s` too.
  */
-export function framesStored({ payloadBytes, count }: FrameLoad): Side {
+export function framesStored({ name = 'syncline', what, material }: StoredOptions): Side {
   return {
-    name: 'syncline',
-    title: `Syncline, 8 connections, frames of one change and ${payloadBytes} bytes, Redis with AOF every second`,
+    name,
+    title: `Syncline, 8 connections, ${what}, Redis with AOF every second`,
     missing: missingRedis,
     async measure(scale, watch): Promise<Figures> {
       const redis = await startQueueRedis();
@@ -27,23 +32,22 @@ export function framesStored({ payloadBytes, count }: FrameLoad): Side {
         const nobody = `mysql://root@127.0.0.1:${await freePort()}/bench`;
         const server = await startServer({ env: { SYNCLINE_QUEUE: redis.url, SYNCLINE_SINK: nobody }, watch });
         try {
-          const load = (frames: number) => senderTo(server, { kind: 'blobs', frames, payloadBytes });
-          const warmUp = await load(Math.ceil(count(scale) / 10));
+          const warmUp = await senderTo(server, material(scale * WARM_UP_SHARE));
           warmUp.go();
           await warmUp.stored();
           warmUp.close();
-          const sender = await load(count(scale));
+          const measured = material(scale);
+          const sender = await senderTo(server, measured);
           await watch?.begin(server);
+          const cores = watchCores({ server: server.pid, redis: redis.pid });
           sender.go();
           const { seconds, cpuSeconds } = await sender.stored();
+          const used = cores({ sender: cpuSeconds });
           await watch?.end(server);
           sender.close();
           await checkQueue(redis, { frames: warmUp.frames + sender.frames, crcSum: warmUp.crcSum + sender.crcSum });
-          return {
-            'frames/s': sender.frames / seconds,
-            'MB/s': sender.bytes / seconds / 1e6,
-            'sender %': senderPercent(cpuSeconds, seconds),
-          };
+          const rows = measured.kind === 'items' ? { 'rows/s': measured.workload.changes / seconds } : {};
+          return { ...rows, 'frames/s': sender.frames / seconds, 'MB/s': sender.bytes / seconds / 1e6, ...used };
         } finally {
           await server.close();
         }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Figures, Side } from '../comparison.ts';
+import { watchCores } from '../processor-time.ts';
 import { scaledWorkload } from '../scaled-workload.ts';
 import { missingForInstallation, senderTo, startInstallation } from './installation.ts';
 
@@ -19,13 +20,12 @@ export function idleCpu(): Side {
         const sender = await senderTo(server, { kind: 'blobs', frames: 0, payloadBytes: 0 });
         await delay(SETTLE_MS);
         await watch?.begin(server);
-        const [startedMs, before] = [performance.now(), server.cpuSeconds()];
+        const cores = watchCores({ server: server.pid });
         await delay(SECONDS * scale * 1000);
-        const used = server.cpuSeconds() - before;
-        const seconds = (performance.now() - startedMs) / 1000;
+        const used = cores();
         await watch?.end(server);
         sender.close();
-        return { '% of a core': (used / seconds) * 100 };
+        return { '% of a core': (used['server cores'] as number) * 100 };
       } finally {
         await close();
       }

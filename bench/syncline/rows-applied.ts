@@ -1,6 +1,6 @@
-import { availableParallelism } from 'node:os';
 import type { Figures, Side } from '../comparison.ts';
 import { checkMariadb } from '../check/mariadb-contents.ts';
+import { watchCores } from '../processor-time.ts';
 import type { ScaledWorkload } from '../scaled-workload.ts';
 import { missingForInstallation, senderTo, startInstallation } from './installation.ts';
 
@@ -12,24 +12,21 @@ export function rowsApplied(workloadFor: ScaledWorkload, name = 'syncline'): Sid
     missing: missingForInstallation,
     async measure(scale, watch): Promise<Figures> {
       const workload = workloadFor(scale);
-      const { mariadb, server, close } = await startInstallation(workload, scale, watch);
+      const { redis, mariadb, server, close } = await startInstallation(workload, scale, watch);
       try {
         const sender = await senderTo(server, { kind: 'items', table: 'item', workload, batching: 'as the client' });
         await watch?.begin(server);
+        const cores = watchCores({ server: server.pid, redis: redis.pid, mariadb: mariadb.pid });
         sender.go();
         const { seconds, cpuSeconds } = await sender.applied();
+        const used = cores({ sender: cpuSeconds });
         await watch?.end(server);
         sender.close();
         await checkMariadb(mariadb, workload);
-        return { 'rows/s': workload.changes / seconds, 'sender %': senderPercent(cpuSeconds, seconds) };
+        return { 'rows/s': workload.changes / seconds, ...used };
       } finally {
         await close();
       }
     },
   };
-}
-
-/** Share of all cores that the sender took from what it measured. */
-export function senderPercent(cpuSeconds: number, seconds: number): number {
-  return (cpuSeconds / seconds / availableParallelism()) * 100;
 }

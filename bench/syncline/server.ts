@@ -9,6 +9,7 @@ import { endWithUs } from '../../src/chaos/end-with-us.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { freePort } from '../../test/support/free-port.ts';
 import type { Watch } from '../comparison.ts';
+import { removeAtExit } from '../services/leftovers.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const START_TIMEOUT_MS = 30_000;
@@ -31,8 +32,6 @@ export interface SynclineServer {
   status(): Promise<Status>;
   /** Figures of `GET /metrics` by name, those with labels as `name{label="value"}`. */
   metrics(): Promise<ReadonlyMap<string, number>>;
-  /** Processor time of all its threads so far, in seconds. */
-  cpuSeconds(): number;
   /** The most memory it has had since the start or {@link resetPeakMemory}, in bytes. */
   peakMemoryBytes(): number;
   resetPeakMemory(): void;
@@ -43,6 +42,7 @@ export interface SynclineServer {
 /** Starts a server of its own in a fresh folder; resolves when it answers. */
 export async function startServer({ env = {}, watch }: ServerOptions = {}): Promise<SynclineServer> {
   const data = mkdtempSync(join(tmpdir(), 'syncline-bench-'));
+  removeAtExit(data);
   const [port, adminPort] = [await freePort(), await freePort()];
   const child = spawn(process.execPath, [...(watch?.nodeOptions ?? []), MAIN, 'start'], {
     cwd: data,
@@ -85,7 +85,6 @@ export async function startServer({ env = {}, watch }: ServerOptions = {}): Prom
     data,
     status: async () => (await (await get('/api/v1/status')).json()) as Status,
     metrics: async () => parseMetrics(await (await get('/metrics')).text()),
-    cpuSeconds: () => cpuSecondsOf(pid),
     peakMemoryBytes: () => Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024,
     // 5 resets the high water mark: proc(5).
     resetPeakMemory: () => writeFileSync(`/proc/${pid}/clear_refs`, '5'),
@@ -94,8 +93,6 @@ export async function startServer({ env = {}, watch }: ServerOptions = {}): Prom
 }
 
 const TOKEN = 'default.benchmark';
-/** Of /proc, on every Linux that runs Node. */
-const TICKS_PER_SECOND = 100;
 const STOP_TIMEOUT_MS = 20_000;
 
 async function end(child: ChildProcess): Promise<void> {
@@ -105,14 +102,6 @@ async function end(child: ChildProcess): Promise<void> {
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
   await exited;
   clearTimeout(timer);
-}
-
-function cpuSecondsOf(pid: number): number {
-  // The name in parentheses may contain anything; the fields are counted from behind it.
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /s, '')
-    .split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
 function parseMetrics(text: string): Map<string, number> {

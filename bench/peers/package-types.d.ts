@@ -13,6 +13,12 @@ declare module 'bullmq' {
     readonly removeOnComplete: boolean;
   }
 
+  interface Job<Data> {
+    readonly data: Data;
+    readonly attemptsMade: number;
+    readonly opts: { readonly attempts?: number };
+  }
+
   export class Queue<Data> {
     constructor(name: string, options: { readonly connection: Connection; readonly defaultJobOptions: JobOptions });
     waitUntilReady(): Promise<unknown>;
@@ -23,12 +29,12 @@ declare module 'bullmq' {
   export class Worker<Data> {
     constructor(
       name: string,
-      process: (job: { readonly data: Data }) => Promise<unknown>,
+      process: (job: Job<Data>) => Promise<unknown>,
       options: { readonly connection: Connection; readonly concurrency: number },
     );
     waitUntilReady(): Promise<unknown>;
     on(event: 'completed', listener: () => void): this;
-    on(event: 'failed', listener: (job: unknown, error: Error) => void): this;
+    on(event: 'failed', listener: (job: Job<Data> | undefined, error: Error) => void): this;
     on(event: 'error', listener: (error: Error) => void): this;
     close(): Promise<void>;
   }

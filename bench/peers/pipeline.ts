@@ -42,7 +42,7 @@ export async function startRedisQueue(): Promise<QueueServer> {
   return { variables: { REDIS_PORT: String(redis.port) }, close: () => redis.close() };
 }
 
-const MEASURED_SECONDS = 6;
+const MEASURED_SECONDS = 5;
 /** A change that is lost would be waited for without end. */
 const LIMIT_MS = 120_000;
 const LOAD_ROWS = 1000;

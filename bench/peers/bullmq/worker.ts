@@ -18,7 +18,11 @@ const worker = new Worker<Item>('changes', ({ data }) => pool.execute(statement,
   connection: { host: '127.0.0.1', port: Number(variable('REDIS_PORT')), maxRetriesPerRequest: null },
   concurrency: CONCURRENCY,
 });
-worker.on('failed', (_, error) => console.error(error.message));
+worker.on('failed', (job, error) => {
+  console.error(error.message);
+  // A job that is not tried again would be waited for without end.
+  if (job === undefined || job.attemptsMade >= (job.opts.attempts ?? 1)) process.exit(1);
+});
 worker.on('error', (error) => console.error(error.message));
 const finished = new Promise<void>((resolve) => {
   worker.on('completed', () => {

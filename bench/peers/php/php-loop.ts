@@ -1,5 +1,6 @@
 import { missing, type DebianPackage } from '../missing.ts';
 import { createPipeline, startRedisQueue } from '../pipeline.ts';
+import type { Command } from '../program.ts';
 import { missingStores } from '../stores.ts';
 
 /** A loop in PHP on each side of a Redis list. */
@@ -10,9 +11,13 @@ export const phpLoop = createPipeline({
   warmUpChanges: 500,
   order: 'kept',
   startQueue: startRedisQueue,
-  producer: ['php', new URL('producer.php', import.meta.url).pathname],
-  consumer: ['php', new URL('consumer.php', import.meta.url).pathname],
+  producer: phpCommand(new URL('producer.php', import.meta.url)),
+  consumer: phpCommand(new URL('consumer.php', import.meta.url)),
 });
+
+function phpCommand(script: URL): Command {
+  return ['php', '-d', 'display_errors=stderr', script.pathname];
+}
 
 const PHP: readonly DebianPackage[] = [
   { name: 'php-cli', command: ['php', '--version'], prints: /^PHP/ },

@@ -7,8 +7,9 @@ import { variable } from '../start-line.ts';
 import { upsert } from '../upsert.ts';
 import { QUEUE, QUEUE_OPTIONS } from './queue.ts';
 
-const PREFETCH = 1000;
 const BATCH = 1000;
+/** A full statement is possible, and more is not waiting here than one: twice as many was no faster. */
+const PREFETCH = 1000;
 
 const database = await createConnection(databaseOptions());
 const connection = await connect(variable('AMQP_URL'));

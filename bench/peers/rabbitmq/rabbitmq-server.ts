@@ -23,7 +23,8 @@ export function rabbitmqMissing(): string[] {
 /** Starts a RabbitMQ, and the port mapper that Erlang wants, on free ports of 127.0.0.1 with a folder of their own. */
 export async function startRabbitmq(): Promise<QueueServer> {
   await using starting = new AsyncDisposableStack();
-  const folder = starting.adopt(await mkdtemp(join(tmpdir(), 'syncline-rabbitmq-')), (path) => rm(path, { recursive: true }));
+  const folder = await mkdtemp(join(tmpdir(), 'syncline-rabbitmq-'));
+  starting.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }));
   const [port, distributionPort, epmdPort] = [await freePort(), await freePort(), await freePort()];
   const config = join(folder, 'rabbitmq.conf');
   const plugins = join(folder, 'enabled_plugins');

@@ -15,7 +15,8 @@ export interface SyslogNgServer extends AsyncDisposable {
 /** Lines that come over TCP are pushed to the list `list` of a Redis on 127.0.0.1. */
 export async function startSyslogNg(redisPort: number, list: string): Promise<SyslogNgServer> {
   await using starting = new AsyncDisposableStack();
-  const folder = starting.adopt(await mkdtemp(join(tmpdir(), 'syncline-syslog-ng-')), (path) => rm(path, { recursive: true }));
+  const folder = await mkdtemp(join(tmpdir(), 'syncline-syslog-ng-'));
+  starting.defer(() => rm(folder, { recursive: true, force: true }));
   const port = await freePort();
   const file = join(folder, 'syslog-ng.conf');
   await writeFile(file, configuration(port, redisPort, list));

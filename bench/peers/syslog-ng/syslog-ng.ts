@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { Contender, Measurement } from '../../contender.ts';
-import { changesOf, type Workload } from '../../workload.ts';
+import { changesOf, type Item, type Workload } from '../../workload.ts';
 import { writeChanges } from '../changes-file.ts';
+import { firstChanges } from '../first-changes.ts';
 import { missing, type DebianPackage } from '../missing.ts';
 import { nodeCommand, startProgram } from '../program.ts';
 import { missingStores, startQueueRedis } from '../stores.ts';
@@ -23,6 +24,7 @@ const SYSLOG_NG: readonly DebianPackage[] = [
 
 const SENDER = nodeCommand(new URL('sender.ts', import.meta.url));
 const LIST = 'changes';
+const WARM_UP_CHANGES = 20_000;
 const POLL_MS = 5;
 /** A message that is lost would be waited for without end. */
 const IDLE_LIMIT_MS = 20_000;
@@ -30,12 +32,17 @@ const IDLE_LIMIT_MS = 20_000;
 /** Counts messages, from the first that is sent to the last that is in the list. */
 async function measure(workload: Workload): Promise<Measurement> {
   await using closing = new AsyncDisposableStack();
-  const changes = [...changesOf(workload)];
-  const file = closing.use(await writeChanges(changes));
   const server = closing.adopt(await startQueueRedis(), (it) => it.close());
   const redis = closing.adopt(new Redis(server.port, '127.0.0.1'), (it) => it.disconnect());
-  const syslogNg = closing.use(await startSyslogNg(server.port, LIST));
-  const sender = closing.use(await startProgram(SENDER, { CHANGES: file.path, SYSLOG_PORT: String(syslogNg.port) }));
+  const { port } = closing.use(await startSyslogNg(server.port, LIST));
+  await pass(redis, port, firstChanges(workload, WARM_UP_CHANGES));
+  return await pass(redis, port, [...changesOf(workload)]);
+}
+
+async function pass(redis: Redis, port: number, changes: readonly Item[]): Promise<Measurement> {
+  await redis.del(LIST);
+  await using file = await writeChanges(changes);
+  await using sender = await startProgram(SENDER, { CHANGES: file.path, SYSLOG_PORT: String(port) });
   const startMs = performance.now();
   sender.begin();
   const [endMs] = await Promise.all([stored(redis, changes.length), sender.done]);

@@ -6,7 +6,7 @@ export const ROOT = new URL('../../', import.meta.url).pathname;
 
 /** Files that match `pattern`, relative to the root, without what is installed or built. */
 export function files(...patterns: string[]): string[] {
-  return globSync(patterns, { cwd: ROOT, exclude: ['node_modules/**', 'dist/**', 'coverage/**', 'tools/**/node_modules/**'] })
+  return globSync(patterns, { cwd: ROOT, exclude: ['**/node_modules/**', 'dist/**', 'coverage/**'] })
     .map((path) => path.replaceAll('\\', '/'))
     .sort();
 }

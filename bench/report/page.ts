@@ -61,7 +61,7 @@ function comparisonSection(result: ComparisonResult): string[] {
     `${title}. ${pairs} measurements of each side${work}, on ${occasion.date.slice(0, 10)} at \`${occasion.commit}\`.`,
     '',
     ...(chartOf(result) === undefined ? [] : [`![${title}](performance/${name}.svg)`, '']),
-    '| side | what it is | figure | median | min … max | cores busy |',
+    '| side | what it is | figure | median | min … max | cores busy (µs each) |',
     '|---|---|---|---|---|---|',
     ...sides.flatMap((side) => mainFigures(side.figures).map(([figure, spread], i) => sideRow(side, figure, spread, i))),
     ...skipped.map((side) => `| ${side.name} | ${side.title} | | not measured | ${side.reason} | |`),

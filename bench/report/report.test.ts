@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Comparison, Figures, Side } from '../comparison.ts';
 import { runRounds } from '../rounds.ts';
+import { spreadOf } from '../statistics.ts';
 import { barChart } from './bar-chart.ts';
 import { performancePage } from './page.ts';
 import { publish } from './publish.ts';
 import { mergeResults, resultOf, type Results } from './results.ts';
-import { comparisonText } from './text.ts';
+import { comparisonText, coresText } from './text.ts';
 
 /** A side that gives figures that are known. */
 function side(name: string, rates: readonly number[], log: string[] = []): Side {
@@ -89,6 +90,13 @@ describe('reports', () => {
     expect(comparisonText(met.comparisons[0]!)).toContain('syncline ÷ other, rows/s: 0.96 (0.95 … 0.97), reach at least 0.9: met');
     expect(comparisonText(missed.comparisons[0]!)).toContain('NOT met');
     expect(performancePage('before {{figures}} after', missed)).toMatch(/^before [\s\S]*\| \*\*not met\*\* \|[\s\S]* after$/);
+  });
+
+  test('cores stand beside the rates, with the processor time for each unit', () => {
+    const figures = { 'rows/s': spreadOf([100_000, 200_000]), 'server cores': spreadOf([0.5, 1]), 'redis cores': spreadOf([0.1, 0.4]) };
+    expect(coresText(figures)).toBe('server 0.75 (5 µs), redis 0.25 (1.5 µs)');
+    expect(coresText({ 'p50 ms': spreadOf([1]), 'server cores': spreadOf([0.5]) })).toBe('server 0.50');
+    expect(coresText({ 'rows/s': spreadOf([1]) })).toBe('');
   });
 
   test('a page of a quick run says so, and a template without a place is refused', async () => {

@@ -1,6 +1,6 @@
 import { textTable } from '../../src/cli/text.ts';
 import type { ComparisonResult, SideResult, VerdictResult } from './results.ts';
-import type { Spread } from '../statistics.ts';
+import { median, ratiosOf, type Spread } from '../statistics.ts';
 
 /** A comparison for a terminal: a line for every figure of every side, and one for every verdict. */
 export function comparisonText(result: ComparisonResult): string {
@@ -13,7 +13,7 @@ export function comparisonText(result: ComparisonResult): string {
       i === 0 ? coresText(figures) : '',
     ]),
   );
-  const lines = [`${result.name}: ${result.title}`, textTable(['side', 'figure', 'median', 'min … max', 'cores busy'], rows)];
+  const lines = [`${result.name}: ${result.title}`, textTable(['side', 'figure', 'median', 'min … max', 'cores busy (µs each)'], rows)];
   for (const verdict of result.verdicts) lines.push(`  ${verdictText(verdict)}`);
   for (const { name, reason } of result.skipped) lines.push(`  ${name} was skipped: ${reason}`);
   return lines.join('\n');
@@ -38,10 +38,21 @@ export function mainFigures(figures: SideResult['figures']): [figure: string, sp
   return Object.entries(figures).filter(([figure]) => !figure.endsWith(CORES));
 }
 
-/** `server 0.85, redis 0.12`: how many cores each process kept busy. */
+/**
+ * `server 0.85 (6.1 µs), redis 0.12 (0.9 µs)`: how many cores each process kept busy, and its processor time for each unit of the
+ * first figure where that is a rate. The latter hardly depends on what else a machine does.
+ */
 export function coresText(figures: SideResult['figures']): string {
-  const cores = Object.entries(figures).filter(([figure]) => figure.endsWith(CORES));
-  return cores.map(([figure, { median }]) => `${figure.slice(0, -CORES.length)} ${median.toFixed(2)}`).join(', ');
+  const [first] = mainFigures(figures);
+  const rate = first?.[0].endsWith('/s') === true ? first[1] : undefined;
+  return Object.entries(figures)
+    .filter(([figure]) => figure.endsWith(CORES))
+    .map(([figure, cores]) => {
+      const busy = `${figure.slice(0, -CORES.length)} ${cores.median.toFixed(2)}`;
+      if (rate === undefined) return busy;
+      return `${busy} (${figureText(median(ratiosOf(cores.values, rate.values)) * 1e6)} µs)`;
+    })
+    .join(', ');
 }
 
 const CORES = ' cores';

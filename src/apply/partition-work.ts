@@ -1,7 +1,7 @@
 import type { Timer } from '../core/clock.ts';
 import type { Lease } from '../core/lease.ts';
 import type { FetchLimits } from '../queue/queue.ts';
-import type { PartitionState } from './scheduler.ts';
+import type { PartitionState } from './scheduler-events.ts';
 import type { SliceResult } from './task.ts';
 
 /** What the scheduler knows of one partition. */

@@ -1,15 +1,15 @@
 import type { Clock, Timer } from '../core/clock.ts';
-import { messageOf, SyncError, type ErrorCode } from '../core/errors.ts';
+import { messageOf, SyncError } from '../core/errors.ts';
 import type { Lease } from '../core/lease.ts';
 import { backoffMs, type Random } from '../core/random.ts';
-import type { StreamId } from '../core/stream.ts';
-import type { Backlog, FetchLimits, Queue } from '../queue/queue.ts';
+import type { FetchLimits, Queue } from '../queue/queue.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { healPartition } from './heal.ts';
 import type { LeaseSource } from './lease-source.ts';
 import { PartitionWork } from './partition-work.ts';
+import type { PartitionState, SchedulerEvents } from './scheduler-events.ts';
 import { BLOCKED_GRACE_MS, settledUpTo } from './settled.ts';
-import type { SliceResult, SliceRunner, StreamMove } from './task.ts';
+import type { SliceResult, SliceRunner } from './task.ts';
 
 /** What the scheduler of one sink needs; everything it touches is passed in. */
 export interface SchedulerOptions {
@@ -25,21 +25,6 @@ export interface SchedulerOptions {
   readonly maxConcurrency: number;
   readonly events: SchedulerEvents;
 }
-
-/** What happens, for acknowledgements, metrics and the log. */
-export interface SchedulerEvents {
-  moved(partition: number, move: StreamMove): void;
-  finished(partition: number, result: SliceResult): void;
-  /** One call per change of state, not per retry. */
-  stateChanged(partition: number, state: PartitionState, detail: string): void;
-  refused(stream: StreamId, code: ErrorCode): void;
-  /** Elements were dropped that are not as they were stored; their clients are asked again. At least one reason. */
-  damaged(partition: number, reasons: readonly string[]): void;
-  backlog(backlog: readonly Backlog[]): void;
-}
-
-/** How a partition stands, for people. `elsewhere`: another node applies it. */
-export type PartitionState = 'applying' | 'elsewhere' | 'waiting-for-lease' | 'retrying' | 'blocked';
 
 /** How often the backlog is read although nobody called: for metrics, and for elements that another node appended. */
 const BACKLOG_INTERVAL_MS = 1_000;

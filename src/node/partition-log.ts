@@ -1,5 +1,5 @@
 import type { Logger } from '../admin/log.ts';
-import type { PartitionState } from '../apply/scheduler.ts';
+import type { PartitionState } from '../apply/scheduler-events.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 
 /** Changes that come together stand in one line. */

@@ -93,7 +93,7 @@ const APPLY: readonly Failpoint[] = [
   point('slice: committed and not told', SCHEDULER, '‸this.#report(work.partition, result);', 'load'),
   point('slice: told', SCHEDULER, 'this.#report(work.partition, result);‸', 'load', 'queue_unavailable'),
   point('trim: before', SCHEDULER, '‸const trimmed = await this.#options.queue.trim(', 'load', 'queue_unavailable'),
-  point('trim: after', SCHEDULER, '‸// Either the lease is lost or the queue was rolled back;', 'load', 'queue_unavailable'),
+  point('trim: after', SCHEDULER, '‸if (trimmed) return true;', 'load', 'queue_unavailable'),
   point(
     'backlog: read',
     SCHEDULER,

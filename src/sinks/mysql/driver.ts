@@ -29,7 +29,8 @@ export async function dialMysql(address: Address, tls: MysqlTls | undefined): Pr
   });
   return {
     serverVersion: raw._handshakePacket?.serverVersion ?? '',
-    query: (sql, done) => void raw.query({ sql }, (error, result) => done(error, result)),
+    // Without null the driver looks for placeholders through the whole of each statement: a sixth of a thread's time.
+    query: (sql, done) => void raw.query({ sql, values: null }, (error, result) => done(error, result)),
     ping: (done) => raw.ping((error) => done(error)),
     onLost(lost) {
       raw.on('error', (error: unknown) => lost(error));

@@ -17,6 +17,11 @@ const STREAM_AT = 30;
 const PRODUCER_AT = 46;
 const SEQ_IN_FRAME = 8;
 
+/** Where the lease of a partition is recorded. */
+export function leaseKey(partition: number): string {
+  return `syncline:{${partition}}:lease:main`;
+}
+
 /**
  * A Redis that is watched: no element leaves a list before the database has it, unless the record of its stream says that
  * the client is to send it again.
@@ -26,6 +31,8 @@ export class WatchedRedis extends SimRedis {
   upsets = 0;
   /** Told when somebody takes a lease that lasts from somebody else; both as they are recorded. */
   onLeaseTaken: ((partition: number, before: string, after: string) => void) | undefined;
+  /** Told of everything that came over a connection. */
+  onAnswered: ((client: Client, args: readonly string[], reply: Reply) => void) | undefined;
   /** Then a lease may be gone the moment after, or before, somebody takes it. */
   evicts = false;
   readonly #sink: SinkWatch;
@@ -70,7 +77,14 @@ export class WatchedRedis extends SimRedis {
   }
 
   override execute(args: readonly string[], client?: Client): Reply {
-    if (args[0] === 'DEL' && client === undefined) this.upsets++;
+    const reply = this.#executeWatched(args, client);
+    if (client !== undefined) this.onAnswered?.(client, args, reply);
+    return reply;
+  }
+
+  #executeWatched(args: readonly string[], client: Client | undefined): Reply {
+    // A key that comes from another master is not on the replicas of this one yet.
+    if ((args[0] === 'DEL' && client === undefined) || args[0] === 'RESTORE-ASKING') this.upsets++;
     const isScript = /^EVAL/i.test(args[0] ?? '');
     const lease = isScript && this.onLeaseTaken !== undefined ? LEASE.exec(args[3] ?? '') : null;
     if (lease !== null) return this.#executeOnLease(Number(lease[1]), args, client);
@@ -87,7 +101,7 @@ export class WatchedRedis extends SimRedis {
   /** `token holder`, where the lease lasts. */
   leaseOf(partition: number): string | undefined {
     if (!this.isServing) return undefined;
-    const key = `syncline:{${partition}}:lease:main`;
+    const key = leaseKey(partition);
     const leftMs = (this.store.expiryOf(key) ?? 0) - this.store.wallMs;
     return leftMs > 0 && leftMs <= MAX_LEASE_MS ? this.store.getString(key) : undefined;
   }

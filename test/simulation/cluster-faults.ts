@@ -83,7 +83,7 @@ export const CLUSTER_FAULTS: readonly Fault[] = [
     name: 'a node is cut off from Redis',
     weight: 4,
     maxMs: 15_000,
-    strike: (simulation, random) => cutOff(simulation, random, pickNode(simulation, random), ['redis']),
+    strike: (simulation, random) => cutOff(simulation, random, pickNode(simulation, random), redisOf(simulation)),
   },
   {
     name: 'a node is cut off from the database',
@@ -95,7 +95,7 @@ export const CLUSTER_FAULTS: readonly Fault[] = [
     name: 'a node is cut off from Redis and the database',
     weight: 2,
     maxMs: 15_000,
-    strike: (simulation, random) => cutOff(simulation, random, pickNode(simulation, random), ['redis', 'mariadb']),
+    strike: (simulation, random) => cutOff(simulation, random, pickNode(simulation, random), [...redisOf(simulation), 'mariadb']),
   },
   {
     name: 'a node is cut off from clients',
@@ -110,9 +110,12 @@ export const CLUSTER_FAULTS: readonly Fault[] = [
     name: 'leases are deleted',
     weight: 2,
     maxMs: 0,
-    strike: ({ servers: { redis } }, random) => {
+    strike: ({ servers: { group } }, random) => {
       const partitions = Array.from({ length: 4 }, (_, i) => i).filter(() => random.chance(0.5));
-      if (redis.host.isUp) for (const partition of partitions) redis.execute(['DEL', `syncline:{${partition}}:lease:main`]);
+      for (const lease of partitions.map((partition) => `syncline:{${partition}}:lease:main`)) {
+        const redis = group.primaryOf(lease);
+        if (redis.host.isUp) redis.execute(['DEL', lease]);
+      }
       return undefined;
     },
   },
@@ -120,18 +123,22 @@ export const CLUSTER_FAULTS: readonly Fault[] = [
     name: 'what nodes tell each other is lost, late, or comes twice',
     weight: 6,
     maxMs: 150_000,
-    strike: ({ servers: { redis }, at }, random) => {
+    strike: ({ servers: { group }, at }, random) => {
       const shares = random.pick([
         [1, 0],
         [0.3, 0.3],
         [0, 1],
       ]);
-      redis.onPublish = (publish) => {
-        if (random.chance(shares[0]!)) return;
-        if (random.chance(shares[1]!)) at(random.below(8_000), () => redis.host.isUp && publish());
-        if (!random.chance(shares[1]!)) publish();
+      const meant = [...group.primaries];
+      for (const redis of meant)
+        redis.onPublish = (publish) => {
+          if (random.chance(shares[0]!)) return;
+          if (random.chance(shares[1]!)) at(random.below(8_000), () => redis.host.isUp && publish());
+          if (!random.chance(shares[1]!)) publish();
+        };
+      return () => {
+        for (const redis of meant) redis.onPublish = undefined;
       };
-      return () => (redis.onPublish = undefined);
     },
   },
 ];
@@ -140,6 +147,11 @@ export const CLUSTER_FAULTS: readonly Fault[] = [
 function pickNode({ nodes }: Simulation, random: SeededRandom): SimNode {
   const primaries = nodes.filter((node) => node.isPrimary);
   return random.pick(primaries.length > 0 && random.chance(0.5) ? primaries : nodes);
+}
+
+/** What a node that is cut off from Redis does not reach: of a cluster all of it. */
+function redisOf({ installation, servers: { group } }: Simulation): readonly string[] {
+  return installation.cluster === undefined ? ['redis'] : group.servers.map(({ host }) => host.name);
 }
 
 /** In one direction or both. */

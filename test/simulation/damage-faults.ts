@@ -16,10 +16,12 @@ export const DAMAGE_FAULTS: readonly Fault[] = [
     unfitFor: 'replicas that are waited for',
     weight: 2,
     maxMs: 10_000,
-    strike: ({ servers: { redis, mariadb } }, random) => {
+    strike: ({ servers: { group, mariadb } }, random) => {
       mariadb.host.pause();
+      const lists = Array.from({ length: MAX_PARTITIONS }, (_, partition) => `syncline:{${partition}}:list:main`);
+      const places = lists.map((list) => [list, group.primaryOf(list)] as const);
       return () => {
-        if (redis.host.isUp) damageStored(redis, random);
+        damageStored(places, random);
         mariadb.host.resume();
       };
     },
@@ -46,11 +48,10 @@ export const DAMAGE_FAULTS: readonly Fault[] = [
 ];
 
 /** Damages one element of some list that has any. */
-function damageStored(redis: SimRedis, random: SeededRandom): void {
-  const keys = Array.from({ length: MAX_PARTITIONS }, (_, partition) => `syncline:{${partition}}:list:main`);
-  const filled = keys.filter((key) => Number(redis.execute(['LLEN', key])) > 0);
+function damageStored(places: readonly (readonly [list: string, redis: SimRedis])[], random: SeededRandom): void {
+  const filled = places.filter(([list, redis]) => redis.host.isUp && Number(redis.execute(['LLEN', list])) > 0);
   if (filled.length === 0) return;
-  const key = random.pick(filled);
+  const [key, redis] = random.pick(filled);
   const elements = redis.execute(['LRANGE', key, '0', '-1']) as string[];
   const at = random.below(elements.length);
   redis.execute(['DEL', key]);

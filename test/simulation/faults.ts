@@ -14,6 +14,8 @@ export interface Fault {
    * replicas are waited for, because it costs what they have.
    */
   readonly unfitFor?: 'servers that replace one another' | 'replicas that are waited for';
+  /** While it lasts alone, everything is to go on as without it. */
+  readonly isSurvived?: true;
   strike(simulation: Simulation, random: SeededRandom): (() => void) | undefined;
 }
 
@@ -120,9 +122,15 @@ export const FAULTS: readonly Fault[] = [
     name: 'a node with another number of partitions is started',
     weight: 3,
     maxMs: 6_000,
-    strike: ({ stranger, servers: { redis } }) => {
+    strike: ({ stranger, partitions, servers: { group } }) => {
       // An empty Redis would take its settings, and then refuse the others: that is for the operator to see.
-      if (stranger.host.isUp || !redis.isServing || redis.execute(['HGET', 'syncline:meta', 'settings']) === null) return undefined;
+      if (stranger.host.isUp) return undefined;
+      const homes = group.primaries.length === 1 ? [] : Array.from({ length: partitions }, (_, i) => `syncline:{${i}}:meta`);
+      const isRecorded = (home: string) => {
+        const redis = group.primaryOf(home);
+        return redis.isServing && redis.execute(['HGET', home, 'settings']) !== null;
+      };
+      if (!['syncline:meta', ...homes].every(isRecorded)) return undefined;
       stranger.boot();
       return () => stranger.host.crash();
     },

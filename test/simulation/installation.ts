@@ -18,6 +18,13 @@ export interface Installation {
     /** How many replicas a primary must have to take writes. */
     readonly minReplicas: number;
   };
+  /** Where Redis is a cluster of three masters; undefined where all is on one. */
+  readonly cluster?: {
+    /** How many replicas must have what is stored. */
+    readonly replicas: number;
+    /** How many of the masters have a replica. */
+    readonly replicated: number;
+  };
 }
 
 export const ALONE: Installation = { mode: 'standalone', nodes: ['node'], entrance: 'any' };
@@ -32,9 +39,36 @@ const CLOCKS_OFF_SHARE = 0.25;
 const HOUR_MS = 3_600_000;
 /** Apart from what else a seed decides. */
 const SALT = 0x2545_f491;
+/** Apart from that, so that all other histories are what they would be without clusters. */
+const CLUSTER_SALT = 0x6c07_8a39;
+const CLUSTER_SHARE = 0.1;
 
 /** Draws what a whole history runs on. */
 export function drawInstallation(seed: number): Installation {
+  const { sentinels, ...rest } = drawNodes(seed);
+  const cluster = drawCluster(seed);
+  if (cluster !== undefined) return { ...rest, cluster };
+  return { ...rest, ...(sentinels && { sentinels }) };
+}
+
+/** How many replicas must have what is stored. */
+export function replicasOf({ sentinels, cluster }: Installation): number {
+  return (sentinels ?? cluster)?.replicas ?? 0;
+}
+
+/** Whether servers of Redis replace one another. */
+export function isReplaceable({ sentinels, cluster }: Installation): boolean {
+  return sentinels !== undefined || cluster !== undefined;
+}
+
+function drawCluster(seed: number): Installation['cluster'] {
+  const random = new SeededRandom(Math.imul(seed, CLUSTER_SALT));
+  if (!random.chance(CLUSTER_SHARE)) return undefined;
+  const replicas = random.below(2);
+  return { replicas, replicated: replicas > 0 ? 3 : random.pick([1, 3, 3]) };
+}
+
+function drawNodes(seed: number): Installation {
   const random = new SeededRandom(Math.imul(seed, SALT));
   const mode = random.pick(MODES);
   const entrance = random.pick(['balancer', 'balancer', 'any'] as const);

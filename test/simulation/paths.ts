@@ -18,6 +18,8 @@ export function pathsOf({ nodes }: Installation, group: RedisGroup, clients: rea
     ...between([...all, ...sentinels], others),
     ...between([...all, 'redis'], sentinels),
     ...between(['redis'], others),
+    ...(group.administrator === undefined ? [] : between(['administrator'], ['redis', ...others])),
+    ...(group.administrator === undefined ? [] : others.flatMap((one, i) => between([one], others.slice(i + 1)))),
   ];
 }
 

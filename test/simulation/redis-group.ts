@@ -1,8 +1,9 @@
 import type { SeededRandom } from '../support/seeded-random.ts';
 import type { SinkWatch } from './checker/sink-watch.ts';
-import { WatchedRedis } from './checker/watched-redis.ts';
+import type { WatchedRedis } from './checker/watched-redis.ts';
 import type { Installation } from './installation.ts';
-import { SimSentinel } from './redis/sentinel/sentinel.ts';
+import type { Administrator } from './redis/cluster/administrator.ts';
+import type { SimSentinel } from './redis/sentinel/sentinel.ts';
 import type { Host } from './world/host.ts';
 import type { Network } from './world/network.ts';
 
@@ -17,63 +18,31 @@ export interface RedisGroupParts {
   fault(message: string): void;
 }
 
-/** What the queue of a history never comes near to, unless a fault lowers it. */
-export const REDIS_MEMORY_BYTES = 64 * 1024 * 1024;
-
-const SERVERS = ['redis', 'redis-2'] as const;
-const SENTINELS = ['sentinel-1', 'sentinel-2', 'sentinel-3'];
-const NAME = 'main';
-const QUORUM = 2;
-const DOWN_AFTER_MS = 2_000;
-const FAILOVER_TIMEOUT_MS = 6_000;
-
-/** The one Redis of an installation, or a primary, its replica and the Sentinels that watch them. */
-export class RedisGroup {
+/** All that there is of Redis in an installation. */
+export interface RedisGroup {
   readonly servers: readonly [WatchedRedis, ...WatchedRedis[]];
   readonly sentinels: readonly SimSentinel[];
+  /** Whoever hands slots of a cluster over. */
+  readonly administrator: Administrator | undefined;
   /** Where nodes are told that their queue is. */
   readonly url: string;
   /** What every connection leads to; undefined where that is found out. */
   readonly service: string | undefined;
-
-  constructor({ host, network, random, installation: { sentinels }, sink, fault }: RedisGroupParts) {
-    const options = { persistence: 'everysec', maxMemory: REDIS_MEMORY_BYTES } as const;
-    const server = (name: string) => new WatchedRedis(host(name), network, random, options, sink, fault);
-    const [first, second] = SERVERS;
-    this.servers = sentinels === undefined ? [server(first)] : [server(first), server(second)];
-    if (sentinels === undefined) {
-      this.sentinels = [];
-      this.url = `redis://${first}:6379`;
-      this.service = first;
-      return;
-    }
-    const group = { name: NAME, primary: first, sentinels: SENTINELS, quorum: QUORUM };
-    const times = { downAfterMs: DOWN_AFTER_MS, failoverTimeoutMs: FAILOVER_TIMEOUT_MS };
-    this.sentinels = SENTINELS.map((name) => new SimSentinel({ host: host(name), network, random, ...group, ...times }));
-    this.url = `redis+sentinel://${SENTINELS.join(',')}/${NAME}`;
-    for (const one of this.servers) one.setMinReplicas(sentinels.minReplicas);
-  }
-
-  /** Whom most Sentinels name. */
-  get primary(): WatchedRedis {
-    const votes = ({ host }: WatchedRedis) => this.sentinels.filter(({ primary }) => primary === host.name).length;
-    return this.servers.reduce((best, server) => (votes(server) > votes(best) ? server : best));
-  }
-
+  /** Those that are meant to take writes now: one, or the masters of a cluster. */
+  readonly primaries: readonly WatchedRedis[];
   /** All others. */
-  get replicas(): readonly WatchedRedis[] {
-    const { primary } = this;
-    return this.servers.filter((server) => server !== primary);
-  }
-
-  start(): void {
-    this.bootAll();
-    const [first, ...others] = this.servers;
-    for (const other of others) other.execute(['REPLICAOF', first.service, '6379']);
-  }
-
+  readonly replicas: readonly WatchedRedis[];
+  /** The one that is meant to have a key. */
+  primaryOf(key: string): WatchedRedis;
+  start(): void;
   /** Starts what does not run. */
-  bootAll(): void {
-    for (const part of [...this.servers, ...this.sentinels]) if (!part.host.isUp) part.boot();
-  }
+  bootAll(): void;
+}
+
+/** What the queue of a history never comes near to, unless a fault lowers it. */
+export const REDIS_MEMORY_BYTES = 64 * 1024 * 1024;
+
+/** One of the servers that take writes. */
+export function pickPrimary({ primaries }: RedisGroup, random: SeededRandom): WatchedRedis {
+  return primaries.length === 1 ? primaries[0]! : random.pick(primaries);
 }

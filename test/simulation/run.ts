@@ -37,8 +37,12 @@ const sums = await runItems(
 );
 if (!values.json) console.log(summaryOf(sums));
 
-function figuresOf({ installation: { nodes, sentinels }, batches, changes, faults, events, virtualMs }: History): Figures {
-  const kinds = { 'of several nodes': nodes.length > 1 ? 1 : 0, 'under Sentinels': sentinels === undefined ? 0 : 1 };
+function figuresOf({ installation: { nodes, sentinels, cluster }, batches, changes, faults, events, virtualMs }: History): Figures {
+  const kinds = {
+    'of several nodes': nodes.length > 1 ? 1 : 0,
+    'under Sentinels': sentinels === undefined ? 0 : 1,
+    'on a cluster': cluster === undefined ? 0 : 1,
+  };
   return { ...kinds, batches, changes, faults, events, 'virtual hours': virtualMs / 3_600_000 };
 }
 

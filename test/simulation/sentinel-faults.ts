@@ -2,6 +2,7 @@ import type { SeededRandom } from '../support/seeded-random.ts';
 import { crash, type Fault, pause } from './faults.ts';
 import type { WatchedRedis } from './checker/watched-redis.ts';
 import type { Simulation } from './simulation.ts';
+import type { Network } from './world/network.ts';
 
 /** What happens to a primary, its replica and the Sentinels that watch them. */
 export const SENTINEL_FAULTS: readonly Fault[] = [
@@ -9,19 +10,19 @@ export const SENTINEL_FAULTS: readonly Fault[] = [
     name: 'the primary is killed, and its replica may take over',
     weight: 6,
     maxMs: 30_000,
-    strike: ({ servers: { redis } }, random) => kill(redis, random),
+    strike: ({ servers: { redis } }, random) => killServer(redis, random),
   },
   {
     name: 'the primary is killed while its replica lags behind',
     weight: 6,
     maxMs: 30_000,
     strike: (simulation, random) => {
-      const { primary } = simulation.servers.group;
+      const primary = simulation.servers.redis;
       const mend = holdBack(simulation, random);
       let undo: (() => void) | undefined;
       let isOver = false;
       simulation.at(random.below(4_000), () => {
-        if (!isOver && primary.host.isUp) undo = kill(primary, random);
+        if (!isOver && primary.host.isUp) undo = killServer(primary, random);
       });
       return () => {
         isOver = true;
@@ -46,7 +47,7 @@ export const SENTINEL_FAULTS: readonly Fault[] = [
     name: 'the replica is killed',
     weight: 3,
     maxMs: 15_000,
-    strike: ({ servers: { group } }, random) => kill(random.pick(group.replicas), random),
+    strike: ({ servers: { group } }, random) => killServer(random.pick(group.replicas), random),
   },
   {
     name: 'the replica stands still',
@@ -58,9 +59,9 @@ export const SENTINEL_FAULTS: readonly Fault[] = [
     name: 'the primary goes on apart from its replica and the Sentinels, and some nodes with it',
     weight: 6,
     maxMs: 30_000,
-    strike: ({ network, nodes, servers: { group } }, random) => {
+    strike: ({ network, nodes, servers: { redis, group } }, random) => {
       const others = [...nodes, ...group.sentinels.slice(1)].map(({ host }) => host.name);
-      const apart = [group.primary.host.name, ...others.filter(() => random.chance(0.4))];
+      const apart = [redis.host.name, ...others.filter(() => random.chance(0.4))];
       const rest = [...others, ...group.sentinels.slice(0, 1).map(({ host }) => host.name), ...group.replicas.map(({ host }) => host.name)];
       const paths = apart.flatMap((one) => rest.filter((name) => !apart.includes(name)).map((name) => [one, name] as const));
       for (const [a, b] of paths) {
@@ -103,7 +104,8 @@ export const SENTINEL_FAULTS: readonly Fault[] = [
   },
 ];
 
-function kill(redis: WatchedRedis, random: SeededRandom): () => void {
+/** Ends a server as processes and machines end, and starts it again. */
+export function killServer(redis: WatchedRedis, random: SeededRandom): () => void {
   redis.kill(random.pick(['process', 'process', 'power-loss']));
   const loadingMs = random.below(500);
   return () => {
@@ -112,8 +114,13 @@ function kill(redis: WatchedRedis, random: SeededRandom): () => void {
 }
 
 /** What the primary writes reaches its replica late, or not at all. */
-function holdBack({ network, servers: { group } }: Simulation, random: SeededRandom): () => void {
-  const path = [group.primary.host.name, random.pick(group.replicas).host.name] as const;
+function holdBack({ network, servers: { redis, group } }: Simulation, random: SeededRandom): () => void {
+  return holdBackBetween(network, redis.host.name, random.pick(group.replicas).host.name, random);
+}
+
+/** What one server writes reaches the other late, or not at all. */
+export function holdBackBetween(network: Network, from: string, to: string, random: SeededRandom): () => void {
+  const path = [from, to] as const;
   const maxLatencyMs = random.pick([50, 600, 4_000, Infinity]);
   if (maxLatencyMs === Infinity) {
     network.cut(...path);

@@ -1,5 +1,5 @@
 import type { Fault } from './faults.ts';
-import { REDIS_MEMORY_BYTES } from './redis-group.ts';
+import { pickPrimary, REDIS_MEMORY_BYTES } from './redis-group.ts';
 
 /** What happens to Redis. */
 export const REDIS_FAULTS: readonly Fault[] = [
@@ -7,7 +7,8 @@ export const REDIS_FAULTS: readonly Fault[] = [
     name: 'Redis is killed and restarts with its file',
     weight: 3,
     maxMs: 3_000,
-    strike: ({ servers: { redis } }, random) => {
+    strike: ({ servers: { group } }, random) => {
+      const redis = pickPrimary(group, random);
       redis.kill('process');
       const loadingMs = random.below(500);
       return () => {
@@ -19,7 +20,8 @@ export const REDIS_FAULTS: readonly Fault[] = [
     name: 'the machine of Redis loses power',
     weight: 2,
     maxMs: 3_000,
-    strike: ({ servers: { redis } }, random) => {
+    strike: ({ servers: { group } }, random) => {
+      const redis = pickPrimary(group, random);
       redis.kill('power-loss');
       const loadingMs = random.below(500);
       return () => {
@@ -32,7 +34,8 @@ export const REDIS_FAULTS: readonly Fault[] = [
     unfitFor: 'replicas that are waited for',
     weight: 2,
     maxMs: 2_000,
-    strike: ({ servers: { redis } }) => {
+    strike: ({ servers: { group } }, random) => {
+      const redis = pickPrimary(group, random);
       redis.kill('file-lost');
       return () => {
         if (!redis.host.isUp) redis.boot();
@@ -44,7 +47,8 @@ export const REDIS_FAULTS: readonly Fault[] = [
     unfitFor: 'replicas that are waited for',
     weight: 3,
     maxMs: 0,
-    strike: ({ servers: { redis } }) => {
+    strike: ({ servers: { group } }, random) => {
+      const redis = pickPrimary(group, random);
       if (redis.host.isUp) redis.flushAll();
       return undefined;
     },
@@ -54,8 +58,10 @@ export const REDIS_FAULTS: readonly Fault[] = [
     unfitFor: 'replicas that are waited for',
     weight: 2,
     maxMs: 0,
-    strike: ({ servers: { redis } }, random) => {
-      if (redis.host.isUp) redis.execute(['DEL', `syncline:{${random.below(4)}}:list:main`]);
+    strike: ({ servers: { group } }, random) => {
+      const list = `syncline:{${random.below(4)}}:list:main`;
+      const redis = group.primaryOf(list);
+      if (redis.host.isUp) redis.execute(['DEL', list]);
       return undefined;
     },
   },
@@ -64,9 +70,10 @@ export const REDIS_FAULTS: readonly Fault[] = [
     unfitFor: 'replicas that are waited for',
     weight: 2,
     maxMs: 10_000,
-    strike: ({ servers: { redis, mariadb } }, random) => {
+    strike: ({ servers: { group, mariadb } }, random) => {
       mariadb.host.pause();
       const list = `syncline:{${random.below(4)}}:list:main`;
+      const redis = group.primaryOf(list);
       return () => {
         if (redis.host.isUp) redis.execute(['DEL', list]);
         mariadb.host.resume();
@@ -78,7 +85,8 @@ export const REDIS_FAULTS: readonly Fault[] = [
     unfitFor: 'servers that replace one another',
     weight: 4,
     maxMs: 0,
-    strike: ({ servers: { redis } }, random) => {
+    strike: ({ servers: { group } }, random) => {
+      const redis = pickPrimary(group, random);
       if (redis.host.isUp) redis.rollBack(1 + random.below(random.pick([3, 20, 200])));
       return undefined;
     },
@@ -87,7 +95,8 @@ export const REDIS_FAULTS: readonly Fault[] = [
     name: 'Redis stands still',
     weight: 2,
     maxMs: 10_000,
-    strike: ({ servers: { redis } }) => {
+    strike: ({ servers: { group } }, random) => {
+      const redis = pickPrimary(group, random);
       redis.host.pause();
       return () => redis.host.resume();
     },
@@ -96,7 +105,8 @@ export const REDIS_FAULTS: readonly Fault[] = [
     name: 'Redis is out of memory',
     weight: 2,
     maxMs: 10_000,
-    strike: ({ servers: { redis } }) => {
+    strike: ({ servers: { group } }, random) => {
+      const redis = pickPrimary(group, random);
       redis.setMaxMemory(1);
       return () => redis.setMaxMemory(REDIS_MEMORY_BYTES);
     },
@@ -106,7 +116,8 @@ export const REDIS_FAULTS: readonly Fault[] = [
     unfitFor: 'replicas that are waited for',
     weight: 1,
     maxMs: 5_000,
-    strike: ({ servers: { redis } }, random) => {
+    strike: ({ servers: { group } }, random) => {
+      const redis = pickPrimary(group, random);
       redis.setPolicy(random.pick(['allkeys-lru', 'volatile-ttl']));
       redis.setMaxMemory(random.pick([1, 20_000]));
       return () => {
@@ -120,7 +131,8 @@ export const REDIS_FAULTS: readonly Fault[] = [
     unfitFor: 'servers that replace one another',
     weight: 1,
     maxMs: 5_000,
-    strike: ({ servers: { redis } }) => {
+    strike: ({ servers: { group } }, random) => {
+      const redis = pickPrimary(group, random);
       redis.setRole('replica');
       return () => redis.setRole('master');
     },
@@ -129,7 +141,8 @@ export const REDIS_FAULTS: readonly Fault[] = [
     name: 'Redis cannot save',
     weight: 1,
     maxMs: 5_000,
-    strike: ({ servers: { redis } }) => {
+    strike: ({ servers: { group } }, random) => {
+      const redis = pickPrimary(group, random);
       redis.setSaves('fail');
       return () => redis.setSaves('succeed');
     },

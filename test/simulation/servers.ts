@@ -5,12 +5,14 @@ import type { SeededRandom } from '../support/seeded-random.ts';
 import { RestorableView } from './checker/restorable-view.ts';
 import { SinkWatch } from './checker/sink-watch.ts';
 import type { WatchedRedis } from './checker/watched-redis.ts';
-import type { Installation } from './installation.ts';
+import { replicasOf, type Installation } from './installation.ts';
+import { ClusterGroup } from './cluster-group.ts';
 import { createDial } from './mariadb/dial.ts';
 import { SimMariadb } from './mariadb/server.ts';
 import type { Backends, Process } from './node/sim-node.ts';
-import { RedisGroup } from './redis-group.ts';
+import type { RedisGroup } from './redis-group.ts';
 import { driverFactory } from './redis/driver.ts';
+import { SentinelGroup } from './sentinel-group.ts';
 import { DEFINITIONS } from './tables.ts';
 import type { Host } from './world/host.ts';
 import type { Network } from './world/network.ts';
@@ -18,7 +20,7 @@ import { randomOf } from './world/seeded.ts';
 
 /** The Redis and the MariaDB that all nodes of a simulation share. */
 export interface Servers {
-  /** The Redis that is meant to take writes now. */
+  /** The Redis that is meant to take writes now; of a cluster, one of those. */
   readonly redis: WatchedRedis;
   /** All that there is of Redis. */
   readonly group: RedisGroup;
@@ -49,9 +51,11 @@ export function createServers({ host: hostOf, network, random, installation, fau
   const view = new RestorableView(mariadb);
   const watch = new SinkWatch(view);
   view.onRestored = () => watch.restored();
-  const group = new RedisGroup({ host: hostOf, network, random, installation, sink: watch, fault });
+  const parts = { host: hostOf, network, random, installation, sink: watch, fault };
+  const { cluster } = installation;
+  const group = cluster === undefined ? new SentinelGroup(parts) : new ClusterGroup(parts, cluster);
   for (const sql of DEFINITIONS) mariadb.define(sql);
-  const replicas = installation.sentinels?.replicas ?? 0;
+  const replicas = replicasOf(installation);
   const redisOptions = ({ host, clock }: Process) => ({
     url: group.url,
     createDriver: driverFactory(host, clock, network, group.service),
@@ -60,7 +64,7 @@ export function createServers({ host: hostOf, network, random, installation, fau
   });
   return {
     get redis() {
-      return group.primary;
+      return group.primaries[0]!;
     },
     group,
     mariadb,

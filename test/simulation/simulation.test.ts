@@ -13,8 +13,8 @@ test.for(RANGES)('the histories of seeds %i to %i keep every promise', { timeout
   expect(seed === undefined ? 'nothing' : `seed ${seed}: ${symptom}`).toBe('nothing');
 });
 
-// One node, a pair, and three nodes on Redis with Sentinels.
-test.each([7, 9, 1])('a seed decides everything that happens: %i', async (seed) => {
+// One node, a pair, three nodes on Redis with Sentinels, and a pair on a Redis Cluster.
+test.each([7, 9, 1, 12])('a seed decides everything that happens: %i', async (seed) => {
   const lines: string[][] = [[], []];
   const first = await simulate({ seed, trace: (line) => lines[0]!.push(line) });
   const second = await simulate({ seed, trace: (line) => lines[1]!.push(line) });

@@ -12,7 +12,7 @@ import { SimClient, type SimClientOptions } from './client/sim-client.ts';
 import { Course } from './course.ts';
 import { faultsFor } from './faults-for.ts';
 import type { Fault } from './faults.ts';
-import { ALONE, drawInstallation, type Installation } from './installation.ts';
+import { ALONE, drawInstallation, replicasOf, type Installation } from './installation.ts';
 import { SimNode, type SimNodeOptions } from './node/sim-node.ts';
 import { pathsOf } from './paths.ts';
 import { createServers, type Servers } from './servers.ts';
@@ -153,7 +153,7 @@ export class Simulation {
     const [node, rival, stranger] = [host('node'), host('rival'), host('stranger')];
     this.servers = createServers({ host, network: this.network, random: fork(), installation, fault: this.violate });
     const { group, mariadb, view, watch } = this.servers;
-    const replicas = installation.sentinels?.replicas ?? 0;
+    const replicas = replicasOf(installation);
     if (replicas > 0) this.stored = new Stored(this.timeline, group, watch, replicas + 1, this.violate);
     this.partitions = partitions;
     const nodeOn = (host: Host, partitions: number, more: Pick<SimNodeOptions, 'mode' | 'refused' | 'tap'> = {}) =>
@@ -210,7 +210,10 @@ export class Simulation {
           keys: new KeySpace({ first: (i + 1) * KEYS_APART, partitionCount: partitions, hotPartition: 0, hotShare }),
         }),
     );
-    const others = [...this.nodes.slice(1), ...group.servers.slice(1), ...group.sentinels].map((one) => one.host);
+    const { sentinels, administrator } = group;
+    const others = [...this.nodes.slice(1), ...group.servers.slice(1), ...sentinels, ...(administrator ? [administrator] : [])].map(
+      (one) => one.host,
+    );
     const clientHosts = this.clients.map((client) => client.host);
     this.hosts = [node, rival, stranger, group.servers[0].host, mariadb.host, ...clientHosts, ...others];
     this.paths = pathsOf(installation, group, clientHosts);

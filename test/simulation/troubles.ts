@@ -8,7 +8,8 @@ export class Troubles {
   count = 0;
   readonly #simulation: Simulation;
   readonly #note: (text: string) => void;
-  readonly #undo = new Set<() => void>();
+  /** How to put right what lasts, and whether everything is to go on meanwhile. */
+  readonly #undo = new Map<() => void, { readonly isSurvived: boolean }>();
   /** When something happened last, or ended. */
   #changedMs = 0;
 
@@ -29,17 +30,23 @@ export class Troubles {
       this.#changedMs = this.#simulation.timeline.nowMs;
       undo();
     };
-    this.#undo.add(once);
+    this.#undo.set(once, { isSurvived: fault.isSurvived === true });
     this.#simulation.at(lastsMs, once);
   }
 
   /** Puts right whatever lasts. */
   end(): void {
-    for (const undo of [...this.#undo]) undo();
+    for (const undo of [...this.#undo.keys()]) undo();
   }
 
   /** Since when nothing has happened, while no more than so many faults last; undefined while more do. */
   calmSinceMs(lasting: number): number | undefined {
     return this.#undo.size <= lasting ? this.#changedMs : undefined;
+  }
+
+  /** Since when nothing has happened, while at most one fault lasts and that is to be survived; undefined while more do. */
+  get quietSinceMs(): number | undefined {
+    const lasting = [...this.#undo.values()];
+    return lasting.length <= 1 && lasting.every(({ isSurvived }) => isSurvived) ? this.#changedMs : undefined;
   }
 }

@@ -38,7 +38,7 @@ export function nameOf({ host, port }: RedisAddress): string {
 
 /** Makes one view of what several nodes answered to CLUSTER NODES: of two owners of a slot, the one of the higher epoch. */
 export function readClusterNodes(answers: readonly string[]): ClusterView {
-  const owners: (SlotOwner | undefined)[] = Array.from({ length: SLOT_COUNT });
+  const owners = Array<SlotOwner | undefined>(SLOT_COUNT).fill(undefined);
   const masters = new Map<string, number>();
   const demoted = new Map<string, number>();
   const nodes = new Map<string, RedisAddress>();
@@ -48,6 +48,7 @@ export function readClusterNodes(answers: readonly string[]): ClusterView {
     const said = new Set(flags.split(','));
     if (address === undefined || said.has('noaddr') || said.has('handshake')) continue;
     const epoch = Number(epochText);
+    const owner: SlotOwner = { address, epoch };
     const name = nameOf(address);
     if (!said.has('fail')) nodes.set(name, address);
     const roles = said.has('master') ? masters : demoted;
@@ -56,8 +57,8 @@ export function readClusterNodes(answers: readonly string[]): ClusterView {
       // In brackets: slots that are being handed over.
       const match = /^(\d+)(?:-(\d+))?$/.exec(range);
       if (match === null) continue;
-      for (let slot = Number(match[1]); slot <= Number(match[2] ?? match[1]) && slot < SLOT_COUNT; slot++)
-        if ((owners[slot]?.epoch ?? -1) < epoch) owners[slot] = { address, epoch };
+      const last = Math.min(Number(match[2] ?? match[1]), SLOT_COUNT - 1);
+      for (let slot = Number(match[1]); slot <= last; slot++) if ((owners[slot]?.epoch ?? -1) < epoch) owners[slot] = owner;
     }
   }
   const isMaster = ([name, epoch]: [string, number]) => epoch >= (demoted.get(name) ?? 0);

@@ -1,5 +1,6 @@
-import type { Installation } from '../installation.ts';
+import { replicasOf, type Installation } from '../installation.ts';
 import type { Simulation } from '../simulation.ts';
+import { leaseKey } from './watched-redis.ts';
 
 /**
  * What may be held at most while a history runs. Each is what the settings of `SimNode` and `SimClient` say, and a frame
@@ -63,20 +64,25 @@ export function leftovers(simulation: Simulation): string[] {
     partitions,
     nodes,
     clients,
-    servers: { redis, mariadb },
+    servers: { group, mariadb },
     network,
     installation,
   } = simulation;
-  const lists = Array.from({ length: partitions }, (_, i) => Number(redis.execute(['LLEN', `syncline:{${i}}:list:main`])));
+  const lists = Array.from({ length: partitions }, (_, i) => {
+    const list = `syncline:{${i}}:list:main`;
+    return Number(group.primaryOf(list).execute(['LLEN', list]));
+  });
   return [
     ...over('elements in the queue', Math.max(...lists), 0),
     ...nodes.flatMap(({ host: { name, waitingCount }, inFlightBytes }) => [
       ...over(`${name}: bytes in flight at rest`, inFlightBytes, 0),
       ...over(`${name}: timers`, waitingCount, AT_REST.node),
-      ...over(`${name}: connections to Redis at rest`, network.connectionCount(name, redis.service), redisConnectionsOf(installation)),
+      ...group.primaries.flatMap(({ service }) =>
+        over(`${name}: connections to ${service} at rest`, network.connectionCount(name, service), redisConnectionsOf(installation)),
+      ),
     ]),
     ...sharesOf(simulation),
-    ...over('redis: timers', redis.host.waitingCount, AT_REST.redis),
+    ...group.primaries.flatMap(({ host }) => over(`${host.name}: timers`, host.waitingCount, AT_REST.redis)),
     ...over('mariadb: timers', mariadb.host.waitingCount, AT_REST.mariadb),
     ...over('sessions of the database', mariadb.sessionIds.length, AT_REST.sessionsOfNode * nodes.length),
     ...clients.flatMap(({ host, disk }) => [
@@ -88,10 +94,10 @@ export function leftovers(simulation: Simulation): string[] {
 }
 
 /** Of several nodes, who leads and who applies what, when nobody is in the way of anybody any more. */
-function sharesOf({ installation: { mode }, nodes, servers: { redis }, partitions }: Simulation): string[] {
+function sharesOf({ installation: { mode }, nodes, servers: { group }, partitions }: Simulation): string[] {
   if (mode === 'standalone') return [];
   const holders = Array.from({ length: partitions }, (_, i) =>
-    String(redis.execute(['GET', `syncline:{${i}}:lease:main`]))
+    String(group.primaryOf(leaseKey(i)).execute(['GET', leaseKey(i)]))
       .split(' ')
       .at(-1),
   );
@@ -106,8 +112,8 @@ function sharesOf({ installation: { mode }, nodes, servers: { redis }, partition
 }
 
 /** Of one node: the queue's, and one for each thread; one for what nodes tell each other, and one for what replicas must have. */
-function redisConnectionsOf({ mode, sentinels }: Installation): number {
-  return 3 + (mode === 'standalone' ? 0 : 1) + ((sentinels?.replicas ?? 0) > 0 ? 1 : 0);
+function redisConnectionsOf(installation: Installation): number {
+  return 3 + (installation.mode === 'standalone' ? 0 : 1) + (replicasOf(installation) > 0 ? 1 : 0);
 }
 
 function sumOf(values: readonly number[]): number {

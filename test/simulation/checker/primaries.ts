@@ -1,10 +1,11 @@
 import { CHECK_MS } from '../balancer.ts';
+import { isReplaceable } from '../installation.ts';
 import type { Simulation } from '../simulation.ts';
 
 const LOOK_MS = 100;
 /** How long a node may believe at most in a lease that Redis no longer has. */
 const MAX_LEASE_MS = 3_000;
-/** After which all nodes have found the primary that the Sentinels agreed upon, when nothing happened since. */
+/** After which all nodes have found the primary that the Sentinels, or the nodes of a cluster, agreed upon, when nothing happened since. */
 const AGREED_MS = 15_000;
 /** Of partition 0, whose holder leads a pair. */
 const LEASE = 'syncline:{0}:lease:main';
@@ -47,8 +48,8 @@ export class Primaries {
 
   #readLease(nowMs: number): void {
     const { installation, servers, troubles } = this.#simulation;
-    const { redis } = servers;
-    const isAgreed = installation.sentinels === undefined || nowMs - (troubles.calmSinceMs(0) ?? nowMs) > AGREED_MS;
+    const redis = servers.group.primaryOf(LEASE);
+    const isAgreed = !isReplaceable(installation) || nowMs - (troubles.calmSinceMs(0) ?? nowMs) > AGREED_MS;
     const upsets = servers.group.servers.reduce((sum, server) => sum + server.upsets, 0);
     if (redis.evicts || !isAgreed || upsets !== this.#upsets) this.#excusedUntilMs = nowMs + MAX_LEASE_MS;
     this.#upsets = upsets;

@@ -1,5 +1,6 @@
 import type { SimNode } from '../node/sim-node.ts';
 import type { Simulation } from '../simulation.ts';
+import { leaseKey } from './watched-redis.ts';
 
 const LOOK_MS = 500;
 /** After it stands still so long, its leases have ended, others have taken them, and the database knows it. */
@@ -43,6 +44,6 @@ export class Takeovers {
   /** Of leases that last, as Redis has them. */
   #holders(): (string | undefined)[] {
     const { servers, partitions } = this.#simulation;
-    return Array.from({ length: partitions }, (_, i) => servers.redis.leaseOf(i)?.split(' ').at(-1));
+    return Array.from({ length: partitions }, (_, i) => servers.group.primaryOf(leaseKey(i)).leaseOf(i)?.split(' ').at(-1));
   }
 }

@@ -2,7 +2,7 @@ import type { SpooledFrame } from '../../../src/client/spool.ts';
 import type { Simulation } from '../simulation.ts';
 
 /**
- * While nothing is wrong, a client waits no longer than this until it knows of what is applied, and until anything is applied
+ * While nothing is wrong that is not to be survived, a client waits no longer than this until it knows of what is applied, and until anything is applied
  * in a partition that has something to apply.
  */
 const PATIENCE_MS = 60_000;
@@ -26,7 +26,7 @@ export class Waits {
       const sum = servers.watch.applied(partition);
       if (sum !== this.#applied.get(partition)?.sum) this.#applied.set(partition, { sum, sinceMs: nowMs });
     }
-    const calmSinceMs = troubles.calmSinceMs(0) ?? Infinity;
+    const calmSinceMs = troubles.quietSinceMs ?? Infinity;
     for (const { host, disk } of clients)
       for (const frame of disk.held) {
         const sinceMs = this.#heldSinceMs.get(frame) ?? nowMs;

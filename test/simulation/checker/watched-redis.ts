@@ -22,6 +22,11 @@ type Place =
   | { readonly kind: 'lease'; readonly partition: number }
   | { readonly kind: 'list'; readonly partition: number; readonly prefix: string };
 
+/** Where the lease of a partition is recorded. */
+export function leaseKey(partition: number): string {
+  return `syncline:{${partition}}:lease:main`;
+}
+
 /**
  * A Redis that is watched: no element leaves a list before the database has it, unless the record of its stream says that
  * the client is to send it again.
@@ -31,6 +36,8 @@ export class WatchedRedis extends SimRedis {
   upsets = 0;
   /** Told when somebody takes a lease that lasts from somebody else; both as they are recorded. */
   onLeaseTaken: ((partition: number, before: string, after: string) => void) | undefined;
+  /** Told of everything that came over a connection. */
+  onAnswered: ((client: Client, args: readonly string[], reply: Reply) => void) | undefined;
   /** Then a lease may be gone the moment after, or before, somebody takes it. */
   evicts = false;
   readonly #places = new Map<string, Place | undefined>();
@@ -76,7 +83,14 @@ export class WatchedRedis extends SimRedis {
   }
 
   override execute(args: readonly string[], client?: Client): Reply {
-    if (args[0] === 'DEL' && client === undefined) this.upsets++;
+    const reply = this.#executeWatched(args, client);
+    if (client !== undefined) this.onAnswered?.(client, args, reply);
+    return reply;
+  }
+
+  #executeWatched(args: readonly string[], client: Client | undefined): Reply {
+    // A key that comes from another master is not on the replicas of this one yet.
+    if ((args[0] === 'DEL' && client === undefined) || args[0] === 'RESTORE-ASKING') this.upsets++;
     const place = /^EVAL/i.test(args[0] ?? '') ? this.#placeOf(args[3] ?? '') : undefined;
     if (place?.kind === 'lease' && this.onLeaseTaken !== undefined) return this.#executeOnLease(place.partition, args, client);
     if (place?.kind !== 'list') return super.execute(args, client);
@@ -98,7 +112,7 @@ export class WatchedRedis extends SimRedis {
   /** `token holder`, where the lease lasts. */
   leaseOf(partition: number): string | undefined {
     if (!this.isServing) return undefined;
-    const key = `syncline:{${partition}}:lease:main`;
+    const key = leaseKey(partition);
     const leftMs = (this.store.expiryOf(key) ?? 0) - this.store.wallMs;
     return leftMs > 0 && leftMs <= MAX_LEASE_MS ? this.store.getString(key) : undefined;
   }

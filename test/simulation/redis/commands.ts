@@ -1,3 +1,4 @@
+import type { Client } from './channels.ts';
 import { ErrorReply, NOT_AN_INTEGER, OK, SYNTAX, type Reply } from './replies.ts';
 import type { Store } from './store.ts';
 
@@ -9,6 +10,16 @@ export interface Command {
   readonly kind: 'read' | 'write' | 'write denyoom';
   /** `args` begin with the name. @throws {ErrorReply} */
   run(store: Store, args: readonly string[]): Reply;
+}
+
+/** A command that is not about the data set alone. */
+export interface ServerCommand {
+  readonly arity: number;
+  /** `read` when it is left out. */
+  readonly kind?: Command['kind'];
+  /** Answered also while the data set is loaded. */
+  readonly whileLoading?: 'answered';
+  run(args: readonly string[], client: Client | undefined): Reply;
 }
 
 /** What is possible in Redis and not in the simulation: never an answer, always a test that fails. */

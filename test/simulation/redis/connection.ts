@@ -8,6 +8,8 @@ export const END_OF_COMMANDS = Symbol('end of commands');
 export interface ConnectionParts {
   readonly wire: Wire;
   execute(args: readonly string[], client: Client): Reply;
+  /** Whether the process is busy with something else, until {@link ServerConnection.goOn}; not when it is left out. */
+  isHeld?(): boolean;
   /** It has ended, whoever ended it. */
   onEnd(): void;
 }
@@ -49,6 +51,11 @@ export class ServerConnection implements Client {
     else this.#run([]);
   }
 
+  /** The process has time again. */
+  goOn(): void {
+    if (this.#commands.length > 0) this.#run([]);
+  }
+
   transmit(message: unknown, bytes: number): void {
     this.#parts.wire.send(message, bytes);
   }
@@ -62,7 +69,7 @@ export class ServerConnection implements Client {
     this.#commands.push(...commands);
     const replies: Reply[] = [];
     this.#replies = replies;
-    while (!this.#isBlocked && this.#commands.length > 0) {
+    while (!this.#isBlocked && this.#commands.length > 0 && this.#parts.isHeld?.() !== true) {
       const reply = this.#parts.execute(this.#commands.shift()!, this);
       if (reply === LATER) this.#isBlocked = true;
       else if (reply !== NO_REPLY) replies.push(reply);

@@ -1,5 +1,6 @@
 import type { Channels, Client } from './channels.ts';
-import { DATA_COMMANDS, NotSimulated, parseInteger, wrongArity, type Command } from './commands.ts';
+import type { ClusterGate } from './cluster/gate.ts';
+import { DATA_COMMANDS, NotSimulated, parseInteger, wrongArity, type Command, type ServerCommand } from './commands.ts';
 import { compileScript } from './lua.ts';
 import { ErrorReply, OK, StatusReply, type Reply } from './replies.ts';
 import { runScript, ScriptCache, type KnownScript } from './scripting.ts';
@@ -30,15 +31,10 @@ export interface EngineSettings {
 export interface EngineParts {
   readonly channels: Channels;
   readonly replication: Replication;
+  /** Of a node of a cluster. */
+  readonly cluster?: ClusterGate | undefined;
   /** Ends the connections of one kind, and gives how many. */
   killClients(kind: 'normal' | 'pubsub', except: Client | undefined): number;
-}
-
-interface ServerCommand {
-  readonly arity: number;
-  /** Answered also while the data set is loaded. */
-  readonly whileLoading?: 'answered';
-  run(args: readonly string[], client: Client | undefined): Reply;
 }
 
 /** What a connection may send that listens to a channel. */
@@ -81,6 +77,7 @@ export class Engine {
   readonly settings: EngineSettings;
   readonly channels: Channels;
   readonly #replication: Replication;
+  readonly #cluster: ClusterGate | undefined;
   readonly #scripts = new ScriptCache();
   /** Memory was full, and nothing could give way, before the command that runs now. */
   #isFull = false;
@@ -94,9 +91,10 @@ export class Engine {
     this.settings = settings;
     this.channels = parts.channels;
     this.#replication = replication;
+    this.#cluster = parts.cluster;
     this.#serverCommands = {
-      EVAL: { arity: -3, run: (args) => this.#eval(args, (script) => this.#scripts.load(script)) },
-      EVALSHA: { arity: -3, run: (args) => this.#eval(args, (sha) => this.#scriptOf(sha)) },
+      EVAL: { arity: -3, run: (args, client) => this.#eval(args, client, (script) => this.#scripts.load(script)) },
+      EVALSHA: { arity: -3, run: (args, client) => this.#eval(args, client, (sha) => this.#scriptOf(sha)) },
       SCRIPT: { arity: -2, run: (args) => this.#script(args) },
       PING: { arity: -1, run: ([, text], client) => this.#ping(text, client) },
       PUBLISH: { arity: 3, whileLoading: 'answered', run: ([, channel, message]) => this.#publish(channel!, message!) },
@@ -114,6 +112,7 @@ export class Engine {
       REPLICAOF: { arity: 3, run: (args) => replication.replicaOf(args) },
       PSYNC: { arity: -3, run: (args, client) => replication.sync(args, known(client)) },
       REPLCONF: { arity: -1, whileLoading: 'answered', run: (args, client) => replication.acknowledged(args, known(client)) },
+      ...parts.cluster?.commands,
     };
   }
 
@@ -121,14 +120,17 @@ export class Engine {
   execute(args: readonly string[], client?: Client): Reply {
     this.hasRun = false;
     try {
+      if (client !== undefined) this.#cluster?.came(args, client);
       const name = args[0]!.toUpperCase();
       const data = Object.hasOwn(DATA_COMMANDS, name) ? DATA_COMMANDS[name] : undefined;
       const server = data ? undefined : this.#serverCommand(name);
       checkArity(name, (data ?? server)!.arity, args.length);
+      const kind = (data ?? server)!.kind ?? this.#kindOfScript(name, args[1]!);
+      if (client !== undefined) this.#cluster?.admit(args, kind !== 'read');
       const { maxMemory, policy } = this.settings;
       // A replica leaves to its primary what gives way.
       this.#isFull = maxMemory > 0 && this.#replication.primary === undefined && !this.store.evict(maxMemory, policy);
-      this.#admit(data?.kind ?? this.#kindOfScript(name, args[1]!));
+      this.#admit(kind);
       if (client !== undefined && this.channels.isSubscribed(client) && !WHILE_SUBSCRIBED.has(name))
         throw new ErrorReply(`ERR Can't execute '${fullName(args)}': only ${SAY.subscribed}`);
       if (this.settings.staleData === 'refused' && this.#replication.isLinkDown && !WHILE_STALE.has(name))
@@ -172,7 +174,7 @@ export class Engine {
     if (role === 'replica') throw new ErrorReply(SAY.readOnly);
   }
 
-  #eval(args: readonly string[], find: (script: string) => KnownScript): Reply {
+  #eval(args: readonly string[], client: Client | undefined, find: (script: string) => KnownScript): Reply {
     const count = parseInteger(args[2]!);
     if (count > args.length - 3) throw new ErrorReply("ERR Number of keys can't be greater than number of args");
     if (count < 0) throw new ErrorReply("ERR Number of keys can't be negative");
@@ -189,6 +191,7 @@ export class Engine {
         if (this.#isFull && flags === undefined && !hasWritten && command.kind === 'write denyoom') throw new ErrorReply(SAY.oom);
         hasWritten = true;
       }
+      if (client !== undefined) this.#cluster?.admitInScript(inner, command.kind !== 'read');
       return command.run(this.store, inner);
     });
   }
@@ -210,7 +213,8 @@ export class Engine {
   }
 
   #publish(channel: string, message: string): Reply {
-    this.#replication.published(channel, message);
+    // The bus of a cluster carries it to every node, replicas too.
+    (this.#cluster ?? this.#replication).published(channel, message);
     return this.channels.publish(channel, message);
   }
 
@@ -246,7 +250,7 @@ export class Engine {
     const { maxMemory, policy, saves, loading, appendOnly, runId } = this.settings;
     // Each is made only when it is wanted: nodes ask again and again, for little.
     const known: Record<string, () => readonly string[]> = {
-      server: () => ['redis_version:7.0.15', 'redis_mode:standalone', `run_id:${runId}`],
+      server: () => ['redis_version:7.0.15', `redis_mode:${this.#cluster === undefined ? 'standalone' : 'cluster'}`, `run_id:${runId}`],
       memory: () => [`used_memory:${this.store.usedBytes}`, `maxmemory:${maxMemory}`, `maxmemory_policy:${policy}`],
       persistence: () => [
         `loading:${loading === 'yes' ? 1 : 0}`,

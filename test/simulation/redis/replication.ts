@@ -82,6 +82,11 @@ export class Replication {
     return this.#primary;
   }
 
+  /** How much of its stream it has. */
+  get offset(): number {
+    return this.#offset;
+  }
+
   get isLinkDown(): boolean {
     return this.#parts.settings.role === 'replica' && this.#upstream?.isConnected !== true;
   }

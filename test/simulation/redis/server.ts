@@ -5,9 +5,12 @@ import type { Network } from '../world/network.ts';
 import type { Wire } from '../world/wire.ts';
 import { AppendOnlyFile, type Persistence } from './append-only-file.ts';
 import { Channels, type Client } from './channels.ts';
+import { ClusterGate } from './cluster/gate.ts';
+import { ClusterMember, type ClusterOptions } from './cluster/member.ts';
+import { migrate } from './cluster/migration.ts';
 import { ServerConnection } from './connection.ts';
 import { Engine, type EngineSettings } from './engine.ts';
-import type { Reply } from './replies.ts';
+import { LATER, type Reply } from './replies.ts';
 import { Replication } from './replication.ts';
 import { Store, type EvictionPolicy } from './store.ts';
 
@@ -25,6 +28,8 @@ export interface SimRedisOptions {
   readonly policy?: EvictionPolicy;
   /** How many of the last writes can be taken back, at least. */
   readonly historyLimit?: number;
+  /** The cluster that it is a node of. */
+  readonly cluster?: ClusterOptions;
 }
 
 /** How a server dies: its process, with what it held back from the file; its process and the file; or the machine, with what no disk holds yet. */
@@ -34,7 +39,8 @@ const DEFAULT_HISTORY = 4096;
 const DEFAULT_MAX_SYNC_MS = 50;
 
 /**
- * A Redis 7.0 that runs on a host of the simulation: a primary, with or without replicas, or a replica of another.
+ * A Redis 7.0 that runs on a host of the simulation: a primary, with or without replicas, a replica of another, or a node of
+ * a cluster.
  *
  * down ──boot──► loading ──► serving; a pause of the host holds everything back; kill or a crash of the host ──► down.
  */
@@ -42,6 +48,7 @@ export class SimRedis {
   readonly host: Host;
   readonly service: string;
   readonly store: Store;
+  readonly cluster: ClusterMember | undefined;
   readonly #network: Network;
   readonly #random: SeededRandom;
   readonly #persistence: Persistence;
@@ -53,6 +60,8 @@ export class SimRedis {
   /** Carries out what clients publish, when it likes; at once when there is none. */
   onPublish: ((publish: () => void) => void) | undefined;
   #clock: Clock | undefined;
+  /** It hands a key over, and does nothing else. */
+  #isBusy = false;
   /** How long former processes have lived, ms: the time of writes goes on with the next process. */
   #livedMs = 0;
   #isWatching = false;
@@ -91,9 +100,19 @@ export class SimRedis {
       clock: () => this.#clock!,
       commit: () => this.#commit(),
     });
+    const { cluster } = options;
+    const member =
+      cluster &&
+      new ClusterMember({
+        ...{ host, network, random, channels, store: this.store, replication: this.#replication, options: cluster },
+        commit: () => this.#commit(),
+        isBusy: () => this.#isBusy,
+      });
+    this.cluster = member;
     this.#engine = new Engine(this.store, this.#settings, {
       channels,
       replication: this.#replication,
+      cluster: member && new ClusterGate(member, this.store, (args, client) => this.#migrate(args, client)),
       killClients: (kind, except) => this.#killClients(kind, except),
     });
   }
@@ -117,7 +136,13 @@ export class SimRedis {
     this.#startAfresh();
     this.#network.listen(this.host, this.service, (wire) => this.#accept(wire));
     this.#settings.loading = loadingMs > 0 ? 'yes' : 'no';
-    if (loadingMs > 0) clock.setTimer(loadingMs, () => (this.#settings.loading = 'no'));
+    this.#isBusy = false;
+    if (loadingMs === 0) return this.cluster?.start(clock);
+    this.cluster?.ended();
+    clock.setTimer(loadingMs, () => {
+      this.#settings.loading = 'no';
+      this.cluster?.start(clock);
+    });
   }
 
   /** Ends the process as `how` says, if there is one; a new {@link boot} finds what is left of the data. */
@@ -197,6 +222,7 @@ export class SimRedis {
     const connection = new ServerConnection({
       wire,
       execute: (args, client) => this.execute(args, client),
+      isHeld: () => this.#isBusy,
       onEnd: () => this.#forget(connection),
     });
     this.#connections.add(connection);
@@ -206,6 +232,20 @@ export class SimRedis {
     this.#connections.delete(connection);
     this.#engine.channels.drop(connection);
     this.#replication.drop(connection);
+  }
+
+  #migrate(args: readonly string[], client: Client): Reply {
+    const { host, store } = this;
+    const parts = { host, store, network: this.#network, clock: () => this.#clock!, commit: () => this.#commit() };
+    const begun = migrate(args, parts, (reply) => {
+      this.#isBusy = false;
+      client.answer(reply);
+      this.cluster!.goOn();
+      for (const connection of [...this.#connections]) connection.goOn();
+    });
+    if (begun !== 'begun') return begun;
+    this.#isBusy = true;
+    return LATER;
   }
 
   /** Gives how many it ended. */

@@ -319,23 +319,28 @@ export class Store {
     this.offset = 0;
   }
 
-  copy(): Copy {
-    return [...this.#entries].map(([key, { value, expireAtMs }]) => {
+  /** Of all keys, or of some that are there. */
+  copy(keys: readonly string[] = this.keys()): Copy {
+    return keys.map((key) => {
+      const { value, expireAtMs } = this.#entries.get(key)!;
       if (typeof value === 'string') return { key, value, expireAtMs };
       return { key, value: value instanceof Map ? { hash: [...value] } : { list: value.range(0, value.length) }, expireAtMs };
     });
+  }
+
+  /** Makes a key that is not there as it was elsewhere. */
+  put({ key, value, expireAtMs }: Copy[number]): void {
+    if (typeof value === 'string') this.setString(key, value, expireAtMs);
+    else if ('list' in value) this.push(key, value.list);
+    else for (const [field, text] of value.hash) this.setField(key, field, text);
+    if (expireAtMs !== undefined) this.expire(key, expireAtMs);
   }
 
   /** Puts a copy of another data set in place of this one, for good. */
   load(copy: Copy): void {
     this.wipe();
     this.expiry = 'ignored';
-    for (const { key, value, expireAtMs } of copy) {
-      if (typeof value === 'string') this.setString(key, value, expireAtMs);
-      else if ('list' in value) this.push(key, value.list);
-      else for (const [field, text] of value.hash) this.setField(key, field, text);
-      if (expireAtMs !== undefined) this.expire(key, expireAtMs);
-    }
+    for (const each of copy) this.put(each);
     this.expiry = 'hides';
     this.#undo = [];
     this.#unitBytes = 0;

@@ -14,7 +14,7 @@ export interface Fault {
    * replicas are waited for, because it costs what they have.
    */
   readonly unfitFor?: 'servers that replace one another' | 'replicas that are waited for';
-  /** While it lasts alone, everything is to go on as without it. */
+  /** While it lasts, everything is to go on as without it, if nothing else happened when it began. */
   readonly isSurvived?: true;
   strike(simulation: Simulation, random: SeededRandom): (() => void) | undefined;
 }

@@ -1,4 +1,5 @@
 import type { SourcePatch } from '../support/source-patches.ts';
+import { BUGS_OF_CLUSTERS } from './planted-bugs-of-clusters.ts';
 import { BUGS_OF_SEVERAL } from './planted-bugs-of-several.ts';
 
 /** A mistake that somebody could make, as a change to the product's source; nothing of it is in the product. */
@@ -425,4 +426,5 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     patches: [{ file: TRANSACTION, find: '    } finally {\n      connections.give(connection);\n    }', replace: '    } finally {}' }],
   },
   ...BUGS_OF_SEVERAL,
+  ...BUGS_OF_CLUSTERS,
 ];

@@ -135,6 +135,16 @@ export const REDIS_CLUSTER_FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: 'connections to a master are reset again and again',
+    weight: 8,
+    maxMs: 0,
+    strike: ({ network, nodes, servers: { group }, at }, random) => {
+      const [node, master] = [random.pick(nodes), pickPrimary(group, random)];
+      for (let i = random.below(8); i >= 0; i--) at(random.below(4_000), () => network.resetBetween(node.host.name, master.host.name));
+      return undefined;
+    },
+  },
+  {
     name: 'a node of the cluster comes and goes',
     weight: 3,
     maxMs: 25_000,

@@ -2,14 +2,17 @@ import { SeededRandom } from '../support/seeded-random.ts';
 import type { PlannedStrike } from './course.ts';
 import type { Simulation } from './simulation.ts';
 
+/** How long a fault must be alone at its beginning, so that somebody takes the place of what is gone. */
+const ALONE_MS = 15_000;
+
 /** Faults that have struck, and those of them that last. */
 export class Troubles {
   /** How many have struck. */
   count = 0;
   readonly #simulation: Simulation;
   readonly #note: (text: string) => void;
-  /** How to put right what lasts, and whether everything is to go on meanwhile. */
-  readonly #undo = new Map<() => void, { readonly isSurvived: boolean }>();
+  /** How to put right what lasts, and since when everything is to go on all the same. */
+  readonly #undo = new Map<() => void, { readonly sinceMs: number; isSurvived: boolean }>();
   /** When something happened last, or ended. */
   #changedMs = 0;
 
@@ -22,6 +25,7 @@ export class Troubles {
     this.#note(`fault: ${fault.name} (${Math.round(lastsMs)} ms)`);
     this.count++;
     this.#changedMs = this.#simulation.timeline.nowMs;
+    for (const lasting of this.#undo.values()) if (this.#changedMs - lasting.sinceMs < ALONE_MS) lasting.isSurvived = false;
     const undo = fault.strike(this.#simulation, new SeededRandom(seed));
     if (undo === undefined) return;
     const once = () => {
@@ -30,7 +34,7 @@ export class Troubles {
       this.#changedMs = this.#simulation.timeline.nowMs;
       undo();
     };
-    this.#undo.set(once, { isSurvived: fault.isSurvived === true });
+    this.#undo.set(once, { sinceMs: this.#changedMs, isSurvived: fault.isSurvived === true && this.#undo.size === 0 });
     this.#simulation.at(lastsMs, once);
   }
 

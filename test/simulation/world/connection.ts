@@ -7,9 +7,12 @@ export class Connection {
   readonly client: End;
   readonly server: End;
   readonly #network: Network;
+  /** Whether the process that asked for it is still there: it may have died before it had it. */
+  readonly #isAskerThere: () => boolean;
 
-  constructor(network: Network, from: Host, to: Host) {
+  constructor(network: Network, from: Host, to: Host, isAskerThere: () => boolean) {
     this.#network = network;
+    this.#isAskerThere = isAskerThere;
     this.client = new End(network, from, to);
     this.server = new End(network, to, from);
     for (const [end, other] of [
@@ -28,6 +31,7 @@ export class Connection {
   }
 
   isHeldBy(host: string): boolean {
+    if (this.client.host.name === host && !this.#isAskerThere()) return false;
     return ![this.client, this.server].some((end) => end.host.name === host && end.isClosed);
   }
 

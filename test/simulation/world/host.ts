@@ -60,6 +60,12 @@ export class Host {
     };
   }
 
+  /** Gives how to learn later whether the process that is there now still is. */
+  process(): () => boolean {
+    const incarnation = this.#incarnation;
+    return () => this.isUp && incarnation === this.#incarnation;
+  }
+
   crash(): void {
     if (this.#state === 'down') return;
     this.#state = 'down';

@@ -75,6 +75,7 @@ export class Network {
       let settled = false;
       // What a process has asked for is no business of the next one.
       const enter = from.entry();
+      const isThere = from.process();
       const settle = (outcome: () => void) => {
         if (settled) return;
         settled = true;
@@ -92,7 +93,7 @@ export class Network {
       this.#timeline.at(this.#latency(there), () => {
         if (settled) return;
         if (this.#services.get(name) !== service) return settle(() => reject(new Error(`connect ECONNREFUSED ${name}`)));
-        const connection = new Connection(this, from, service.host);
+        const connection = new Connection(this, from, service.host, isThere);
         this.#connections.add(connection);
         // The kernel accepts also for a process that is paused.
         service.host.enter(() => service.accept(connection.server, from.name));

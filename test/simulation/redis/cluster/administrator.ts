@@ -141,7 +141,7 @@ export class Administrator {
     await this.#send(node.host, [['ASKING'], ['DEL', key]]);
   }
 
-  /** Of every node that answers, what it says of itself. */
+  /** Of every node that answers and has not failed for the others, what it says of itself. */
   async #look(): Promise<Seen[]> {
     const answers = await Promise.all(
       this.#nodes.map(async (host) => {
@@ -149,7 +149,8 @@ export class Administrator {
         return typeof reply === 'string' ? [readSelf(host, reply)] : [];
       }),
     );
-    return answers.flat();
+    const seen = answers.flat();
+    return seen.filter(({ host }) => !seen.some(({ failed }) => failed.has(host)));
   }
 
   /** @throws {Failed} also when the node refuses. */

@@ -54,6 +54,7 @@ async function ask(name: string, ...args: string[]): Promise<string> {
   return reply instanceof ErrorReply ? reply.message : JSON.stringify(reply);
 }
 const masters = () => NAMES.filter((name) => server(name).cluster!.isMaster);
+const mastersOf = (names: readonly string[]) => names.map((name) => server(name).cluster!.topology.self.master!.host);
 function cut(apart: readonly string[]): void {
   for (const one of apart)
     for (const other of NAMES.filter((name) => !apart.includes(name))) {
@@ -144,6 +145,15 @@ test('keys of a slot whose target was replaced meanwhile go back to the owner', 
   expect(administrator.isBusy).toBe(false);
   expect(await ask('c', 'GET', KEY)).toBe('"x"');
   expect(server('a2').store.getString(KEY)).toBe(undefined);
+});
+
+test('a master without a replica is given one of a master that has two', async () => {
+  const replica = server('b2').cluster!;
+  replica.become(replica.topology.at('a')!);
+  await passed(2_000);
+  expect(mastersOf(['a2', 'b2', 'c2'])).toEqual(['a', 'a', 'c']);
+  await passed(FAILOVER_MS);
+  expect(mastersOf(['a2', 'b2', 'c2']).toSorted()).toEqual(['a', 'b', 'c']);
 });
 
 test('what is published on one node reaches those who listen to another', async () => {

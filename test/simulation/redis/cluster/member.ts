@@ -9,6 +9,7 @@ import { BusLink, listenOnBus } from './bus.ts';
 import { Election } from './election.ts';
 import { Health } from './health.ts';
 import type { Body, BusMessage, Header } from './messages.ts';
+import { ReplicaMigration } from './replica-migration.ts';
 import { slotOfKey } from './slots.ts';
 import { Topology, type KnownNode, type Seat } from './topology.ts';
 
@@ -44,7 +45,7 @@ const PING_MS = 1_000;
  * them work, follows whoever has the slots with the highest epoch, and takes the place of its master when that fails.
  *
  * Where it knowingly differs: the nodes know each other from the start, and each tells in every message about all the
- * others; no replica changes to another master by itself but to that which took its slots; nobody fails over by hand.
+ * others; nobody fails over by hand.
  */
 export class ClusterMember {
   readonly topology: Topology;
@@ -56,6 +57,7 @@ export class ClusterMember {
   #clock: Clock | undefined;
   #health: Health | undefined;
   #election: Election | undefined;
+  #migration: ReplicaMigration | undefined;
   #pingedMs = 0;
   #apartSinceMs: number | undefined;
 
@@ -101,6 +103,7 @@ export class ClusterMember {
       requestVotes: () => this.#broadcast({ kind: 'vote request' }),
       won: (epoch) => this.#takeOver(epoch),
     });
+    this.#migration = new ReplicaMigration(topology, nowMs);
     this.#settleKeys();
     this.#follow(topology.self.master);
     for (const node of topology.others)
@@ -134,7 +137,7 @@ export class ClusterMember {
     this.#broadcast({ kind: 'publish', channel, message });
   }
 
-  /** Its slots are another's now, and it has none. */
+  /** It is a replica from now on, or one of another master. */
   become(master: KnownNode): void {
     const { self } = this.topology;
     if (self.master === undefined) {
@@ -197,6 +200,8 @@ export class ClusterMember {
     this.topology.self.offset = replication.offset;
     this.#health!.look();
     this.#election!.advance();
+    const orphan = this.isDown ? undefined : this.#migration!.look();
+    if (orphan !== undefined) this.become(orphan);
   }
 
   #ping(node: KnownNode): void {
@@ -276,7 +281,9 @@ export class ClusterMember {
     if (master === '') sender.master = undefined;
     else {
       if (sender.master === undefined) for (const slot of topology.slotsOf(sender)) topology.assign(slot, undefined);
-      sender.master = topology.find(master);
+      sender.master = topology.find(master)!;
+      sender.hadReplicas = true;
+      sender.master.hadReplicas = true;
     }
     const owner = sender.master ?? sender;
     if (!topology.isAgreed(owner, slots)) {

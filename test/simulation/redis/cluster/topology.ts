@@ -7,6 +7,8 @@ export interface KnownNode {
   readonly host: string;
   /** Whom it copies; undefined of a master. */
   master: KnownNode | undefined;
+  /** Of a master: whether a replica copied it, or it was one. */
+  hadReplicas: boolean;
   /** Since when it has its slots, in epochs: of two that claim one, the higher has it. */
   configEpoch: number;
   /** `pfail`: this node does not reach it. `fail`: the majority of the masters does not. */
@@ -60,7 +62,11 @@ export class Topology {
       if (typeof role === 'string') node.master = this.at(role)!;
       else for (let slot = role[0]; slot < role[1]; slot++) this.#owners[slot] = node;
     }
-    for (const node of this.nodes) if (node.master !== undefined) node.configEpoch = 0;
+    for (const node of this.nodes) {
+      if (node.master === undefined) continue;
+      node.configEpoch = 0;
+      node.master.hadReplicas = true;
+    }
     this.self = this.at(self)!;
   }
 
@@ -171,6 +177,7 @@ function knownNode(host: string, configEpoch: number): KnownNode {
     id: createHash('sha1').update(host).digest('hex'),
     host,
     master: undefined,
+    hadReplicas: false,
     configEpoch,
     health: 'ok',
     failedMs: 0,

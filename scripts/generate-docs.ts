@@ -49,9 +49,9 @@ ${sections.join('\n')}`;
 
 function plantedBugsPage(): string {
   const seeds = JSON.parse(readFileSync(new URL('test/simulation/planted-bugs.json', ROOT), 'utf8')) as Record<string, number>;
-  const rows = PLANTED_BUGS.map(({ name, patches }) => {
+  const rows = PLANTED_BUGS.map(({ name, patches, on }) => {
     const files = [...new Set(patches.map(({ file }) => `\`${file}\``))].join(', ');
-    return `| ${name} | ${files} | ${seeds[name] ?? 'not found'} |`;
+    return `| ${name} | ${files} | ${seeds[name] ?? 'not found'}${on === 'cluster' ? ' *' : ''} |`;
   });
   const found = Object.values(seeds).sort((a, b) => a - b);
   return `<!-- Generated from test/simulation/planted-bugs.ts and .json by scripts/generate-docs.ts; edit there. -->
@@ -59,7 +59,8 @@ function plantedBugsPage(): string {
 
 A test that never fails proves nothing. So mistakes that somebody could make are planted in the source, one at a time and only while a
 simulation runs, and the simulator has to find them ([reliability.md](reliability.md) says how it works). The last column is the first seed, counted from 1,
-whose history broke a promise: that many histories it took. The median is ${found[found.length >> 1]}.
+whose history broke a promise: that many histories it took. The median is ${found[found.length >> 1]}. Mistakes that show only on a Redis Cluster are looked for in
+histories that all run on one, marked with *.
 
 Find them afresh with \`npm run find-bugs -- --seeds 1000\`, one of them with \`-- --bug "no floor rule"\`.
 

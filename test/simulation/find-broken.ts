@@ -15,14 +15,19 @@ export interface SearchOptions {
   /** Variables of the process, beside those of this one. */
   readonly env?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
+  /** All on a Redis Cluster. */
+  readonly on?: 'cluster' | undefined;
 }
 
 /**
  * Runs the histories of seeds `from` to `to` in a process of its own, until one breaks a promise. Rejects when the process
  * did not come to an end, or was ended by `signal`.
  */
-export function findBroken(from: number, to: number, { env = {}, signal }: SearchOptions = {}): Promise<Finding> {
-  const child = spawn(process.execPath, [RUN, '--first', '--seeds', `${from}..${to}`], { env: { ...process.env, ...env }, signal });
+export function findBroken(from: number, to: number, { env = {}, signal, on }: SearchOptions = {}): Promise<Finding> {
+  const child = spawn(process.execPath, [RUN, '--first', '--seeds', `${from}..${to}`, ...(on === undefined ? [] : ['--on', on])], {
+    env: { ...process.env, ...env },
+    signal,
+  });
   endWithUs(child);
   let output = '';
   for (const stream of [child.stdout, child.stderr])

@@ -13,8 +13,8 @@ import { PLANTED_BUGS, type PlantedBug } from './planted-bugs.ts';
 const RECORD = new URL('planted-bugs.json', import.meta.url);
 
 /** Looks for the first history of seeds `from` to `to` that shows the bug: see {@link findBroken}. */
-export async function findBug({ name, patches }: PlantedBug, from: number, to: number, signal?: AbortSignal): Promise<Finding> {
-  return findBroken(from, to, { env: patchedEnv(patches.map((patch) => ({ ...patch, name }))), signal });
+export async function findBug({ name, patches, on }: PlantedBug, from: number, to: number, signal?: AbortSignal): Promise<Finding> {
+  return findBroken(from, to, { env: patchedEnv(patches.map((patch) => ({ ...patch, name }))), signal, on });
 }
 
 if (import.meta.main) {

@@ -41,12 +41,12 @@ const HOUR_MS = 3_600_000;
 const SALT = 0x2545_f491;
 /** Apart from that, so that all other histories are what they would be without clusters. */
 const CLUSTER_SALT = 0x6c07_8a39;
-const CLUSTER_SHARE = 0.1;
+const CLUSTER_SHARE = 0.03;
 
-/** Draws what a whole history runs on. */
-export function drawInstallation(seed: number): Installation {
+/** Draws what a whole history runs on; `on` a cluster in any case. */
+export function drawInstallation(seed: number, on?: 'cluster'): Installation {
   const { sentinels, ...rest } = drawNodes(seed);
-  const cluster = drawCluster(seed);
+  const cluster = drawCluster(seed, on === 'cluster' ? 1 : CLUSTER_SHARE);
   if (cluster !== undefined) return { ...rest, cluster };
   return { ...rest, ...(sentinels && { sentinels }) };
 }
@@ -61,9 +61,9 @@ export function isReplaceable({ sentinels, cluster }: Installation): boolean {
   return sentinels !== undefined || cluster !== undefined;
 }
 
-function drawCluster(seed: number): Installation['cluster'] {
+function drawCluster(seed: number, share: number): Installation['cluster'] {
   const random = new SeededRandom(Math.imul(seed, CLUSTER_SALT));
-  if (!random.chance(CLUSTER_SHARE)) return undefined;
+  if (!random.chance(share)) return undefined;
   const replicas = random.below(2);
   return { replicas, replicated: replicas > 0 ? 3 : random.pick([1, 3, 3]) };
 }

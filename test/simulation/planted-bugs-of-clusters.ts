@@ -10,10 +10,12 @@ const SLOTS = 'src/queue/redis/slots.ts';
 export const BUGS_OF_CLUSTERS: readonly PlantedBug[] = [
   {
     name: 'of two that claim a slot, the one of the older epoch is believed',
+    on: 'cluster',
     patches: [{ file: SLOTS, find: '(owners[slot]?.epoch ?? -1) < epoch', replace: '(owners[slot]?.epoch ?? Infinity) > epoch' }],
   },
   {
     name: 'ASKING goes before EVALSHA, and not before the EVAL that follows when the script is unknown',
+    on: 'cluster',
     patches: [
       {
         file: LINK,
@@ -24,6 +26,7 @@ export const BUGS_OF_CLUSTERS: readonly PlantedBug[] = [
   },
   {
     name: 'ASKING goes over the one connection, and what it is for over the one that replicas are waited for on',
+    on: 'cluster',
     patches: [
       {
         file: NODE,
@@ -35,6 +38,7 @@ export const BUGS_OF_CLUSTERS: readonly PlantedBug[] = [
   },
   {
     name: 'WAIT goes to the master that was connected to first, whichever took the push',
+    on: 'cluster',
     patches: [
       {
         file: NODE,
@@ -51,6 +55,7 @@ export const BUGS_OF_CLUSTERS: readonly PlantedBug[] = [
   },
   {
     name: 'who serves what is asked once, when the process starts',
+    on: 'cluster',
     patches: [
       {
         file: ROUTER,

@@ -8,6 +8,8 @@ export interface PlantedBug {
   readonly name: string;
   /** Shows in one history of many hundreds: looked for by `find-bugs.ts`, and not replayed by the tests. */
   readonly isSeldom?: boolean;
+  /** Shows only there: only such histories are run, and counted. */
+  readonly on?: 'cluster';
   /** Together they are the mistake: where one rule makes up for another, both are broken. */
   readonly patches: readonly Omit<SourcePatch, 'name'>[];
 }

@@ -1,11 +1,12 @@
 /**
- * `node test/simulation/run.ts [--seeds FROM..TO] [--step N] [--first] [--trace] [--json]`: runs the histories of these seeds,
+ * `node test/simulation/run.ts [--seeds FROM..TO] [--step N] [--first] [--on cluster] [--trace] [--json]`: runs the histories of these seeds,
  * or of each N-th of them, and prints those that broke a promise, with `--first` only the first, and the sums. `--json` prints
- * a line for each history instead. Ends with 1 if a promise was broken.
+ * a line for each history instead. `--on cluster`: all on a Redis Cluster, which otherwise is one in thirty. Ends with 1 if a promise was broken.
  */
 import { parseArgs } from 'node:util';
 import type { Figures } from '../prove/part.ts';
 import { runItems, type Sums } from '../prove/run-items.ts';
+import { drawInstallation } from './installation.ts';
 import { simulate, type History } from './simulation.ts';
 
 const { values } = parseArgs({
@@ -16,11 +17,13 @@ const { values } = parseArgs({
     // Ends with the first seed that breaks a promise.
     first: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
+    on: { type: 'string' },
   },
 });
 // What the database refuses and the network loses are errors, thousands of them, whose stacks nobody reads. Those of a history
 // that broke a promise are there with `--trace`.
 if (!values.trace) Error.stackTraceLimit = 0;
+if (values.on !== undefined && values.on !== 'cluster') throw new Error(`--on ${values.on}: there is only cluster`);
 const startedMs = performance.now();
 const sums = await runItems(
   {
@@ -31,7 +34,8 @@ const sums = await runItems(
     until: values.first ? 'broken' : 'end',
   },
   async (seed) => {
-    const history = await simulate({ seed, ...(values.trace ? { trace: (line: string) => console.log(line) } : {}) });
+    const onCluster = values.on === undefined ? {} : { installation: drawInstallation(seed, 'cluster') };
+    const history = await simulate({ seed, ...onCluster, ...(values.trace ? { trace: (line: string) => console.log(line) } : {}) });
     return { violations: history.violations, figures: figuresOf(history) };
   },
 );

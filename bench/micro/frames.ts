@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { crc32Of } from '../../src/protocol/crc32.ts';
 import { FrameDecoder } from '../../src/protocol/frame-decoder.ts';
 import { DEFAULT_MAX_FRAME_BYTES, encodeFrame, FRAME } from '../../src/protocol/frame.ts';
 import type { Tape } from '../load/tape.ts';
@@ -7,6 +8,7 @@ import { batchOf, sampleItems, tapeOf } from './samples.ts';
 
 /** As sockets hand it over. */
 const CHUNK_BYTES = 64 * 1024;
+const SMALL_FRAME = Buffer.alloc(124, 7);
 
 export const frames: Micro = {
   name: 'frames',
@@ -19,6 +21,18 @@ export const frames: Micro = {
     return [
       decoding('decode, one change in a frame', small),
       decoding('decode, frames of 8,000 bytes', large),
+      {
+        name: 'CRC of a frame of 124 bytes',
+        unit: 'frame',
+        count: 5_000,
+        run: () => repeat(5_000, () => crc32Of(SMALL_FRAME, 24, 124, crc32Of(SMALL_FRAME, 4, 20))),
+      },
+      {
+        name: 'CRC of a frame of 124 bytes, by zlib',
+        unit: 'frame',
+        count: 5_000,
+        run: () => repeat(5_000, () => crc32(SMALL_FRAME.subarray(24), crc32(SMALL_FRAME.subarray(4, 20)))),
+      },
       { name: 'crc32 of 8,000 bytes', unit: 'frame', count: 500, run: () => repeat(500, () => crc32(large.bytes.subarray(0, 8_000))) },
       {
         name: `encode, a batch of ${batch.length} bytes`,

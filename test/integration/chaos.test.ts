@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -296,8 +296,13 @@ describe.skipIf(!redisAvailable() || !mariadbAvailable())('with Redis and MariaD
       const pids = { server: () => server.pid, redis: () => redis.pid, database: () => mariadb.pid };
       const supervisor = new Supervisor(server, redis, mariadb);
       const kills = Object.keys(pids).flatMap((name) => [`--kill-${name}`, `kill -9 $(cat ${join(folder, name)})`]);
+      // At once: a command may read the file at any moment.
       const writePids = () => {
-        for (const [name, pid] of Object.entries(pids)) writeFileSync(join(folder, name), String(pid()));
+        for (const [name, pid] of Object.entries(pids)) {
+          const file = join(folder, name);
+          writeFileSync(`${file}.new`, String(pid()));
+          renameSync(`${file}.new`, file);
+        }
       };
       writePids();
       supervisor.start(writePids);

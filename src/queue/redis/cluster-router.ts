@@ -80,6 +80,16 @@ export class ClusterRouter implements RedisRouter {
     return this.#carryOut(key, ({ node }, passage) => node.command(name, [key, ...args], passage));
   }
 
+  together(keys: readonly string[]): readonly (readonly number[])[] {
+    const bySlot = new Map<number, number[]>();
+    for (const [index, key] of keys.entries()) {
+      const indexes = bySlot.get(slotOf(key));
+      if (indexes) indexes.push(index);
+      else bySlot.set(slotOf(key), [index]);
+    }
+    return [...bySlot.values()];
+  }
+
   run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     return this.#carryOut(keys[0] as string, ({ node }, passage) => node.run(script, keys, args, passage));
   }

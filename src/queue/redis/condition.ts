@@ -152,19 +152,17 @@ export class RedisCondition implements NodeWatch {
 
   async #look(epoch: number): Promise<void> {
     const key = this.#settingsKey();
-    const [found, memory, probed, unreplicated] = await Promise.all([
-      this.#node.command('HGET', [key, 'settings']),
-      this.#info('memory'),
-      this.#probe(key),
-      this.#probeReplicas(key),
-    ]);
+    const [memory, probed, unreplicated] = await Promise.all([this.#info('memory'), this.#probe(key), this.#probeReplicas(key)]);
     if (epoch !== this.#epoch) return;
     const refusal = probed instanceof SyncError ? probed : undefined;
     // The link leaves a server that is no master; others may not be let in, or not understood.
     if (refusal && (!this.#node.up || refusal.code === 'queue_unavailable')) throw refusal;
+    // What is recorded can still be read where nothing can be written.
+    const recorded = refusal ? await this.#node.command('HGET', [key, 'settings']) : probed;
+    if (epoch !== this.#epoch) return;
     this.#refusing = refusal && describe(refusal);
     this.#unreplicated = unreplicated;
-    this.#judgeSettings(found ?? (refusal ? undefined : probed));
+    this.#judgeSettings(recorded);
     if (memory) this.#judgeMemory(memory);
     const isNews = this.#away !== undefined;
     this.#away = undefined;
@@ -197,8 +195,9 @@ export class RedisCondition implements NodeWatch {
     return undefined;
   }
 
+  /** `found`: null when none are recorded. */
   #judgeSettings(found: unknown): void {
-    if (this.#unfit?.code === 'queue_unsuitable' || found === undefined) return;
+    if (this.#unfit?.code === 'queue_unsuitable' || found === null) return;
     const recorded = String(found);
     this.#unfit = recorded === recordOfSettings(this.#settings) ? undefined : settingsMismatch(recorded, this.#settings);
   }

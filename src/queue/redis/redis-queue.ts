@@ -60,6 +60,7 @@ export interface RedisQueueOptions extends RedisReaderOptions {
 const MAX_CALL_BYTES = 8 * 1024 * 1024;
 const MAX_CALL_ENTRIES = 1024;
 const SCAN_COUNT = 1000;
+const NO_BACKLOG: Backlog = { count: 0, bytes: 0, headStoredAtUs: undefined };
 
 /**
  * Opens the queue in a Redis, 7.0 or newer. Resolves also when Redis is away: admission is then held until it comes.
@@ -199,14 +200,18 @@ class RedisQueue implements Queue {
     return healed;
   }
 
-  backlog(sink: string): Promise<Backlog[]> {
-    return Promise.all(
-      Array.from({ length: this.partitionCount }, async (_, partition) => {
-        const reply = await this.#run(this.#scripts.backlog, [this.#keys.list(sink, partition), this.#keys.meta(partition)], []);
-        const [count, bytes, head] = reply as [number, number, Buffer];
-        return { count, bytes: count === 0 ? 0 : bytes, headStoredAtUs: count === 0 ? undefined : readStoreTime(head) };
-      }),
-    );
+  async backlog(sink: string): Promise<Backlog[]> {
+    const backlogs: Backlog[] = Array.from({ length: this.partitionCount });
+    const lists = backlogs.map((_, partition) => this.#keys.list(sink, partition));
+    await this.#eachTogether(lists, async (partitions) => {
+      const keys = partitions.flatMap((partition) => [lists[partition] as string, this.#keys.meta(partition)]);
+      const reply = (await this.#run(this.#scripts.backlog, keys, [])) as (number | Buffer)[];
+      for (const [i, partition] of partitions.entries()) {
+        const [count, bytes, head] = reply.slice(3 * i, 3 * i + 3) as [number, number, Buffer];
+        backlogs[partition] = count === 0 ? NO_BACKLOG : { count, bytes, headStoredAtUs: readStoreTime(head) };
+      }
+    });
+    return backlogs;
   }
 
   async forget(partition: number, streams: readonly StreamId[]): Promise<void> {
@@ -228,26 +233,26 @@ class RedisQueue implements Queue {
 
   async renew(leases: readonly Lease[], ttlMs: number): Promise<boolean[]> {
     const held: boolean[] = Array.from({ length: leases.length }, () => false);
-    await Promise.all(
-      [...groupBy(leases, (lease) => lease.partition).values()].map(async (indexes) => {
-        const reply = (await this.#run(this.#scripts.renew, this.#leaseKeys(leases, indexes), [
-          ttlMs,
-          ...tokens(leases, indexes),
-        ])) as number[];
-        indexes.forEach((index, i) => (held[index] = reply[i] === 1));
-      }),
-    );
+    const keys = leases.map(({ sink, partition }) => this.#keys.lease(sink, partition));
+    await this.#eachTogether(keys, async (indexes) => {
+      const args = [ttlMs, ...indexes.map((index) => (leases[index] as Lease).token)];
+      const reply = (await this.#run(this.#scripts.renew, pick(keys, indexes), args)) as number[];
+      indexes.forEach((index, i) => (held[index] = reply[i] === 1));
+    });
     return held;
   }
 
   async release(leases: readonly Lease[]): Promise<void> {
-    const byPartition = [...groupBy(leases, (lease) => lease.partition).values()];
-    await Promise.all(
-      byPartition.map((indexes) => {
-        const meta = this.#keys.meta((leases[indexes[0] as number] as Lease).partition);
-        return this.#run(this.#scripts.release, [meta, ...this.#leaseKeys(leases, indexes)], tokens(leases, indexes));
-      }),
-    );
+    const leaseKeys = leases.map(({ sink, partition }) => this.#keys.lease(sink, partition));
+    await this.#eachTogether(leaseKeys, async (indexes) => {
+      const held = pick(leases, indexes);
+      const keys = held.flatMap(({ sink, partition }) => [this.#keys.lease(sink, partition), this.#keys.meta(partition)]);
+      await this.#run(
+        this.#scripts.release,
+        keys,
+        held.map(({ token }) => token),
+      );
+    });
   }
 
   useAccess(access: RouterAccess): void {
@@ -304,8 +309,9 @@ class RedisQueue implements Queue {
     return error;
   }
 
-  #leaseKeys(leases: readonly Lease[], indexes: readonly number[]): string[] {
-    return indexes.map((index) => this.#keys.lease((leases[index] as Lease).sink, (leases[index] as Lease).partition));
+  /** Calls `call` with the indexes of keys that one script may have all of, until all had their turn. */
+  async #eachTogether(keys: readonly string[], call: (indexes: readonly number[]) => Promise<void>): Promise<void> {
+    await Promise.all(this.#router.together(keys).map(call));
   }
 
   #check(partition: number): void {
@@ -314,8 +320,8 @@ class RedisQueue implements Queue {
   }
 }
 
-function tokens(leases: readonly Lease[], indexes: readonly number[]): string[] {
-  return indexes.map((index) => (leases[index] as Lease).token);
+function pick<T>(items: readonly T[], indexes: readonly number[]): T[] {
+  return indexes.map((index) => items[index] as T);
 }
 
 function* cutEntries(entries: readonly AppendEntry[]): Generator<readonly AppendEntry[]> {

@@ -16,6 +16,8 @@ export interface RedisRouter {
   readonly target: LinkTarget;
   /** @throws {SyncError} */
   command(name: string, key: string, ...args: Argument[]): Promise<unknown>;
+  /** Sorts keys into groups that one script may have all of, by their indexes. */
+  together(keys: readonly string[]): readonly (readonly number[])[];
   /** Runs a script whose keys lie together. @throws {SyncError} */
   run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
   /** As {@link run}; resolves when as many replicas as are wanted have what it wrote, or found written. @throws {SyncError} */
@@ -78,6 +80,10 @@ class SingleRouter implements RedisRouter {
 
   command(name: string, key: string, ...args: Argument[]): Promise<unknown> {
     return this.#node.command(name, [key, ...args]);
+  }
+
+  together(keys: readonly string[]): readonly (readonly number[])[] {
+    return keys.length === 0 ? [] : [[...keys.keys()]];
   }
 
   run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Prolongs leases of one partition. KEYS the leases, ARGV[1] ttl in ms, ARGV[2…] their tokens.
+-- Prolongs leases. KEYS the leases, ARGV[1] ttl in ms, ARGV[2…] their tokens.
 -- Returns 1 for each that is held, else 0.
 local held = {}
 for i, key in ipairs(KEYS) do

@@ -69,10 +69,11 @@ class Sequence {
     else if (roll < 50) await this.#run('fetch', [this.#list()], [this.#number('10'), this.#number('1000')]);
     else if (roll < 58) await this.#trim();
     else if (roll < 64) await this.#heal();
-    else if (roll < 68) await this.#run('backlog', [this.#list(), this.#meta()], []);
+    else if (roll < 68) await this.#run('backlog', [this.#list(), this.#meta(), this.#list(), this.#meta()], []);
     else if (roll < 76) await this.#acquire();
     else if (roll < 80) await this.#renew();
-    else if (roll < 82) await this.#run('release', [this.#meta(), this.#lease(), this.#lease()], [this.#token(), this.#token()]);
+    else if (roll < 82)
+      await this.#run('release', [this.#lease(), this.#meta(), this.#lease(), this.#meta()], [this.#token(), this.#token()]);
     else if (roll < 86) await this.#run('probe', [this.random.chance(0.5) ? KEYS.installation : this.#any()], [this.#settings()]);
     else if (roll < 88) await this.#vandalise();
     else await this.#command();

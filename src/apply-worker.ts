@@ -3,7 +3,7 @@
  */
 import { threadId, workerData } from 'node:worker_threads';
 import { schemaRenewal } from './apply/schema-renewal.ts';
-import { runSlice, type SliceContext } from './apply/slice.ts';
+import { runSlices, type SliceContext } from './apply/slice.ts';
 import type { SliceResult, SliceTask, WarmUpResult } from './apply/task.ts';
 import { partitionByOf, type Config } from './config/config.ts';
 import { sleep, systemClock } from './core/clock.ts';
@@ -31,8 +31,8 @@ const { config, incarnation } = workerData as WorkerData;
 const context = openContext();
 
 /** What the pool calls. */
-export async function runTask(task: SliceTask): Promise<SliceResult> {
-  return runSlice(task, await context);
+export async function runTask(tasks: readonly SliceTask[]): Promise<SliceResult[]> {
+  return runSlices(tasks, await context);
 }
 
 /** Reaches queue and sink as the first slice would, so that it is known before there is one whether it can. */

@@ -23,7 +23,7 @@ export interface Metrics {
 
 /** What metrics need of a slice's result. */
 export interface FinishedSlice {
-  readonly outcome: 'applied' | 'blocked' | 'failed';
+  readonly outcome: 'applied' | 'blocked' | 'failed' | 'apart';
   readonly error: { readonly code: string } | undefined;
   readonly stats: {
     readonly elements: number;

@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { Timestamp, type Value } from '../core/change.ts';
-import { createApplyWorld, items, STREAM_A, StreamWriter } from '../../test/support/apply-world.ts';
+import { STREAM_A, createApplyWorld, items, runSlice, StreamWriter } from '../../test/support/apply-world.ts';
 import { keyText } from './dead-letters.ts';
-import { runSlice } from './slice.ts';
 
 describe('a change whose key cannot be one', () => {
   const keys: readonly (readonly [what: string, key: Value, text: string])[] = [

@@ -1,7 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
-import { createApplyWorld, items, STREAM_A, StreamWriter, type ApplyWorld } from '../../test/support/apply-world.ts';
+import { STREAM_A, createApplyWorld, items, runSlice, StreamWriter, type ApplyWorld } from '../../test/support/apply-world.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
-import { runSlice } from './slice.ts';
 
 let world: ApplyWorld;
 let writer: StreamWriter;

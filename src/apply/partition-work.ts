@@ -4,6 +4,11 @@ import type { FetchLimits } from '../queue/queue.ts';
 import type { PartitionState } from './scheduler-events.ts';
 import type { SliceResult } from './task.ts';
 
+/** Partitions whose slices share a transaction at most. */
+export const MAX_TOGETHER = 16;
+/** For how long a partition keeps to itself after something was in its way. */
+const APART_MS = 10_000;
+
 /** What the scheduler knows of one partition. */
 export class PartitionWork {
   readonly partition: number;
@@ -25,6 +30,9 @@ export class PartitionWork {
   blocked: { readonly sinceMs: number; readonly upToUs: number } | undefined;
   /** How many elements of those at the head of the list were there already at a time while a change waited. */
   #seen: { readonly sinceMs: number; readonly count: number } | undefined;
+  /** The last slice took everything, and it was little. */
+  #hasLittle = false;
+  #apartUntilMs = -Infinity;
   /** When a change was last applied: it may have helped changes of other partitions. */
   helpedAtMs = -Infinity;
   delay: Timer | undefined;
@@ -37,14 +45,30 @@ export class PartitionWork {
     this.partition = partition;
   }
 
-  limits(usual: FetchLimits): FetchLimits {
-    return this.small ? { elements: 1, bytes: usual.bytes } : usual;
+  /** What the next slice may take when `count` share a transaction. */
+  limits({ elements, bytes }: FetchLimits, count: number): FetchLimits {
+    if (this.small) return { elements: 1, bytes };
+    return { elements: Math.ceil(elements / count), bytes: Math.ceil(bytes / count) };
   }
 
-  /** Elements at the head are dealt with. */
-  passed({ count, stats }: SliceResult, nowMs: number): void {
+  /** A slice has ended; `limits`: what it may take when it is alone. */
+  passed(result: SliceResult, limits: FetchLimits, nowMs: number): void {
+    const { count, stats, outcome, more, damage, refused } = result;
     if (this.#seen !== undefined) this.#seen = { ...this.#seen, count: this.#seen.count - count };
     if (stats.changes > stats.deadLetters) this.helpedAtMs = nowMs;
+    if (outcome === 'blocked' || stats.deadLetters > 0 || damage.length > 0 || refused.length > 0) this.keepApart(nowMs);
+    const isLittle = !more && stats.elements * MAX_TOGETHER <= limits.elements && stats.bytes * MAX_TOGETHER <= limits.bytes;
+    this.#hasLittle = outcome === 'applied' && isLittle;
+  }
+
+  /** What happens here is not to trouble others for a while. */
+  keepApart(nowMs: number): void {
+    this.#apartUntilMs = nowMs + APART_MS;
+  }
+
+  /** Whether its slice may share a transaction with others: it is small, as far as can be told, and nothing is in its way. */
+  mayShare(nowMs: number): boolean {
+    return this.#hasLittle && !this.needsHeal && this.blocked === undefined && this.failureCount === 0 && nowMs >= this.#apartUntilMs;
   }
 
   /** The list may no longer be what it was, or how much of it is dealt with is unknown. */

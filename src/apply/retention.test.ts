@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
-import { createApplyWorld, items, STREAM_A, STREAM_B, StreamWriter, type ApplyWorld } from '../../test/support/apply-world.ts';
+import { STREAM_A, STREAM_B, createApplyWorld, items, runSlice, StreamWriter, type ApplyWorld } from '../../test/support/apply-world.ts';
 import { forgetIdle, startRetention } from './retention.ts';
-import { runSlice } from './slice.ts';
 
 const DAY_MS = 86_400_000;
 const LEASE = { sink: 'main', partition: 0, token: 't'.repeat(32) };

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createApplyWorld, items, leasesOf, StreamWriter, type ApplyWorld } from '../../test/support/apply-world.ts';
 import { systemRandom } from '../core/random.ts';
 import { Scheduler } from './scheduler.ts';
-import { runSlice } from './slice.ts';
+import { runSlices } from './slice.ts';
 import type { SliceRunner } from './task.ts';
 
 const PARTITIONS = 2;
@@ -14,9 +14,9 @@ let begun: (() => void)[];
 let held: boolean;
 
 const runner: SliceRunner = {
-  async run(task) {
-    if (held && task.lease.partition === 0) await new Promise<void>((resolve) => begun.push(resolve));
-    return runSlice(task, world.context);
+  async run(tasks) {
+    if (held && tasks.some(({ lease }) => lease.partition === 0)) await new Promise<void>((resolve) => begun.push(resolve));
+    return runSlices(tasks, world.context);
   },
   close: async () => {},
 };
@@ -179,13 +179,16 @@ test('new limits hold from the next slice on', async () => {
   for (let n = 1; n <= 6; n++) await writer.append(items('upsert', [n, 'x']));
   const limits: unknown[] = [];
   const inner = runner.run;
-  Object.assign(runner, { run: (task: never) => (limits.push((task as { limits: unknown }).limits), inner(task)) });
+  runner.run = (tasks) => {
+    limits.push(tasks[0]?.limits);
+    return inner(tasks);
+  };
   try {
     scheduler.configure({ elements: 2, bytes: 1000 }, 1);
     scheduler.start();
     await world.clock.advance(100);
   } finally {
-    Object.assign(runner, { run: inner });
+    runner.run = inner;
   }
   expect(limits[0]).toEqual({ elements: 2, bytes: 1000 });
   expect(await waiting()).toBe(0);

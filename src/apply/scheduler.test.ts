@@ -3,20 +3,21 @@ import { SyncError } from '../core/errors.ts';
 import { systemRandom } from '../core/random.ts';
 import { START } from '../core/stream.ts';
 import {
-  leasesOf,
+  STREAM_A,
+  STREAM_B,
   children,
   createApplyWorld,
   items,
+  leasesOf,
   parents,
-  STREAM_A,
-  STREAM_B,
+  runSlice,
   StreamWriter,
   type ApplyWorld,
 } from '../../test/support/apply-world.ts';
 import { Scheduler, type SchedulerOptions } from './scheduler.ts';
 import { settledUpTo } from './settled.ts';
-import { runSlice } from './slice.ts';
-import type { SliceResult, SliceRunner, StreamMove } from './task.ts';
+import { runSlices } from './slice.ts';
+import type { SliceResult, SliceRunner, SliceTask, StreamMove } from './task.ts';
 
 const PARTITIONS = 4;
 
@@ -30,10 +31,10 @@ let mostRunning: number;
 
 /** Runs slices in place, and watches how many there are. */
 const inPlace: SliceRunner = {
-  async run(task) {
+  async run(tasks) {
     mostRunning = Math.max(mostRunning, ++running);
     try {
-      return await runSlice(task, world.context);
+      return await runSlices(tasks, world.context);
     } finally {
       running--;
     }
@@ -123,13 +124,87 @@ describe('the scheduler', () => {
     expect(ids('item')).toEqual([1]);
   });
 
+  test('lets partitions with little to do share a transaction, and divides among them what one may take', async () => {
+    const runs: SliceTask[][] = [];
+    const watched: SliceRunner = { ...inPlace, run: (tasks) => (runs.push([...tasks]), inPlace.run(tasks)) };
+    start({ runner: watched, maxConcurrency: 1 });
+    await world.clock.advance(100);
+    runs.length = 0;
+    const writers = [0, 1, 2, 3].map((partition) => new StreamWriter(world.queue, partition));
+    for (const [p, writer] of writers.entries()) await writer.append(items('insert', [p, 'x']));
+    // The first has begun when the others become ready.
+    for (const p of [3, 0, 2, 1]) scheduler.wake(p);
+    await world.clock.settle();
+    expect(runs.map((tasks) => tasks.map(({ lease }) => lease.partition))).toEqual([[3], [0, 2, 1]]);
+    expect(runs[1]?.map(({ limits }) => limits)).toEqual(Array.from({ length: 3 }, () => ({ elements: 86, bytes: 349_526 })));
+    expect(ids('item')).toEqual([0, 1, 2, 3]);
+    expect(await counts()).toEqual([0, 0, 0, 0]);
+  });
+
+  test('runs a partition with much to do alone', async () => {
+    const runs: string[] = [];
+    const watched: SliceRunner = {
+      ...inPlace,
+      run: (tasks) => (runs.push(tasks.map(({ lease }) => lease.partition).join()), inPlace.run(tasks)),
+    };
+    start({ runner: watched, maxConcurrency: 1, limits: { elements: 32, bytes: 1 << 20 } });
+    await world.clock.advance(100);
+    const writers = [0, 1, 2, 3].map((partition) => new StreamWriter(world.queue, partition));
+    const round = async (many: number) => {
+      runs.length = 0;
+      for (const [p, writer] of writers.entries())
+        for (let i = 0; i < (p === 2 ? many : 1); i++) await writer.append(items('upsert', [p, String(i)]));
+      for (const p of [0, 1, 2, 3]) scheduler.wake(p);
+      await world.clock.settle();
+      return runs.join(' ');
+    };
+    // How much there is shows when it is fetched.
+    expect(await round(3)).toBe('0 1,2,3');
+    expect(await round(1)).toBe('0 1,3 2');
+    expect(await round(1)).toBe('0 1,2,3');
+  });
+
+  test('keeps a partition apart for a while after a change of it failed, and the others go on together', async () => {
+    const runs: string[] = [];
+    const watched: SliceRunner = {
+      ...inPlace,
+      run: (tasks) => (runs.push(tasks.map(({ lease }) => lease.partition).join()), inPlace.run(tasks)),
+    };
+    start({ runner: watched, maxConcurrency: 1 });
+    await world.clock.advance(100);
+    const writers = [0, 1, 2, 3].map((partition) => new StreamWriter(world.queue, partition));
+    const round = async (bad?: number) => {
+      runs.length = 0;
+      for (const [p, writer] of writers.entries()) await writer.append(items(p === bad ? 'update' : 'upsert', [100 + p, 'x']));
+      for (const p of [0, 1, 2, 3]) scheduler.wake(p);
+      await world.clock.settle();
+      return runs.join(' ');
+    };
+    expect(await round(2)).toBe('0 1,2,3 1 2 3');
+    expect(await round()).toBe('0 1,3 2');
+    await world.clock.advance(10_000);
+    expect(await round()).toBe('0 1,2,3');
+    expect(moves.filter(({ move }) => move.rejections.length > 0).map(({ partition }) => partition)).toEqual([2]);
+  });
+
   test('tries again for ever when the sink is away, and tells once', async () => {
     let away = true;
-    const runner: SliceRunner = { ...inPlace, run: (task) => (away ? Promise.resolve(FAILED) : inPlace.run(task)) };
+    const asked: number[] = [];
+    const runner: SliceRunner = {
+      ...inPlace,
+      run(tasks) {
+        if (!away) return inPlace.run(tasks);
+        asked.push(...tasks.filter(({ lease }) => lease.partition === 1).map(({ limits }) => limits.elements));
+        return Promise.resolve(tasks.map(() => FAILED));
+      },
+    };
     await new StreamWriter(world.queue, 1).append(items('insert', [1, 'x']));
     start({ runner });
     await world.clock.advance(20_000);
     expect(states.filter((state) => state === '1 retrying')).toHaveLength(1);
+    expect(asked.slice(0, 3)).toEqual([256, 256, 256]);
+    // There is no use in reading much.
+    expect(new Set(asked.slice(3))).toEqual(new Set([1]));
     expect(ids('item')).toEqual([]);
     away = false;
     await world.clock.advance(1100);
@@ -216,7 +291,7 @@ describe('the scheduler', () => {
 
   test('yields a partition after the slice in flight, and begins no other there', async () => {
     const gate = Promise.withResolvers<void>();
-    const slow: SliceRunner = { ...inPlace, run: async (task) => gate.promise.then(() => inPlace.run(task)) };
+    const slow: SliceRunner = { ...inPlace, run: async (tasks) => gate.promise.then(() => inPlace.run(tasks)) };
     const writer = new StreamWriter(world.queue, 0);
     await writer.append(items('insert', [1, 'x']));
     start({ runner: slow });

@@ -6,10 +6,10 @@ import type { FetchLimits, Queue } from '../queue/queue.ts';
 import type { Sink } from '../sinks/sink.ts';
 import { healPartition } from './heal.ts';
 import type { LeaseSource } from './lease-source.ts';
-import { PartitionWork } from './partition-work.ts';
+import { MAX_TOGETHER, PartitionWork } from './partition-work.ts';
 import type { PartitionState, SchedulerEvents } from './scheduler-events.ts';
 import { BLOCKED_GRACE_MS, settledUpTo } from './settled.ts';
-import type { SliceResult, SliceRunner } from './task.ts';
+import type { SliceResult, SliceRunner, SliceTask } from './task.ts';
 
 /** What the scheduler of one sink needs; everything it touches is passed in. */
 export interface SchedulerOptions {
@@ -30,14 +30,17 @@ export interface SchedulerOptions {
 const BACKLOG_INTERVAL_MS = 1_000;
 const RETRY_BASE_MS = 50;
 const RETRY_CAP_MS = 1_000;
+/** From this failure in a row on, a slice takes one element. */
+const SMALL_FROM_FAILURE = 3;
 const BLOCKED_BASE_MS = 10;
 const BLOCKED_CAP_MS = 500;
 /** After this time, changes that wait for one another are told apart although other partitions move. */
 const BLOCKED_PATIENCE_MS = 10_000;
 
 /**
- * Sees to it that every partition with elements whose lease this node holds has a slice running, at most one each and at
- * most `maxConcurrency` in all, in the order in which they became ready.
+ * Sees to it that every partition with elements whose lease this node holds has a slice running, at most one each, in the
+ * order in which they became ready. Those of partitions that have little to do share a transaction: there are at most
+ * `maxConcurrency` transactions.
  *
  * A partition is in one of these phases:
  *
@@ -51,7 +54,9 @@ export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #partitions: PartitionWork[] = [];
   readonly #ready: PartitionWork[] = [];
+  /** Slices that run, or whose outcome is being dealt with. */
   #running = 0;
+  #transactions = 0;
   /** Watermarks moved, over all partitions: a change that waits may be helped by each. */
   #advances = 0;
   #closed = false;
@@ -228,42 +233,74 @@ export class Scheduler {
   }
 
   #pump(): void {
-    while (this.#running < this.#maxConcurrency) {
-      const work = this.#ready.shift();
-      if (work === undefined) return;
-      if (work.phase !== 'ready') continue;
-      this.#running++;
-      void this.#run(work).finally(() => {
-        this.#running--;
+    while (this.#transactions < this.#maxConcurrency) {
+      const works = this.#next();
+      if (works.length === 0) return;
+      this.#running += works.length;
+      void this.#run(works).finally(() => {
+        this.#running -= works.length;
         if (this.#running === 0) for (const rested of this.#restWaiters.splice(0)) rested();
-        this.#pump();
       });
     }
   }
 
-  async #run(work: PartitionWork): Promise<void> {
-    const { lease } = work;
-    if (lease === undefined) {
-      work.phase = 'unleased';
-      return;
-    }
-    work.phase = 'running';
-    work.dirty = false;
-    const triedAt = this.#advances;
-    work.triedAt = undefined;
-    try {
-      if (work.needsHeal) {
-        work.forgetSeen();
-        await healPartition(this.#options.queue, this.#options.sink, lease);
-        work.needsHeal = false;
+  /** Whoever has been ready for longest; with others, if all of them have little to do and nothing is in their way. */
+  #next(): PartitionWork[] {
+    const nowMs = this.#options.clock.monotonicMs();
+    const works: PartitionWork[] = [];
+    while (works.length < MAX_TOGETHER) {
+      const at = this.#ready.findIndex((work) => work.phase !== 'ready' || works.length === 0 || work.mayShare(nowMs));
+      if (at < 0) break;
+      const [work] = this.#ready.splice(at, 1) as [PartitionWork];
+      if (work.phase !== 'ready') continue;
+      if (work.lease === undefined) {
+        work.phase = 'unleased';
+        continue;
       }
-      const result = await this.#options.runner.run({
-        lease,
-        limits: work.limits(this.#limits),
-        settledAtUs: this.#settledAtUs(work),
+      works.push(work);
+      if (!work.mayShare(nowMs)) break;
+    }
+    return works;
+  }
+
+  async #run(works: readonly PartitionWork[]): Promise<void> {
+    const triedAt = this.#advances;
+    const leases = works.map((work) => work.lease as Lease);
+    for (const work of works) {
+      work.phase = 'running';
+      work.dirty = false;
+      work.triedAt = undefined;
+    }
+    this.#transactions++;
+    let results: readonly (SliceResult | SyncError)[];
+    try {
+      for (const [i, work] of works.entries()) if (work.needsHeal) await this.#heal(work, leases[i] as Lease);
+      const tasks = works.map((work, i): SliceTask => {
+        const limits = work.limits(this.#limits, works.length);
+        return { lease: leases[i] as Lease, limits, settledAtUs: this.#settledAtUs(work) };
       });
+      results = await this.#options.runner.run(tasks);
+    } catch (error) {
+      results = works.map(() => asSyncError(error));
+    }
+    this.#transactions--;
+    const concluded = works.map((work, i) => this.#conclude(work, results[i] as SliceResult | SyncError, triedAt));
+    // Others need not wait until what was applied is out of the queue.
+    this.#pump();
+    await Promise.all(concluded);
+  }
+
+  async #heal(work: PartitionWork, lease: Lease): Promise<void> {
+    work.forgetSeen();
+    await healPartition(this.#options.queue, this.#options.sink, lease);
+    work.needsHeal = false;
+  }
+
+  async #conclude(work: PartitionWork, result: SliceResult | SyncError, triedAt: number): Promise<void> {
+    try {
+      if (result instanceof SyncError) throw result;
       this.#report(work.partition, result);
-      work.passed(result, this.#options.clock.monotonicMs());
+      work.passed(result, this.#limits, this.#options.clock.monotonicMs());
       // Before the trim, whose outcome may remain unknown: elements that are gone and not healed would not be missed.
       if (result.damage.length > 0) work.needsHeal = true;
       const trimmed = result.count === 0 || (await this.#trim(work, result));
@@ -305,6 +342,10 @@ export class Scheduler {
     if (result.outcome === 'failed')
       return this.#retry(work, new SyncError(result.error?.code ?? 'internal', result.error?.message ?? 'slice failed'));
     if (result.outcome === 'blocked') return this.#block(work, result, triedAt);
+    if (result.outcome === 'apart') {
+      work.phase = 'idle';
+      return this.#makeReady(work);
+    }
     work.failureCount = 0;
     work.settled = undefined;
     work.blocked = undefined;
@@ -322,8 +363,9 @@ export class Scheduler {
     }
     work.failureCount++;
     work.forgetSeen();
-    // A slice that ends its thread may do so because of its size.
-    work.small = error.code === 'worker_failed';
+    work.keepApart(this.#options.clock.monotonicMs());
+    // A slice that ends its thread may do so because of its size; and while the sink is away, there is no use in reading much.
+    work.small = error.code === 'worker_failed' || work.failureCount >= SMALL_FROM_FAILURE;
     this.#setState(work, 'retrying', `${error.code}: ${error.message}`);
     this.#delay(work, backoffMs(this.#options.random, work.failureCount, RETRY_BASE_MS, RETRY_CAP_MS));
   }

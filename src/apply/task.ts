@@ -23,8 +23,9 @@ export interface SliceResult {
    * - `applied`: committed (or nothing was left to commit); trim `count` elements.
    * - `blocked`: the element after the first `count` waits for other partitions; those `count` are committed.
    * - `failed`: nothing was committed, or it is unknown whether; try again later.
+   * - `apart`: nothing was committed, as it does not go together with others; run it again alone.
    */
-  readonly outcome: 'applied' | 'blocked' | 'failed';
+  readonly outcome: 'applied' | 'blocked' | 'failed' | 'apart';
   /** Elements at the head of the list that are dealt with. */
   readonly count: number;
   /** Identity of element `count` − 1; undefined when `count` is 0. */
@@ -77,6 +78,7 @@ export interface WarmUpResult {
 
 /** Runs slices somewhere: in a pool of threads, or in place. Never rejects for what the world does: see `failed`. */
 export interface SliceRunner {
-  run(task: SliceTask): Promise<SliceResult>;
+  /** Runs slices of different partitions together; returns a result for each. */
+  run(tasks: readonly SliceTask[]): Promise<readonly SliceResult[]>;
   close(): Promise<void>;
 }

@@ -4,7 +4,16 @@ import { ERRORS, SyncError, type ChangeFault, type ErrorCode } from '../core/err
 import { START, type Place, type StreamId } from '../core/stream.ts';
 import type { LockOwner, MemoryStore } from './memory-store.ts';
 import { MemoryShape, textOfValues, type MemoryRow, type MemoryTable } from './memory-table.ts';
-import type { DeadLetter, DeadLetterState, Shape, SinkTransaction, StreamClaim, WriteGroup } from './sink.ts';
+import type {
+  DeadLetter,
+  DeadLetterState,
+  LockedPartition,
+  PartitionClaims,
+  PartitionMoves,
+  Shape,
+  SinkTransaction,
+  WriteGroup,
+} from './sink.ts';
 
 /** How long a lock of a watermark is waited for. */
 const LOCK_WAIT_MS = 5000;
@@ -16,11 +25,9 @@ const FROZEN_AFTER_MS = 10_000;
  * it ends; a row that another transaction holds is `sink_busy` at once, so there are no deadlocks.
  */
 export class MemoryTransaction implements SinkTransaction, LockOwner {
-  readonly watermarks = new Map<StreamId, Place>();
-  readonly refused = new Map<StreamId, 'stream_expired' | 'stream_owned_by_other'>();
+  readonly partitions: LockedPartition[] = [];
   readonly #store: MemoryStore;
   readonly #clock: Clock;
-  readonly #partition: number;
   readonly #producers = new Map<StreamId, string>();
   /** Written rows by table and key; null is a deleted one. */
   readonly #written = new Map<string, Map<string, MemoryRow | null>>();
@@ -28,30 +35,30 @@ export class MemoryTransaction implements SinkTransaction, LockOwner {
   #state: 'open' | 'ended' | 'lost' = 'open';
   #lastUsedMs: number;
 
-  constructor(store: MemoryStore, clock: Clock, partition: number) {
+  constructor(store: MemoryStore, clock: Clock) {
     this.#store = store;
     this.#clock = clock;
-    this.#partition = partition;
     this.#lastUsedMs = clock.monotonicMs();
   }
 
   /** Locks and reads the watermarks. */
-  async claim(claims: readonly StreamClaim[]): Promise<void> {
+  async claim(claims: readonly PartitionClaims[]): Promise<void> {
     const deadline = this.#clock.monotonicMs() + LOCK_WAIT_MS;
-    const inOrder = [...claims].sort((a, b) => (a.stream < b.stream ? -1 : 1));
-    for (const { stream, producer } of inOrder) {
-      while (!this.#store.lock(`watermark ${stream} ${this.#partition}`, this)) {
-        const left = deadline - this.#clock.monotonicMs();
-        if (left <= 0) throw new SyncError('sink_busy', `memory: a watermark was locked for ${LOCK_WAIT_MS} ms`);
-        await this.#store.released(this.#clock, left);
-        if (this.#state !== 'open') throw new SyncError('sink_unavailable', 'memory: the transaction was rolled back');
+    const locked = new Map<number, LockedPartition>();
+    for (const { partition, streams } of claims.toSorted((a, b) => a.partition - b.partition)) {
+      const watermarks = new Map<StreamId, Place>();
+      const refused = new Map<StreamId, 'stream_expired' | 'stream_owned_by_other'>();
+      for (const { stream, producer } of streams.toSorted((a, b) => (a.stream < b.stream ? -1 : 1))) {
+        await this.#waitForLock(`watermark ${stream} ${partition}`, deadline);
+        const known = this.#store.streams.get(stream);
+        if (known !== undefined && known.producer !== producer) refused.set(stream, 'stream_owned_by_other');
+        else if (known?.expired) refused.set(stream, 'stream_expired');
+        else this.#producers.set(stream, producer);
+        watermarks.set(stream, this.#store.watermarks.get(stream)?.get(partition)?.place ?? START);
       }
-      const known = this.#store.streams.get(stream);
-      if (known !== undefined && known.producer !== producer) this.refused.set(stream, 'stream_owned_by_other');
-      else if (known?.expired) this.refused.set(stream, 'stream_expired');
-      else this.#producers.set(stream, producer);
-      this.watermarks.set(stream, this.#store.watermarks.get(stream)?.get(this.#partition)?.place ?? START);
+      locked.set(partition, { partition, watermarks, refused });
     }
+    for (const { partition } of claims) this.partitions.push(locked.get(partition) as LockedPartition);
     this.#touch();
   }
 
@@ -70,12 +77,16 @@ export class MemoryTransaction implements SinkTransaction, LockOwner {
     return this.#apply(shape, row);
   }
 
-  async commit(moves: ReadonlyMap<StreamId, Place>, deadLetters: readonly DeadLetter[]): Promise<void> {
+  async commit(moves: readonly PartitionMoves[], deadLetters: readonly DeadLetter[]): Promise<void> {
     this.#touch();
     const nowMs = this.#clock.wallMs();
-    for (const [stream, place] of moves) {
-      if (!this.#producers.has(stream)) throw new Error(`stream ${stream} has no part in this transaction`);
-      if (place.seq < (this.watermarks.get(stream) ?? START).seq) throw new Error(`watermark of ${stream} would move back to ${place.seq}`);
+    for (const { partition, places } of moves) {
+      const locked = this.partitions.find((one) => one.partition === partition);
+      for (const [stream, { seq }] of places) {
+        const before = locked?.watermarks.get(stream);
+        if (before === undefined || !this.#producers.has(stream)) throw new Error(`stream ${stream} has no part in this transaction`);
+        if (seq < before.seq) throw new Error(`watermark of ${stream} would move back to ${seq}`);
+      }
     }
     for (const [table, rows] of this.#written) {
       const committed = this.#rowsOf(table);
@@ -84,10 +95,12 @@ export class MemoryTransaction implements SinkTransaction, LockOwner {
         else committed.set(key, row);
       }
     }
-    for (const [stream, place] of moves) {
-      this.#store.streams.set(stream, { producer: this.#producers.get(stream) as string, expired: false });
-      const places = this.#store.watermarks.get(stream) ?? new Map<number, { place: Place; movedAtMs: number }>();
-      this.#store.watermarks.set(stream, places.set(this.#partition, { place, movedAtMs: nowMs }));
+    for (const { partition, places } of moves) {
+      for (const [stream, place] of places) {
+        this.#store.streams.set(stream, { producer: this.#producers.get(stream) as string, expired: false });
+        const all = this.#store.watermarks.get(stream) ?? new Map<number, { place: Place; movedAtMs: number }>();
+        this.#store.watermarks.set(stream, all.set(partition, { place, movedAtMs: nowMs }));
+      }
     }
     const { letters } = this.#store;
     for (const letter of deadLetters) letters.set(letters.size + 1, { ...letter, id: letters.size + 1, state: 'open', createdAtMs: nowMs });
@@ -130,6 +143,15 @@ export class MemoryTransaction implements SinkTransaction, LockOwner {
   #end(state: 'ended' | 'lost'): void {
     this.#state = state;
     this.#store.releaseAll(this);
+  }
+
+  async #waitForLock(name: string, deadlineMs: number): Promise<void> {
+    while (!this.#store.lock(name, this)) {
+      const left = deadlineMs - this.#clock.monotonicMs();
+      if (left <= 0) throw new SyncError('sink_busy', `memory: a watermark was locked for ${LOCK_WAIT_MS} ms`);
+      await this.#store.released(this.#clock, left);
+      if (this.#state !== 'open') throw new SyncError('sink_unavailable', 'memory: the transaction was rolled back');
+    }
   }
 
   #touch(): void {

@@ -7,7 +7,7 @@ import type { MemoryTable, MemoryTableDefinition } from './memory-table.ts';
 import { MemoryTransaction } from './memory-transaction.ts';
 import { groupRejections } from './rejections.ts';
 import { applyEach, changesOf, notOpen } from './retry.ts';
-import type { DeadLetterStore, Rejection, Sink, SinkCapabilities, SinkSettings, StreamClaim, StreamState, Table } from './sink.ts';
+import type { DeadLetterStore, PartitionClaims, Rejection, Sink, SinkCapabilities, SinkSettings, StreamState, Table } from './sink.ts';
 
 export interface MemorySinkOptions {
   readonly name: string;
@@ -93,12 +93,12 @@ class MemorySink implements Sink {
     await this.refreshSchema();
   }
 
-  async begin(partition: number, streams: readonly StreamClaim[]): Promise<MemoryTransaction> {
-    const transaction = new MemoryTransaction(this.#store, this.#clock, partition);
+  async begin(claims: readonly PartitionClaims[]): Promise<MemoryTransaction> {
+    const transaction = new MemoryTransaction(this.#store, this.#clock);
     for (const other of this.#open) if (other.hasEnded) this.#open.delete(other);
     this.#open.add(transaction);
     try {
-      await transaction.claim(streams);
+      await transaction.claim(claims);
       return transaction;
     } catch (error) {
       await transaction.rollback();
@@ -163,11 +163,11 @@ class MemorySink implements Sink {
     if ('code' in batch) return batch;
     await this.refreshSchema();
     await this.evolve([batch]);
-    const transaction = await this.begin(letter.partition, []);
+    const transaction = await this.begin([]);
     try {
       if (!transaction.mark(id, 'retried')) return notOpen(id, await this.deadLetters.get(id));
       const fault = await applyEach(this, transaction, batch);
-      if (fault === undefined) await transaction.commit(new Map(), []);
+      if (fault === undefined) await transaction.commit([], []);
       return fault;
     } finally {
       await transaction.rollback();
@@ -175,10 +175,10 @@ class MemorySink implements Sink {
   }
 
   async #drop(ids: readonly number[]): Promise<number> {
-    const transaction = await this.begin(0, []);
+    const transaction = await this.begin([]);
     try {
       const dropped = ids.filter((id) => transaction.mark(id, 'dropped')).length;
-      await transaction.commit(new Map(), []);
+      await transaction.commit([], []);
       return dropped;
     } finally {
       await transaction.rollback();

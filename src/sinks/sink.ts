@@ -33,10 +33,10 @@ export interface Sink {
   evolve(batches: readonly Batch[]): Promise<void>;
 
   /**
-   * Begins a transaction that has locked the watermark of each stream in `partition`, in order of stream, and read it.
-   * Rows that are missing are created before, in a transaction of their own.
+   * Begins a transaction that has locked the watermark of each stream of each partition, in order of partition and stream,
+   * and read it. Rows that are missing are created before, in a transaction of their own. No partition comes twice.
    */
-  begin(partition: number, streams: readonly StreamClaim[]): Promise<SinkTransaction>;
+  begin(claims: readonly PartitionClaims[]): Promise<SinkTransaction>;
 
   /** What the sink knows of a stream: owner, expiry and watermarks, read afresh. A crash may still undo it: see {@link harden}. */
   readStream(stream: StreamId): Promise<StreamState>;
@@ -101,6 +101,27 @@ export interface StreamClaim {
   readonly producer: string;
 }
 
+/** The streams of one partition. */
+export interface PartitionClaims {
+  readonly partition: number;
+  readonly streams: readonly StreamClaim[];
+}
+
+/** What a transaction has locked in one partition. */
+export interface LockedPartition {
+  readonly partition: number;
+  /** The locked watermarks, {@link START} where a stream has none. */
+  readonly watermarks: ReadonlyMap<StreamId, Place>;
+  /** Streams whose claim does not hold, and why: they take no part in the transaction. */
+  readonly refused: ReadonlyMap<StreamId, 'stream_expired' | 'stream_owned_by_other'>;
+}
+
+/** Where the watermarks of one partition go. */
+export interface PartitionMoves {
+  readonly partition: number;
+  readonly places: ReadonlyMap<StreamId, Place>;
+}
+
 export interface StreamState {
   readonly status: 'known' | 'unknown' | 'expired';
   /** The producer that owns the stream; undefined when unknown. */
@@ -119,14 +140,12 @@ export interface Rejection {
 }
 
 /**
- * One transaction of one slice. Exactly one of {@link commit} and {@link rollback} ends it; after any error thrown by
+ * One transaction of one slice, or of several. Exactly one of {@link commit} and {@link rollback} ends it; after any error thrown by
  * another method, roll back. A failed {@link rollback} is the sink's business: it drops the connection.
  */
 export interface SinkTransaction {
-  /** The locked watermarks, {@link START} where a stream has none. */
-  readonly watermarks: ReadonlyMap<StreamId, Place>;
-  /** Streams whose claim does not hold, and why: they take no part in this transaction. */
-  readonly refused: ReadonlyMap<StreamId, 'stream_expired' | 'stream_owned_by_other'>;
+  /** As they were claimed, index by index. */
+  readonly partitions: readonly LockedPartition[];
 
   /**
    * Writes groups in order, each as few statements as the sink can. Rows were checked by their {@link Shape}.
@@ -145,7 +164,7 @@ export interface SinkTransaction {
    * and with nothing to move, when the watermarks as they were locked do.
    * @throws {SyncError} `commit_unknown` when the connection died and the outcome is open.
    */
-  commit(moves: ReadonlyMap<StreamId, Place>, deadLetters: readonly DeadLetter[]): Promise<void>;
+  commit(moves: readonly PartitionMoves[], deadLetters: readonly DeadLetter[]): Promise<void>;
   rollback(): Promise<void>;
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { StreamId } from '../../src/core/stream.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
+import { beginIn } from '../support/one-partition.ts';
 
 /** What the suite of a sink has for that of its fence. */
 export interface FenceHarness {
@@ -15,7 +16,7 @@ const THIRD = '3'.repeat(32);
 
 /** What every sink does that can end the connections of a node which stands still: {@link Sink.fence}. */
 export function describeFence({ open, newStream }: FenceHarness): void {
-  const begin = (sink: Sink, partition: number, stream: StreamId) => sink.begin(partition, [{ stream, producer: 'p' }]);
+  const begin = (sink: Sink, partition: number, stream: StreamId) => beginIn(sink, partition, [{ stream, producer: 'p' }]);
   const moved = (stream: StreamId, seq: number) => new Map([[stream, { seq, crc: seq }]]);
 
   describe('the fence', () => {

@@ -5,8 +5,9 @@ import { ERRORS, SyncError, type ErrorCode } from '../../src/core/errors.ts';
 import { START, type Place, type StreamId } from '../../src/core/stream.ts';
 import { encodeBatch } from '../../src/protocol/batch.ts';
 import type { MemoryTableDefinition } from '../../src/sinks/memory-table.ts';
-import { isFault, type DeadLetter, type Shape, type Sink, type SinkTransaction, type WriteGroup } from '../../src/sinks/sink.ts';
+import { isFault, type DeadLetter, type Shape, type Sink, type WriteGroup } from '../../src/sinks/sink.ts';
 import { describeFence } from './sink-fence.contract.ts';
+import { beginIn, type OnePartition } from '../support/one-partition.ts';
 
 /** One empty database, made for one test, and what a test needs to know of it without the sink. */
 export interface SinkHarness {
@@ -124,7 +125,7 @@ export function describeSink(kind: SinkKind): void {
     test('begin at the start for a new stream', async () => {
       const sink = await open();
       const stream = newStream();
-      const transaction = await sink.begin(3, claim(stream));
+      const transaction = await beginIn(sink, 3, claim(stream));
       expect(transaction.watermarks.get(stream)).toEqual(START);
       expect(transaction.refused.size).toBe(0);
       await transaction.rollback();
@@ -133,7 +134,7 @@ export function describeSink(kind: SinkKind): void {
     test('commit data and watermark together', async () => {
       const sink = await open();
       const stream = newStream();
-      const transaction = await sink.begin(3, claim(stream));
+      const transaction = await beginIn(sink, 3, claim(stream));
       await transaction.write([group(sink, 'item', 'upsert', 1, ['id', 'name'], [[1, 'one']])]);
       await transaction.commit(new Map([[stream, { seq: 1, crc: 77 }]]), []);
       expect(await rowsOf('item')).toEqual([{ id: 1, name: 'one', amount: null, note: 'none' }]);
@@ -148,14 +149,14 @@ export function describeSink(kind: SinkKind): void {
       const sink = await open();
       const stream = newStream();
       const place = { seq: 2 ** 52 + 1, crc: 0xffffffff };
-      await commit(await sink.begin(0, claim(stream)), stream, place);
+      await commit(await beginIn(sink, 0, claim(stream)), stream, place);
       expect((await sink.readWatermarks(0, [stream])).get(stream)).toEqual(place);
     });
 
     test('leave nothing when rolled back', async () => {
       const sink = await open();
       const stream = newStream();
-      const transaction = await sink.begin(3, claim(stream));
+      const transaction = await beginIn(sink, 3, claim(stream));
       await transaction.write([group(sink, 'item', 'upsert', 1, ['id', 'name'], [[1, 'one']])]);
       await transaction.rollback();
       expect(await rowsOf('item')).toEqual([]);
@@ -166,8 +167,8 @@ export function describeSink(kind: SinkKind): void {
       const sink = await open();
       const reader = await open();
       const stream = newStream();
-      await commit(await sink.begin(0, claim(stream)), stream, { seq: 1, crc: 1 });
-      const transaction = await sink.begin(0, claim(stream));
+      await commit(await beginIn(sink, 0, claim(stream)), stream, { seq: 1, crc: 1 });
+      const transaction = await beginIn(sink, 0, claim(stream));
       await transaction.write([group(sink, 'item', 'upsert', 1, ['id', 'name'], [[1, 'one']])]);
       for (const handle of [sink, reader]) expect((await handle.readWatermarks(0, [stream])).get(stream)).toEqual({ seq: 1, crc: 1 });
       expect(await rowsOf('item')).toEqual([]);
@@ -178,9 +179,9 @@ export function describeSink(kind: SinkKind): void {
     test('of one stream run one after the other, and the second sees what the first committed', async () => {
       const [first, second] = [await open(), await open()];
       const stream = newStream();
-      await commit(await first.begin(5, claim(stream)), stream, { seq: 1, crc: 1 });
-      const leader = await first.begin(5, claim(stream));
-      const later = second.begin(5, claim(stream));
+      await commit(await beginIn(first, 5, claim(stream)), stream, { seq: 1, crc: 1 });
+      const leader = await beginIn(first, 5, claim(stream));
+      const later = beginIn(second, 5, claim(stream));
       await leader.write([group(first, 'item', 'upsert', 1, ['id', 'name'], [[1, 'leader']])]);
       await commit(leader, stream, { seq: 2, crc: 22 });
       const fenced = await later;
@@ -192,12 +193,85 @@ export function describeSink(kind: SinkKind): void {
       const [first, second] = [await open(), await open()];
       const streams = [newStream(), newStream(), newStream()];
       const claims = streams.flatMap((stream) => claim(stream));
-      const transaction = await first.begin(1, claims);
-      const later = second.begin(1, claims.toReversed());
+      const transaction = await beginIn(first, 1, claims);
+      const later = beginIn(second, 1, claims.toReversed());
       await transaction.commit(new Map(streams.map((stream) => [stream, { seq: 4, crc: 4 }])), []);
       const fenced = await later;
       expect([...fenced.watermarks.values()].map((place) => place.seq)).toEqual([4, 4, 4]);
       await fenced.rollback();
+    });
+
+    test('move watermarks of several partitions, all or none', async () => {
+      const sink = await open();
+      const [a, b] = [newStream(), newStream()];
+      const claims = [
+        { partition: 7, streams: claim(a) },
+        { partition: 2, streams: [...claim(b), ...claim(a)] },
+        { partition: 5, streams: [] },
+      ];
+      const transaction = await sink.begin(claims);
+      expect(transaction.partitions.map(({ partition }) => partition)).toEqual([7, 2, 5]);
+      expect(transaction.partitions.map(({ watermarks }) => watermarks)).toEqual([
+        new Map([[a, START]]),
+        new Map([
+          [a, START],
+          [b, START],
+        ]),
+        new Map(),
+      ]);
+      await transaction.write([group(sink, 'item', 'upsert', 1, ['id', 'name'], [[1, 'one']])]);
+      const moves = (seq: number) => [
+        { partition: 7, places: new Map([[a, { seq, crc: 70 + seq }]]) },
+        { partition: 2, places: new Map([[b, { seq, crc: 20 + seq }]]) },
+        { partition: 5, places: new Map() },
+      ];
+      await transaction.commit(moves(1), []);
+      const undone = await sink.begin(claims);
+      await undone.rollback();
+      const later = await sink.begin(claims.toReversed());
+      expect(later.partitions.map(({ watermarks }) => [watermarks.get(a)?.crc, watermarks.get(b)?.crc])).toEqual([
+        [undefined, undefined],
+        [0, 21],
+        [71, undefined],
+      ]);
+      await later.commit(moves(2), []);
+      expect([(await sink.readStream(a)).watermarks.get(7), (await sink.readStream(b)).watermarks.get(2)]).toEqual([
+        { seq: 2, crc: 72 },
+        { seq: 2, crc: 22 },
+      ]);
+    });
+
+    test('lock several partitions at once, whatever their order', async () => {
+      const [first, second] = [await open(), await open()];
+      const stream = newStream();
+      const claims = [4, 9, 6].map((partition) => ({ partition, streams: claim(stream) }));
+      const transaction = await first.begin(claims);
+      const later = second.begin(claims.toReversed());
+      await transaction.commit(
+        claims.map(({ partition }) => ({ partition, places: new Map([[stream, { seq: partition, crc: 1 }]]) })),
+        [],
+      );
+      const fenced = await later;
+      expect(fenced.partitions.map(({ watermarks }) => watermarks.get(stream)?.seq)).toEqual([6, 9, 4]);
+      await fenced.rollback();
+    });
+
+    test('refuse a stream of somebody else in every partition, and take the others', async () => {
+      const sink = await open();
+      const [taken, free] = [newStream(), newStream()];
+      await commit(await beginIn(sink, 1, claim(taken, 'somebody')), taken, { seq: 1, crc: 1 });
+      const transaction = await sink.begin([
+        { partition: 1, streams: claim(taken) },
+        { partition: 2, streams: [...claim(free), ...claim(taken)] },
+        { partition: 3, streams: claim(free) },
+      ]);
+      expect(transaction.partitions.map(({ refused }) => [...refused])).toEqual([
+        [[taken, 'stream_owned_by_other']],
+        [[taken, 'stream_owned_by_other']],
+        [],
+      ]);
+      await transaction.commit([{ partition: 3, places: new Map([[free, { seq: 1, crc: 1 }]]) }], []);
+      expect((await sink.readStream(free)).watermarks.get(3)?.seq).toBe(1);
     });
 
     if (kind.concurrent) {
@@ -205,8 +279,8 @@ export function describeSink(kind: SinkKind): void {
         const [first, second] = [await open(), await open()];
         expect(first.capabilities.maxConcurrency).toBeGreaterThan(1);
         const stream = newStream();
-        const one = await first.begin(1, claim(stream));
-        const two = await second.begin(2, claim(stream));
+        const one = await beginIn(first, 1, claim(stream));
+        const two = await beginIn(second, 2, claim(stream));
         await one.write([group(first, 'item', 'upsert', 1, ['id', 'name'], [[1, 'one']])]);
         await two.write([group(second, 'item', 'upsert', 1, ['id', 'name'], [[2, 'two']])]);
         await commit(two, stream, { seq: 2, crc: 2 });
@@ -220,8 +294,8 @@ export function describeSink(kind: SinkKind): void {
         const [first, second] = [await open(), await open()];
         expect(first.capabilities.maxConcurrency).toBe(1);
         const order: string[] = [];
-        const one = await first.begin(1, []);
-        const others = [first.begin(2, []), second.begin(3, [])].map(async (begun) => {
+        const one = await beginIn(first, 1, []);
+        const others = [beginIn(first, 2, []), beginIn(second, 3, [])].map(async (begun) => {
           const transaction = await begun;
           order.push('other');
           await transaction.commit(new Map(), []);
@@ -237,12 +311,12 @@ export function describeSink(kind: SinkKind): void {
     test('can be ended by rollback after any failure', async () => {
       const sink = await open();
       const stream = newStream();
-      const transaction = await sink.begin(0, claim(stream));
+      const transaction = await beginIn(sink, 0, claim(stream));
       await expect(transaction.write([group(sink, 'item', 'update', 1, ['id', 'name'], [[1, 'x']])])).rejects.toMatchObject({
         code: 'row_missing',
       });
       await transaction.rollback();
-      await commit(await sink.begin(0, claim(stream)), stream, { seq: 1, crc: 1 });
+      await commit(await beginIn(sink, 0, claim(stream)), stream, { seq: 1, crc: 1 });
     });
   });
 
@@ -250,7 +324,7 @@ export function describeSink(kind: SinkKind): void {
     /** Writes groups in a transaction of their own, moving a new stream's watermark. */
     const writeAll = async (sink: Sink, groups: readonly WriteGroup[]) => {
       const stream = newStream();
-      const transaction = await sink.begin(0, claim(stream));
+      const transaction = await beginIn(sink, 0, claim(stream));
       try {
         await transaction.write(groups);
         await commit(transaction, stream, { seq: 1, crc: 1 });
@@ -573,7 +647,7 @@ export function describeSink(kind: SinkKind): void {
     test('faults are told apart, and the good ones commit', async () => {
       const sink = await open();
       const stream = newStream();
-      const transaction = await sink.begin(0, claim(stream));
+      const transaction = await beginIn(sink, 0, claim(stream));
       const apply = async (table: string, op: Op, keyCount: number, columns: readonly string[], row: Row) =>
         applyOne(sink, transaction, table, op, keyCount, columns, row);
       const expected: [ErrorCode | undefined, Awaited<ReturnType<typeof apply>>][] = [
@@ -659,7 +733,7 @@ export function describeSink(kind: SinkKind): void {
       ...more,
     });
     const bury = async (sink: Sink, stream: StreamId, seq: number, letters: readonly DeadLetter[], partition = 2) => {
-      const transaction = await sink.begin(partition, claim(stream));
+      const transaction = await beginIn(sink, partition, claim(stream));
       await transaction.commit(new Map([[stream, { seq, crc: seq }]]), letters);
     };
 
@@ -667,7 +741,7 @@ export function describeSink(kind: SinkKind): void {
       const sink = await open();
       const stream = newStream();
       await bury(sink, stream, 1, [letter(stream, 1, 0)]);
-      const transaction = await sink.begin(2, claim(stream));
+      const transaction = await beginIn(sink, 2, claim(stream));
       await transaction.rollback();
       expect(await sink.deadLetters.count()).toBe(1);
       const [stored] = await sink.deadLetters.list({ limit: 10 });
@@ -771,7 +845,7 @@ export function describeSink(kind: SinkKind): void {
       const stream = newStream();
       const whole = letter(stream, 2, -1, { table: '', op: '', code: 'malformed_payload', payload: bytes(1, 2, 3) });
       await bury(sink, stream, 2, [letter(stream, 1, 0), whole]);
-      const transaction = await sink.begin(0, []);
+      const transaction = await beginIn(sink, 0, []);
       await transaction.write([group(sink, 'item', 'insert', 1, ['id'], [[1]])]);
       await transaction.commit(new Map(), []);
       const letters = await sink.deadLetters.list({ limit: 10 });
@@ -790,7 +864,7 @@ export function describeSink(kind: SinkKind): void {
       await harness.addColumn('item', 'colour', 'text');
       await sink.refreshSchema(['item']);
       const stream = newStream();
-      const transaction = await sink.begin(0, claim(stream));
+      const transaction = await beginIn(sink, 0, claim(stream));
       await transaction.write([group(sink, 'item', 'upsert', 1, ['id', 'colour'], [[1, 'red']])]);
       await commit(transaction, stream, { seq: 1, crc: 1 });
       expect(await rowsOf('item')).toEqual([{ id: 1, name: null, amount: null, note: 'none', colour: 'red' }]);
@@ -824,7 +898,7 @@ export function describeSink(kind: SinkKind): void {
       await sink.evolve([wider, batch]);
       await other.evolve([batch, wider]);
       const stream = newStream();
-      const transaction = await other.begin(0, claim(stream));
+      const transaction = await beginIn(other, 0, claim(stream));
       await transaction.write(
         [...batch.groups, ...wider.groups].map((each) => group(other, each.table, each.op, each.keyCount, each.columns, each.rows)),
       );
@@ -847,8 +921,8 @@ export function describeSink(kind: SinkKind): void {
     test('belong to the producer that used them first', async () => {
       const sink = await open();
       const [mine, yours] = [newStream(), newStream()];
-      await commit(await sink.begin(0, claim(mine, 'me')), mine, { seq: 1, crc: 1 });
-      const transaction = await sink.begin(1, [...claim(mine, 'thief'), ...claim(yours, 'you')]);
+      await commit(await beginIn(sink, 0, claim(mine, 'me')), mine, { seq: 1, crc: 1 });
+      const transaction = await beginIn(sink, 1, [...claim(mine, 'thief'), ...claim(yours, 'you')]);
       expect(transaction.refused).toEqual(new Map([[mine, 'stream_owned_by_other']]));
       await commit(transaction, yours, { seq: 1, crc: 1 });
       expect((await sink.readStream(mine)).producer).toBe('me');
@@ -858,9 +932,9 @@ export function describeSink(kind: SinkKind): void {
     test('that are idle leave a tombstone, which refuses them', async () => {
       const sink = await open();
       const [idle, other] = [newStream(), newStream()];
-      await commit(await sink.begin(0, claim(idle)), idle, { seq: 3, crc: 3 });
-      await commit(await sink.begin(1, claim(idle)), idle, { seq: 1, crc: 1 });
-      await commit(await sink.begin(0, claim(other)), other, { seq: 1, crc: 1 });
+      await commit(await beginIn(sink, 0, claim(idle)), idle, { seq: 3, crc: 3 });
+      await commit(await beginIn(sink, 1, claim(idle)), idle, { seq: 1, crc: 1 });
+      await commit(await beginIn(sink, 0, claim(other)), other, { seq: 1, crc: 1 });
       const past = Date.now() - 3_600_000;
       const future = Date.now() + 3_600_000;
       expect(await sink.idleStreams(past, 10)).toEqual([]);
@@ -872,7 +946,7 @@ export function describeSink(kind: SinkKind): void {
       const state = await sink.readStream(idle);
       expect([state.status, state.producer, state.watermarks.size]).toEqual(['expired', 'p', 0]);
       expect(await sink.idleStreams(future, 10)).toEqual([other]);
-      const transaction = await sink.begin(0, [...claim(idle), ...claim(other)]);
+      const transaction = await beginIn(sink, 0, [...claim(idle), ...claim(other)]);
       expect(transaction.refused).toEqual(new Map([[idle, 'stream_expired']]));
       expect(transaction.watermarks.get(other)).toEqual({ seq: 1, crc: 1 });
       await transaction.rollback();
@@ -894,7 +968,7 @@ export function describeSink(kind: SinkKind): void {
   });
 }
 
-async function commit(transaction: SinkTransaction, stream: StreamId, place: Place): Promise<void> {
+async function commit(transaction: OnePartition, stream: StreamId, place: Place): Promise<void> {
   await transaction.commit(new Map([[stream, place]]), []);
 }
 
@@ -914,7 +988,7 @@ function group(sink: Sink, table: string, op: Op, keyCount: number, columns: rea
 /** One change as a slice takes it: a fault of the table, of the shape, of the values or of the database. */
 async function applyOne(
   sink: Sink,
-  transaction: SinkTransaction,
+  transaction: OnePartition,
   name: string,
   op: Op,
   keyCount: number,

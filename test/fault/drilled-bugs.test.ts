@@ -33,8 +33,8 @@ const CATCHES: readonly Catch[] = [
     patches: [
       {
         file: 'src/apply/pool.ts',
-        find: '.catch((error: unknown) => failed(messageOf(error)));',
-        replace: '.catch(() => new Promise<SliceResult>(() => {}));',
+        find: '.catch((error: unknown) => tasks.map(() => failed(messageOf(error))));',
+        replace: '.catch(() => new Promise<SliceResult[]>(() => {}));',
       },
     ],
     count: 3,

@@ -34,6 +34,7 @@ const SCHEDULER = 'src/apply/scheduler.ts';
 const HEAL = 'src/apply/heal.ts';
 const LEASES = 'src/cluster/lease-keeper.ts';
 const SLICE = 'src/apply/slice.ts';
+const PARTITION_SLICE = 'src/apply/partition-slice.ts';
 
 const INGEST: readonly Failpoint[] = [
   point('hello: received', SESSION, 'const hello = decodeHello(frame.payload);‸', 'connect'),
@@ -89,7 +90,7 @@ const APPLY: readonly Failpoint[] = [
   point('lease: released', LEASES, 'await this.#options.queue.release(leases).catch(ignoreTransient);‸', 'stop'),
   point('heal: before', HEAL, '‸if (places.size > 0) await queue.heal(lease, places);', 'start', 'queue_unavailable'),
   point('heal: after', HEAL, 'if (places.size > 0) await queue.heal(lease, places);‸', 'start', 'queue_unavailable'),
-  point('slice: before', SCHEDULER, '‸const result = await this.#options.runner.run({', 'load', 'queue_unavailable'),
+  point('slice: before', SCHEDULER, '‸results = await this.#options.runner.run(tasks);', 'load', 'queue_unavailable'),
   point('slice: committed and not told', SCHEDULER, '‸this.#report(work.partition, result);', 'load'),
   point('slice: told', SCHEDULER, 'this.#report(work.partition, result);‸', 'load', 'queue_unavailable'),
   point('trim: before', SCHEDULER, '‸const trimmed = await this.#options.queue.trim(', 'load', 'queue_unavailable'),
@@ -101,16 +102,28 @@ const APPLY: readonly Failpoint[] = [
     'interval',
     'queue_unavailable',
   ),
-  point('fetch: before', SLICE, '‸const elements = await queue.fetch(lease.sink, lease.partition, limits);', 'load', 'queue_unavailable'),
-  point('fetch: after', SLICE, 'const elements = await queue.fetch(lease.sink, lease.partition, limits);‸', 'load', 'queue_unavailable'),
-  point('begin: before', SLICE, '‸const tx = await this.#context.sink.begin(', 'load', 'sink_unavailable'),
+  point(
+    'fetch: before',
+    PARTITION_SLICE,
+    '‸const elements = await queue.fetch(lease.sink, lease.partition, limits);',
+    'load',
+    'queue_unavailable',
+  ),
+  point(
+    'fetch: after',
+    PARTITION_SLICE,
+    'const elements = await queue.fetch(lease.sink, lease.partition, limits);‸',
+    'load',
+    'queue_unavailable',
+  ),
+  point('begin: before', SLICE, '‸const tx = await sink.begin(', 'load', 'sink_unavailable'),
   point('begin: watermarks are locked', SLICE, 'let committed = false;‸', 'load'),
   point('write: before', SLICE, '‸await tx.write(coalesce(', 'load', 'sink_unavailable'),
-  point('write: after', SLICE, '‸await tx.commit(plan.places, []);', 'load', 'sink_unavailable'),
-  point('commit: after', SLICE, 'this.#settle(plan, to, []);‸', 'load'),
+  point('write: after', SLICE, '‸await tx.commit(movesOf(plans), []);', 'load', 'sink_unavailable'),
+  point('commit: after', SLICE, 'slice.settle(plans[i]!, []);‸', 'load'),
   point('write one: after', SLICE, '‸if (fault !== undefined) {', 'load', 'sink_unavailable'),
-  point('commit one: before', SLICE, '‸await tx.commit(\n        plan.places,', 'load', 'sink_unavailable'),
-  point('commit one: after', SLICE, '‸this.#settle(plan, at + 1, failed);', 'load', 'commit_unknown'),
+  point('commit one: before', SLICE, '‸await tx.commit(\n      movesOf([plan]),', 'load', 'sink_unavailable'),
+  point('commit one: after', SLICE, '‸slice.settle(plan, failed);', 'load', 'commit_unknown'),
 ];
 
 const REDIS: readonly Failpoint[] = [
@@ -143,13 +156,7 @@ const MYSQL: readonly Failpoint[] = [
     'load',
     'sink_unavailable',
   ),
-  point(
-    'mysql: dead letters written',
-    'src/sinks/mysql/transaction.ts',
-    '‸if (moves.size > 0) await moveWatermarks(',
-    'load',
-    'sink_unavailable',
-  ),
+  point('mysql: dead letters written', 'src/sinks/mysql/transaction.ts', '‸if (moved) await moveWatermarks(', 'load', 'sink_unavailable'),
   point('mysql: before COMMIT', 'src/sinks/mysql/transaction.ts', "‸await connection.run('COMMIT');", 'load', 'sink_unavailable'),
   point('mysql: after COMMIT', 'src/sinks/mysql/transaction.ts', "await connection.run('COMMIT');‸", 'load', 'sink_unavailable'),
   point('mysql: before ROLLBACK', 'src/sinks/mysql/transaction.ts', "‸await connection.run('ROLLBACK');", 'load', 'sink_unavailable'),

@@ -3,6 +3,7 @@ import { encodeBatch } from '../../src/protocol/batch.ts';
 import type { DeadLetter, Sink } from '../../src/sinks/sink.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
 import { CLAIM, group, sinkOn, STREAM, writeAll, writeSingly } from './mysql-harness.ts';
+import { beginIn } from '../support/one-partition.ts';
 
 describe.skipIf(!mariadbAvailable())('dead letters on MariaDB (skipped where mariadbd is not installed)', () => {
   let server: MariadbServer;
@@ -61,7 +62,7 @@ describe.skipIf(!mariadbAvailable())('dead letters on MariaDB (skipped where mar
       [5, 10],
     ]);
     // A dead letter that holds such a row is stored without its payload rather than never.
-    const transaction = await sink.begin(0, CLAIM);
+    const transaction = await beginIn(sink, 0, CLAIM);
     await transaction.commit(new Map([[STREAM, { seq: 99, crc: 1 }]]), [letter({ payload: huge, seq: 98 }), letter({ seq: 98, index: 1 })]);
     const [second, first] = await sink.deadLetters.list({ limit: 10 });
     expect([first?.payload.length, second?.payload.length]).toEqual([0, 3]);
@@ -71,7 +72,7 @@ describe.skipIf(!mariadbAvailable())('dead letters on MariaDB (skipped where mar
   test('are retried in one transaction after the table was corrected', async () => {
     const { sink, database } = await newSink([ITEM]);
     const batch = { groups: [{ table: 'item', op: 'upsert' as const, keyCount: 1, columns: ['id', 'later'], rows: [[1, 'x']] }] };
-    const transaction = await sink.begin(0, CLAIM);
+    const transaction = await beginIn(sink, 0, CLAIM);
     await transaction.commit(new Map([[STREAM, { seq: 1, crc: 1 }]]), [
       letter({ table: 'item', code: 'unknown_column', payload: encodeBatch(batch) }),
     ]);
@@ -92,7 +93,7 @@ describe.skipIf(!mariadbAvailable())('dead letters on MariaDB (skipped where mar
       message: "it's `bad`\n",
       payload: Buffer.from([0, 39, 92, 255]),
     });
-    const transaction = await sink.begin(3, CLAIM);
+    const transaction = await beginIn(sink, 3, CLAIM);
     await transaction.commit(new Map([[STREAM, { seq: 7, crc: 1 }]]), [{ ...nasty, partition: 3 }]);
     const [stored] = await sink.deadLetters.list({ limit: 1 });
     expect(stored).toMatchObject({

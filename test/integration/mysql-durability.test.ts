@@ -6,6 +6,7 @@ import { openMysqlSink } from '../../src/sinks/mysql/mysql.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
 import { eventually } from '../support/eventually.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
+import { beginIn } from '../support/one-partition.ts';
 
 const STREAMS: readonly StreamId[] = ['a', 'b', 'c', 'd'].map((digit) => digit.repeat(32));
 /** What somebody is told whose database was killed. */
@@ -45,7 +46,7 @@ describe.skipIf(skip)(`a database that is killed${skip ? ' (mariadbd is not inst
   }
 
   async function write(sink: Sink, stream: StreamId): Promise<void> {
-    const transaction = await sink.begin(0, [{ stream, producer: 'p' }]);
+    const transaction = await beginIn(sink, 0, [{ stream, producer: 'p' }]);
     const seq = transaction.watermarks.get(stream)!.seq + 1;
     await transaction.commit(new Map([[stream, { seq, crc: 1 }]]), []);
   }
@@ -58,7 +59,7 @@ describe.skipIf(skip)(`a database that is killed${skip ? ' (mariadbd is not inst
 
   /** Begins and ends a transaction that moves nothing, as a slice does whose elements are all applied already. */
   async function lookAndLeave(sink: Sink, stream: StreamId, seen: Seen): Promise<void> {
-    const transaction = await sink.begin(0, [{ stream, producer: 'p' }]);
+    const transaction = await beginIn(sink, 0, [{ stream, producer: 'p' }]);
     await transaction.commit(new Map(), []);
     seen.set(stream, Math.max(transaction.watermarks.get(stream)!.seq, seen.get(stream) ?? 0));
   }

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/core/clock.ts';
 import { openMysqlSink } from '../../src/sinks/mysql/mysql.ts';
-import type { Sink, SinkTransaction } from '../../src/sinks/sink.ts';
+import type { Sink } from '../../src/sinks/sink.ts';
 import { eventually } from '../support/eventually.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
+import { beginIn, type OnePartition } from '../support/one-partition.ts';
 
 const STREAM = 'a'.repeat(32);
 const CLAIMS = [{ stream: STREAM, producer: 'shop' }];
@@ -41,11 +42,11 @@ describe.skipIf(skip)(`the connections of a node that stands still${skip ? ' (ma
 
   test('are ended, so that whoever waits for its rows goes on, and what it goes on with fails', async () => {
     const frozen = open(FROZEN);
-    const zombie = await frozen.begin(0, CLAIMS);
+    const zombie = await beginIn(frozen, 0, CLAIMS);
     const successor = open(OTHER);
-    let began: SinkTransaction | undefined;
+    let began: OnePartition | undefined;
     // Waits for the lock of the watermark.
-    const beginning = successor.begin(0, CLAIMS).then((transaction) => (began = transaction));
+    const beginning = beginIn(successor, 0, CLAIMS).then((transaction) => (began = transaction));
     await eventually(
       async () =>
         expect(await mariadb.query("SELECT trx_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'")).toHaveLength(1),
@@ -64,7 +65,7 @@ describe.skipIf(skip)(`the connections of a node that stands still${skip ? ' (ma
 
   test('are ended however many they are, and those of nobody else', async () => {
     const [frozen, alive, alone] = [open(FROZEN), open(OTHER), open(undefined)];
-    const begin = (sink: Sink, partition: number) => sink.begin(partition, CLAIMS);
+    const begin = (sink: Sink, partition: number) => beginIn(sink, partition, CLAIMS);
     const zombies = await Promise.all([begin(frozen, 1), begin(frozen, 2)]);
     const others = [await begin(alive, 3), await begin(alone, 0)];
     expect(await open('3'.repeat(32)).fence!(FROZEN)).toBe(2);
@@ -80,7 +81,7 @@ describe.skipIf(skip)(`the connections of a node that stands still${skip ? ' (ma
       "CREATE USER stranger@'127.0.0.1'",
       "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON shop.* TO stranger@'127.0.0.1'",
     ]);
-    const zombie = await open(FROZEN, 'plain').begin(1, CLAIMS);
+    const zombie = await beginIn(open(FROZEN, 'plain'), 1, CLAIMS);
     await expect(open(OTHER, 'stranger').fence!(FROZEN)).rejects.toMatchObject({ kind: 'transient' });
     expect(await open(OTHER, 'plain').fence!(FROZEN)).toBe(1);
     await expect(zombie.commit(new Map(), [])).rejects.toThrow();

@@ -2,9 +2,10 @@ import { expect } from 'vitest';
 import type { Op, Row } from '../../src/core/change.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import type { ChangeFault } from '../../src/core/errors.ts';
-import { isFault, type Shape, type Sink, type SinkTransaction, type WriteGroup } from '../../src/sinks/sink.ts';
+import { isFault, type Shape, type Sink, type WriteGroup } from '../../src/sinks/sink.ts';
 import { openMysqlSink, type MysqlOptions } from '../../src/sinks/mysql/mysql.ts';
 import type { MariadbServer } from '../support/mariadb-server.ts';
+import { beginIn, type OnePartition } from '../support/one-partition.ts';
 
 export const SETTINGS = { partitions: 16, mapping: '' };
 export const STREAM = '0123456789abcdef0123456789abcdef';
@@ -39,7 +40,7 @@ export function group(sink: Sink, table: string, op: Op, keyCount: number, colum
 
 /** Writes groups in one transaction and moves the watermark one step; rolls back and rethrows when it fails. */
 export async function writeAll(sink: Sink, groups: readonly WriteGroup[], partition = 0): Promise<void> {
-  const transaction = await sink.begin(partition, CLAIM);
+  const transaction = await beginIn(sink, partition, CLAIM);
   try {
     await transaction.write(groups);
   } catch (error) {
@@ -50,14 +51,14 @@ export async function writeAll(sink: Sink, groups: readonly WriteGroup[], partit
 }
 
 /** Commits with the watermark one step further. */
-export function advance(transaction: SinkTransaction): Promise<void> {
+export function advance(transaction: OnePartition): Promise<void> {
   const seq = (transaction.watermarks.get(STREAM)?.seq ?? 0) + 1;
   return transaction.commit(new Map([[STREAM, { seq, crc: seq }]]), []);
 }
 
 /** Writes rows one by one in one transaction, as after a failure, and commits; the faults by index. */
 export async function writeSingly(sink: Sink, groups: readonly WriteGroup[]): Promise<(ChangeFault | undefined)[]> {
-  const transaction = await sink.begin(0, CLAIM);
+  const transaction = await beginIn(sink, 0, CLAIM);
   const faults: (ChangeFault | undefined)[] = [];
   for (const { shape, rows } of groups) for (const row of rows) faults.push(await transaction.writeOne(shape, row));
   await advance(transaction);

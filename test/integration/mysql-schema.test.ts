@@ -10,6 +10,7 @@ import { openMysqlSink, type MysqlOptions } from '../../src/sinks/mysql/mysql.ts
 import type { Sink } from '../../src/sinks/sink.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
 import { CLAIM, group, SETTINGS, shapeOf, sinkOn, STREAM, writeAll } from './mysql-harness.ts';
+import { beginIn } from '../support/one-partition.ts';
 
 describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped where mariadbd is not installed)', () => {
   const folder = mkdtempSync(join(tmpdir(), 'syncline-mariadb-tls-'));
@@ -279,7 +280,7 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
       await server.query([...BOOKKEEPING.values()], database);
       const sink = open(url);
       await sink.prepare(SETTINGS);
-      const transaction = await sink.begin(0, CLAIM);
+      const transaction = await beginIn(sink, 0, CLAIM);
       await transaction.commit(new Map([[STREAM, { seq: 1, crc: 1 }]]), []);
       expect((await sink.readStream(STREAM)).watermarks.get(0)?.seq).toBe(1);
     });

@@ -8,6 +8,7 @@ import { FaultProxy } from '../../src/chaos/fault-proxy.ts';
 import { freeze, thaw } from '../support/freeze.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
 import { advance, CLAIM, group, SETTINGS, shapeOf, sinkOn, STREAM, writeAll } from './mysql-harness.ts';
+import { beginIn } from '../support/one-partition.ts';
 
 describe.skipIf(!mariadbAvailable())('transactions on MariaDB (skipped where mariadbd is not installed)', () => {
   let server: MariadbServer;
@@ -47,7 +48,7 @@ describe.skipIf(!mariadbAvailable())('transactions on MariaDB (skipped where mar
     const holder = await server.connect(database);
     await holder.query('START TRANSACTION');
     await holder.query('SELECT * FROM item WHERE id=2 FOR UPDATE');
-    const transaction = await sink.begin(0, CLAIM);
+    const transaction = await beginIn(sink, 0, CLAIM);
     await expect(
       transaction.write([
         group(sink, 'item', 'upsert', 1, ['id', 'name'], [[1, 'new']]),
@@ -76,8 +77,8 @@ describe.skipIf(!mariadbAvailable())('transactions on MariaDB (skipped where mar
 
   test('of two that deadlock one fails as busy, and the other commits', async () => {
     const { sink, database } = await newSink([ITEM, "INSERT INTO item VALUES (1,'old',1),(2,'old',2)"]);
-    const one = await sink.begin(0, CLAIM);
-    const two = await sink.begin(1, CLAIM);
+    const one = await beginIn(sink, 0, CLAIM);
+    const two = await beginIn(sink, 1, CLAIM);
     const set = (id: number, name: string) => [group(sink, 'item', 'update', 1, ['id', 'name'], [[id, name]])];
     await one.write(set(1, 'one'));
     await two.write(set(2, 'two'));
@@ -94,7 +95,7 @@ describe.skipIf(!mariadbAvailable())('transactions on MariaDB (skipped where mar
 
   test('a transaction whose connection was killed fails as unavailable, and leaves nothing', async () => {
     const { sink, database } = await newSink([ITEM]);
-    const transaction = await sink.begin(0, CLAIM);
+    const transaction = await beginIn(sink, 0, CLAIM);
     await transaction.write([group(sink, 'item', 'insert', 1, ['id', 'name'], [[1, 'x']])]);
     for (const id of await connectionsTo(database)) await server.query(`KILL ${id}`);
     await expect(transaction.write([group(sink, 'item', 'insert', 1, ['id', 'name'], [[2, 'x']])])).rejects.toMatchObject({
@@ -153,13 +154,13 @@ describe.skipIf(!mariadbAvailable())('transactions on MariaDB (skipped where mar
       await using proxy = await FaultProxy.start(server.port);
       const sink = another(database, { url: server.url(database).replace(String(server.port), String(proxy.port)) });
       await sink.refreshSchema();
-      const transaction = await sink.begin(0, CLAIM);
+      const transaction = await beginIn(sink, 0, CLAIM);
       await transaction.write([group(sink, 'item', 'insert', 1, ['id'], [[1]])]);
       const cut = proxy.cut('up', moment === 'before' ? { before: 'COMMIT' } : { answerTo: 'COMMIT' });
       await expect(advance(transaction)).rejects.toMatchObject({ code: 'commit_unknown' });
       await cut;
       await transaction.rollback();
-      const next = await direct.begin(0, CLAIM);
+      const next = await beginIn(direct, 0, CLAIM);
       expect(next.watermarks.get(STREAM)?.seq).toBe(moment === 'before' ? 0 : 1);
       await next.rollback();
       expect(await server.query('SELECT id FROM item', database)).toHaveLength(moment === 'before' ? 0 : 1);
@@ -170,7 +171,7 @@ describe.skipIf(!mariadbAvailable())('transactions on MariaDB (skipped where mar
     const { database } = await newSink([ITEM, "INSERT INTO item VALUES (1,'old',1)"]);
     const impatient = another(database, { statementTimeoutMs: 300 });
     await impatient.refreshSchema();
-    const transaction = await impatient.begin(0, CLAIM);
+    const transaction = await beginIn(impatient, 0, CLAIM);
     await freeze(server.pid);
     try {
       await expect(transaction.write([group(impatient, 'item', 'update', 1, ['id', 'name'], [[1, 'new']])])).rejects.toMatchObject({
@@ -192,7 +193,7 @@ describe.skipIf(!mariadbAvailable())('transactions on MariaDB (skipped where mar
     const plain = another(database, { url: server.url(database).replace('root@', 'plain:secret%20word@') });
     expect(await plain.prepare(SETTINGS)).toEqual(expect.not.arrayContaining([expect.stringContaining('read-only')]));
     await plain.refreshSchema();
-    const transaction = await plain.begin(0, CLAIM);
+    const transaction = await beginIn(plain, 0, CLAIM);
     await server.query('SET GLOBAL read_only=1');
     try {
       expect(await plain.prepare(SETTINGS)).toEqual(expect.arrayContaining([expect.stringContaining('read-only')]));
@@ -214,12 +215,12 @@ describe.skipIf(!mariadbAvailable())('transactions on MariaDB (skipped where mar
   test('a server that was killed and came back holds exactly what was committed', async () => {
     const { sink, database } = await newSink([ITEM]);
     for (let id = 1; id <= 5; id++) await writeAll(sink, [group(sink, 'item', 'insert', 1, ['id'], [[id]])]);
-    const transaction = await sink.begin(0, CLAIM);
+    const transaction = await beginIn(sink, 0, CLAIM);
     await transaction.write([group(sink, 'item', 'insert', 1, ['id'], [[6]])]);
     await server.kill('SIGKILL');
     await expect(advance(transaction)).rejects.toMatchObject({ kind: 'transient' });
     await transaction.rollback();
-    await expect(sink.begin(0, CLAIM)).rejects.toMatchObject({ code: 'sink_unavailable' });
+    await expect(beginIn(sink, 0, CLAIM)).rejects.toMatchObject({ code: 'sink_unavailable' });
     await server.restart();
     expect((await sink.readStream(STREAM)).watermarks.get(0)?.seq).toBe(5);
     expect(await server.query('SELECT id FROM item', database)).toHaveLength(5);
@@ -230,7 +231,7 @@ describe.skipIf(!mariadbAvailable())('transactions on MariaDB (skipped where mar
   test('a wrong password is told without the password', async () => {
     const { database } = await newSink([]);
     const sink = another(database, { url: server.url(database).replace('root@', 'nobody:hunter2@') });
-    const error = await sink.begin(0, CLAIM).catch((reason: unknown) => reason);
+    const error = await beginIn(sink, 0, CLAIM).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'sink_denied' });
     expect(JSON.stringify([(error as Error).message, (error as Error).stack, error])).not.toContain('hunter2');
   });

@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Row } from '../../src/core/change.ts';
-import type { Sink, SinkTransaction } from '../../src/sinks/sink.ts';
+import type { Sink } from '../../src/sinks/sink.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
 import { group, shapeOf, sinkOn, writeAll, writeSingly } from './mysql-harness.ts';
+import { beginIn, type OnePartition } from '../support/one-partition.ts';
 
 describe.skipIf(!mariadbAvailable())('writing on MariaDB (skipped where mariadbd is not installed)', () => {
   let server: MariadbServer;
@@ -30,9 +31,9 @@ describe.skipIf(!mariadbAvailable())('writing on MariaDB (skipped where mariadbd
   test('small tables of two partitions do not wait for each other', async () => {
     const { sink } = await newSink([ITEM, "INSERT INTO item VALUES (1,'a',1),(2,'a',2),(3,'a',3),(4,'a',4),(5,'a',5),(6,'a',6)"]);
     const streams = ['00', '11', '22', '33'].map((byte) => ({ stream: byte.repeat(16), producer: 'p' }));
-    const one = await sink.begin(0, streams);
-    const two = await sink.begin(1, streams);
-    const write = (transaction: SinkTransaction, ids: number[]) =>
+    const one = await beginIn(sink, 0, streams);
+    const two = await beginIn(sink, 1, streams);
+    const write = (transaction: OnePartition, ids: number[]) =>
       transaction.write([
         group(
           sink,

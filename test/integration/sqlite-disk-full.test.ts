@@ -8,6 +8,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { SyncError } from '../../src/core/errors.ts';
 import { isFault, type Sink } from '../../src/sinks/sink.ts';
 import { openSqliteSink } from '../../src/sinks/sqlite/sqlite.ts';
+import { beginIn } from '../support/one-partition.ts';
 
 const STREAM = 'f'.repeat(32);
 const DISK_BYTES = 2 * 1024 * 1024;
@@ -40,7 +41,7 @@ describe.skipIf(!mounted)('a disk that is full (skipped where tmpfs cannot be mo
   const apply = async (seq: number): Promise<void> => {
     const shape = sink.table('t')?.shape('insert', 1, ['id', 'data']);
     if (shape === undefined || isFault(shape)) throw new Error('no shape');
-    const transaction = await sink.begin(0, [{ stream: STREAM, producer: 'p' }]);
+    const transaction = await beginIn(sink, 0, [{ stream: STREAM, producer: 'p' }]);
     try {
       await transaction.write([{ shape, rows: [[seq, new Uint8Array(50_000)]] }]);
       await transaction.commit(new Map([[STREAM, { seq, crc: seq }]]), []);

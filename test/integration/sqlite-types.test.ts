@@ -10,6 +10,7 @@ import { partitionOf } from '../../src/core/partition.ts';
 import { jsonText } from '../../src/sinks/json.ts';
 import { openSqliteSink } from '../../src/sinks/sqlite/sqlite.ts';
 import { isFault, type Shape, type Sink } from '../../src/sinks/sink.ts';
+import { beginIn } from '../support/one-partition.ts';
 
 const TYPES = [
   'INTEGER',
@@ -139,7 +140,7 @@ describe('two keys', () => {
       fc.asyncProperty(fc.integer({ min: 0, max: EVERY_TYPE.length - 1 }), keyPair(), async (index, [a, b]) => {
         const shape = shapeOf(`k${index}`, ['k', 'n']);
         if (shape.check([a, 1]) !== undefined || shape.check([b, 2]) !== undefined) return;
-        const transaction = await sink.begin(0, []);
+        const transaction = await beginIn(sink, 0, []);
         await transaction.write([{ shape, rows: [[a, 1]] }]);
         await transaction.write([{ shape, rows: [[b, 2]] }]);
         await transaction.commit(new Map(), []);
@@ -168,7 +169,7 @@ describe('a schema that evolves', () => {
             jsonTextOrUndefined(value) === undefined || (typeof value === 'bigint' && (value >= 2n ** 63n || value < -(2n ** 63n))),
         );
         expect(rows.length - accepted.length).toBeLessThanOrEqual(outside.length);
-        const transaction = await sink.begin(0, []);
+        const transaction = await beginIn(sink, 0, []);
         await transaction.write([{ shape, rows: accepted }]);
         await transaction.commit(new Map(), []);
         const { type } = db.prepare("SELECT type FROM pragma_table_info(?) WHERE name = 'v'").get(table) as { type: string };
@@ -252,7 +253,7 @@ describe('a schema that evolves', () => {
         .filter((name) => !before.includes(name)),
     ).toEqual([odd]);
     const shape = shapeOf(odd, ['id', odd]);
-    const transaction = await sink.begin(0, []);
+    const transaction = await beginIn(sink, 0, []);
     await transaction.write([{ shape, rows: [[1, 'v']] }]);
     await transaction.commit(new Map(), []);
     expect(sink.table('v0')).toBeDefined();
@@ -263,7 +264,7 @@ describe('a schema that evolves', () => {
 async function roundTrip(index: number, values: readonly Value[]): Promise<{ value: Value; stored: unknown }[]> {
   const shape = shapeOf(`v${index}`, ['id', 'v']);
   const rows = values.map((value, id) => [id, value] as const).filter((row) => shape.check(row) === undefined);
-  const transaction = await sink.begin(0, []);
+  const transaction = await beginIn(sink, 0, []);
   await transaction.write([{ shape, rows }]);
   await transaction.commit(new Map(), []);
   return rows.map(([id, value]) => ({ value, stored: stored(`v${index}`, id) }));

@@ -2,7 +2,8 @@ import type { ChangeGroup, Op, Row } from '../../src/core/change.ts';
 import { systemRandom } from '../../src/core/random.ts';
 import type { StreamId } from '../../src/core/stream.ts';
 import type { Scheduler } from '../../src/apply/scheduler.ts';
-import type { SliceContext } from '../../src/apply/slice.ts';
+import { runSlices, type SliceContext } from '../../src/apply/slice.ts';
+import type { SliceResult, SliceTask } from '../../src/apply/task.ts';
 import { LeaseKeeper } from '../../src/cluster/lease-keeper.ts';
 import { encodeBatch } from '../../src/protocol/batch.ts';
 import { encodeFrame, FRAME, frameCrc } from '../../src/protocol/frame.ts';
@@ -136,4 +137,9 @@ export function leasesOf(
     },
     ...(claim === 'alone' ? {} : { claim: () => claim }),
   });
+}
+
+/** Runs one slice alone. */
+export async function runSlice(task: SliceTask, context: SliceContext): Promise<SliceResult> {
+  return (await runSlices([task], context))[0] as SliceResult;
 }

@@ -4,13 +4,13 @@ import { SyncError } from '../../core/errors.ts';
 import type { Place, StreamId } from '../../core/stream.ts';
 import type {
   DeadLetterStore,
+  PartitionClaims,
   Rejection,
   Sink,
   SinkAccess,
   SinkCapabilities,
   SinkSettings,
   SinkTransaction,
-  StreamClaim,
   StreamState,
 } from '../sink.ts';
 import { parseAddress, type MysqlTls } from './address.ts';
@@ -26,7 +26,7 @@ import { readForeignReferences, readSchema, type ForeignReferences } from './sch
 import { instantLiteral } from './sql.ts';
 import { MysqlTable } from './table.ts';
 import { MysqlTransaction } from './transaction.ts';
-import { createWatermarks, expireStream, idleStreams, lockWatermarks, readStream, readWatermarks } from './watermarks.ts';
+import { createWatermarks, expireStream, idleStreams, lockWatermarks, readStream, readWatermarks, type Mark } from './watermarks.ts';
 
 export interface MysqlOptions {
   readonly name: string;
@@ -130,12 +130,11 @@ class MysqlSink implements Sink {
     if (touched.length > 0) await this.refreshSchema(touched);
   }
 
-  async begin(partition: number, claims: readonly StreamClaim[]): Promise<SinkTransaction> {
-    const sorted = claims.toSorted((a, b) => (a.stream < b.stream ? -1 : 1));
+  async begin(claims: readonly PartitionClaims[]): Promise<SinkTransaction> {
     const idle = this.#connections.takeIdle();
     if (idle !== undefined) {
       try {
-        return await this.#beginOn(idle, partition, sorted);
+        return await this.#beginOn(idle, claims);
       } catch (error) {
         const lost = !idle.alive;
         this.#connections.drop(idle);
@@ -145,7 +144,7 @@ class MysqlSink implements Sink {
     }
     const connection = await this.#connections.takeNew();
     try {
-      return await this.#beginOn(connection, partition, sorted);
+      return await this.#beginOn(connection, claims);
     } catch (error) {
       this.#connections.drop(connection);
       throw error;
@@ -202,22 +201,26 @@ class MysqlSink implements Sink {
     }
   }
 
-  async #beginOn(connection: Connection, partition: number, claims: readonly StreamClaim[]): Promise<SinkTransaction> {
+  async #beginOn(connection: Connection, claims: readonly PartitionClaims[]): Promise<SinkTransaction> {
+    const marks = marksOf(claims);
     const refused = new Map<StreamId, 'stream_expired' | 'stream_owned_by_other'>();
     for (let attempt = 0; attempt < MAX_BEGIN_ATTEMPTS; attempt++) {
-      const taking = claims.filter((claim) => !refused.has(claim.stream));
+      const taking = marks.filter(({ stream }) => !refused.has(stream));
       await connection.run('START TRANSACTION');
-      const watermarks = await lockWatermarks(
-        connection,
-        partition,
-        taking.map((claim) => claim.stream),
+      const places = await lockWatermarks(connection, taking);
+      const unknown = taking.filter(
+        ({ partition, stream, producer }) => !places.get(partition)?.has(stream) || this.#owners.get(stream) !== producer,
       );
-      const unknown = taking.filter((claim) => !watermarks.has(claim.stream) || this.#owners.get(claim.stream) !== claim.producer);
       if (unknown.length === 0) {
-        return new MysqlTransaction({ connection, connections: this.#connections, clock: this.#clock, partition, watermarks, refused });
+        const partitions = claims.map(({ partition, streams }) => ({
+          partition,
+          watermarks: places.get(partition) ?? new Map<StreamId, Place>(),
+          refused: new Map([...refused].filter(([stream]) => streams.some((claim) => claim.stream === stream))),
+        }));
+        return new MysqlTransaction({ connection, connections: this.#connections, clock: this.#clock, partitions });
       }
       await connection.run('ROLLBACK');
-      for (const [stream, owner] of await createWatermarks(connection, partition, unknown, this.#clock.wallMs())) {
+      for (const [stream, owner] of await createWatermarks(connection, unknown, this.#clock.wallMs())) {
         const claim = unknown.find((one) => one.stream === stream);
         if (owner.producer !== claim?.producer) refused.set(stream, 'stream_owned_by_other');
         else if (owner.expired) refused.set(stream, 'stream_expired');
@@ -231,4 +234,13 @@ class MysqlSink implements Sink {
     if (this.#owners.size >= MAX_REMEMBERED_OWNERS) this.#owners.clear();
     this.#owners.set(stream, producer);
   }
+}
+
+/** In the order in which they are locked. */
+function marksOf(claims: readonly PartitionClaims[]): Mark[] {
+  return claims
+    .toSorted((a, b) => a.partition - b.partition)
+    .flatMap(({ partition, streams }) =>
+      streams.toSorted((a, b) => (a.stream < b.stream ? -1 : 1)).map((claim) => ({ ...claim, partition })),
+    );
 }

@@ -2,8 +2,7 @@ import { strict as assert } from 'node:assert';
 import type { Clock } from '../../core/clock.ts';
 import type { Row } from '../../core/change.ts';
 import { messageOf, SyncError, type ChangeFault } from '../../core/errors.ts';
-import type { Place, StreamId } from '../../core/stream.ts';
-import type { DeadLetter, Shape, SinkTransaction, WriteGroup } from '../sink.ts';
+import type { DeadLetter, LockedPartition, PartitionMoves, Shape, SinkTransaction, WriteGroup } from '../sink.ts';
 import { passBarrier } from './barrier.ts';
 import type { ConnectionSet } from './connection-set.ts';
 import type { Connection } from './connection.ts';
@@ -17,9 +16,7 @@ export interface OpenTransaction {
   readonly connection: Connection;
   readonly connections: ConnectionSet;
   readonly clock: Clock;
-  readonly partition: number;
-  readonly watermarks: ReadonlyMap<StreamId, Place>;
-  readonly refused: SinkTransaction['refused'];
+  readonly partitions: readonly LockedPartition[];
 }
 
 /**
@@ -32,15 +29,13 @@ export interface OpenTransaction {
  * undoes what was open on it.
  */
 export class MysqlTransaction implements SinkTransaction {
-  readonly watermarks: ReadonlyMap<StreamId, Place>;
-  readonly refused: SinkTransaction['refused'];
+  readonly partitions: readonly LockedPartition[];
   readonly #open: OpenTransaction;
   readonly #writer: Writer;
   #state: 'open' | 'failed' | 'ended' = 'open';
 
   constructor(open: OpenTransaction) {
-    this.watermarks = open.watermarks;
-    this.refused = open.refused;
+    this.partitions = open.partitions;
     this.#open = open;
     this.#writer = new Writer(open.connection);
   }
@@ -56,11 +51,12 @@ export class MysqlTransaction implements SinkTransaction {
     return this.#guarded(() => writeInSavepoint(this.#open.connection, this.#writer, own(shape), row));
   }
 
-  async commit(moves: ReadonlyMap<StreamId, Place>, deadLetters: readonly DeadLetter[]): Promise<void> {
-    const { connection, connections, clock, partition } = this.#open;
+  async commit(moves: readonly PartitionMoves[], deadLetters: readonly DeadLetter[]): Promise<void> {
+    const { connection, connections, clock } = this.#open;
+    const moved = moves.some(({ places }) => places.size > 0);
     await this.#guarded(async () => {
       if (deadLetters.length > 0) await insertDeadLetters(connection, deadLetters, clock.wallMs());
-      if (moves.size > 0) await moveWatermarks(connection, partition, this.watermarks, moves, clock.wallMs());
+      if (moved) await moveWatermarks(connection, this.partitions, moves, clock.wallMs());
     });
     this.#state = 'ended';
     try {
@@ -72,7 +68,7 @@ export class MysqlTransaction implements SinkTransaction {
     }
     try {
       // A transaction that changed nothing ends without waiting for the disk, and what it saw may not be there yet.
-      if (moves.size === 0 && deadLetters.length === 0) await passBarrier(connection);
+      if (!moved && deadLetters.length === 0) await passBarrier(connection);
     } finally {
       connections.give(connection);
     }

@@ -1,29 +1,36 @@
 import { strict as assert } from 'node:assert';
 import type { Place, StreamId } from '../../core/stream.ts';
 import { MAX_PARTITIONS } from '../../core/stream.ts';
-import type { StreamClaim, StreamState } from '../sink.ts';
+import type { LockedPartition, PartitionMoves, StreamClaim, StreamState } from '../sink.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import { instantLiteral, intLiteral, streamLiteral, textLiteral } from './sql.ts';
 
-/** Streams that one statement names; to the server each lookup of them is a table of its own. */
-const MAX_LISTED_STREAMS = 64;
+/** Watermarks that one statement names; to the server each lookup of them is a table of its own. */
+const MAX_LISTED = 64;
+
+/** A stream in a partition, and whose it is said to be. */
+export interface Mark extends StreamClaim {
+  readonly partition: number;
+}
+
+/** Places by partition and stream. */
+export type Places = ReadonlyMap<number, ReadonlyMap<StreamId, Place>>;
 
 /**
- * Locks the watermarks of `streams` (sorted) in `partition`, one row after the other, and reads them; streams without a
- * row are left out. Each is looked up on its own: a list could make the server read, and wait for, the whole table.
+ * Locks watermarks, one row after the other in the given order, and reads them; those without a row are left out. Each is
+ * looked up on its own: a list could make the server read, and wait for, the whole table.
  */
-export async function lockWatermarks(
-  connection: Connection,
-  partition: number,
-  streams: readonly StreamId[],
-): Promise<Map<StreamId, Place>> {
-  const places = new Map<StreamId, Place>();
-  const part = partitionLiteral(partition);
-  for (let at = 0; at < streams.length; at += MAX_LISTED_STREAMS) {
-    const lookups = streams
-      .slice(at, at + MAX_LISTED_STREAMS)
-      .map((stream) => `SELECT stream,seq,crc FROM syncline_watermark WHERE stream=${streamLiteral(stream)} AND part=${part} FOR UPDATE`);
-    for (const row of await connection.rows(together(lookups))) places.set(streamOf(row[0]), placeOf(row[1], row[2]));
+export async function lockWatermarks(connection: Connection, marks: readonly Mark[]): Promise<Places> {
+  const places = new Map<number, Map<StreamId, Place>>();
+  for (const { partition } of marks) places.set(partition, new Map());
+  for (const some of portionsOf(marks)) {
+    const lookups = some.map(
+      ({ stream, partition }) =>
+        `SELECT part,stream,seq,crc FROM syncline_watermark WHERE stream=${streamLiteral(stream)} AND part=${partitionLiteral(partition)} FOR UPDATE`,
+    );
+    for (const [part, stream, seq, crc] of await connection.rows(together(lookups))) {
+      places.get(Number(part))?.set(streamOf(stream), placeOf(seq, crc));
+    }
   }
   return places;
 }
@@ -31,27 +38,28 @@ export async function lockWatermarks(
 /** Moves locked watermarks. The seq of none of them falls. */
 export async function moveWatermarks(
   connection: Connection,
-  partition: number,
-  locked: ReadonlyMap<StreamId, Place>,
-  moves: ReadonlyMap<StreamId, Place>,
+  locked: readonly LockedPartition[],
+  moves: readonly PartitionMoves[],
   wallMs: number,
 ): Promise<void> {
-  const all = [...moves];
-  for (let at = 0; at < all.length; at += MAX_LISTED_STREAMS) {
-    const some = all.slice(at, at + MAX_LISTED_STREAMS);
-    let seqs = '';
-    let crcs = '';
-    for (const [stream, { seq, crc }] of some) {
-      const before = locked.get(stream);
-      assert(before !== undefined && seq >= before.seq, 'a watermark moves forward, and only under its lock');
-      seqs += ` WHEN ${streamLiteral(stream)} THEN ${intLiteral(seq)}`;
-      crcs += ` WHEN ${streamLiteral(stream)} THEN ${intLiteral(crc)}`;
-    }
+  const now = instantLiteral(wallMs);
+  const rows = moves.flatMap(({ partition, places }) => {
+    const before = locked.find((one) => one.partition === partition)?.watermarks;
+    return [...places].map(([stream, { seq, crc }]) => {
+      const { seq: last } = before?.get(stream) ?? { seq: Number.POSITIVE_INFINITY };
+      assert(seq > last, 'a watermark moves forward, and only under its lock');
+      return `(${streamLiteral(stream)},${partitionLiteral(partition)},${intLiteral(seq)},${intLiteral(crc)},${now})`;
+    });
+  });
+  const { mariadb } = connection.facts;
+  const sets = ['seq', 'crc', 'updated_at'].map((name) => `${name}=${mariadb ? `VALUES(${name})` : `moved.${name}`}`);
+  for (const some of portionsOf(rows)) {
+    // The rows are there, and locked: nothing is inserted, and each counts twice as it is changed.
     const { affectedRows } = await connection.run(
-      `UPDATE syncline_watermark FORCE INDEX (PRIMARY) SET seq=CASE stream${seqs} END,crc=CASE stream${crcs} END,updated_at=${instantLiteral(wallMs)} ` +
-        `WHERE part=${partitionLiteral(partition)} AND stream IN (${some.map(([stream]) => streamLiteral(stream)).join(',')})`,
+      `INSERT INTO syncline_watermark (stream,part,seq,crc,updated_at) VALUES ${some.join(',')}${mariadb ? '' : ' AS moved'} ` +
+        `ON DUPLICATE KEY UPDATE ${sets.join(',')}`,
     );
-    assert(affectedRows === some.length, `${some.length} locked watermarks were to move, and ${affectedRows} did`);
+    assert(affectedRows === 2 * some.length, `${some.length} locked watermarks were to move, and ${affectedRows / 2} did`);
   }
 }
 
@@ -61,24 +69,19 @@ export interface Ownership {
 }
 
 /**
- * Creates what is missing of streams and their watermarks in `partition`, in a transaction of its own, and returns who
- * owns each stream. Streams of others and expired streams get no watermark.
+ * Creates what is missing of streams and their watermarks, in transactions of their own, and returns who owns each stream.
+ * Streams of others and expired streams get no watermark.
  */
-export async function createWatermarks(
-  connection: Connection,
-  partition: number,
-  claims: readonly StreamClaim[],
-  wallMs: number,
-): Promise<Map<StreamId, Ownership>> {
+export async function createWatermarks(connection: Connection, marks: readonly Mark[], wallMs: number): Promise<Map<StreamId, Ownership>> {
   const owners = new Map<StreamId, Ownership>();
   const now = instantLiteral(wallMs);
-  for (let at = 0; at < claims.length; at += MAX_LISTED_STREAMS) {
-    const some = claims.slice(at, at + MAX_LISTED_STREAMS);
+  for (const some of portionsOf(marks)) {
+    const claims = [...new Map(some.map((mark) => [mark.stream, mark])).values()].sort((a, b) => (a.stream < b.stream ? -1 : 1));
     await connection.run('START TRANSACTION');
-    const streams = some.map(({ stream, producer }) => `(${streamLiteral(stream)},${textLiteral(producer)},${now})`);
+    const streams = claims.map(({ stream, producer }) => `(${streamLiteral(stream)},${textLiteral(producer)},${now})`);
     await connection.run(`INSERT IGNORE INTO syncline_stream (stream,producer,created_at) VALUES ${streams.join(',')}`);
     // The shared lock keeps a stream from expiring between the look and the new watermark.
-    const lookups = some.map(
+    const lookups = claims.map(
       ({ stream }) => `SELECT stream,producer,expired_at FROM syncline_stream WHERE stream=${streamLiteral(stream)} LOCK IN SHARE MODE`,
     );
     for (const [stream, producer, expiredAt] of await connection.rows(together(lookups))) {
@@ -86,7 +89,7 @@ export async function createWatermarks(
     }
     const wanted = some.filter(({ stream, producer }) => owners.get(stream)?.producer === producer && !owners.get(stream)?.expired);
     if (wanted.length > 0) {
-      const rows = wanted.map(({ stream }) => `(${streamLiteral(stream)},${partitionLiteral(partition)},0,0,${now})`);
+      const rows = wanted.map(({ stream, partition }) => `(${streamLiteral(stream)},${partitionLiteral(partition)},0,0,${now})`);
       await connection.run(`INSERT IGNORE INTO syncline_watermark (stream,part,seq,crc,updated_at) VALUES ${rows.join(',')}`);
     }
     await connection.run('COMMIT');
@@ -112,11 +115,8 @@ export async function readWatermarks(
   streams: readonly StreamId[],
 ): Promise<Map<StreamId, Place>> {
   const places = new Map<StreamId, Place>();
-  for (let at = 0; at < streams.length; at += MAX_LISTED_STREAMS) {
-    const list = streams
-      .slice(at, at + MAX_LISTED_STREAMS)
-      .map(streamLiteral)
-      .join(',');
+  for (const some of portionsOf(streams)) {
+    const list = some.map(streamLiteral).join(',');
     const rows = await connection.rows(
       `SELECT stream,seq,crc FROM syncline_watermark WHERE part=${partitionLiteral(partition)} AND stream IN (${list})`,
     );
@@ -146,6 +146,10 @@ export async function expireStream(connection: Connection, stream: StreamId, bef
     await connection.run(`DELETE FROM syncline_watermark WHERE stream=${id}`);
   }
   await connection.run('COMMIT');
+}
+
+function* portionsOf<T>(all: readonly T[]): Generator<readonly T[]> {
+  for (let at = 0; at < all.length; at += MAX_LISTED) yield all.slice(at, at + MAX_LISTED);
 }
 
 /** Several SELECTs as one, in their order. */

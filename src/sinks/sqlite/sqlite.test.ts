@@ -8,6 +8,7 @@ import { systemClock } from '../../core/clock.ts';
 import { START } from '../../core/stream.ts';
 import { isFault, type Shape, type Sink } from '../sink.ts';
 import { openSqliteSink } from './sqlite.ts';
+import { beginIn } from '../../../test/support/one-partition.ts';
 
 const SETTINGS = { partitions: 4, mapping: '' };
 const STREAM = 'a'.repeat(32);
@@ -57,7 +58,7 @@ const independentOf = (sink: Sink) =>
 
 /** Applies one change after another in one transaction and returns the codes of the faults. */
 async function applyAll(sink: Sink, changes: readonly [table: string, op: Op, keyCount: number, columns: readonly string[], row: Row][]) {
-  const transaction = await sink.begin(0, []);
+  const transaction = await beginIn(sink, 0, []);
   const codes = [];
   for (const [table, op, keyCount, columns, row] of changes)
     codes.push((await transaction.writeOne(shapeOf(sink, table, op, keyCount, columns), row))?.code);
@@ -229,11 +230,11 @@ describe('tables of every make', () => {
         ['p', 'delete', 1, ['id'], [7]],
       ]),
     ).toEqual(['foreign_key', undefined, undefined, 'foreign_key']);
-    const transaction = await sink.begin(0, []);
+    const transaction = await beginIn(sink, 0, []);
     const child = { shape: shapeOf(sink, 'c', 'insert', 1, ['id', 'p']), rows: [[2, 8]] };
     await expect(transaction.write([child])).rejects.toMatchObject({ code: 'foreign_key' });
     await transaction.rollback();
-    const ordered = await sink.begin(0, []);
+    const ordered = await beginIn(sink, 0, []);
     await ordered.write([child, { shape: shapeOf(sink, 'p', 'insert', 1, ['id']), rows: [[8]] }]);
     await ordered.commit(new Map(), []);
     expect(rows('SELECT * FROM c')).toEqual([
@@ -297,7 +298,7 @@ describe('the schema', () => {
     const shape = shapeOf(sink, 't', 'upsert', 1, ['id', 'v']);
     const same = shapeOf(sink, 'same', 'upsert', 1, ['id']);
     db.exec('ALTER TABLE t ADD COLUMN w INT');
-    const transaction = await sink.begin(0, []);
+    const transaction = await beginIn(sink, 0, []);
     await transaction.write([{ shape: same, rows: [[1]] }]);
     await expect(transaction.write([{ shape, rows: [[1, 1]] }])).rejects.toMatchObject({ code: 'sink_busy' });
     await transaction.rollback();
@@ -324,7 +325,7 @@ describe('trouble', () => {
   test('a lock of another writer is waited for without blocking the thread, and then is transient', async () => {
     const sink = await open('CREATE TABLE t (id INTEGER PRIMARY KEY)');
     db.exec('BEGIN IMMEDIATE');
-    const begun = sink.begin(0, []);
+    const begun = beginIn(sink, 0, []);
     await new Promise((resolve) => setTimeout(resolve, 20));
     db.exec('COMMIT');
     await (await begun).rollback();
@@ -341,10 +342,10 @@ describe('trouble', () => {
     });
     sinks.push(impatient);
     db.exec('BEGIN IMMEDIATE');
-    await expect(impatient.begin(0, [])).rejects.toMatchObject({ code: 'sink_busy' });
+    await expect(beginIn(impatient, 0, [])).rejects.toMatchObject({ code: 'sink_busy' });
     expect((await sink.readStream(STREAM)).status).toBe('unknown');
     db.exec('COMMIT');
-    await (await impatient.begin(0, [])).rollback();
+    await (await beginIn(impatient, 0, [])).rollback();
   });
 
   test('what is no database is refused at the start', async () => {
@@ -365,17 +366,17 @@ describe('trouble', () => {
     const sink = await open('CREATE TABLE t (id INTEGER PRIMARY KEY)');
     db.close();
     const shape = shapeOf(sink, 't', 'insert', 1, ['id']);
-    const transaction = await sink.begin(1, [{ stream: STREAM, producer: 'p' }]);
+    const transaction = await beginIn(sink, 1, [{ stream: STREAM, producer: 'p' }]);
     await transaction.write([{ shape, rows: [[1]] }]);
     const away = join(folder, 'away');
     for (const name of readdirSync(folder)) renameSync(join(folder, name), `${away}-${name}`);
     await expect(transaction.commit(new Map([[STREAM, { seq: 1, crc: 1 }]]), [])).rejects.toMatchObject({ code: 'sink_unavailable' });
     await transaction.rollback();
-    await expect(sink.begin(1, [])).rejects.toMatchObject({ code: 'sink_unavailable' });
+    await expect(beginIn(sink, 1, [])).rejects.toMatchObject({ code: 'sink_unavailable' });
     await expect(sink.readStream(STREAM)).rejects.toMatchObject({ code: 'sink_unavailable' });
     expect(existsSync(file)).toBe(false);
     for (const name of readdirSync(folder)) renameSync(join(folder, name), join(folder, name.slice('away-'.length)));
-    const again = await sink.begin(1, [{ stream: STREAM, producer: 'p' }]);
+    const again = await beginIn(sink, 1, [{ stream: STREAM, producer: 'p' }]);
     expect(again.watermarks.get(STREAM)).toEqual(START);
     await again.write([{ shape, rows: [[1]] }]);
     await again.commit(new Map([[STREAM, { seq: 1, crc: 1 }]]), []);
@@ -386,25 +387,25 @@ describe('trouble', () => {
     const sink = await open('CREATE TABLE t (id INTEGER PRIMARY KEY)');
     const copy = join(folder, 'copy.db');
     db.exec(`VACUUM INTO '${copy}'`);
-    const transaction = await sink.begin(1, [{ stream: STREAM, producer: 'p' }]);
+    const transaction = await beginIn(sink, 1, [{ stream: STREAM, producer: 'p' }]);
     await transaction.commit(new Map([[STREAM, { seq: 5, crc: 5 }]]), []);
     db.close();
     for (const suffix of ['-wal', '-shm']) rmSync(file + suffix);
     renameSync(copy, file);
     expect((await sink.readStream(STREAM)).status).toBe('unknown');
-    const after = await sink.begin(1, [{ stream: STREAM, producer: 'p' }]);
+    const after = await beginIn(sink, 1, [{ stream: STREAM, producer: 'p' }]);
     expect(after.watermarks.get(STREAM)).toEqual(START);
     await after.rollback();
   });
 
   test('closing ends what is open, and what comes later is refused', async () => {
     const sink = await open('CREATE TABLE t (id INTEGER PRIMARY KEY)');
-    const transaction = await sink.begin(0, []);
+    const transaction = await beginIn(sink, 0, []);
     await transaction.write([{ shape: shapeOf(sink, 't', 'insert', 1, ['id']), rows: [[1]] }]);
     await sink.close();
     await expect(transaction.commit(new Map(), [])).rejects.toMatchObject({ code: 'sink_unavailable' });
     await transaction.rollback();
-    await expect(sink.begin(0, [])).rejects.toMatchObject({ code: 'sink_unavailable' });
+    await expect(beginIn(sink, 0, [])).rejects.toMatchObject({ code: 'sink_unavailable' });
     expect(rows('SELECT * FROM t')).toEqual([]);
   });
 

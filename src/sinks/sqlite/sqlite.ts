@@ -4,7 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { SyncError, type ChangeFault } from '../../core/errors.ts';
 import type { Place, StreamId } from '../../core/stream.ts';
 import { applyEach, changesOf, notOpen } from '../retry.ts';
-import type { DeadLetterStore, Rejection, Sink, SinkCapabilities, SinkSettings, StreamClaim, StreamState, Table } from '../sink.ts';
+import type { DeadLetterStore, PartitionClaims, Rejection, Sink, SinkCapabilities, SinkSettings, StreamState, Table } from '../sink.ts';
 import { expireStreams, idleStreams, readStream, readWatermarks, setUp } from './books.ts';
 import { countLetters, getLetter, listLetters, markLetter, readRejections } from './dead-letters.ts';
 import { isDamage } from './errors.ts';
@@ -95,11 +95,11 @@ class SqliteSink implements Sink {
     await this.refreshSchema();
   }
 
-  async begin(partition: number, streams: readonly StreamClaim[]): Promise<SqliteTransaction> {
+  async begin(claims: readonly PartitionClaims[]): Promise<SqliteTransaction> {
     const db = await this.#file.lock();
     try {
       this.#schema = readSchema(db, this.#schema);
-      return new SqliteTransaction(this.#file, this.#writer(db), this.#schema, partition, streams);
+      return new SqliteTransaction(this.#file, this.#writer(db), this.#schema, claims);
     } catch (error) {
       const problem = this.#file.problem(error, 'begin a transaction');
       this.#file.unlock();
@@ -142,11 +142,11 @@ class SqliteSink implements Sink {
     if ('code' in batch) return batch;
     await this.refreshSchema();
     await this.evolve([batch]);
-    const transaction = await this.begin(letter.partition, []);
+    const transaction = await this.begin([]);
     try {
       if (!transaction.markRetried(id)) return notOpen(id, await this.deadLetters.get(id));
       const fault = await applyEach(this, transaction, batch);
-      if (fault === undefined) await transaction.commit(new Map(), []);
+      if (fault === undefined) await transaction.commit([], []);
       return fault;
     } finally {
       await transaction.rollback();

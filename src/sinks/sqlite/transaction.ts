@@ -3,7 +3,7 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import type { Row, Value } from '../../core/change.ts';
 import { ERRORS, messageOf, SyncError, type ChangeFault, type ErrorCode } from '../../core/errors.ts';
 import { START, type Place, type StreamId } from '../../core/stream.ts';
-import type { DeadLetter, Shape, SinkTransaction, StreamClaim, WriteGroup } from '../sink.ts';
+import type { DeadLetter, LockedPartition, PartitionClaims, PartitionMoves, Shape, SinkTransaction, WriteGroup } from '../sink.ts';
 import { Books } from './books.ts';
 import { markLetter } from './dead-letters.ts';
 import { changeError, databaseError, isFileTrouble, resultCode } from './errors.ts';
@@ -34,30 +34,18 @@ export class Writer {
 
 /** A transaction that holds the write lock of the file; `schema` is what that lock keeps from changing. */
 export class SqliteTransaction implements SinkTransaction {
-  readonly watermarks: ReadonlyMap<StreamId, Place>;
-  readonly refused: ReadonlyMap<StreamId, 'stream_expired' | 'stream_owned_by_other'>;
+  readonly partitions: readonly LockedPartition[];
   readonly #file: SqliteFile;
   readonly #writer: Writer;
   readonly #schema: Schema;
-  readonly #partition: number;
   readonly #producers = new Map<StreamId, string>();
   #ended = false;
 
-  constructor(file: SqliteFile, writer: Writer, schema: Schema, partition: number, claims: readonly StreamClaim[]) {
+  constructor(file: SqliteFile, writer: Writer, schema: Schema, claims: readonly PartitionClaims[]) {
     this.#file = file;
     this.#writer = writer;
     this.#schema = schema;
-    this.#partition = partition;
-    const watermarks = new Map<StreamId, Place>();
-    const refused = new Map<StreamId, 'stream_expired' | 'stream_owned_by_other'>();
-    for (const { stream, producer } of claims) {
-      const refusal = writer.books.claim(stream, producer);
-      if (refusal !== undefined) refused.set(stream, refusal);
-      else this.#producers.set(stream, producer);
-      watermarks.set(stream, writer.books.place(stream, partition) ?? START);
-    }
-    this.watermarks = watermarks;
-    this.refused = refused;
+    this.partitions = claims.map((claimed) => this.#claim(claimed));
   }
 
   async write(groups: readonly WriteGroup[]): Promise<void> {
@@ -98,17 +86,19 @@ export class SqliteTransaction implements SinkTransaction {
     }
   }
 
-  async commit(moves: ReadonlyMap<StreamId, Place>, deadLetters: readonly DeadLetter[]): Promise<void> {
+  async commit(moves: readonly PartitionMoves[], deadLetters: readonly DeadLetter[]): Promise<void> {
     this.#assertOpen();
     const { books, db } = this.#writer;
     const nowMs = this.#file.clock.wallMs();
     try {
       this.#run('record watermarks', () => {
         for (const letter of deadLetters) books.bury(letter, nowMs);
-        for (const [stream, place] of moves) {
-          const producer = this.#producers.get(stream);
-          if (producer === undefined) throw new Error(`stream ${stream} has no part in this transaction`);
-          books.move(stream, producer, this.#partition, place, nowMs);
+        for (const { partition, places } of moves) {
+          for (const [stream, place] of places) {
+            const producer = this.#producers.get(stream);
+            if (producer === undefined) throw new Error(`stream ${stream} has no part in this transaction`);
+            books.move(stream, producer, partition, place, nowMs);
+          }
         }
         this.#file.assertInPlace();
       });
@@ -126,6 +116,19 @@ export class SqliteTransaction implements SinkTransaction {
 
   async rollback(): Promise<void> {
     if (!this.#ended) this.#end();
+  }
+
+  #claim({ partition, streams }: PartitionClaims): LockedPartition {
+    const { books } = this.#writer;
+    const watermarks = new Map<StreamId, Place>();
+    const refused = new Map<StreamId, 'stream_expired' | 'stream_owned_by_other'>();
+    for (const { stream, producer } of streams) {
+      const refusal = books.claim(stream, producer);
+      if (refusal !== undefined) refused.set(stream, refusal);
+      else this.#producers.set(stream, producer);
+      watermarks.set(stream, books.place(stream, partition) ?? START);
+    }
+    return { partition, watermarks, refused };
   }
 
   #commit(db: DatabaseSync): void {

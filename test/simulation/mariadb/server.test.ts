@@ -4,6 +4,7 @@ import type { Driver } from '../../../src/sinks/mysql/connection.ts';
 import type { Sink } from '../../../src/sinks/sink.ts';
 import { advance, CLAIM, group, SETTINGS, STREAM } from '../../integration/mysql-harness.ts';
 import { query, SimHarness } from './sim-harness.ts';
+import { beginIn } from '../../support/one-partition.ts';
 
 const ITEM = 'CREATE TABLE item (id INT PRIMARY KEY, name VARCHAR(50), amount INT)';
 
@@ -13,7 +14,7 @@ async function prepared(seed = 1) {
   await world.settled(sink.prepare(SETTINGS));
   const insert = (id: number, name = 'x') => [group(sink, 'item', 'insert', 1, ['id', 'name'], [[id, name] as Row])];
   const write = async (id: number, name?: string) => {
-    const transaction = await world.settled(sink.begin(0, CLAIM));
+    const transaction = await world.settled(beginIn(sink, 0, CLAIM));
     await world.settled(transaction.write(insert(id, name)));
     await world.settled(advance(transaction));
   };
@@ -36,7 +37,7 @@ function started(driver: Driver, sql: string) {
 test('the production sink prepares, writes and reads, and every committed change is on record', async () => {
   const { world, sink, write } = await prepared();
   await write(1, 'one');
-  const transaction = await world.settled(sink.begin(0, CLAIM));
+  const transaction = await world.settled(beginIn(sink, 0, CLAIM));
   await world.settled(
     transaction.write([group(sink, 'item', 'update', 1, ['id', 'amount'], [[1, 5]]), group(sink, 'item', 'delete', 1, ['id'], [[1]])]),
   );
@@ -59,12 +60,12 @@ test('the production sink prepares, writes and reads, and every committed change
 test('a process that was killed and comes back holds exactly what was committed', async () => {
   const { world, sink, insert, write, ids } = await prepared();
   await write(1);
-  const transaction = await world.settled(sink.begin(0, CLAIM));
+  const transaction = await world.settled(beginIn(sink, 0, CLAIM));
   await world.settled(transaction.write(insert(2)));
   world.mariadb.kill();
   await expect(world.settled(advance(transaction))).rejects.toMatchObject({ kind: 'transient' });
   await world.settled(transaction.rollback());
-  await expect(world.settled(sink.begin(0, CLAIM))).rejects.toMatchObject({ code: 'sink_unavailable' });
+  await expect(world.settled(beginIn(sink, 0, CLAIM))).rejects.toMatchObject({ code: 'sink_unavailable' });
   world.mariadb.boot();
   expect(await seqOf(world, sink)).toBe(1);
   expect(ids()).toEqual([1]);
@@ -76,7 +77,7 @@ test.each(['before', 'after', 'answer'] as const)(
   'a connection that breaks %s COMMIT leaves the outcome unknown, and the watermark tells it',
   async (moment) => {
     const { world, sink, insert, ids } = await prepared();
-    const transaction = await world.settled(sink.begin(0, CLAIM));
+    const transaction = await world.settled(beginIn(sink, 0, CLAIM));
     await world.settled(transaction.write(insert(1)));
     world.mariadb.cutAtCommit(moment);
     const outcome = world.settled(advance(transaction));
@@ -170,10 +171,10 @@ describe('a commit', () => {
       const world = new SimHarness([ITEM], 1, slow);
       const [sink, other] = [world.openSink(), world.openSink()];
       await world.settled(sink.prepare(SETTINGS));
-      await world.settled(advance(await world.settled(sink.begin(0, CLAIM))));
-      advance(await world.settled(sink.begin(0, CLAIM))).catch(() => {});
+      await world.settled(advance(await world.settled(beginIn(sink, 0, CLAIM))));
+      advance(await world.settled(beginIn(sink, 0, CLAIM))).catch(() => {});
       await world.pass(100);
-      if (wait === 'commit') await world.settled((await world.settled(other.begin(0, CLAIM))).commit(new Map(), []));
+      if (wait === 'commit') await world.settled((await world.settled(beginIn(other, 0, CLAIM))).commit(new Map(), []));
       else expect(await seqOf(world, other)).toBe(2);
       if (wait === 'harden') await world.settled(other.harden!());
       await crash(world);
@@ -214,11 +215,11 @@ test('forced failures hit the statement that was chosen', async () => {
   const { world, sink, insert, write, ids } = await prepared();
   await write(1);
   world.mariadb.failStatement('deadlock', 1);
-  const transaction = await world.settled(sink.begin(0, CLAIM));
+  const transaction = await world.settled(beginIn(sink, 0, CLAIM));
   await expect(world.settled(transaction.write(insert(2)))).rejects.toMatchObject({ code: 'sink_busy' });
   await world.settled(transaction.rollback());
   world.mariadb.failStatement('lock wait');
-  await expect(world.settled(sink.begin(0, CLAIM))).rejects.toMatchObject({ code: 'sink_busy' });
+  await expect(world.settled(beginIn(sink, 0, CLAIM))).rejects.toMatchObject({ code: 'sink_busy' });
   await write(2);
   expect(ids()).toEqual([1, 2]);
 });
@@ -230,13 +231,13 @@ test('a database that turns read-only or full is transient, and a transaction th
     [(state: 'on' | 'off') => world.mariadb.setReadOnly(state), 'sink_readonly'],
     [(state: 'on' | 'off') => world.mariadb.setFull(state), 'sink_full'],
   ] as const) {
-    const transaction = await world.settled(sink.begin(0, CLAIM));
+    const transaction = await world.settled(beginIn(sink, 0, CLAIM));
     set('on');
     await expect(world.settled(transaction.write(insert(2)))).rejects.toMatchObject({ code });
     await world.settled(transaction.rollback());
     set('off');
   }
-  const late = await world.settled(sink.begin(0, CLAIM));
+  const late = await world.settled(beginIn(sink, 0, CLAIM));
   await world.settled(late.write(insert(2)));
   world.mariadb.setReadOnly('on');
   await expect(world.settled(late.commit(new Map(), []))).rejects.toMatchObject({ code: 'commit_unknown' });
@@ -252,7 +253,7 @@ test('a restored backup takes back what came after it, and breaks every connecti
   const snapshot = world.mariadb.snapshot();
   await write(2);
   const effects = world.mariadb.effects.length;
-  const transaction = await world.settled(sink.begin(0, CLAIM));
+  const transaction = await world.settled(beginIn(sink, 0, CLAIM));
   await world.settled(transaction.write(insert(3)));
   world.mariadb.restore(snapshot);
   await expect(world.settled(advance(transaction))).rejects.toMatchObject({ code: 'sink_unavailable' });
@@ -263,7 +264,7 @@ test('a restored backup takes back what came after it, and breaks every connecti
 
 test('sessions that are killed fail as unavailable, and leave nothing', async () => {
   const { world, sink, insert, write, ids } = await prepared();
-  const transaction = await world.settled(sink.begin(0, CLAIM));
+  const transaction = await world.settled(beginIn(sink, 0, CLAIM));
   await world.settled(transaction.write(insert(1)));
   for (const id of world.mariadb.sessionIds) world.mariadb.killSession(id);
   await expect(world.settled(transaction.write(insert(2)))).rejects.toMatchObject({ code: 'sink_unavailable' });
@@ -275,7 +276,7 @@ test('sessions that are killed fail as unavailable, and leave nothing', async ()
 test('a client that is cut off holds its locks until its transaction was idle for too long', async () => {
   const { world, sink, insert, write, ids } = await prepared();
   await write(1);
-  const transaction = await world.settled(sink.begin(0, CLAIM));
+  const transaction = await world.settled(beginIn(sink, 0, CLAIM));
   await world.settled(transaction.write(insert(2)));
   world.network.cut('node', 'db');
   world.client.crash();
@@ -288,7 +289,7 @@ test('a client that is cut off holds its locks until its transaction was idle fo
 test('a client whose process dies is noticed at once', async () => {
   const { world, sink, insert, write } = await prepared();
   await write(1);
-  const transaction = await world.settled(sink.begin(0, CLAIM));
+  const transaction = await world.settled(beginIn(sink, 0, CLAIM));
   await world.settled(transaction.write(insert(2)));
   world.client.crash();
   await world.pass(10);
@@ -298,7 +299,7 @@ test('a client whose process dies is noticed at once', async () => {
 test('a server that is paused is given up by its clients, and goes on where it was', async () => {
   const { world, sink, insert, write, ids } = await prepared();
   await write(1);
-  const transaction = await world.settled(sink.begin(0, CLAIM));
+  const transaction = await world.settled(beginIn(sink, 0, CLAIM));
   await world.settled(transaction.write(insert(2)));
   world.mariadb.host.pause();
   await expect(world.settled(advance(transaction))).rejects.toMatchObject({ kind: 'transient' });

@@ -56,6 +56,7 @@ export function decimalCodec(precision: number, scale: number, unsigned: boolean
   return {
     check(value) {
       const text = decimalText(value);
+      if (text !== undefined && isPlainDecimal(text, wholeDigits, scale)) return undefined;
       const parts = text === undefined ? null : DECIMAL.exec(text);
       if (parts === null || (parts[2] === '' && parts[3] === undefined)) return NOT_DECIMAL;
       const whole = significantWhole(parts[2]);
@@ -72,6 +73,24 @@ export function decimalCodec(precision: number, scale: number, unsigned: boolean
     keyText: (value) => decimalText(value) as string,
   };
 }
+
+/** Whether it is all digits, with or without a point, and no more of them on either side than the column has. Others may fit too. */
+function isPlainDecimal(text: string, wholeDigits: number, scale: number): boolean {
+  const { length } = text;
+  let point = length;
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= DIGIT_0 && code <= DIGIT_9) continue;
+    if (code !== POINT || point < length) return false;
+    point = i;
+  }
+  const fraction = length - point - 1;
+  return point > 0 && point <= wholeDigits && fraction !== 0 && fraction <= scale;
+}
+
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
+const POINT = 0x2e;
 
 /** The value as digits, without an exponent; undefined when it is no number. */
 function decimalText(value: NonNull): string | undefined {

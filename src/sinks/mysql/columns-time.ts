@@ -46,14 +46,12 @@ const LAST_TIMESTAMP_SECOND = 2 ** 31 - 1;
 
 /** DATETIME is a wall clock in UTC; text without a zone is written as it is. */
 export function datetimeCodec(fractionDigits: number): ColumnCodec {
-  return pointCodec(fractionDigits, (point) => (point.seconds >= FIRST_SECOND && point.seconds <= LAST_SECOND ? undefined : NO_SUCH_TIME));
+  return pointCodec(fractionDigits, (seconds) => (seconds >= FIRST_SECOND && seconds <= LAST_SECOND ? undefined : NO_SUCH_TIME));
 }
 
 /** TIMESTAMP is a point in time; the session's zone is UTC, so text without a zone is UTC. */
 export function timestampCodec(fractionDigits: number): ColumnCodec {
-  return pointCodec(fractionDigits, (point) =>
-    point.seconds >= 1 && point.seconds <= LAST_TIMESTAMP_SECOND ? undefined : TIMESTAMP_RANGE,
-  );
+  return pointCodec(fractionDigits, (seconds) => (seconds >= 1 && seconds <= LAST_TIMESTAMP_SECOND ? undefined : TIMESTAMP_RANGE));
 }
 
 interface Point {
@@ -62,7 +60,7 @@ interface Point {
   readonly fraction: string;
 }
 
-function pointCodec(fractionDigits: number, checkRange: (point: Point) => Refusal | undefined): ColumnCodec {
+function pointCodec(fractionDigits: number, checkRange: (seconds: number) => Refusal | undefined): ColumnCodec {
   const loses = fractionRefusal(fractionDigits);
   const example = `2026-11-21 09:30:00${fractionDigits === 0 ? '' : `.${'0'.repeat(fractionDigits)}`}`;
   const spelling: Refusal = { code: 'key_not_canonical', reason: `a key in this column must be text written like ${example}` };
@@ -71,10 +69,12 @@ function pointCodec(fractionDigits: number, checkRange: (point: Point) => Refusa
     `${isoSeconds(point.seconds)}${fractionDigits === 0 ? '' : `.${point.fraction.padEnd(fractionDigits, '0')}`}`;
   return {
     check(value) {
+      const plain = typeof value === 'string' ? plainSeconds(value) : undefined;
+      if (plain !== undefined) return checkRange(plain);
       const point = pointOf(value);
       if (point === 'malformed') return NOT_DATETIME;
       if (point === 'impossible') return NO_SUCH_TIME;
-      return point.fraction.length > fractionDigits ? loses : checkRange(point);
+      return point.fraction.length > fractionDigits ? loses : checkRange(point.seconds);
     },
     literal(value) {
       // What has the database's own spelling needs no second parsing.
@@ -91,6 +91,36 @@ function pointCodec(fractionDigits: number, checkRange: (point: Point) => Refusa
     checkKey: (value) => (value === write(pointOf(value) as Point) ? undefined : spelling),
     keyText: String,
   };
+}
+
+/** Seconds since the epoch of `2026-11-21 09:30:00`; undefined for anything else, which {@link pointOf} may understand. */
+function plainSeconds(text: string): number | undefined {
+  if (text.length !== 19) return undefined;
+  const between = text.charCodeAt(10);
+  if ((between !== SPACE && between !== LETTER_T) || text.charCodeAt(4) !== DASH || text.charCodeAt(7) !== DASH) return undefined;
+  if (text.charCodeAt(13) !== COLON || text.charCodeAt(16) !== COLON) return undefined;
+  const year = 100 * digitsAt(text, 0) + digitsAt(text, 2);
+  const month = digitsAt(text, 5);
+  const day = digitsAt(text, 8);
+  const hour = digitsAt(text, 11);
+  const minute = digitsAt(text, 14);
+  const second = digitsAt(text, 17);
+  // NaN is neither larger nor smaller than anything.
+  if (!(hour <= 23 && minute <= 59 && second <= 59) || !isDay(year, month, day)) return undefined;
+  return daysSinceEpoch(year, month, day) * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second;
+}
+
+const SPACE = 0x20;
+const LETTER_T = 0x54;
+const DASH = 0x2d;
+const COLON = 0x3a;
+const DIGIT_0 = 0x30;
+
+/** The number that two digits make; NaN when they are none. */
+function digitsAt(text: string, at: number): number {
+  const tens = text.charCodeAt(at) - DIGIT_0;
+  const ones = text.charCodeAt(at + 1) - DIGIT_0;
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? 10 * tens + ones : Number.NaN;
 }
 
 function pointOf(value: NonNull): Point | 'malformed' | 'impossible' {
@@ -176,7 +206,7 @@ function isoSeconds(seconds: number): string {
 const MONTH_DAYS = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 function isDay(year: number, month: number, day: number): boolean {
-  if (year < 1 || month < 1 || month > 12 || day < 1) return false;
+  if (!(year >= 1 && month >= 1 && month <= 12 && day >= 1)) return false;
   const leap = month === 2 && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
   return day <= (MONTH_DAYS[month - 1] as number) + (leap ? 1 : 0);
 }

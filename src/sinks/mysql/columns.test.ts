@@ -163,3 +163,52 @@ describe('keys', () => {
     );
   });
 });
+
+describe('what is read in one go', () => {
+  /** The same value, spelled so that it has to be read with care. */
+  const slowly = (text: string) => `${text}Z`;
+
+  test('as a time of day is judged as its other spellings are', () => {
+    const parts = [
+      ['0000', '0001', '1970', '2038', '2024', '2023', '9999', '20x4'],
+      ['00', '01', '02', '12', '13', '1 '],
+      ['00', '01', '19', '28', '29', '31', '32'],
+      [' ', 'T', '_'],
+      ['00', '03', '23', '24'],
+      [':', '.'],
+      ['00', '14', '59', '60'],
+      ['00', '07', '08', '59', '60', '+1'],
+    ] as const;
+    let count = 0;
+    let taken = 0;
+    for (const type of ['datetime', 'timestamp']) {
+      const codec = codecOf(column(type));
+      for (const year of parts[0])
+        for (const month of parts[1])
+          for (const day of parts[2])
+            for (const between of parts[3])
+              for (const hour of parts[4])
+                for (const colon of parts[5])
+                  for (const minute of parts[6])
+                    for (const second of parts[7]) {
+                      const text = `${year}-${month}-${day}${between}${hour}:${minute}${colon}${second}`;
+                      const [plain, careful] = [codec.check(text), codec.check(slowly(text))];
+                      if (plain !== careful) throw new Error(`${type} ${text}: ${plain?.code} and ${careful?.code}`);
+                      count++;
+                      if (plain === undefined) taken++;
+                    }
+    }
+    expect(count).toBe(2 * 8 * 6 * 7 * 3 * 4 * 2 * 4 * 6);
+    expect(taken).toBeGreaterThan(1000);
+  });
+
+  test('as a decimal is judged as its other spellings are', () => {
+    const codec = codecOf(column('decimal', { precision: 5, scale: 2 }));
+    const digits = ['', '0', '7', '00', '12', '123', '0123', '1234', '12345'];
+    for (const whole of digits)
+      for (const fraction of ['', '.', ...digits.filter((text) => text !== '').map((text) => `.${text}`), '.1.2', '.1x']) {
+        const text = whole + fraction;
+        expect([text, codec.check(text)?.code]).toEqual([text, codec.check(`+${text}`)?.code]);
+      }
+  });
+});

@@ -257,8 +257,15 @@ export class Simulation {
 
   async #runUntil(untilMs: number): Promise<void> {
     // Clients with a script may be done before.
-    await this.timeline.run(untilMs, () => this.violations.length > 0 || this.clients.every((client) => client.isDone));
+    await this.timeline.run(untilMs, this.#isSettled);
   }
+
+  /** Asked between any two events. */
+  readonly #isSettled = (): boolean => {
+    if (this.violations.length > 0) return true;
+    for (const client of this.clients) if (!client.isDone) return false;
+    return true;
+  };
 
   /** More rushes, as long as batches are missing. */
   async #makeUpForBatches(untilMs: number): Promise<void> {
@@ -298,7 +305,7 @@ export class Simulation {
       if (!client.host.isUp) client.boot();
       client.finish();
     }
-    const isDone = () => this.violations.length > 0 || this.clients.every((client) => client.isDone);
+    const isDone = this.#isSettled;
     await this.#watchdog(isDone);
     if (this.violations.length > 0) return;
     if (!isDone()) {

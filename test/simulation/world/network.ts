@@ -1,4 +1,5 @@
 import type { SeededRandom } from '../../support/seeded-random.ts';
+import type { TimelineEvent } from './event-heap.ts';
 import type { Host } from './host.ts';
 import type { Timeline } from './timeline.ts';
 import { Connection } from './connection.ts';
@@ -148,9 +149,9 @@ export class Network {
   }
 
   /** For connections. */
-  deliver(path: Path, notBeforeMs: number, run: () => void): number {
+  deliver(path: Path, notBeforeMs: number, arrival: TimelineEvent): number {
     const dueMs = Math.max(notBeforeMs, this.#timeline.nowMs + this.#latency(path));
-    this.#timeline.at(dueMs - this.#timeline.nowMs, run);
+    this.#timeline.add(dueMs - this.#timeline.nowMs, arrival);
     return dueMs;
   }
 

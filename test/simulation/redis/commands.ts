@@ -122,6 +122,20 @@ export const DATA_COMMANDS: Readonly<Record<string, Command>> = {
   HSCAN: { arity: -3, kind: 'read', run: hscan },
 };
 
+/** Names as they were given, in upper case: few are, again and again. */
+const names = new Map<string, string>();
+const MAX_NAMES = 1_000;
+
+/** The name of a command in upper case. */
+export function commandName(given: string): string {
+  let name = names.get(given);
+  if (name === undefined) {
+    if (names.size >= MAX_NAMES) names.clear();
+    names.set(given, (name = given.toUpperCase()));
+  }
+  return name;
+}
+
 export function wrongArity(name: string): string {
   return `ERR wrong number of arguments for '${name}' command`;
 }

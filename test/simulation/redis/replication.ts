@@ -67,7 +67,7 @@ export class Replication {
   readonly #replicas = new Map<Client, Replica>();
   readonly #waiters = new Map<Client, Waiter>();
   /** The offset behind the last command of a connection. */
-  #offsets = new WeakMap<Client, number>();
+  readonly #offsets = new Map<Client, number>();
   #upstream: Upstream | undefined;
   /** The primary that is configured, also for the next process. */
   #primary: Address | undefined;
@@ -139,6 +139,7 @@ export class Replication {
 
   /** The connection has ended. */
   drop(client: Client): void {
+    this.#offsets.delete(client);
     this.#replicas.delete(client);
     this.#waiters.get(client)?.timer?.cancel();
     this.#waiters.delete(client);

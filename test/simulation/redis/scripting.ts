@@ -29,7 +29,7 @@ export class ScriptCache {
   }
 
   get(sha: string): KnownScript | undefined {
-    return this.#bySha.get(sha.toLowerCase());
+    return this.#bySha.get(sha) ?? this.#bySha.get(sha.toLowerCase());
   }
 
   clear(): void {

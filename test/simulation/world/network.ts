@@ -126,7 +126,9 @@ export class Network {
 
   /** How many connections to another host the process on `host` holds; for bounds. */
   connectionCount(host: string, other: string): number {
-    return [...this.#connections].filter((connection) => connection.joins(host, other) && connection.isHeldBy(host)).length;
+    let count = 0;
+    for (const connection of this.#connections) if (connection.joins(host, other) && connection.isHeldBy(host)) count++;
+    return count;
   }
 
   /** Breaks every connection between two hosts: both ends see a reset, and part of what is under way is lost. */

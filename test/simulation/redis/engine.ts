@@ -170,7 +170,7 @@ export class Engine {
   #checkWrite(): void {
     const { saves, minReplicas, role } = this.settings;
     if (saves === 'fail') throw new ErrorReply(SAY.misconf);
-    if (role === 'master' && minReplicas > this.#replication.goodReplicas()) throw new ErrorReply(SAY.noReplicas);
+    if (role === 'master' && minReplicas > 0 && minReplicas > this.#replication.goodReplicas()) throw new ErrorReply(SAY.noReplicas);
     if (role === 'replica') throw new ErrorReply(SAY.readOnly);
   }
 

@@ -261,7 +261,7 @@ class End implements Wire {
       other.#hasRefused = true;
       other.#queue(undefined, 0, 'reset');
     }
-    if (!this.#isClosed && this.#receiver?.moved !== undefined) this.host.enter(() => this.#receiver?.moved?.());
+    if (!this.#isClosed && this.#receiver?.awaitsMoves?.() === true) this.host.enter(() => this.#receiver?.moved?.());
     if (this.#arrived > 0) this.#take();
   }
 

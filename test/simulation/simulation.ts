@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import type { Logger } from '../../src/admin/log.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { Balancer } from './balancer.ts';
@@ -93,6 +93,8 @@ const REST_MS = 20_000;
 const OPERATOR_MS = 2_000;
 /** After which a node that refused to start is started again. */
 const RESTART_MS = 1_000;
+/** Characters of the trace that are hashed at once. */
+const DIGESTED_AT_ONCE = 16_384;
 const KEYS_APART = 10_000_000;
 
 function drawShape(random: SeededRandom): Shape {
@@ -135,6 +137,7 @@ export class Simulation {
   #course: Course;
   readonly #balancer: Balancer;
   readonly #digest = createHash('sha256');
+  #undigested = '';
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -247,7 +250,7 @@ export class Simulation {
         .flatMap(({ ledger }) => [...ledger.batches.values()].flat())
         .reduce((sum, { changes }) => sum + changes.length, 0),
       faults: this.troubles.count,
-      digest: this.#digest.digest('hex').slice(0, 16),
+      digest: this.#digestLines().digest('hex').slice(0, 16),
     };
   }
 
@@ -257,8 +260,15 @@ export class Simulation {
 
   async #runUntil(untilMs: number): Promise<void> {
     // Clients with a script may be done before.
-    await this.timeline.run(untilMs, () => this.violations.length > 0 || this.clients.every((client) => client.isDone));
+    await this.timeline.run(untilMs, this.#isSettled);
   }
+
+  /** Asked between any two events. */
+  readonly #isSettled = (): boolean => {
+    if (this.violations.length > 0) return true;
+    for (const client of this.clients) if (!client.isDone) return false;
+    return true;
+  };
 
   /** More rushes, as long as batches are missing. */
   async #makeUpForBatches(untilMs: number): Promise<void> {
@@ -298,7 +308,7 @@ export class Simulation {
       if (!client.host.isUp) client.boot();
       client.finish();
     }
-    const isDone = () => this.violations.length > 0 || this.clients.every((client) => client.isDone);
+    const isDone = this.#isSettled;
     await this.#watchdog(isDone);
     if (this.violations.length > 0) return;
     if (!isDone()) {
@@ -339,8 +349,15 @@ export class Simulation {
 
   #note(text: string): void {
     const line = `${this.timeline.nowMs.toFixed(3).padStart(11)}  ${text}`;
-    this.#digest.update(line);
+    this.#undigested += line;
+    if (this.#undigested.length >= DIGESTED_AT_ONCE) this.#digestLines();
     this.#options.trace?.(line);
+  }
+
+  #digestLines(): Hash {
+    this.#digest.update(this.#undigested);
+    this.#undigested = '';
+    return this.#digest;
   }
 
   #logger(name: string): Logger {

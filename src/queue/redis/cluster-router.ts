@@ -167,7 +167,7 @@ export class ClusterRouter implements RedisRouter {
   }
 
   #ownerOf(slot: number): RedisAddress | undefined {
-    return this.#moved.get(slot) ?? this.#view?.owners[slot]?.address;
+    return this.#moved.get(slot) ?? this.#view?.ownerOf(slot)?.address;
   }
 
   #memberAt(address: RedisAddress): Member {
@@ -250,7 +250,7 @@ export class ClusterRouter implements RedisRouter {
     const homesAt = new Map<Member, string[]>();
     const lost: number[] = [];
     for (const home of this.#homes) {
-      const owner = view.owners[slotOf(home)];
+      const owner = view.ownerOf(slotOf(home));
       if (owner === undefined) lost.push(slotOf(home));
       else {
         const member = this.#memberAt(owner.address);

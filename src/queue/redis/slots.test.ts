@@ -27,7 +27,7 @@ test('of what several nodes say, the newer owner of a slot is believed', () => {
     [fresh, stale],
   ]) {
     const view = readClusterNodes(answers);
-    expect([0, 1, 2, 3, 4].map((slot) => view.owners[slot]?.address)).toEqual([
+    expect([0, 1, 2, 3, 4].map((slot) => view.ownerOf(slot)?.address)).toEqual([
       { host: '127.0.0.1', port: 3 },
       { host: '127.0.0.1', port: 3 },
       { host: 'two.example', port: 2 },
@@ -37,4 +37,14 @@ test('of what several nodes say, the newer owner of a slot is believed', () => {
     expect([...view.masters].sort()).toEqual(['127.0.0.1:1', '127.0.0.1:3', 'two.example:2']);
     expect(view.nodes).toHaveLength(3);
   }
+});
+
+test('of the whole range of slots each has its owner, as often as it is asked', () => {
+  const view = readClusterNodes([
+    'a1 127.0.0.1:1@11 myself,master - 0 0 1 connected 0-8190 8192\nb2 127.0.0.1:2@12 master - 0 0 1 connected 8191 8192 8193-16382',
+  ]);
+  const portOf = (slot: number) => view.ownerOf(slot)?.address.port;
+  const slots = [0, 8190, 8191, 8192, 8193, 16_382, 16_383];
+  // Of equal epochs the first one stays, also when it is asked again.
+  for (const round of [1, 2]) expect([round, ...slots.map(portOf)]).toEqual([round, 1, 1, 2, 1, 2, 2, undefined]);
 });

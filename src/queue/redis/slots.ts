@@ -8,12 +8,19 @@ export interface SlotOwner {
 
 /** What the nodes of a cluster say. */
 export interface ClusterView {
-  /** By slot; undefined where nobody serves it. */
-  readonly owners: readonly (SlotOwner | undefined)[];
+  /** Undefined where nobody serves the slot. */
+  ownerOf(slot: number): SlotOwner | undefined;
   /** Names (`host:port`) of all masters. */
   readonly masters: ReadonlySet<string>;
   /** Every node that is not known to have failed. */
   readonly nodes: readonly RedisAddress[];
+}
+
+/** What one node says of who serves slots `first` to `last`. */
+interface Claim {
+  readonly first: number;
+  readonly last: number;
+  readonly owner: SlotOwner;
 }
 
 const SLOT_COUNT = 16_384;
@@ -38,7 +45,7 @@ export function nameOf({ host, port }: RedisAddress): string {
 
 /** Makes one view of what several nodes answered to CLUSTER NODES: of two owners of a slot, the one of the higher epoch. */
 export function readClusterNodes(answers: readonly string[]): ClusterView {
-  const owners = Array<SlotOwner | undefined>(SLOT_COUNT).fill(undefined);
+  const claims: Claim[] = [];
   const masters = new Map<string, number>();
   const demoted = new Map<string, number>();
   const nodes = new Map<string, RedisAddress>();
@@ -57,12 +64,24 @@ export function readClusterNodes(answers: readonly string[]): ClusterView {
       // In brackets: slots that are being handed over.
       const match = /^(\d+)(?:-(\d+))?$/.exec(range);
       if (match === null) continue;
-      const last = Math.min(Number(match[2] ?? match[1]), SLOT_COUNT - 1);
-      for (let slot = Number(match[1]); slot <= last; slot++) if ((owners[slot]?.epoch ?? -1) < epoch) owners[slot] = owner;
+      claims.push({ first: Number(match[1]), last: Number(match[2] ?? match[1]), owner });
     }
   }
   const isMaster = ([name, epoch]: [string, number]) => epoch >= (demoted.get(name) ?? 0);
-  return { owners, masters: new Set([...masters].filter(isMaster).map(([name]) => name)), nodes: [...nodes.values()] };
+  return { ownerOf: lookUp(claims), masters: new Set([...masters].filter(isMaster).map(([name]) => name)), nodes: [...nodes.values()] };
+}
+
+/** Finds owners among claims. A queue has few keys and is asked for the same slots again and again, so the others are never looked at. */
+function lookUp(claims: readonly Claim[]): ClusterView['ownerOf'] {
+  const known = new Map<number, SlotOwner | undefined>();
+  return (slot) => {
+    let owner = known.get(slot);
+    if (owner !== undefined || known.has(slot)) return owner;
+    for (const claim of claims)
+      if (claim.first <= slot && slot <= claim.last && (owner?.epoch ?? -1) < claim.owner.epoch) owner = claim.owner;
+    known.set(slot, owner);
+    return owner;
+  };
 }
 
 /** `host:port@bus[,hostname]`; the name is the one that certificates know. */

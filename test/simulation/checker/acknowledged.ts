@@ -37,7 +37,7 @@ export class Acknowledged {
     if (seq > reached) return this.#fault(`${client.host.name} ${how} ${place} as applied, and the database is at ${reached}`);
     for (const letter of this.#watch.letters(stream, partition)) {
       if (letter.seq > seq) continue;
-      const batch = client.ledger.byPlace.get(`${stream} ${partition} ${letter.seq}`);
+      const batch = client.ledger.byPlace.get(letter.batch);
       if (batch !== undefined && !batch.rejected.has(letter.index))
         return this.#fault(`${client.host.name} ${how} ${place} as applied, and not that ${letter.seq} is a dead letter`);
     }

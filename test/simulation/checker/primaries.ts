@@ -40,9 +40,10 @@ export class Primaries {
     const { timeline, nodes, violate } = this.#simulation;
     const { nowMs } = timeline;
     this.#readLease(nowMs);
-    const leaders = nodes.filter((node) => node.isPrimary).map(({ host }) => host.name);
-    if (leaders.length < 2 || nowMs < this.#excusedUntilMs) return void (this.#sinceMs = undefined);
+    const leading = nodes.filter((node) => node.isPrimary);
+    if (leading.length < 2 || nowMs < this.#excusedUntilMs) return void (this.#sinceMs = undefined);
     this.#sinceMs ??= nowMs;
+    const leaders = leading.map(({ host }) => host.name);
     if (nowMs - this.#sinceMs > CHECK_MS) violate(`${leaders.join(' and ')} both say that they lead, for ${nowMs - this.#sinceMs} ms`);
   }
 

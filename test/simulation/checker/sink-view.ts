@@ -25,6 +25,8 @@ export interface LetterPlace {
   readonly seq: number;
   /** −1 for the whole batch. */
   readonly index: number;
+  /** `stream partition seq`. */
+  readonly batch: string;
 }
 
 /** Seqs by `stream partition`. */
@@ -42,12 +44,8 @@ export function lettersOf(view: SinkView): LetterPlace[] {
 }
 
 export function letterPlaceOf(row: SinkRow): LetterPlace {
-  return {
-    stream: hex(row['stream']),
-    partition: Number(row['part']),
-    seq: Number(row['seq']),
-    index: Number(row['change_index']),
-  };
+  const [stream, partition, seq] = [hex(row['stream']), Number(row['part']), Number(row['seq'])];
+  return { stream, partition, seq, index: Number(row['change_index']), batch: `${stream} ${partition} ${seq}` };
 }
 
 export function hex(value: unknown): string {

@@ -91,13 +91,14 @@ export class WatchedRedis extends SimRedis {
   #executeWatched(args: readonly string[], client: Client | undefined): Reply {
     // A key that comes from another master is not on the replicas of this one yet.
     if ((args[0] === 'DEL' && client === undefined) || args[0] === 'RESTORE-ASKING') this.upsets++;
-    const place = /^EVAL/i.test(args[0] ?? '') ? this.#placeOf(args[3] ?? '') : undefined;
+    const isScript = args[0] === 'EVALSHA' || /^EVAL/i.test(args[0] ?? '');
+    const place = isScript ? this.#placeOf(args[3] ?? '') : undefined;
     if (place?.kind === 'lease' && this.onLeaseTaken !== undefined) return this.#executeOnLease(place.partition, args, client);
     if (place?.kind !== 'list') return super.execute(args, client);
     const list = args[3]!;
     const before = this.store.listAt(list);
     const reply = super.execute(args, client);
-    const after = this.store.listAt(list).length;
+    const after = this.store.lengthAt(list);
     if (after < before.length) this.#look(place.prefix, place.partition, before.slice(0, before.length - after));
     return reply;
   }

@@ -33,5 +33,9 @@ export function computed(type: ValueType, parts: readonly Compiled[], compute: (
   if (parts.every((part) => part.constant !== undefined)) {
     return constantOf(compute(parts.map((part) => part.constant?.value ?? null)), type);
   }
+  const [first, second] = parts as [Compiled, Compiled?];
+  if (parts.length === 1) return { type, evaluate: (context) => compute([first.evaluate(context)]) };
+  if (parts.length === 2 && second !== undefined)
+    return { type, evaluate: (context) => compute([first.evaluate(context), second.evaluate(context)]) };
   return { type, evaluate: (context) => compute(parts.map((part) => part.evaluate(context))) };
 }

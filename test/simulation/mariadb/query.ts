@@ -107,10 +107,10 @@ function scopeOf(sources: readonly Read[], context: StatementContext): (clause: 
   return (clause) => ({
     clause,
     column(table, name) {
-      const lower = name.toLowerCase();
-      for (const [source, { alias, columns }] of sources.entries()) {
+      for (let source = 0; source < sources.length; source++) {
+        const { alias, columns } = sources[source] as Read;
         if (table !== undefined && table !== alias) continue;
-        const position = columns.findIndex((column) => column.name.toLowerCase() === lower);
+        const position = positionOf(columns, name);
         const column = columns[position];
         if (column !== undefined) return { source, position, type: column.type };
       }
@@ -119,6 +119,14 @@ function scopeOf(sources: readonly Read[], context: StatementContext): (clause: 
     variable: (name) => context.variable(name),
     call: (name) => context.call(name),
   });
+}
+
+/** -1 when there is none. */
+function positionOf(columns: Read['columns'], name: string): number {
+  // Mostly it is written as it was defined.
+  for (let i = 0; i < columns.length; i++) if (columns[i]?.name === name) return i;
+  const lower = name.toLowerCase();
+  return columns.findIndex((column) => column.name.toLowerCase() === lower);
 }
 
 function filterOf(condition: Expression | undefined, scope: Scope): (context: Context) => boolean {

@@ -35,7 +35,15 @@ export type StreamMessage =
 /** Roughly what changes take on the wire. */
 export function changeBytes(changes: readonly Change[]): number {
   let bytes = 32;
-  for (const change of changes) for (const part of change.flat()) bytes += String(part).length + 6;
+  for (const change of changes) for (const part of change) bytes += partBytes(part);
+  return bytes;
+}
+
+function partBytes(part: Change[number]): number {
+  if (typeof part === 'string') return part.length + 6;
+  if (!Array.isArray(part)) return String(part).length + 6;
+  let bytes = 0;
+  for (const item of part as readonly string[]) bytes += item.length + 6;
   return bytes;
 }
 

@@ -30,6 +30,7 @@ export class NotSimulated extends Error {
 /** Beyond this a hash is no listpack any more, and HSCAN goes through it in steps. */
 const MAX_SMALL_HASH = 512;
 const MAX_SMALL_VALUE = 64;
+const INTEGER = /^(0|-?[1-9]\d{0,18})$/;
 const MAX_INT64 = 2n ** 63n - 1n;
 const MIN_INT64 = -(2n ** 63n);
 
@@ -122,18 +123,34 @@ export const DATA_COMMANDS: Readonly<Record<string, Command>> = {
   HSCAN: { arity: -3, kind: 'read', run: hscan },
 };
 
+/** Names as they were given, in upper case: few are, again and again. */
+const names = new Map<string, string>();
+const MAX_NAMES = 1_000;
+
+/** The name of a command in upper case. */
+export function commandName(given: string): string {
+  let name = names.get(given);
+  if (name === undefined) {
+    if (names.size >= MAX_NAMES) names.clear();
+    names.set(given, (name = given.toUpperCase()));
+  }
+  return name;
+}
+
 export function wrongArity(name: string): string {
   return `ERR wrong number of arguments for '${name}' command`;
 }
 
 /** Reads a 64-bit integer as strictly as Redis; what is larger than any length comes as the largest. @throws {ErrorReply} */
 export function parseInteger(text: string): number {
+  // As most are.
+  if (text.length < 16 && INTEGER.test(text)) return Number(text);
   const value = Number(parseInt64(text));
   return Math.max(Number.MIN_SAFE_INTEGER, Math.min(value, Number.MAX_SAFE_INTEGER));
 }
 
 function parseInt64(text: string, message: string = NOT_AN_INTEGER): bigint {
-  if (!/^(0|-?[1-9]\d{0,18})$/.test(text)) throw new ErrorReply(message);
+  if (!INTEGER.test(text)) throw new ErrorReply(message);
   const value = BigInt(text);
   if (value > MAX_INT64 || value < MIN_INT64) throw new ErrorReply(message);
   return value;

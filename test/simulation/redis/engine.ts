@@ -1,6 +1,6 @@
 import type { Channels, Client } from './channels.ts';
 import type { ClusterGate } from './cluster/gate.ts';
-import { DATA_COMMANDS, NotSimulated, parseInteger, wrongArity, type Command, type ServerCommand } from './commands.ts';
+import { commandName, DATA_COMMANDS, NotSimulated, parseInteger, wrongArity, type Command, type ServerCommand } from './commands.ts';
 import { compileScript } from './lua.ts';
 import { ErrorReply, OK, StatusReply, type Reply } from './replies.ts';
 import { runScript, ScriptCache, type KnownScript } from './scripting.ts';
@@ -121,7 +121,7 @@ export class Engine {
     this.hasRun = false;
     try {
       if (client !== undefined) this.#cluster?.came(args, client);
-      const name = args[0]!.toUpperCase();
+      const name = commandName(args[0]!);
       const data = Object.hasOwn(DATA_COMMANDS, name) ? DATA_COMMANDS[name] : undefined;
       const server = data ? undefined : this.#serverCommand(name);
       checkArity(name, (data ?? server)!.arity, args.length);
@@ -170,7 +170,7 @@ export class Engine {
   #checkWrite(): void {
     const { saves, minReplicas, role } = this.settings;
     if (saves === 'fail') throw new ErrorReply(SAY.misconf);
-    if (role === 'master' && minReplicas > this.#replication.goodReplicas()) throw new ErrorReply(SAY.noReplicas);
+    if (role === 'master' && minReplicas > 0 && minReplicas > this.#replication.goodReplicas()) throw new ErrorReply(SAY.noReplicas);
     if (role === 'replica') throw new ErrorReply(SAY.readOnly);
   }
 
@@ -182,7 +182,7 @@ export class Engine {
     const { flags } = known.script;
     let hasWritten = false;
     return runScript(known, args.slice(3, 3 + count), args.slice(3 + count), (inner) => {
-      if (inner[0]!.toUpperCase() === 'PUBLISH') return this.#publishInScript(inner, flags);
+      if (commandName(inner[0]!) === 'PUBLISH') return this.#publishInScript(inner, flags);
       const command = this.#commandInScript(inner);
       if (command.kind !== 'read') {
         if (flags?.has('no-writes')) throw new ErrorReply(SAY.readOnlyScript);
@@ -197,7 +197,7 @@ export class Engine {
   }
 
   #commandInScript(args: readonly string[]): Command {
-    const name = args[0]!.toUpperCase();
+    const name = commandName(args[0]!);
     if (NOT_IN_SCRIPTS.has(name)) throw new ErrorReply('ERR This Redis command is not allowed from script');
     if (!Object.hasOwn(DATA_COMMANDS, name)) throw new NotSimulated(`the command ${name} in a script`);
     const command = DATA_COMMANDS[name]!;

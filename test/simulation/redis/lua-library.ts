@@ -58,13 +58,31 @@ function match(value: LuaValue, pattern: LuaValue): LuaValue[] {
   return found.length === 1 ? [found[0]] : found.slice(1);
 }
 
+/** Templates in pieces: scripts have few. */
+const templates = new Map<string, readonly string[]>();
+const MAX_TEMPLATES = 1_000;
+
+/** Text and items of a template in turn. */
+function piecesOf(template: string): readonly string[] {
+  let pieces = templates.get(template);
+  if (pieces === undefined) {
+    if (templates.size >= MAX_TEMPLATES) templates.clear();
+    templates.set(template, (pieces = template.split(/(%(?:\.0f|s|.?.?.?))/)));
+  }
+  return pieces;
+}
+
 function format(template: LuaValue, ...values: LuaValue[]): string {
-  let at = 0;
-  return checkString(template, 1, 'format').replace(/%(\.0f|s|.?.?.?)/g, (item) => {
-    if (item === '%s') return cutAtZero(checkString(values[at], ++at + 1, 'format'));
-    if (item === '%.0f') return wholeText(checkNumber(values[at], ++at + 1, 'format'));
-    throw new OutsideSubset(`string.format with ${item}`);
-  });
+  const pieces = piecesOf(checkString(template, 1, 'format'));
+  let text = pieces[0]!;
+  for (let i = 1, at = 0; i < pieces.length; i += 2, at++) {
+    const item = pieces[i]!;
+    if (item === '%s') text += cutAtZero(checkString(values[at], at + 2, 'format'));
+    else if (item === '%.0f') text += wholeText(checkNumber(values[at], at + 2, 'format'));
+    else throw new OutsideSubset(`string.format with ${item}`);
+    text += pieces[i + 1]!;
+  }
+  return text;
 }
 
 /** Lua hands a short string to C's printf, which ends it at its first zero byte. */

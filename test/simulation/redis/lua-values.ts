@@ -11,13 +11,16 @@ export class OutsideSubset extends Error {
   override name = 'OutsideSubset';
 }
 
+const NO_FIELDS: ReadonlyMap<LuaValue, LuaValue> = new Map();
+
 /**
  * A table: `list` holds the keys 1, 2, 3, …, `fields` the others in the order in which they were set. A list with nil in
  * it, which only a constructor makes, can be returned and indexed; what Lua says of its length depends on its innards.
  */
 export class LuaTable {
   readonly list: LuaValue[];
-  readonly fields = new Map<LuaValue, LuaValue>();
+  /** Made when it is needed: most tables are lists. */
+  #fields: Map<LuaValue, LuaValue> | undefined;
   readonly #hasNil: boolean;
 
   constructor(list: LuaValue[] = []) {
@@ -25,9 +28,13 @@ export class LuaTable {
     this.#hasNil = list.includes(undefined);
   }
 
+  get fields(): ReadonlyMap<LuaValue, LuaValue> {
+    return this.#fields ?? NO_FIELDS;
+  }
+
   get(key: LuaValue): LuaValue {
     if (typeof key === 'number' && key >= 1 && key <= this.list.length) return this.list[key - 1];
-    return this.fields.get(key);
+    return this.#fields?.get(key);
   }
 
   get length(): number {
@@ -42,13 +49,13 @@ export class LuaTable {
       else if (value !== undefined && Number.isInteger(key) && key >= 1 && key <= this.list.length) this.list[key - 1] = value;
       else throw new OutsideSubset(`a table with a number that continues no list: ${key} after ${this.list.length}`);
     } else if (key === undefined) throw new LuaError('table index is nil');
-    else if (value === undefined) this.fields.delete(key);
-    else this.fields.set(key, value);
+    else if (value === undefined) this.#fields?.delete(key);
+    else (this.#fields ??= new Map()).set(key, value);
   }
 
   /** A field whose name stands in the source. */
   with(name: string, value: LuaValue): this {
-    if (value !== undefined) this.fields.set(name, value);
+    if (value !== undefined) (this.#fields ??= new Map()).set(name, value);
     return this;
   }
 }
@@ -66,6 +73,8 @@ export function isTrue(value: LuaValue): boolean {
 export function toNumber(value: LuaValue): number | undefined {
   if (typeof value === 'number') return value;
   if (typeof value !== 'string') return undefined;
+  // As most are.
+  if (/^\d+$/.test(value)) return Number(value);
   const text = value.replace(/^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$/g, '');
   if (/^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/.test(text)) return Number(text);
   if (/^[-+]?(0x|inf|nan)/i.test(text)) throw new OutsideSubset(`the number ${text}`);

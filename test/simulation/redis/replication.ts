@@ -67,7 +67,7 @@ export class Replication {
   readonly #replicas = new Map<Client, Replica>();
   readonly #waiters = new Map<Client, Waiter>();
   /** The offset behind the last command of a connection. */
-  #offsets = new WeakMap<Client, number>();
+  readonly #offsets = new Map<Client, number>();
   #upstream: Upstream | undefined;
   /** The primary that is configured, also for the next process. */
   #primary: Address | undefined;
@@ -139,6 +139,7 @@ export class Replication {
 
   /** The connection has ended. */
   drop(client: Client): void {
+    this.#offsets.delete(client);
     this.#replicas.delete(client);
     this.#waiters.get(client)?.timer?.cancel();
     this.#waiters.delete(client);
@@ -271,13 +272,13 @@ export class Replication {
   }
 
   #feed(unit: Omit<Unit, 'to'>): void {
-    this.#offset += changeBytes(unit.changes) + unit.messages.flat().join().length;
-    this.#pass({ ...unit, to: this.#offset });
+    const bytes = changeBytes(unit.changes);
+    this.#offset += bytes + unit.messages.flat().join().length;
+    this.#pass({ ...unit, to: this.#offset }, bytes);
   }
 
-  #pass(unit: Unit): void {
+  #pass(unit: Unit, bytes: number): void {
     this.#backlog?.add(unit);
-    const bytes = changeBytes(unit.changes);
     for (const client of this.#replicas.keys()) transmit(client, { kind: 'unit', ...unit }, bytes);
   }
 
@@ -347,7 +348,7 @@ export class Replication {
       this.#parts.commit();
       for (const [channel, text] of message.messages) channels.publish(channel, text);
       this.#offset = message.to;
-      this.#pass({ changes: message.changes, messages: message.messages, to: message.to });
+      this.#pass({ changes: message.changes, messages: message.messages, to: message.to }, changeBytes(message.changes));
     }
   }
 

@@ -28,6 +28,8 @@ export const SYNTAX = 'ERR syntax error';
 /** Roughly what a reply takes on the wire. */
 export function replyBytes(reply: Reply): number {
   if (typeof reply === 'string') return reply.length + 8;
-  if (Array.isArray(reply)) return (reply as readonly Reply[]).reduce<number>((bytes, item) => bytes + replyBytes(item), 8);
-  return 16;
+  if (!Array.isArray(reply)) return 16;
+  let bytes = 8;
+  for (const item of reply as readonly Reply[]) bytes += replyBytes(item);
+  return bytes;
 }

@@ -17,7 +17,7 @@ export class ScriptCache {
 
   /** @throws {ErrorReply} when its first line is not understood. */
   load(source: string): KnownScript {
-    const sha = createHash('sha1').update(source, 'latin1').digest('hex');
+    const sha = shaOf(source);
     let known = this.#bySha.get(sha);
     if (known === undefined) {
       const script = compileScript(source);
@@ -29,12 +29,25 @@ export class ScriptCache {
   }
 
   get(sha: string): KnownScript | undefined {
-    return this.#bySha.get(sha.toLowerCase());
+    return this.#bySha.get(sha) ?? this.#bySha.get(sha.toLowerCase());
   }
 
   clear(): void {
     this.#bySha.clear();
   }
+}
+
+/** By source: each process and each flush makes all of them known again. */
+const shas = new Map<string, string>();
+const MAX_SHAS = 1_000;
+
+function shaOf(source: string): string {
+  let sha = shas.get(source);
+  if (sha === undefined) {
+    if (shas.size >= MAX_SHAS) shas.clear();
+    shas.set(source, (sha = createHash('sha1').update(source, 'latin1').digest('hex')));
+  }
+  return sha;
 }
 
 /** Runs a script. `call` executes a command in it. @throws {ErrorReply} */

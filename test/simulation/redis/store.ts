@@ -119,6 +119,12 @@ export class Store {
     return value instanceof ListValue ? value.range(0, value.length) : [];
   }
 
+  /** How long a list is; as {@link listAt}. */
+  lengthAt(key: string): number {
+    const value = this.#entries.get(key)?.value;
+    return value instanceof ListValue ? value.length : 0;
+  }
+
   /** When a key expires; undefined when it does not, or is not there. */
   expiryOf(key: string): number | undefined {
     return this.#entries.get(key)?.expireAtMs;

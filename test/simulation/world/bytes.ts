@@ -28,6 +28,7 @@ export class ByteConnection implements Connection {
     this.#wire.open({
       message: (chunk) => receiver.data(chunk as Uint8Array),
       closed: (error) => this.#closed(error),
+      awaitsMoves: () => this.#hasGrown,
       moved: () => {
         if (!this.#hasGrown || this.bufferedBytes > 0) return;
         this.#hasGrown = false;

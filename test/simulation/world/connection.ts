@@ -1,3 +1,4 @@
+import type { TimelineEvent } from './event-heap.ts';
 import type { Host } from './host.ts';
 import type { Network, Path } from './network.ts';
 import { Together, type Wire, type WireReceiver } from './wire.ts';
@@ -49,13 +50,33 @@ export class Connection {
   }
 }
 
-interface Sent {
+/** What is called before and after something is received. */
+interface Interfered {
+  readonly before: (() => void) | undefined;
+  readonly afterwards: () => void;
+}
+
+/** What was sent, and is an event when it arrives. */
+class Sent implements TimelineEvent {
   readonly message: unknown;
   readonly bytes: number;
   /** The end of the connection: orderly, or not. */
   readonly end: 'no' | 'close' | 'reset';
-  readonly before?: (() => void) | undefined;
-  readonly afterwards?: () => void;
+  readonly interfered: Interfered | undefined;
+  readonly #onArrival: (sent: Sent) => void;
+  readonly isCancelled = false;
+
+  constructor(onArrival: (sent: Sent) => void, message: unknown, bytes: number, end: Sent['end'], interfered?: Interfered) {
+    this.#onArrival = onArrival;
+    this.message = message;
+    this.bytes = bytes;
+    this.end = end;
+    this.interfered = interfered;
+  }
+
+  happen(): void {
+    this.#onArrival(this);
+  }
 }
 
 /** One end; it owns what travels from it to the other end. */
@@ -118,12 +139,12 @@ class End implements Wire {
   send(message: unknown, bytes = 0): void {
     if (this.#isClosed || this.#isTorn) return;
     const interference = this.#network.interfere?.({ from: this.host.name, to: this.#to.name, message });
-    if (interference === undefined) return this.#queue({ message, bytes, end: 'no' });
+    if (interference === undefined) return this.#queue(message, bytes, 'no');
     // Behind a hole nothing arrives.
     this.#isTorn = interference.arrives !== message && interference.isWhole !== true;
     const afterwards = () => this.#network.soon(() => interference.afterwards(this.#break));
     if (interference.arrives === undefined) return afterwards();
-    this.#queue({ message: interference.arrives, bytes, end: 'no', before: interference.before, afterwards });
+    this.#queue(interference.arrives, bytes, 'no', { before: interference.before, afterwards });
   }
 
   pause(): void {
@@ -138,14 +159,14 @@ class End implements Wire {
 
   close(): void {
     if (this.#isClosed) return;
-    this.#queue({ message: undefined, bytes: 0, end: 'close' });
+    this.#queue(undefined, 0, 'close');
     this.#finish();
   }
 
   reset(): void {
     if (this.#isClosed) return;
     this.#lose();
-    this.#queue({ message: undefined, bytes: 0, end: 'reset' });
+    this.#queue(undefined, 0, 'reset');
     this.#finish();
   }
 
@@ -169,27 +190,30 @@ class End implements Wire {
     if (this.#isClosed) return;
     // What the kernel had taken over still arrives, or part of it.
     this.#lose();
-    this.#queue({ message: undefined, bytes: 0, end: 'reset' });
+    this.#queue(undefined, 0, 'reset');
     this.#finish();
   };
 
-  #queue(sent: Sent): void {
-    this.#inFlightBytes += sent.bytes;
+  #queue(message: unknown, bytes: number, end: Sent['end'], interfered?: Interfered): void {
+    const sent = new Sent(this.#hasArrived, message, bytes, end, interfered);
+    this.#inFlightBytes += bytes;
     if (this.#unsent.length > 0 || this.#path.isCut) this.#unsent.push(sent);
     else this.#launch(sent);
   }
 
   #launch(sent: Sent): void {
     this.#underWay.push(sent);
-    this.#lastDueMs = this.#network.deliver(this.#path, this.#lastDueMs, () => {
-      // Lost with the connection.
-      if (!this.#underWay.includes(sent)) return;
-      this.#arrived++;
-      // Alone and awaited, it is taken within this event.
-      if (this.#arrived === 1 && this.#to.isRunning) this.#takeOne();
-      else this.#take();
-    });
+    this.#lastDueMs = this.#network.deliver(this.#path, this.#lastDueMs, sent);
   }
+
+  readonly #hasArrived = (sent: Sent): void => {
+    // Lost with the connection.
+    if (!this.#underWay.includes(sent)) return;
+    this.#arrived++;
+    // Alone and awaited, it is taken within this event.
+    if (this.#arrived === 1 && this.#to.isRunning) this.#takeOne();
+    else this.#take();
+  };
 
   /** Loses the newer part of what is under way, perhaps in the middle of a chunk. */
   #lose(): void {
@@ -198,7 +222,7 @@ class End implements Wire {
     const torn = this.#underWay[kept.length];
     this.#underWay = kept;
     const part = torn === undefined ? undefined : this.#firstPartOf(torn.message);
-    if (part !== undefined) this.#launch({ ...torn!, message: part });
+    if (part !== undefined) this.#launch(new Sent(this.#hasArrived, part, torn!.bytes, torn!.end, torn!.interfered));
   }
 
   #firstPartOf(message: unknown): unknown {
@@ -225,9 +249,9 @@ class End implements Wire {
     const receiver = other.#receiver;
     if (!other.#isClosed && receiver !== undefined) {
       if (sent.end === 'no') {
-        sent.before?.();
+        sent.interfered?.before?.();
         receiver.message(sent.message);
-        sent.afterwards?.();
+        sent.interfered?.afterwards();
       } else {
         other.#finish();
         receiver.closed(sent.end === 'reset' ? new Error('read ECONNRESET') : undefined);
@@ -235,9 +259,9 @@ class End implements Wire {
     } else if (sent.end === 'no' && !other.#hasRefused) {
       // Whoever sends to a closed end is told so by its kernel.
       other.#hasRefused = true;
-      other.#queue({ message: undefined, bytes: 0, end: 'reset' });
+      other.#queue(undefined, 0, 'reset');
     }
-    if (!this.#isClosed && this.#receiver?.moved !== undefined) this.host.enter(() => this.#receiver?.moved?.());
+    if (!this.#isClosed && this.#receiver?.awaitsMoves?.() === true) this.host.enter(() => this.#receiver?.moved?.());
     if (this.#arrived > 0) this.#take();
   }
 

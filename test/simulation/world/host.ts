@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../../../src/core/clock.ts';
+import type { TimelineEvent } from './event-heap.ts';
 import type { Timeline } from './timeline.ts';
 
 /** Wall-clock time at the start of every simulation, ms since the epoch. */
@@ -103,17 +104,18 @@ export class Host {
 
   #timer(delayMs: number, run: () => void, incarnation = this.#incarnation): Timer {
     if (incarnation === this.#incarnation) this.waitingCount++;
-    const timer = new ProcessTimer(incarnation, run, this.#ended);
-    timer.entry = this.#timeline.at(delayMs, () => this.#fire(timer));
+    const timer = new ProcessTimer(incarnation, run, this.#due, this.#ended);
+    this.#timeline.add(delayMs, timer);
     return timer;
   }
 
-  #fire(timer: ProcessTimer): void {
-    if (timer.isOver || this.#state === 'down' || this.#incarnation !== timer.incarnation) return;
-    if (this.#state === 'paused') return void this.#held.push(() => this.#fire(timer));
-    timer.end();
-    timer.run();
-  }
+  readonly #due = (timer: ProcessTimer): void => {
+    if (timer.isCancelled || this.#state === 'down' || this.#incarnation !== timer.incarnation) return;
+    if (this.#state === 'paused') return void this.#held.push(() => this.#due(timer));
+    const run = timer.run!;
+    timer.cancel();
+    run();
+  };
 
   readonly #ended = (incarnation: number): void => {
     if (incarnation === this.#incarnation) this.waitingCount--;
@@ -121,28 +123,30 @@ export class Host {
 }
 
 /** A timer of one process, or something that is on its way to it. */
-class ProcessTimer implements Timer {
+class ProcessTimer implements Timer, TimelineEvent {
   readonly incarnation: number;
-  readonly run: () => void;
+  run: (() => void) | undefined;
+  readonly #onDue: (timer: ProcessTimer) => void;
   readonly #onEnd: (incarnation: number) => void;
-  /** Fired or cancelled. */
-  isOver = false;
-  entry: Timer | undefined;
+  /** Or it has fired. */
+  isCancelled = false;
 
-  constructor(incarnation: number, run: () => void, onEnd: (incarnation: number) => void) {
+  constructor(incarnation: number, run: () => void, onDue: (timer: ProcessTimer) => void, onEnd: (incarnation: number) => void) {
     this.incarnation = incarnation;
     this.run = run;
+    this.#onDue = onDue;
     this.#onEnd = onEnd;
   }
 
-  end(): void {
-    if (this.isOver) return;
-    this.isOver = true;
-    this.#onEnd(this.incarnation);
+  happen(): void {
+    this.#onDue(this);
   }
 
   cancel(): void {
-    this.end();
-    this.entry?.cancel();
+    if (this.isCancelled) return;
+    this.isCancelled = true;
+    // It stays on the timeline until it would have been due, and need not keep what it would have seen.
+    this.run = undefined;
+    this.#onEnd(this.incarnation);
   }
 }

@@ -1,4 +1,5 @@
 import type { SeededRandom } from '../../support/seeded-random.ts';
+import type { TimelineEvent } from './event-heap.ts';
 import type { Host } from './host.ts';
 import type { Timeline } from './timeline.ts';
 import { Connection } from './connection.ts';
@@ -125,7 +126,9 @@ export class Network {
 
   /** How many connections to another host the process on `host` holds; for bounds. */
   connectionCount(host: string, other: string): number {
-    return [...this.#connections].filter((connection) => connection.joins(host, other) && connection.isHeldBy(host)).length;
+    let count = 0;
+    for (const connection of this.#connections) if (connection.joins(host, other) && connection.isHeldBy(host)) count++;
+    return count;
   }
 
   /** Breaks every connection between two hosts: both ends see a reset, and part of what is under way is lost. */
@@ -148,9 +151,9 @@ export class Network {
   }
 
   /** For connections. */
-  deliver(path: Path, notBeforeMs: number, run: () => void): number {
+  deliver(path: Path, notBeforeMs: number, arrival: TimelineEvent): number {
     const dueMs = Math.max(notBeforeMs, this.#timeline.nowMs + this.#latency(path));
-    this.#timeline.at(dueMs - this.#timeline.nowMs, run);
+    this.#timeline.add(dueMs - this.#timeline.nowMs, arrival);
     return dueMs;
   }
 

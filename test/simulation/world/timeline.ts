@@ -1,24 +1,12 @@
-/** An event that is due; see {@link Timeline.at}. */
-class Entry {
-  readonly dueMs: number;
-  readonly order: number;
-  run: (() => void) | undefined;
-
-  constructor(dueMs: number, order: number, run: () => void) {
-    this.dueMs = dueMs;
-    this.order = order;
-    this.run = run;
-  }
-
-  cancel(): void {
-    this.run = undefined;
-  }
-}
+import { EventHeap, type TimelineEvent } from './event-heap.ts';
+import { Lane } from './lane.ts';
 
 /** More than this at one time, and something runs in circles. */
 const MAX_EVENTS_AT_ONCE = 100_000;
 /** How many events run in one turn of the event loop. */
 const EVENTS_PER_TURN = 500;
+/** Events with longer delays wait in lanes: they are deadlines, and most of them are cancelled. */
+const MIN_LANE_MS = 500;
 
 /**
  * Virtual time: what is due runs in its order, one event after the other, and between two of them every promise that is
@@ -31,14 +19,28 @@ export class Timeline {
   /** Events since time moved last. */
   #eventsNow = 0;
   #order = 0;
-  /** A binary heap, the earliest first. */
-  readonly #heap: Entry[] = [];
+  readonly #heap = new EventHeap<TimelineEvent | Lane>();
+  /** By their delays; none is empty. */
+  readonly #lanes = new Map<number, Lane>();
 
   /** Runs `run` once, `delayMs` from now; events of one time run in the order in which they were asked for. */
   at(delayMs: number, run: () => void): { cancel(): void } {
-    const entry = new Entry(this.nowMs + Math.max(0, delayMs), this.#order++, run);
-    this.#push(entry);
-    return entry;
+    const call = new Call(run);
+    this.add(delayMs, call);
+    return call;
+  }
+
+  /** As {@link at}, for what can be cancelled by itself. */
+  add(delayMs: number, event: TimelineEvent): void {
+    const dueMs = this.nowMs + Math.max(0, delayMs);
+    const order = this.#order++;
+    if (delayMs < MIN_LANE_MS || !Number.isInteger(delayMs)) return this.#heap.push(dueMs, order, event);
+    const lane = this.#lanes.get(delayMs);
+    if (lane !== undefined) return lane.push(dueMs, order, event);
+    const opened = new Lane(delayMs);
+    this.#lanes.set(delayMs, opened);
+    opened.push(dueMs, order, event);
+    this.#heap.push(dueMs, order, opened);
   }
 
   /** Runs `run` every `everyMs`, for the first time after as much. */
@@ -79,52 +81,49 @@ export class Timeline {
   /** Runs the next event; false when none is due until `untilMs`. */
   #runNext(untilMs: number): boolean {
     for (;;) {
-      const next = this.#heap[0];
-      if (next === undefined || next.dueMs > untilMs) return false;
-      this.#pop();
-      if (next.run === undefined) continue;
-      if (next.dueMs > this.nowMs) {
-        this.nowMs = next.dueMs;
+      const dueMs = this.#heap.firstMs;
+      if (dueMs > untilMs || dueMs === Infinity) return false;
+      const next = this.#heap.shift();
+      const event = next instanceof Lane ? this.#firstOf(next) : next;
+      if (event.isCancelled) continue;
+      if (dueMs > this.nowMs) {
+        this.nowMs = dueMs;
         this.#eventsNow = 0;
       } else if (++this.#eventsNow > MAX_EVENTS_AT_ONCE) {
         throw new Error(`time stands still at ${this.nowMs} ms`);
       }
       this.eventCount++;
-      next.run();
+      event.happen();
       return true;
     }
   }
 
-  #push(entry: Entry): void {
-    const heap = this.#heap;
-    let at = heap.length;
-    heap.push(entry);
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!isBefore(entry, heap[parent]!)) break;
-      heap[at] = heap[parent]!;
-      at = parent;
-    }
-    heap[at] = entry;
-  }
-
-  #pop(): void {
-    const heap = this.#heap;
-    const last = heap.pop()!;
-    if (heap.length === 0) return;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++;
-      if (!isBefore(heap[child]!, last)) break;
-      heap[at] = heap[child]!;
-      at = child;
-    }
-    heap[at] = last;
+  /** Takes the first of a lane whose turn it is, and puts the next one in its place. */
+  #firstOf(lane: Lane): TimelineEvent {
+    const first = lane.shift();
+    if (lane.isEmpty) this.#lanes.delete(lane.delayMs);
+    else this.#heap.push(lane.firstMs, lane.firstOrder, lane);
+    return first;
   }
 }
 
-function isBefore(a: Entry, b: Entry): boolean {
-  return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order);
+/** A call that is due; see {@link Timeline.at}. */
+class Call implements TimelineEvent {
+  #run: (() => void) | undefined;
+
+  constructor(run: () => void) {
+    this.#run = run;
+  }
+
+  get isCancelled(): boolean {
+    return this.#run === undefined;
+  }
+
+  happen(): void {
+    this.#run!();
+  }
+
+  cancel(): void {
+    this.#run = undefined;
+  }
 }

@@ -31,6 +31,8 @@ export interface WireReceiver {
   message(message: unknown): void;
   /** Called once, with the reason when the connection broke; not after {@link Wire.close} or {@link Wire.reset} of this end. */
   closed(error?: Error): void;
+  /** Whether it wants to hear of what has {@link moved}. */
+  awaitsMoves?(): boolean;
   /** Something that was in flight has arrived. */
   moved?(): void;
 }

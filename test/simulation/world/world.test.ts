@@ -40,6 +40,23 @@ test('events run in the order of their times, and of their making at one time', 
   expect(ran).toEqual([1, 1, 3, 5, 5]);
 });
 
+test('long delays keep the order of all, whichever of them are cancelled', async () => {
+  const timeline = new Timeline();
+  const random = new SeededRandom(1);
+  const expected: { readonly dueMs: number; readonly n: number }[] = [];
+  const ran: number[] = [];
+  const begin = (n: number) => {
+    const delayMs = random.pick([499, 500, 500.5, 2000, 2000, 2000, 4000]);
+    const timer = timeline.at(delayMs, () => ran.push(n));
+    if (random.fraction() < 0.7) timeline.at(random.pick([0, 100, delayMs - 1]), () => timer.cancel());
+    else expected.push({ dueMs: timeline.nowMs + delayMs, n });
+  };
+  for (let n = 0; n < 1000; n++) timeline.at(random.below(10_000), () => begin(n));
+  await timeline.run(20_000);
+  expect(ran.length).toBeGreaterThan(100);
+  expect(ran).toEqual(expected.sort((a, b) => a.dueMs - b.dueMs).map(({ n }) => n));
+});
+
 test('messages arrive in order, then the end', async () => {
   const world = makeWorld();
   const wire = await dialled(world);

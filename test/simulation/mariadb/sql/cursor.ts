@@ -20,19 +20,22 @@ export class Cursor {
   }
 
   /** Whether the words or signs come next. */
-  sees(...uppers: readonly string[]): boolean {
-    return uppers.every((upper, i) => this.#tokens[this.#at + i]?.upper === upper);
+  sees(upper: string, ...more: readonly string[]): boolean {
+    if (this.#tokens[this.#at]?.upper !== upper) return false;
+    for (let i = 0; i < more.length; i++) if (this.#tokens[this.#at + 1 + i]?.upper !== more[i]) return false;
+    return true;
   }
 
   /** Takes the words or signs if they come next. */
-  takes(...uppers: readonly string[]): boolean {
-    const seen = this.sees(...uppers);
-    if (seen) this.#at += uppers.length;
-    return seen;
+  takes(upper: string, ...more: readonly string[]): boolean {
+    // Mostly it is tried in vain.
+    if (this.#tokens[this.#at]?.upper !== upper || !this.sees(upper, ...more)) return false;
+    this.#at += 1 + more.length;
+    return true;
   }
 
-  expect(...uppers: readonly string[]): void {
-    if (!this.takes(...uppers)) this.fail(`${uppers.join(' ')} was expected`);
+  expect(upper: string, ...more: readonly string[]): void {
+    if (!this.takes(upper, ...more)) this.fail(`${[upper, ...more].join(' ')} was expected`);
   }
 
   /** A name, quoted or not. */

@@ -22,15 +22,23 @@ export class ReplicaMigration {
     const { voters, self } = this.#topology;
     const masters = voters.filter(({ health }) => health !== 'fail');
     for (const master of voters) {
-      if (!masters.includes(master) || !master.hadReplicas || this.#replicasOf(master).length > 0) this.#orphans.delete(master);
+      if (master.health === 'fail' || !master.hadReplicas || this.#countOf(master) > 0) this.#orphans.delete(master);
       else if (!this.#orphans.has(master)) this.#orphans.set(master, this.#nowMs());
     }
-    const most = Math.max(...masters.map((master) => this.#replicasOf(master).length));
-    if (self.master === undefined || most <= BARRIER || this.#replicasOf(self.master).length < most) return undefined;
-    const rich = masters.filter((master) => this.#replicasOf(master).length === most);
+    if (self.master === undefined) return undefined;
+    let most = 0;
+    for (const master of masters) most = Math.max(most, this.#countOf(master));
+    if (most <= BARRIER || this.#countOf(self.master) < most) return undefined;
+    const rich = masters.filter((master) => this.#countOf(master) === most);
     const [first] = rich.flatMap((master) => this.#replicasOf(master)).toSorted((a, b) => (a.id < b.id ? -1 : 1));
     if (first !== self) return undefined;
     return [...this.#orphans].find(([, sinceMs]) => this.#nowMs() - sinceMs > ORPHANED_MS)?.[0];
+  }
+
+  #countOf(master: KnownNode): number {
+    let count = 0;
+    for (const node of this.#topology.nodes) if (node.master === master && node.health !== 'fail') count++;
+    return count;
   }
 
   #replicasOf(master: KnownNode): KnownNode[] {

@@ -75,7 +75,8 @@ export class Topology {
   }
 
   find(id: string): KnownNode | undefined {
-    return this.nodes.find((node) => node.id === id);
+    for (const node of this.nodes) if (node.id === id) return node;
+    return undefined;
   }
 
   get others(): readonly KnownNode[] {

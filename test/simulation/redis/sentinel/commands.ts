@@ -61,19 +61,18 @@ function aboutGroup(sentinel: SimSentinel, [subcommand = '', ...args]: readonly 
 
 function primaryFields(sentinel: SimSentinel): Reply {
   const { options, primary, configEpoch, replicas, isDown } = sentinel;
-  const fields = {
-    name: options.name,
-    ip: primary,
-    port: PORT,
-    flags: isDown ? 's_down,master' : 'master',
-    'down-after-milliseconds': options.downAfterMs,
-    'config-epoch': configEpoch,
-    'num-slaves': replicas.length,
-    'num-other-sentinels': options.sentinels.length - 1,
-    quorum: options.quorum,
-    'failover-timeout': options.failoverTimeoutMs,
-  };
-  return Object.entries(fields).flatMap(([field, value]) => [field, String(value)]);
+  return [
+    ...['name', options.name],
+    ...['ip', primary],
+    ...['port', PORT],
+    ...['flags', isDown ? 's_down,master' : 'master'],
+    ...['down-after-milliseconds', String(options.downAfterMs)],
+    ...['config-epoch', String(configEpoch)],
+    ...['num-slaves', String(replicas.length)],
+    ...['num-other-sentinels', String(options.sentinels.length - 1)],
+    ...['quorum', String(options.quorum)],
+    ...['failover-timeout', String(options.failoverTimeoutMs)],
+  ];
 }
 
 function checkName(sentinel: SimSentinel, name: string | undefined): void {

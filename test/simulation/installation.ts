@@ -33,7 +33,7 @@ const PAIR = ['node', 'node-2'] as const;
 /** Half of the histories have one node: they are the cheapest. */
 const MODES: readonly ClusterMode[] = ['standalone', 'standalone', 'standalone', 'standby', 'standby', 'active'];
 /** Sentinels and replica cost as much time as another node. */
-const SENTINELS_SHARE = { standalone: 0.1, standby: 0.4, active: 0.4 } as const;
+const SENTINELS_SHARE = { standalone: 0.05, standby: 0.25, active: 0.25 } as const;
 /** How often clocks of nodes are wrong all the time. */
 const CLOCKS_OFF_SHARE = 0.25;
 const HOUR_MS = 3_600_000;
@@ -41,7 +41,7 @@ const HOUR_MS = 3_600_000;
 const SALT = 0x2545_f491;
 /** Apart from that, so that all other histories are what they would be without clusters. */
 const CLUSTER_SALT = 0x6c07_8a39;
-const CLUSTER_SHARE = 0.03;
+const CLUSTER_SHARE = 0.015;
 
 /** Draws what a whole history runs on; `on` a cluster in any case. */
 export function drawInstallation(seed: number, on?: 'cluster'): Installation {

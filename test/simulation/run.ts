@@ -1,7 +1,7 @@
 /**
  * `node test/simulation/run.ts [--seeds FROM..TO] [--step N] [--first] [--on cluster] [--trace] [--json]`: runs the histories of these seeds,
  * or of each N-th of them, and prints those that broke a promise, with `--first` only the first, and the sums. `--json` prints
- * a line for each history instead. `--on cluster`: all on a Redis Cluster, which otherwise is one in thirty. Ends with 1 if a promise was broken.
+ * a line for each history instead. `--on cluster`: all on a Redis Cluster, which otherwise is one in seventy. Ends with 1 if a promise was broken.
  */
 import { parseArgs } from 'node:util';
 import type { Figures } from '../prove/part.ts';

@@ -33,8 +33,8 @@ export const NEXT_MINOR: readonly SourcePatch[] = [
   {
     name: 'what stands in it',
     file: 'src/sinks/mysql/watermarks.ts',
-    find: 'END,updated_at=${instantLiteral(wallMs)} ` +',
-    replace: "END,updated_at=${instantLiteral(wallMs)},moved_by='0.2.0' ` +",
+    find: "const sets = ['seq', 'crc', 'updated_at'].map((name) => `${name}=",
+    replace: "const sets = ['seq', 'crc', 'updated_at'].map((name) => `moved_by='0.2.0',${name}=",
   },
 ];
 

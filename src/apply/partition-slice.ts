@@ -1,6 +1,7 @@
 import { samePlace, START, type Place, type StreamId } from '../core/stream.ts';
 import type { SyncError } from '../core/errors.ts';
-import type { LockedPartition, Rejection, StreamClaim } from '../sinks/sink.ts';
+import type { Element } from '../queue/queue.ts';
+import type { LockedPartition, Refusal, Rejection, StreamClaim } from '../sinks/sink.ts';
 import { rejectionsOf, type FailedBatch } from './dead-letters.ts';
 import { readElement, type Content, type Item } from './read-element.ts';
 import { resolveBatch, type ResolvedBatch } from './resolve.ts';
@@ -34,6 +35,8 @@ export class PartitionSlice {
   readonly #context: SliceContext;
   readonly #startedMs: number;
   #fetchedMs: number;
+  #elements: readonly Element[] = [];
+  /** What was decoded. */
   #items: Item[] = [];
   #resolved: (ResolvedBatch | undefined)[] = [];
   #claims: StreamClaim[] = [];
@@ -42,7 +45,7 @@ export class PartitionSlice {
   done = 0;
   readonly #moves = new Map<StreamId, { before: Place; after: Place; rejections: Rejection[] }>();
   readonly #gaps = new Set<StreamId>();
-  readonly #refused = new Map<StreamId, 'stream_expired' | 'stream_owned_by_other'>();
+  readonly #refused = new Map<StreamId, Refusal>();
   readonly #damage: string[] = [];
   #changes = 0;
   #bytes = 0;
@@ -69,11 +72,27 @@ export class PartitionSlice {
     return this.#items.length;
   }
 
+  /** Bytes of the frames that were fetched. */
+  get fetchedBytes(): number {
+    let bytes = 0;
+    for (const { frame } of this.#elements) bytes += frame.length;
+    return bytes;
+  }
+
+  /** Takes what is at the head of the list. */
   async fetch(): Promise<void> {
-    const { queue, clock, maxFrameBytes, renewSchema } = this.#context;
+    const { queue, clock, renewSchema } = this.#context;
     const { lease, limits } = this.task;
-    const elements = await queue.fetch(lease.sink, lease.partition, limits);
-    if (elements.length > 0) await renewSchema?.();
+    this.#elements = await queue.fetch(lease.sink, lease.partition, limits);
+    this.#fetchedMs = clock.monotonicMs();
+    if (this.#elements.length > 0) await renewSchema?.();
+  }
+
+  /** Reads what was fetched, and holds it against the schema. */
+  async decode(): Promise<void> {
+    const { maxFrameBytes } = this.#context;
+    const { limits } = this.task;
+    const elements = this.#elements;
     let bytes = 0;
     let expandedBytes = 0;
     for (const element of elements) {
@@ -86,7 +105,6 @@ export class PartitionSlice {
     }
     this.#full = this.#items.length < elements.length || elements.length >= limits.elements || bytes >= limits.bytes;
     this.#claims = claimsOf(this.#items);
-    this.#fetchedMs = clock.monotonicMs();
     await this.#resolve(0, this.#items.length);
   }
 

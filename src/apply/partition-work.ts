@@ -6,8 +6,11 @@ import type { SliceResult } from './task.ts';
 
 /** Partitions whose slices share a transaction at most. */
 export const MAX_TOGETHER = 16;
-/** For how long a partition keeps to itself after something was in its way. */
+/** For how long a partition keeps to itself after something was in its way; twice as long each time that it soon happens again. */
 const APART_MS = 10_000;
+const APART_CAP_MS = 600_000;
+/** A small slice that takes so long waits for somebody. */
+const SLOW_MS = 250;
 
 /** What the scheduler knows of one partition. */
 export class PartitionWork {
@@ -33,6 +36,7 @@ export class PartitionWork {
   /** The last slice took everything, and it was little. */
   #hasLittle = false;
   #apartUntilMs = -Infinity;
+  #apartMs = APART_MS;
   /** When a change was last applied: it may have helped changes of other partitions. */
   helpedAtMs = -Infinity;
   delay: Timer | undefined;
@@ -51,19 +55,25 @@ export class PartitionWork {
     return { elements: Math.ceil(elements / count), bytes: Math.ceil(bytes / count) };
   }
 
-  /** A slice has ended; `limits`: what it may take when it is alone. */
-  passed(result: SliceResult, limits: FetchLimits, nowMs: number): void {
+  /** A slice has ended, which shared its transaction or did not; `limits`: what it may take when it is alone. */
+  passed(result: SliceResult, limits: FetchLimits, isShared: boolean, nowMs: number): void {
     const { count, stats, outcome, more, damage, refused } = result;
     if (this.#seen !== undefined) this.#seen = { ...this.#seen, count: this.#seen.count - count };
     if (stats.changes > stats.deadLetters) this.helpedAtMs = nowMs;
-    if (outcome === 'blocked' || stats.deadLetters > 0 || damage.length > 0 || refused.length > 0) this.keepApart(nowMs);
     const isLittle = !more && stats.elements * MAX_TOGETHER <= limits.elements && stats.bytes * MAX_TOGETHER <= limits.bytes;
-    this.#hasLittle = outcome === 'applied' && isLittle;
+    const isSlow = isLittle && stats.applyMs >= SLOW_MS;
+    const isInItsWay = outcome === 'blocked' || stats.deadLetters > 0 || damage.length > 0 || refused.length > 0;
+    if (isInItsWay || stats.fetchMs >= SLOW_MS || (isSlow && !isShared)) this.keepApart(nowMs);
+    // Whoever held up a shared transaction shows when each is alone.
+    this.#hasLittle = outcome === 'applied' && isLittle && !(isSlow && isShared);
   }
 
   /** What happens here is not to trouble others for a while. */
   keepApart(nowMs: number): void {
-    this.#apartUntilMs = nowMs + APART_MS;
+    if (nowMs < this.#apartUntilMs) return;
+    const isSoon = nowMs - this.#apartUntilMs < this.#apartMs;
+    this.#apartMs = isSoon ? Math.min(2 * this.#apartMs, APART_CAP_MS) : APART_MS;
+    this.#apartUntilMs = nowMs + this.#apartMs;
   }
 
   /** Whether its slice may share a transaction with others: it is small, as far as can be told, and nothing is in its way. */

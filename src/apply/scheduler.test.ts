@@ -17,6 +17,7 @@ import {
 import { Scheduler, type SchedulerOptions } from './scheduler.ts';
 import { settledUpTo } from './settled.ts';
 import { runSlices } from './slice.ts';
+import type { Lease } from '../core/lease.ts';
 import type { SliceResult, SliceRunner, SliceTask, StreamMove } from './task.ts';
 
 const PARTITIONS = 4;
@@ -185,6 +186,83 @@ describe('the scheduler', () => {
     await world.clock.advance(10_000);
     expect(await round()).toBe('0 1,2,3');
     expect(moves.filter(({ move }) => move.rejections.length > 0).map(({ partition }) => partition)).toEqual([2]);
+  });
+
+  test('has a partition only once in a transaction, also when its lease was lost and gained while it was ready', async () => {
+    const runs: string[] = [];
+    let gate: PromiseWithResolvers<void> | undefined;
+    const held: SliceRunner = {
+      ...inPlace,
+      async run(tasks) {
+        runs.push(tasks.map(({ lease }) => lease.partition).join());
+        const results = await inPlace.run(tasks);
+        await gate?.promise;
+        return results;
+      },
+    };
+    start({ runner: held, maxConcurrency: 1 });
+    const gained: Lease[] = [];
+    const tell = scheduler.gained.bind(scheduler);
+    scheduler.gained = (lease) => {
+      gained.push(lease);
+      tell(lease);
+    };
+    await world.clock.advance(100);
+    runs.length = 0;
+    gate = Promise.withResolvers();
+    scheduler.wake(0);
+    await world.clock.settle();
+    scheduler.wake(1);
+    scheduler.lost(1);
+    scheduler.gained(gained.find(({ partition }) => partition === 1)!);
+    const release = () => {
+      const { resolve } = gate!;
+      gate = runs.length > 1 ? undefined : Promise.withResolvers();
+      resolve();
+      return world.clock.settle();
+    };
+    await release();
+    const writer = new StreamWriter(world.queue, 1);
+    for (let i = 0; i < 3; i++) await writer.append(items('upsert', [1, String(i)]));
+    scheduler.wake(1);
+    await release();
+    await world.clock.advance(100);
+    expect(runs).toEqual(['0', '1', '1']);
+    expect(moves.filter(({ move }) => move.after.seq > move.before.seq)).toHaveLength(1);
+  });
+
+  test('finds out who holds up a shared transaction, and keeps it apart, longer each time', async () => {
+    const runs: string[] = [];
+    let slow: readonly number[] = [];
+    const watched: SliceRunner = {
+      ...inPlace,
+      async run(tasks) {
+        const partitions = tasks.map(({ lease }) => lease.partition);
+        runs.push(partitions.join());
+        const isHeld = partitions.some((partition) => slow.includes(partition));
+        const results = await inPlace.run(tasks);
+        return results.map((result) => ({ ...result, stats: { ...result.stats, applyMs: isHeld ? 300 : 1 } }));
+      },
+    };
+    start({ runner: watched, maxConcurrency: 1 });
+    await world.clock.advance(100);
+    const writers = [0, 1, 2, 3].map((partition) => new StreamWriter(world.queue, partition));
+    const round = async () => {
+      runs.length = 0;
+      for (const [p, writer] of writers.entries()) await writer.append(items('upsert', [100 + p, 'x']));
+      for (const p of [0, 1, 2, 3]) scheduler.wake(p);
+      await world.clock.settle();
+      return runs.join(' ');
+    };
+    slow = [2];
+    expect([await round(), await round(), await round()]).toEqual(['0 1,2,3', '0 1 2 3', '0 1,3 2']);
+    await world.clock.advance(10_000);
+    expect([await round(), await round(), await round()]).toEqual(['0 1,2,3', '0 1 2 3', '0 1,3 2']);
+    slow = [];
+    await world.clock.advance(10_000);
+    expect(await round()).toBe('0 1,3 2');
+    await world.clock.advance(10_000);
+    expect(await round()).toBe('0 1,2,3');
   });
 
   test('tries again for ever when the sink is away, and tells once', async () => {

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../core/clock.ts';
-import { messageOf, SyncError } from '../core/errors.ts';
+import { messageOf, SyncError, type ErrorCode } from '../core/errors.ts';
 import type { Lease } from '../core/lease.ts';
 import { backoffMs, type Random } from '../core/random.ts';
 import type { FetchLimits, Queue } from '../queue/queue.ts';
@@ -21,7 +21,7 @@ export interface SchedulerOptions {
   readonly random: Random;
   readonly leases: LeaseSource;
   readonly limits: FetchLimits;
-  /** Slices in flight at most. */
+  /** Transactions in flight at most. */
   readonly maxConcurrency: number;
   readonly events: SchedulerEvents;
 }
@@ -30,7 +30,7 @@ export interface SchedulerOptions {
 const BACKLOG_INTERVAL_MS = 1_000;
 const RETRY_BASE_MS = 50;
 const RETRY_CAP_MS = 1_000;
-/** From this failure in a row on, a slice takes one element. */
+/** From this try in vain on, one after the other, a slice takes one element. */
 const SMALL_FROM_FAILURE = 3;
 const BLOCKED_BASE_MS = 10;
 const BLOCKED_CAP_MS = 500;
@@ -257,6 +257,8 @@ export class Scheduler {
         work.phase = 'unleased';
         continue;
       }
+      // At once: there may be an entry of it from before its lease was lost and gained again.
+      work.phase = 'running';
       works.push(work);
       if (!work.mayShare(nowMs)) break;
     }
@@ -267,7 +269,6 @@ export class Scheduler {
     const triedAt = this.#advances;
     const leases = works.map((work) => work.lease as Lease);
     for (const work of works) {
-      work.phase = 'running';
       work.dirty = false;
       work.triedAt = undefined;
     }
@@ -284,7 +285,8 @@ export class Scheduler {
       results = works.map(() => asSyncError(error));
     }
     this.#transactions--;
-    const concluded = works.map((work, i) => this.#conclude(work, results[i] as SliceResult | SyncError, triedAt));
+    const isShared = works.length > 1;
+    const concluded = works.map((work, i) => this.#conclude(work, results[i] as SliceResult | SyncError, isShared, triedAt));
     // Others need not wait until what was applied is out of the queue.
     this.#pump();
     await Promise.all(concluded);
@@ -296,11 +298,11 @@ export class Scheduler {
     work.needsHeal = false;
   }
 
-  async #conclude(work: PartitionWork, result: SliceResult | SyncError, triedAt: number): Promise<void> {
+  async #conclude(work: PartitionWork, result: SliceResult | SyncError, isShared: boolean, triedAt: number): Promise<void> {
     try {
       if (result instanceof SyncError) throw result;
       this.#report(work.partition, result);
-      work.passed(result, this.#limits, this.#options.clock.monotonicMs());
+      work.passed(result, this.#limits, isShared, this.#options.clock.monotonicMs());
       // Before the trim, whose outcome may remain unknown: elements that are gone and not healed would not be missed.
       if (result.damage.length > 0) work.needsHeal = true;
       const trimmed = result.count === 0 || (await this.#trim(work, result));
@@ -363,7 +365,7 @@ export class Scheduler {
     }
     work.failureCount++;
     work.forgetSeen();
-    work.keepApart(this.#options.clock.monotonicMs());
+    if (!OF_ALL.has(error.code)) work.keepApart(this.#options.clock.monotonicMs());
     // A slice that ends its thread may do so because of its size; and while the sink is away, there is no use in reading much.
     work.small = error.code === 'worker_failed' || work.failureCount >= SMALL_FROM_FAILURE;
     this.#setState(work, 'retrying', `${error.code}: ${error.message}`);
@@ -447,6 +449,8 @@ export class Scheduler {
   #drop(work: PartitionWork): void {
     work.lease = undefined;
     work.cancelDelay();
+    const at = this.#ready.indexOf(work);
+    if (at >= 0) this.#ready.splice(at, 1);
     if (work.phase !== 'running') work.phase = 'unleased';
   }
 
@@ -465,6 +469,17 @@ export class Scheduler {
 }
 
 const NO_TIMER: Timer = { cancel() {} };
+
+/** Failures that say nothing about the partition that met them. */
+const OF_ALL: ReadonlySet<ErrorCode> = new Set([
+  'queue_unavailable',
+  'queue_readonly',
+  'sink_unavailable',
+  'sink_readonly',
+  'sink_full',
+  'sink_denied',
+  'commit_unknown',
+]);
 
 /** Who is in such a state may not move before others do. */
 const STANDING: ReadonlySet<PartitionState> = new Set(['blocked', 'waiting-for-lease']);

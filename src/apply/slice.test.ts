@@ -427,6 +427,17 @@ describe('slices of several partitions', () => {
     expect(results[0]?.error?.code).toBe('sink_unavailable');
   });
 
+  test('leave out frames that together are more than a slice may take', async () => {
+    for (const p of [0, 1, 2]) await writers[p]!.append(items('insert', [p, 'x'.repeat(p === 1 ? 3000 : 100)]));
+    const tasks = [0, 1, 2].map((partition) => ({
+      ...TASK,
+      lease: { ...TASK.lease, partition },
+      limits: { elements: 85, bytes: 1000 },
+    }));
+    expect(outcomes(await runSlices(tasks, world.context))).toEqual(['applied 1', 'apart 0', 'applied 1']);
+    expect(rows().map(([id]) => id)).toEqual([0, 2]);
+  });
+
   test('do without one whose elements cannot be read', async () => {
     await writers[0]!.append(items('insert', [1, 'a']));
     await writers[1]!.append(items('insert', [2, 'b']));

@@ -18,7 +18,7 @@ export interface SliceContext {
   readonly partitionBy: ReadonlyMap<string, PartitionBy>;
   /** Bound on a payload once it is expanded, bytes. */
   readonly maxFrameBytes: number;
-  /** After this time a slice stops at the next commit and leaves the rest to the next one, ms. */
+  /** After this time of applying, a slice stops at the next commit and leaves the rest to the next one, ms. */
   readonly budgetMs: number;
   /** Reads the sink's schema anew if it is older than a slice may rely on. */
   readonly renewSchema?: () => Promise<void>;
@@ -46,6 +46,7 @@ export async function runSlices(tasks: readonly SliceTask[], context: SliceConte
 async function runAlone(slice: PartitionSlice, context: SliceContext): Promise<SliceResult> {
   try {
     await slice.fetch();
+    await slice.decode();
     await applyAlone(slice, context);
     return slice.result('applied');
   } catch (error) {
@@ -58,22 +59,32 @@ async function runAlone(slice: PartitionSlice, context: SliceContext): Promise<S
 
 async function runTogether(slices: readonly PartitionSlice[], context: SliceContext): Promise<SliceResult[]> {
   const failures = new Map<PartitionSlice, SyncError>();
-  await Promise.all(slices.map((slice) => slice.fetch().catch((error: unknown) => failures.set(slice, asSyncError(error)))));
-  const clean = slices.filter((slice) => !failures.has(slice) && slice.length > 0 && slice.cleanPrefix(slice.length) === slice.length);
+  const failed = (slice: PartitionSlice) => (error: unknown) => void failures.set(slice, asSyncError(error));
+  await Promise.all(slices.map((slice) => slice.fetch().catch(failed(slice))));
+  const taken = thoseThatFit(slices);
+  for (const slice of taken) if (!failures.has(slice)) await slice.decode().catch(failed(slice));
+  const clean = taken.filter((slice) => !failures.has(slice) && slice.length > 0 && slice.cleanPrefix(slice.length) === slice.length);
+  const lengths = clean.map(({ length }) => length);
   try {
-    if (clean.length > 0)
-      await applyTogether(
-        clean,
-        clean.map(({ length }) => length),
-        context,
-      );
+    if (clean.length > 0) await applyTogether(clean, lengths, context);
   } catch (error) {
     for (const slice of clean) failures.set(slice, asSyncError(error));
   }
   return slices.map((slice) => {
     const failure = failures.get(slice);
     if (failure !== undefined) return slice.result('failed', failure);
-    return slice.result(slice.done === slice.length ? 'applied' : 'apart');
+    return slice.result(taken.includes(slice) && slice.done === slice.length ? 'applied' : 'apart');
+  });
+}
+
+/** A fetch brings one frame at least, however large: those that together are more than all may take have a turn of their own. */
+function thoseThatFit(slices: readonly PartitionSlice[]): PartitionSlice[] {
+  let room = 0;
+  for (const { task } of slices) room += task.limits.bytes;
+  return slices.filter(({ fetchedBytes }) => {
+    if (fetchedBytes > room) return false;
+    room -= fetchedBytes;
+    return true;
   });
 }
 

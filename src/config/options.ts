@@ -315,17 +315,18 @@ export const optionsSchema = z.strictObject({
       takesEffect: 'reload',
     }),
     slicesPerThread: integer([1, 64], 2, {
-      description: 'Slices that one thread works on at a time, each with a database connection of its own.',
+      description:
+        'Transactions that one thread works on at a time, each of one partition or of several, on a database connection of its own.',
       env: 'SYNCLINE_APPLY_SLICES_PER_THREAD',
       takesEffect: 'reload',
     }),
     sliceElements: integer([1, 10_000], 256, {
-      description: 'Most batches in one slice, which is one transaction.',
+      description: 'Most batches in one transaction.',
       env: 'SYNCLINE_APPLY_SLICE_ELEMENTS',
       takesEffect: 'reload',
     }),
     sliceBytes: bytes([64 * KIB, GIB], MIB, {
-      description: 'Bytes after which a slice takes no more batches.',
+      description: 'Bytes after which a transaction takes no more batches.',
       env: 'SYNCLINE_APPLY_SLICE_BYTES',
       takesEffect: 'reload',
     }),

@@ -2,6 +2,7 @@ import type { Row, Value } from '../core/change.ts';
 import type { Clock } from '../core/clock.ts';
 import { ERRORS, SyncError, type ChangeFault, type ErrorCode } from '../core/errors.ts';
 import { START, type Place, type StreamId } from '../core/stream.ts';
+import { assertDistinct } from './claims.ts';
 import type { LockOwner, MemoryStore } from './memory-store.ts';
 import { MemoryShape, textOfValues, type MemoryRow, type MemoryTable } from './memory-table.ts';
 import type {
@@ -10,6 +11,7 @@ import type {
   LockedPartition,
   PartitionClaims,
   PartitionMoves,
+  Refusal,
   Shape,
   SinkTransaction,
   WriteGroup,
@@ -43,15 +45,18 @@ export class MemoryTransaction implements SinkTransaction, LockOwner {
 
   /** Locks and reads the watermarks. */
   async claim(claims: readonly PartitionClaims[]): Promise<void> {
+    assertDistinct(claims);
     const deadline = this.#clock.monotonicMs() + LOCK_WAIT_MS;
     const locked = new Map<number, LockedPartition>();
     for (const { partition, streams } of claims.toSorted((a, b) => a.partition - b.partition)) {
       const watermarks = new Map<StreamId, Place>();
-      const refused = new Map<StreamId, 'stream_expired' | 'stream_owned_by_other'>();
+      const refused = new Map<StreamId, Refusal>();
       for (const { stream, producer } of streams.toSorted((a, b) => (a.stream < b.stream ? -1 : 1))) {
         await this.#waitForLock(`watermark ${stream} ${partition}`, deadline);
         const known = this.#store.streams.get(stream);
-        if (known !== undefined && known.producer !== producer) refused.set(stream, 'stream_owned_by_other');
+        // Of two that claim a new stream in different partitions, the first has it.
+        const owner = known?.producer ?? this.#producers.get(stream) ?? producer;
+        if (owner !== producer) refused.set(stream, 'stream_owned_by_other');
         else if (known?.expired) refused.set(stream, 'stream_expired');
         else this.#producers.set(stream, producer);
         watermarks.set(stream, this.#store.watermarks.get(stream)?.get(partition)?.place ?? START);

@@ -84,7 +84,7 @@ export interface SinkCapabilities {
   readonly upsert: boolean;
   /** Keeps every change rather than the last state: changes are never folded. */
   readonly history: boolean;
-  /** How many slices may run at once, over all threads; a file that one process writes takes 1. */
+  /** How many transactions may run at once, over all threads; a file that one process writes takes 1. */
   readonly maxConcurrency: number;
 }
 
@@ -113,8 +113,11 @@ export interface LockedPartition {
   /** The locked watermarks, {@link START} where a stream has none. */
   readonly watermarks: ReadonlyMap<StreamId, Place>;
   /** Streams whose claim does not hold, and why: they take no part in the transaction. */
-  readonly refused: ReadonlyMap<StreamId, 'stream_expired' | 'stream_owned_by_other'>;
+  readonly refused: ReadonlyMap<StreamId, Refusal>;
 }
+
+/** Why a claim does not hold. */
+export type Refusal = 'stream_expired' | 'stream_owned_by_other';
 
 /** Where the watermarks of one partition go. */
 export interface PartitionMoves {

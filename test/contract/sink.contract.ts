@@ -242,18 +242,54 @@ export function describeSink(kind: SinkKind): void {
     });
 
     test('lock several partitions at once, whatever their order', async () => {
-      const [first, second] = [await open(), await open()];
+      const [first, second, third] = [await open(), await open(), await open()];
       const stream = newStream();
       const claims = [4, 9, 6].map((partition) => ({ partition, streams: claim(stream) }));
-      const transaction = await first.begin(claims);
-      const later = second.begin(claims.toReversed());
-      await transaction.commit(
-        claims.map(({ partition }) => ({ partition, places: new Map([[stream, { seq: partition, crc: 1 }]]) })),
-        [],
-      );
-      const fenced = await later;
-      expect(fenced.partitions.map(({ watermarks }) => watermarks.get(stream)?.seq)).toEqual([6, 9, 4]);
-      await fenced.rollback();
+      const moves = (seq: number) => claims.map(({ partition }) => ({ partition, places: new Map([[stream, { seq, crc: 1 }]]) }));
+      await (await first.begin(claims)).commit(moves(1), []);
+      // Whoever locks in the order of the claims has its first when this is released, and needs that of the other.
+      const holder = await beginIn(third, 9, claim(stream));
+      const begun = [first.begin(claims), second.begin(claims.toReversed())];
+      if (kind.concurrent) for (let i = 0; i < 20; i++) await third.readStream(stream);
+      await holder.rollback();
+      const seen = begun.map(async (one) => {
+        const transaction = await one;
+        const seqs = transaction.partitions.map(({ watermarks }) => watermarks.get(stream)?.seq ?? 0);
+        await transaction.commit(moves((seqs[0] ?? 0) + 1), []);
+        return seqs;
+      });
+      expect((await Promise.all(seen)).sort()).toEqual([
+        [1, 1, 1],
+        [2, 2, 2],
+      ]);
+    });
+
+    test('refuse what comes twice', async () => {
+      const sink = await open();
+      const claims = { partition: 3, streams: claim(newStream()) };
+      await expect(sink.begin([claims, claims])).rejects.toThrow('no partition comes twice');
+    });
+
+    test('of two that claim a stream in different partitions, take the one whose it is', async () => {
+      const sink = await open();
+      const [known, fresh] = [newStream(), newStream()];
+      await commit(await beginIn(sink, 0, claim(known, 'a')), known, { seq: 1, crc: 1 });
+      for (const [stream, first, second] of [
+        [known, 'a', 'b'],
+        [known, 'b', 'a'],
+        [fresh, 'a', 'b'],
+      ] as const) {
+        const transaction = await sink.begin([
+          { partition: 1, streams: claim(stream, first) },
+          { partition: 2, streams: claim(stream, second) },
+        ]);
+        const refused = transaction.partitions.map((locked) => locked.refused.get(stream));
+        expect(refused).toEqual(first === 'a' ? [undefined, 'stream_owned_by_other'] : ['stream_owned_by_other', undefined]);
+        const own = first === 'a' ? 1 : 2;
+        const last = transaction.partitions[own - 1]?.watermarks.get(stream)?.seq ?? 0;
+        await transaction.commit([{ partition: own, places: new Map([[stream, { seq: last + 1, crc: 1 }]]) }], []);
+        expect((await sink.readStream(stream)).producer).toBe('a');
+      }
     });
 
     test('refuse a stream of somebody else in every partition, and take the others', async () => {

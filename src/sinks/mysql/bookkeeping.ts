@@ -29,6 +29,7 @@ export const BOOKKEEPING: ReadonlyMap<string, string> = new Map([
   expired_at DATETIME(3) NULL
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin`,
   ],
+  // A column that a later version adds must have a default or take NULL: rows are moved by INSERT … ON DUPLICATE KEY UPDATE.
   [
     'syncline_watermark',
     `CREATE TABLE IF NOT EXISTS syncline_watermark (

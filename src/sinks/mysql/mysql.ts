@@ -5,14 +5,17 @@ import type { Place, StreamId } from '../../core/stream.ts';
 import type {
   DeadLetterStore,
   PartitionClaims,
+  Refusal,
   Rejection,
   Sink,
   SinkAccess,
   SinkCapabilities,
   SinkSettings,
   SinkTransaction,
+  StreamClaim,
   StreamState,
 } from '../sink.ts';
+import { assertDistinct } from '../claims.ts';
 import { parseAddress, type MysqlTls } from './address.ts';
 import { Barrier } from './barrier.ts';
 import { createBookkeeping, provePrivileges, recordSettings } from './bookkeeping.ts';
@@ -26,7 +29,16 @@ import { readForeignReferences, readSchema, type ForeignReferences } from './sch
 import { instantLiteral } from './sql.ts';
 import { MysqlTable } from './table.ts';
 import { MysqlTransaction } from './transaction.ts';
-import { createWatermarks, expireStream, idleStreams, lockWatermarks, readStream, readWatermarks, type Mark } from './watermarks.ts';
+import {
+  createWatermarks,
+  expireStream,
+  idleStreams,
+  lockWatermarks,
+  readStream,
+  readWatermarks,
+  type Mark,
+  type Ownership,
+} from './watermarks.ts';
 
 export interface MysqlOptions {
   readonly name: string;
@@ -131,6 +143,7 @@ class MysqlSink implements Sink {
   }
 
   async begin(claims: readonly PartitionClaims[]): Promise<SinkTransaction> {
+    assertDistinct(claims);
     const idle = this.#connections.takeIdle();
     if (idle !== undefined) {
       try {
@@ -203,9 +216,9 @@ class MysqlSink implements Sink {
 
   async #beginOn(connection: Connection, claims: readonly PartitionClaims[]): Promise<SinkTransaction> {
     const marks = marksOf(claims);
-    const refused = new Map<StreamId, 'stream_expired' | 'stream_owned_by_other'>();
+    const owners = new Map<StreamId, Ownership>();
     for (let attempt = 0; attempt < MAX_BEGIN_ATTEMPTS; attempt++) {
-      const taking = marks.filter(({ stream }) => !refused.has(stream));
+      const taking = marks.filter((mark) => refusalOf(mark, owners) === undefined);
       await connection.run('START TRANSACTION');
       const places = await lockWatermarks(connection, taking);
       const unknown = taking.filter(
@@ -215,16 +228,14 @@ class MysqlSink implements Sink {
         const partitions = claims.map(({ partition, streams }) => ({
           partition,
           watermarks: places.get(partition) ?? new Map<StreamId, Place>(),
-          refused: new Map([...refused].filter(([stream]) => streams.some((claim) => claim.stream === stream))),
+          refused: refusalsOf(streams, owners),
         }));
         return new MysqlTransaction({ connection, connections: this.#connections, clock: this.#clock, partitions });
       }
       await connection.run('ROLLBACK');
       for (const [stream, owner] of await createWatermarks(connection, unknown, this.#clock.wallMs())) {
-        const claim = unknown.find((one) => one.stream === stream);
-        if (owner.producer !== claim?.producer) refused.set(stream, 'stream_owned_by_other');
-        else if (owner.expired) refused.set(stream, 'stream_expired');
-        else this.#rememberOwner(stream, owner.producer);
+        owners.set(stream, owner);
+        if (!owner.expired) this.#rememberOwner(stream, owner.producer);
       }
     }
     throw new SyncError('sink_busy', 'watermarks vanish as fast as they are created; another node is expiring these streams');
@@ -234,6 +245,23 @@ class MysqlSink implements Sink {
     if (this.#owners.size >= MAX_REMEMBERED_OWNERS) this.#owners.clear();
     this.#owners.set(stream, producer);
   }
+}
+
+/** Why a claim does not hold, as far as owners are known. */
+function refusalOf({ stream, producer }: StreamClaim, owners: ReadonlyMap<StreamId, Ownership>): Refusal | undefined {
+  const owner = owners.get(stream);
+  if (owner === undefined) return undefined;
+  if (owner.producer !== producer) return 'stream_owned_by_other';
+  return owner.expired ? 'stream_expired' : undefined;
+}
+
+function refusalsOf(claims: readonly StreamClaim[], owners: ReadonlyMap<StreamId, Ownership>): Map<StreamId, Refusal> {
+  const refusals = new Map<StreamId, Refusal>();
+  for (const claim of claims) {
+    const refusal = refusalOf(claim, owners);
+    if (refusal !== undefined) refusals.set(claim.stream, refusal);
+  }
+  return refusals;
 }
 
 /** In the order in which they are locked. */

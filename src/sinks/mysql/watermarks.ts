@@ -76,7 +76,7 @@ export async function createWatermarks(connection: Connection, marks: readonly M
   const owners = new Map<StreamId, Ownership>();
   const now = instantLiteral(wallMs);
   for (const some of portionsOf(marks)) {
-    const claims = [...new Map(some.map((mark) => [mark.stream, mark])).values()].sort((a, b) => (a.stream < b.stream ? -1 : 1));
+    const claims = firstClaims(some);
     await connection.run('START TRANSACTION');
     const streams = claims.map(({ stream, producer }) => `(${streamLiteral(stream)},${textLiteral(producer)},${now})`);
     await connection.run(`INSERT IGNORE INTO syncline_stream (stream,producer,created_at) VALUES ${streams.join(',')}`);
@@ -146,6 +146,13 @@ export async function expireStream(connection: Connection, stream: StreamId, bef
     await connection.run(`DELETE FROM syncline_watermark WHERE stream=${id}`);
   }
   await connection.run('COMMIT');
+}
+
+/** One claim for each stream, the first, in order of stream. */
+function firstClaims(marks: readonly Mark[]): StreamClaim[] {
+  const claims = new Map<StreamId, StreamClaim>();
+  for (const mark of marks) if (!claims.has(mark.stream)) claims.set(mark.stream, mark);
+  return [...claims.values()].sort((a, b) => (a.stream < b.stream ? -1 : 1));
 }
 
 function* portionsOf<T>(all: readonly T[]): Generator<readonly T[]> {

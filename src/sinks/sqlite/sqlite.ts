@@ -3,6 +3,7 @@ import type { Batch } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
 import { SyncError, type ChangeFault } from '../../core/errors.ts';
 import type { Place, StreamId } from '../../core/stream.ts';
+import { assertDistinct } from '../claims.ts';
 import { applyEach, changesOf, notOpen } from '../retry.ts';
 import type { DeadLetterStore, PartitionClaims, Rejection, Sink, SinkCapabilities, SinkSettings, StreamState, Table } from '../sink.ts';
 import { expireStreams, idleStreams, readStream, readWatermarks, setUp } from './books.ts';
@@ -96,6 +97,7 @@ class SqliteSink implements Sink {
   }
 
   async begin(claims: readonly PartitionClaims[]): Promise<SqliteTransaction> {
+    assertDistinct(claims);
     const db = await this.#file.lock();
     try {
       this.#schema = readSchema(db, this.#schema);

@@ -3,7 +3,7 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import type { Row, Value } from '../../core/change.ts';
 import { ERRORS, messageOf, SyncError, type ChangeFault, type ErrorCode } from '../../core/errors.ts';
 import { START, type Place, type StreamId } from '../../core/stream.ts';
-import type { DeadLetter, LockedPartition, PartitionClaims, PartitionMoves, Shape, SinkTransaction, WriteGroup } from '../sink.ts';
+import type { DeadLetter, LockedPartition, PartitionClaims, PartitionMoves, Refusal, Shape, SinkTransaction, WriteGroup } from '../sink.ts';
 import { Books } from './books.ts';
 import { markLetter } from './dead-letters.ts';
 import { changeError, databaseError, isFileTrouble, resultCode } from './errors.ts';
@@ -121,9 +121,11 @@ export class SqliteTransaction implements SinkTransaction {
   #claim({ partition, streams }: PartitionClaims): LockedPartition {
     const { books } = this.#writer;
     const watermarks = new Map<StreamId, Place>();
-    const refused = new Map<StreamId, 'stream_expired' | 'stream_owned_by_other'>();
+    const refused = new Map<StreamId, Refusal>();
     for (const { stream, producer } of streams) {
-      const refusal = books.claim(stream, producer);
+      // Of two that claim a new stream in different partitions, the first has it.
+      const isTaken = (this.#producers.get(stream) ?? producer) !== producer;
+      const refusal = isTaken ? 'stream_owned_by_other' : books.claim(stream, producer);
       if (refusal !== undefined) refused.set(stream, refusal);
       else this.#producers.set(stream, producer);
       watermarks.set(stream, books.place(stream, partition) ?? START);

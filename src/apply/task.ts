@@ -29,6 +29,8 @@ export interface SliceResult {
   readonly count: number;
   /** Identity of element `count` − 1; undefined when `count` is 0. */
   readonly last: Uint8Array | undefined;
+  /** What the queue keeps apart for those elements: for `Queue.trim`. */
+  readonly apart: readonly string[];
   /** Whether the list may hold more than was fetched. */
   readonly more: boolean;
   readonly moves: readonly StreamMove[];

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { readFrame } from '../../src/protocol/frame.ts';
-import { decodeElement } from '../../src/queue/element.ts';
+import { decodeElement, apartOf, type ListedElement } from '../../src/queue/element.ts';
 import { QueueKeys } from '../../src/queue/redis/keys.ts';
 import type { RedisServer } from '../../test/support/redis-server.ts';
 import { PARTITIONS } from '../syncline/installation.ts';
@@ -17,7 +17,7 @@ export async function checkQueue({ port }: RedisServer, expected: { readonly fra
     for (let partition = 0; partition < PARTITIONS; partition++) {
       for (let from = 0; ; from += BLOCK) {
         const elements = await redis.lrangeBuffer(KEYS.list(SINK, partition), from, from + BLOCK - 1);
-        for (const element of elements) crcSum += readFrame(decodeElement(element).frame).crc;
+        for (const element of elements) crcSum += readFrame(await frameOf(redis, partition, decodeElement(element))).crc;
         frames += elements.length;
         if (elements.length < BLOCK) break;
       }
@@ -27,4 +27,10 @@ export async function checkQueue({ port }: RedisServer, expected: { readonly fra
   }
   if (frames !== expected.frames || crcSum !== expected.crcSum)
     throw new Error(`the queue holds ${frames} frames with CRC sum ${crcSum}; ${expected.frames} with ${expected.crcSum} were sent`);
+}
+
+async function frameOf(redis: Redis, partition: number, element: ListedElement): Promise<Uint8Array> {
+  if (element.kind !== 'apart') return element.frame;
+  const { offset, length } = element.place;
+  return redis.getrangeBuffer(KEYS.frames(SINK, partition, apartOf(element.identity)!), offset, offset + length - 1);
 }

@@ -5,7 +5,7 @@ import { FrameDecoder } from '../../src/protocol/frame-decoder.ts';
 import { DEFAULT_MAX_FRAME_BYTES } from '../../src/protocol/frame.ts';
 import { createMemoryQueue } from '../../src/queue/memory.ts';
 import type { AppendEntry } from '../../src/queue/queue.ts';
-import { packEntries } from '../../src/queue/redis/pack.ts';
+import { APART_LIMITS, packEntries } from '../../src/queue/redis/pack.ts';
 import type { Micro } from './micro.ts';
 import { batchOf, sampleItems, STREAM, tapeOf } from './samples.ts';
 
@@ -17,7 +17,7 @@ export const append: Micro = {
   cases() {
     const entries = entriesOf();
     return [
-      { name: 'packed for the script of Redis', unit: 'frame', count: FRAMES, run: () => packEntries(entries, systemRandom) },
+      { name: 'packed for the script of Redis', unit: 'frame', count: FRAMES, run: () => packEntries(entries, systemRandom, APART_LIMITS) },
       { name: 'through the appender to a queue in memory', unit: 'frame', count: FRAMES, run: () => appendAll(entries) },
     ];
   },

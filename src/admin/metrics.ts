@@ -23,7 +23,7 @@ export interface Metrics {
 
 /** What metrics need of a slice's result. */
 export interface FinishedSlice {
-  readonly outcome: 'applied' | 'blocked' | 'failed' | 'apart';
+  readonly outcome: 'applied' | 'blocked' | 'failed' | 'deferred';
   readonly error: { readonly code: string } | undefined;
   readonly stats: {
     readonly elements: number;
@@ -57,7 +57,7 @@ export function createMetrics(state: AdminState): Metrics {
   const refused = counter('connections_refused_total', 'Connections that were refused or ended by the server, by error code.', ['reason']);
   const sliceSeconds = new Histogram({
     name: 'syncline_slice_seconds',
-    help: 'Time of a slice from fetch to commit, in seconds, by outcome. Slices that share a transaction count its whole time each; apart are tried again alone.',
+    help: 'Time of a slice from fetch to commit, in seconds, by outcome. Slices that share a transaction count its whole time each; deferred ones run again alone.',
     labelNames: ['outcome'],
     buckets: SLICE_SECONDS,
     registers,

@@ -189,6 +189,7 @@ export class PartitionSlice {
       outcome,
       count: this.done,
       last: this.done > 0 ? this.#items[this.done - 1]?.element.identity : undefined,
+      apart: [...new Set(this.#items.slice(0, this.done).flatMap(({ element }) => element.apart ?? []))],
       more: this.#full || this.done < this.#items.length,
       moves,
       resets: [...this.#gaps].map((stream) => ({ stream, place: this.#moves.get(stream)?.after ?? START })),

@@ -119,6 +119,7 @@ function failed(message: string): SliceResult {
     outcome: 'failed',
     count: 0,
     last: undefined,
+    apart: [],
     more: true,
     moves: [],
     resets: [],

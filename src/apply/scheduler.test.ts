@@ -503,6 +503,7 @@ const FAILED: SliceResult = {
   outcome: 'failed',
   count: 0,
   last: undefined,
+  apart: [],
   more: true,
   moves: [],
   resets: [],

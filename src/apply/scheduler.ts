@@ -328,7 +328,7 @@ export class Scheduler {
 
   async #trim(work: PartitionWork, result: SliceResult): Promise<boolean> {
     if (work.lease === undefined || result.last === undefined) return false;
-    const trimmed = await this.#options.queue.trim(work.lease, result.count, result.last, result.resets);
+    const trimmed = await this.#options.queue.trim(work.lease, result.count, result.last, result.resets, result.apart);
     if (trimmed) return true;
     // Either the lease is lost or the queue was rolled back; the next renewal tells, and the next slice reads afresh.
     work.forgetSeen();
@@ -344,7 +344,7 @@ export class Scheduler {
     if (result.outcome === 'failed')
       return this.#retry(work, new SyncError(result.error?.code ?? 'internal', result.error?.message ?? 'slice failed'));
     if (result.outcome === 'blocked') return this.#block(work, result, triedAt);
-    if (result.outcome === 'apart') {
+    if (result.outcome === 'deferred') {
       work.phase = 'idle';
       return this.#makeReady(work);
     }

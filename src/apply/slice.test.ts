@@ -393,7 +393,7 @@ describe('slices of several partitions', () => {
   test('go on apart when a change fails for good, and nothing of them is applied', async () => {
     await writers[0]!.append(items('insert', [1, 'a']));
     await writers[1]!.append(items('update', [7, 'nobody']));
-    expect(outcomes(await runAll([0, 1, 2]))).toEqual(['apart 0', 'apart 0', 'applied 0']);
+    expect(outcomes(await runAll([0, 1, 2]))).toEqual(['deferred 0', 'deferred 0', 'applied 0']);
     expect(rows()).toEqual([]);
     expect(outcomes(await runAll([0]))).toEqual(['applied 1']);
     expect(await runAll([1])).toMatchObject([{ outcome: 'applied', count: 1, stats: { deadLetters: 1 } }]);
@@ -402,7 +402,7 @@ describe('slices of several partitions', () => {
   test('leave out what has to have a turn of its own', async () => {
     await writers[0]!.append(items('insert', [1, 'a']));
     await writers[1]!.append(items('insert', ['no number', 'b']));
-    expect(outcomes(await runAll([0, 1]))).toEqual(['applied 1', 'apart 0']);
+    expect(outcomes(await runAll([0, 1]))).toEqual(['applied 1', 'deferred 0']);
     expect(rows()).toEqual([[1, 'a']]);
   });
 
@@ -434,7 +434,7 @@ describe('slices of several partitions', () => {
       lease: { ...TASK.lease, partition },
       limits: { elements: 85, bytes: 1000 },
     }));
-    expect(outcomes(await runSlices(tasks, world.context))).toEqual(['applied 1', 'apart 0', 'applied 1']);
+    expect(outcomes(await runSlices(tasks, world.context))).toEqual(['applied 1', 'deferred 0', 'applied 1']);
     expect(rows().map(([id]) => id)).toEqual([0, 2]);
   });
 

@@ -28,7 +28,7 @@ export interface SliceContext {
  * Runs slices: fetch → decode → check → coalesce → write and watermark → commit. Returns a result for each task.
  *
  * Several are tried in one transaction, the whole of each. When anything in it fails for good, that is rolled back, and each
- * is `apart`: to be run again alone.
+ * is `deferred`: to be run again alone.
  *
  * One that is alone is tried in one transaction too. When anything in it fails for good, that is rolled back and a half is
  * tried, down to a single batch, which then runs change by change in its original order inside savepoints: the good changes
@@ -73,7 +73,7 @@ async function runTogether(slices: readonly PartitionSlice[], context: SliceCont
   return slices.map((slice) => {
     const failure = failures.get(slice);
     if (failure !== undefined) return slice.result('failed', failure);
-    return slice.result(taken.includes(slice) && slice.done === slice.length ? 'applied' : 'apart');
+    return slice.result(taken.includes(slice) && slice.done === slice.length ? 'applied' : 'deferred');
   });
 }
 

@@ -23,13 +23,15 @@ export interface SliceResult {
    * - `applied`: committed (or nothing was left to commit); trim `count` elements.
    * - `blocked`: the element after the first `count` waits for other partitions; those `count` are committed.
    * - `failed`: nothing was committed, or it is unknown whether; try again later.
-   * - `apart`: nothing was committed, as it does not go together with others; run it again alone.
+   * - `deferred`: nothing was committed, as it does not go together with others; run it again alone.
    */
-  readonly outcome: 'applied' | 'blocked' | 'failed' | 'apart';
+  readonly outcome: 'applied' | 'blocked' | 'failed' | 'deferred';
   /** Elements at the head of the list that are dealt with. */
   readonly count: number;
   /** Identity of element `count` − 1; undefined when `count` is 0. */
   readonly last: Uint8Array | undefined;
+  /** What the queue keeps apart for those elements: for `Queue.trim`. */
+  readonly apart: readonly string[];
   /** Whether the list may hold more than was fetched. */
   readonly more: boolean;
   readonly moves: readonly StreamMove[];

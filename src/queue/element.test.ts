@@ -1,8 +1,19 @@
 import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { decodeElement, elementLength, readStoreTime, stampElement, writeElement, type ElementDraft } from './element.ts';
+import {
+  apartOf,
+  decodeElement,
+  decodeWholeElement,
+  elementLength,
+  readStoreTime,
+  stampElement,
+  writeElement,
+  type ElementDraft,
+} from './element.ts';
 
 const DRAFT: ElementDraft = { kind: 'refusal', stream: '00112233445566778899aabbccddeeff', producer: 'büro', frame: Buffer.from('frame') };
+const PLACE = Buffer.from([0x80, 0, 0, 0, 0, 1, 0x11, 0x70]);
+const APART: ElementDraft = { ...DRAFT, kind: 'apart', frame: PLACE };
 const RANDOM = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]);
 
 function encode(draft: ElementDraft): Buffer {
@@ -34,7 +45,7 @@ describe('an element', () => {
   test('is read as it was written', () => {
     const bytes = encode(DRAFT);
     stampElement(bytes, Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER - 1);
-    const element = decodeElement(bytes);
+    const element = decodeWholeElement(bytes);
     expect(element).toMatchObject({
       kind: 'refusal',
       stream: DRAFT.stream,
@@ -91,6 +102,25 @@ describe('an element', () => {
     }
   });
 
+  test('whose frame is kept apart says where, and is damaged by any bit that flips', () => {
+    const bytes = encode(APART);
+    expect(decodeElement(bytes)).toMatchObject({ kind: 'apart', stream: DRAFT.stream, place: { offset: 2 ** 31, length: 70_000 } });
+    for (let bit = 0; bit < 8 * bytes.length; bit++) {
+      const flipped = Buffer.from(bytes);
+      flipped[bit >> 3]! ^= 1 << (bit & 7);
+      expect(decodeElement(flipped).kind, `bit ${bit}`).toBe('damaged');
+    }
+    expect(() => decodeWholeElement(bytes)).toThrow(expect.objectContaining({ code: 'newer_format' }));
+    expect(() => decodeElement(encode({ ...APART, frame: Buffer.alloc(9) }))).toThrow(expect.objectContaining({ code: 'newer_format' }));
+  });
+
+  test('names what is kept apart for its append, whether its own frame is or not', () => {
+    const identity = new Uint8Array(encode(DRAFT).subarray(5, 29));
+    expect(apartOf(identity)).toBeUndefined();
+    identity[23]! |= 1;
+    expect(apartOf(identity)).toBe('0102030405060709');
+  });
+
   test('that is damaged gives nothing that could be taken for another stream', () => {
     const bytes = encode(DRAFT).fill(0xff, 30, 31);
     expect(decodeElement(bytes)).toMatchObject({ stream: '', producer: '', storedAtUs: 0, ordinal: 0, frame: new Uint8Array() });
@@ -112,11 +142,11 @@ describe('an element', () => {
   });
 
   test('of a kind that is to come is refused as another version’s, when it is whole, and is damaged when it is not', () => {
-    const bytes = encode(DRAFT).fill(2, 29, 30);
+    const bytes = encode(DRAFT).fill(3, 29, 30);
     expect(decodeElement(bytes).kind).toBe('damaged');
     bytes.writeUInt32BE(crc32(bytes.subarray(21)), 1);
     expect(() => decodeElement(bytes)).toThrow(
-      expect.objectContaining({ code: 'newer_format', message: expect.stringContaining('kind 2') }),
+      expect.objectContaining({ code: 'newer_format', message: expect.stringContaining('kind 3') }),
     );
     expect(readStoreTime(bytes)).toBe(0);
   });

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { SyncError } from '../core/errors.ts';
 import type { StreamId } from '../core/stream.ts';
-import type { Element, ElementKind } from './queue.ts';
+import type { Element } from './queue.ts';
 
 /**
  * Bytes of an element, big-endian. The append script of Redis writes the same layout.
@@ -12,15 +12,15 @@ import type { Element, ElementKind } from './queue.ts';
  * | 1 | 4 | check |
  * | 5 | 8 | store time, µs since the epoch |
  * | 13 | 8 | ordinal |
- * | 21 | 8 | random |
- * | 29 | 1 | kind: 0 frame, 1 refusal |
+ * | 21 | 8 | random; in Redis the last bit is set when frames of the same append are kept apart |
+ * | 29 | 1 | kind: 0 frame, 1 refusal, 2 frame that is kept apart |
  * | 30 | 16 | stream |
  * | 46 | 1 | length of the producer's name |
- * | 47 | … | producer in UTF-8, then the frame |
+ * | 47 | … | producer in UTF-8, then the frame; of one that is kept apart u32 offset and u32 length there |
  *
  * Bytes 5 to 28 are the identity.
  *
- * The check is the CRC-32 of bytes 21 up to the frame, of a refusal up to its end, plus the four 32-bit words of store time
+ * The check is the CRC-32 of bytes 21 up to the frame, of the other kinds up to the end, plus the four 32-bit words of store time
  * and ordinal, modulo 2^32. A frame has a CRC of its own, so that nothing large is read twice. The sum is there because
  * store time and ordinal are given where the element is pushed: whoever sends it computes the CRC, and a script of Redis,
  * which has no CRC, only adds. Any single bit that flips changes the sum.
@@ -30,7 +30,7 @@ import type { Element, ElementKind } from './queue.ts';
 const ELEMENT_FORMAT = 0xb2;
 /** Fewer bits than these are damage, not another format. */
 const FORMAT_DISTANCE = 3;
-export const ELEMENT_KINDS: readonly ElementKind[] = ['frame', 'refusal'];
+export const ELEMENT_KINDS = ['frame', 'refusal', 'apart'] as const;
 export const IDENTITY_START = 5;
 export const IDENTITY_END = 29;
 export const MAX_PRODUCER_BYTES = 255;
@@ -45,11 +45,23 @@ const KIND_AT = 29;
 const STREAM_AT = 30;
 const PRODUCER_AT = 46;
 const FIXED_BYTES = 47;
+const IDENTITY_BYTES = IDENTITY_END - IDENTITY_START;
+/** What an element holds of a frame that is kept apart. */
+export const FRAME_PLACE_BYTES = 8;
 const TWO_32 = 2 ** 32;
+
+/** An element as it lies in a list; where its frame is kept apart, with the place instead. */
+export type ListedElement = Element | (Omit<Element, 'kind' | 'frame'> & { readonly kind: 'apart'; readonly place: FramePlace });
+
+/** Where a frame is among those that are kept together. */
+export interface FramePlace {
+  readonly offset: number;
+  readonly length: number;
+}
 
 /** What the sender of an element knows before the queue stamps it. */
 export interface ElementDraft {
-  readonly kind: ElementKind;
+  readonly kind: (typeof ELEMENT_KINDS)[number];
   readonly stream: StreamId;
   readonly producer: string;
   readonly frame: Uint8Array;
@@ -79,7 +91,7 @@ export function writeElement(target: Buffer, offset: number, draft: ElementDraft
   target[offset + PRODUCER_AT] = producerBytes;
   target.write(draft.producer, offset + FIXED_BYTES, producerBytes, 'utf8');
   target.set(draft.frame, frameStart);
-  target.writeUInt32BE(crc32(target.subarray(offset + CRC_START, draft.kind === 'refusal' ? end : frameStart)), offset + CHECK_AT);
+  target.writeUInt32BE(crc32(target.subarray(offset + CRC_START, draft.kind === 'frame' ? frameStart : end)), offset + CHECK_AT);
   return end;
 }
 
@@ -97,7 +109,7 @@ export function stampElement(element: Uint8Array, storedAtUs: number, ordinal: n
  * One whose check is wrong is of kind `damaged`. Of a frame, the header is enough.
  * @throws {SyncError} `newer_format` for one that another version wrote.
  */
-export function decodeElement(bytes: Uint8Array): Element {
+export function decodeElement(bytes: Uint8Array): ListedElement {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const format = buffer[0] ?? ELEMENT_FORMAT;
   if (bitsApart(format, ELEMENT_FORMAT) >= FORMAT_DISTANCE) throw foreign(`format ${format}, this version knows ${ELEMENT_FORMAT}`);
@@ -108,15 +120,37 @@ export function decodeElement(bytes: Uint8Array): Element {
   // Nothing that could be taken for another's is given of bytes that have changed.
   if (!isIntact(buffer)) return { identity, storedAtUs: 0, ordinal: 0, kind: 'damaged', stream: '', producer: '', frame: new Uint8Array() };
   const frameStart = FIXED_BYTES + buffer[PRODUCER_AT]!;
-  return {
+  const kind = ELEMENT_KINDS[buffer[KIND_AT]!]!;
+  const head = {
     identity,
     storedAtUs: readSafeInteger(buffer, STORED_AT),
     ordinal: readSafeInteger(buffer, ORDINAL_AT),
-    kind: ELEMENT_KINDS[buffer[KIND_AT]!]!,
     stream: buffer.toString('hex', STREAM_AT, PRODUCER_AT),
     producer: buffer.toString('utf8', FIXED_BYTES, frameStart),
-    frame: buffer.subarray(frameStart),
   };
+  if (kind !== 'apart') return { ...head, kind, frame: buffer.subarray(frameStart) };
+  if (buffer.length !== frameStart + FRAME_PLACE_BYTES)
+    throw foreign(`${buffer.length - frameStart} bytes for a place, this version knows ${FRAME_PLACE_BYTES}`);
+  return { ...head, kind, place: { offset: buffer.readUInt32BE(frameStart), length: buffer.readUInt32BE(frameStart + 4) } };
+}
+
+/**
+ * As {@link decodeElement}, where frames are in their elements.
+ * @throws {SyncError} `newer_format` also for one whose frame is not.
+ */
+export function decodeWholeElement(bytes: Uint8Array): Element {
+  const element = decodeElement(bytes);
+  if (element.kind === 'apart') throw foreign('its frame elsewhere, where this version keeps none');
+  return element;
+}
+
+/**
+ * Names what is kept apart for an element in Redis, undefined when nothing is: its 8 random bytes in hex. All elements of one append
+ * have the same, also those whose frame is not apart. The last bit tells whether any is.
+ */
+export function apartOf(identity: Uint8Array): string | undefined {
+  if ((identity[IDENTITY_BYTES - 1]! & 1) === 0) return undefined;
+  return Buffer.from(identity.buffer, identity.byteOffset, IDENTITY_BYTES).toString('hex', RANDOM_AT - IDENTITY_START);
 }
 
 /** The store time of an element of which at least what its check covers is there; 0 when it is damaged, or another version's. */

@@ -3,7 +3,7 @@ import type { Lease } from '../core/lease.ts';
 import { SyncError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import { START, type Place, type StreamId } from '../core/stream.ts';
-import { decodeElement, elementLength, IDENTITY_END, IDENTITY_START, readStoreTime, stampElement, writeElement } from './element.ts';
+import { decodeWholeElement, elementLength, IDENTITY_END, IDENTITY_START, readStoreTime, stampElement, writeElement } from './element.ts';
 import { LeaseTable } from './leases.ts';
 import { MemberTable } from './members.ts';
 import { QueueEvents } from './queue-events.ts';
@@ -123,7 +123,7 @@ class MemoryQueueState implements MemoryQueue {
     let bytes = 0;
     for (const element of this.#list(sink, partition).elements) {
       if (fetched.length >= limits.elements || (fetched.length > 0 && bytes >= limits.bytes)) break;
-      fetched.push(decodeElement(element));
+      fetched.push(decodeWholeElement(element));
       bytes += element.length;
     }
     return fetched;
@@ -147,7 +147,7 @@ class MemoryQueueState implements MemoryQueue {
   async heal(lease: Lease, watermarks: ReadonlyMap<StreamId, Place>): Promise<StreamId[]> {
     if (!this.#leases.holds(lease)) return [];
     const head = this.#list(lease.sink, lease.partition).elements[0];
-    const headOrdinal = head && decodeElement(head).ordinal;
+    const headOrdinal = head && decodeWholeElement(head).ordinal;
     const { streams } = this.#partition(lease.partition);
     const healed: StreamId[] = [];
     for (const [stream, watermark] of watermarks) {

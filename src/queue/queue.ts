@@ -33,9 +33,10 @@ export interface Queue extends QueueReader {
   /**
    * Removes the first `count` elements of the lease's list if the lease is held and element `count` − 1 is the one with
    * identity `last`; then sets the record of each stream in `resets` to its place where the record is at or above it.
-   * Returns false, having done nothing, when the lease is lost or the list begins otherwise.
+   * Returns false, having done nothing, when the lease is lost or the list begins otherwise. `apart` are those that the
+   * removed elements have: without them, what they name stays.
    */
-  trim(lease: Lease, count: number, last: Uint8Array, resets: readonly Reset[]): Promise<boolean>;
+  trim(lease: Lease, count: number, last: Uint8Array, resets: readonly Reset[], apart?: readonly string[]): Promise<boolean>;
 
   /**
    * For each stream whose record is above its watermark while the list holds none of its elements (it is empty, or its
@@ -198,6 +199,8 @@ export interface Element {
   readonly stream: StreamId;
   readonly producer: string;
   readonly frame: Uint8Array;
+  /** Names what the queue keeps apart for this element and others beside it: for {@link Queue.trim}. */
+  readonly apart?: string;
 }
 
 export interface Backlog {

@@ -258,7 +258,7 @@ export function describeSink(kind: SinkKind): void {
         await transaction.commit(moves((seqs[0] ?? 0) + 1), []);
         return seqs;
       });
-      expect((await Promise.all(seen)).sort()).toEqual([
+      expect((await Promise.all(seen)).sort(([a = 0], [b = 0]) => a - b)).toEqual([
         [1, 1, 1],
         [2, 2, 2],
       ]);

@@ -27,12 +27,19 @@ export interface FailpointOptions {
 }
 
 const CARET = '‸';
+/** Frames of the size that the load has are kept apart, as large ones are. */
+const SMALLER_LARGE: SourcePatch = {
+  name: 'smaller frames count as large',
+  file: 'src/queue/redis/pack.ts',
+  find: '{ frameBytes: 1024, callBytes: 8 * 1024 }',
+  replace: '{ frameBytes: 100, callBytes: 200 }',
+};
 const ENTRY = new URL('failpoint-entry.ts', import.meta.url);
 
 /** Environment of a process with failpoints. */
 export function failpointEnv({ armed, log, trigger, places }: FailpointOptions): Record<string, string> {
   const present = places ?? FAILPOINTS.filter(({ name }) => name === armed?.name);
-  const env = patchedEnv(failpointPatches(present));
+  const env = patchedEnv([...failpointPatches(present), SMALLER_LARGE]);
   return {
     ...env,
     NODE_OPTIONS: `${env['NODE_OPTIONS']} --import=${ENTRY.href}`,

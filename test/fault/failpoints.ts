@@ -127,7 +127,9 @@ const APPLY: readonly Failpoint[] = [
 ];
 
 const REDIS: readonly Failpoint[] = [
-  point('redis: appended', 'src/queue/redis/redis-queue.ts', '‸results.push(...unpackResults(reply, part));', 'load', 'queue_unavailable'),
+  point('redis: appended', 'src/queue/redis/redis-queue.ts', '‸return unpackResults(reply, entries);', 'load', 'queue_unavailable'),
+  point('redis: elements read', 'src/queue/redis/redis-reader.ts', '‸const stretches = stretchesOf(listed);', 'load', 'queue_unavailable'),
+  point('redis: large frames read', 'src/queue/redis/redis-reader.ts', '‸frames.set(apart, bytes as Buffer);', 'load', 'queue_unavailable'),
   point('redis: healed', 'src/queue/redis/redis-queue.ts', '‸for (const number of numbers) healed.push(', 'start', 'queue_unavailable'),
 ];
 

@@ -13,6 +13,8 @@ import { freePort } from '../support/free-port.ts';
 import { freeze, thaw } from '../support/freeze.ts';
 import { redisAvailable, startRedis, type RedisServer, type RedisServerOptions } from '../support/redis-server.ts';
 
+const TWO_SINKS = { ...SETTINGS, sinks: ['main', 'audit'].map((name) => ({ name, required: true })) };
+
 describe.skipIf(!redisAvailable())('a queue in Redis', () => {
   const cleanups: (() => unknown)[] = [];
   afterEach(async () => {
@@ -38,7 +40,8 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
       const elements = await queue.fetch('main', 1, { elements: 256, bytes: 8 << 20 });
       const last = elements.at(-1);
       if (last === undefined) break;
-      expect(await queue.trim(held, elements.length, last.identity, [])).toBe(true);
+      const apart = [...new Set(elements.flatMap((element) => element.apart ?? []))];
+      expect(await queue.trim(held, elements.length, last.identity, [], apart)).toBe(true);
       expect(await queue.renew([held], 60_000)).toEqual([true]);
     }
     expect(await queue.heal(held, new Map())).toEqual([]);
@@ -431,6 +434,9 @@ describe.skipIf(!redisAvailable())('a queue in Redis', () => {
       expect(await shared.acquire(lease(1, '2'), 'other', 1000, 'wait')).toMatchObject({ taken: false, holder: 'node' });
       expect((await shared.keepMember({ name: 'a', incarnation: '1', about: '' }, 1000)).members).toHaveLength(1);
       expect((await shared.keepMember({ name: 'a', incarnation: '1', about: '' }, 0)).members).toHaveLength(0);
+      const two = await open(secretUrl(server.port, 'syncline'), { prefix: 'syncline:two:' }, TWO_SINKS);
+      expect((await two.append(1, [entry(A, 1, { frame: Buffer.alloc(20_000) })]))[0]?.verdict).toBe('append');
+      await drain(two);
       const denied = (await server.command('ACL', 'LOG')).includes('syncline');
       expect(denied).toBe(false);
       const outside = await open(secretUrl(server.port, 'syncline'), { prefix: 'other:' });

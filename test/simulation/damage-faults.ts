@@ -1,9 +1,11 @@
 import type { SeededRandom } from '../support/seeded-random.ts';
+import type { WatchedRedis } from './checker/watched-redis.ts';
 import type { Fault } from './faults.ts';
-import type { SimRedis } from './redis/server.ts';
 
 /** Of an element, without the name of the producer; `docs/queue.md` has the layout. */
 const HEADER_BYTES = 47;
+const KIND_AT = 29;
+const KIND_APART = 2;
 /** With it a frame begins; `docs/protocol.md`, "Frames". */
 const LENGTH_BYTES = 4;
 /** More than a history has. */
@@ -47,15 +49,30 @@ export const DAMAGE_FAULTS: readonly Fault[] = [
   },
 ];
 
-/** Damages one element of some list that has any. */
-function damageStored(places: readonly (readonly [list: string, redis: SimRedis])[], random: SeededRandom): void {
+/** Damages one element of some list that has any, or what is kept apart for it. */
+function damageStored(places: readonly (readonly [list: string, redis: WatchedRedis])[], random: SeededRandom): void {
   const filled = places.filter(([list, redis]) => redis.host.isUp && Number(redis.execute(['LLEN', list])) > 0);
   if (filled.length === 0) return;
   const [key, redis] = random.pick(filled);
   const elements = redis.execute(['LRANGE', key, '0', '-1']) as string[];
   const at = random.below(elements.length);
+  redis.damages++;
+  const element = Buffer.from(elements[at]!, 'latin1');
+  if (element[KIND_AT] === KIND_APART && random.chance(0.5)) {
+    damageFrames(`${key.replace(':list:', ':frames:')}:${element.toString('hex', KIND_AT - 8, KIND_AT)}`, redis, random);
+    return;
+  }
   redis.execute(['DEL', key]);
   redis.execute(['RPUSH', key, ...elements.map((element, i) => (i === at ? damageElement(element, random) : element))]);
+}
+
+/** Some bit is another, or all is gone. */
+function damageFrames(key: string, redis: WatchedRedis, random: SeededRandom): void {
+  const frames = redis.execute(['GET', key]);
+  redis.execute(['DEL', key]);
+  if (typeof frames !== 'string' || random.chance(0.5)) return;
+  const bytes = Buffer.from(frames, 'latin1');
+  redis.execute(['SET', key, Buffer.from(flip(bytes, random.below(bytes.length), random)).toString('latin1')]);
 }
 
 /** Some bit is another: as often one of the header, which is short, as one of the frame. */

@@ -40,8 +40,8 @@ export const BUGS_OF_SEVERAL: readonly PlantedBug[] = [
       },
       {
         file: REPLICATED,
-        find: 'const reply = await this.#link.run(script, keys, args, passage);',
-        replace: 'const reply = await (this as unknown as { pushes: RedisLink }).pushes.run(script, keys, args, passage);',
+        find: 'const reply = await this.#link.run(script, keys, args, passage, ahead);',
+        replace: 'const reply = await (this as unknown as { pushes: RedisLink }).pushes.run(script, keys, args, passage, ahead);',
       },
     ],
   },

@@ -16,6 +16,7 @@ export interface PlantedBug {
 
 const APPEND = 'src/queue/redis/scripts/append.lua';
 const TRIM = 'src/queue/redis/scripts/trim.lua';
+const READER = 'src/queue/redis/redis-reader.ts';
 const SLICE = 'src/apply/slice.ts';
 const PARTITION_SLICE = 'src/apply/partition-slice.ts';
 const ACKNOWLEDGEMENTS = 'src/ingest/acknowledgements.ts';
@@ -152,7 +153,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     patches: [
       {
         file: SLICE,
-        find: "return slice.result(slice.done === slice.length ? 'applied' : 'apart');",
+        find: "return slice.result(taken.includes(slice) && slice.done === slice.length ? 'applied' : 'deferred');",
         replace: "slice.done = slice.length;\n    return slice.result('applied');",
       },
     ],
@@ -449,6 +450,33 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: 'no checksum at the door',
     patches: [{ file: 'src/protocol/frame.ts', find: '  if (computed !== readU32(bytes, 20)) {', replace: '  if (computed < 0) {' }],
+  },
+  {
+    name: 'large frames leave with the first elements of their append',
+    patches: [{ file: TRIM, find: 'if string.sub(ARGV[5], i * 8 - 39, i * 8 - 32) ~= needed then', replace: 'if true then' }],
+  },
+  {
+    name: 'large frames stay when the last element of their append leaves',
+    patches: [{ file: 'src/apply/scheduler.ts', find: 'result.resets, result.apart)', replace: 'result.resets)' }],
+  },
+  {
+    name: 'an element whose large frame is gone is skipped in silence',
+    patches: [
+      {
+        file: READER,
+        find: 'if (isWhole || isLast) return listed.map((element) => wholeElement(element, stretches, frames));',
+        replace:
+          'if (isWhole || isLast) return listed.map((element) => wholeElement(element, stretches, frames)).filter(({ kind, frame }) => kind !== "frame" || frame.length > 0);',
+      },
+    ],
+  },
+  {
+    name: 'large frames expire although their elements are in the list',
+    patches: [{ file: APPEND, find: "if redis.call('PERSIST', block) == 0 then", replace: "if redis.call('PTTL', block) < 0 then" }],
+  },
+  {
+    name: 'what is trimmed while its large frames are read counts as damage',
+    patches: [{ file: READER, find: 'if (isWhole || isLast)', replace: 'if (isWhole || !isLast)' }],
   },
   {
     name: 'connections to the database are made anew and not given back',

@@ -44,6 +44,8 @@ export interface ServersParts {
 }
 
 const DATABASE = 'shop';
+/** Three of four frames of a history are larger, and kept apart from the lists. */
+const APART_LIMITS = { frameBytes: 57, callBytes: 57 };
 
 /** Makes the servers; they run once they are booted. */
 export function createServers({ host: hostOf, network, random, installation, fault }: ServersParts): Servers {
@@ -70,7 +72,12 @@ export function createServers({ host: hostOf, network, random, installation, fau
     mariadb,
     backends: {
       openQueue: (process, settings) =>
-        openRedisQueue(settings, { ...redisOptions(process), replicas, shared: process.incarnation !== undefined }),
+        openRedisQueue(settings, {
+          ...redisOptions(process),
+          apartLimits: APART_LIMITS,
+          replicas,
+          shared: process.incarnation !== undefined,
+        }),
       openReader: (process) => openRedisReader(redisOptions(process)),
       openSink: ({ host, clock, incarnation }) =>
         openMysqlSink({

@@ -364,6 +364,9 @@ export class Simulation {
     const write = (level: string) => (fields: object, message: string) => {
       // Ids and places in a line tell two histories apart that differ anywhere.
       this.#note(`${name} ${level}: ${message} ${JSON.stringify(fields)}`);
+      const isDamage = 'code' in fields && fields.code === 'corrupt_element';
+      if (isDamage && this.servers.group.servers.every(({ damages }) => damages === 0))
+        this.violate(`${name} reports damage where there is none`);
     };
     const logger: Logger = { debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error'), child: () => logger };
     return logger;

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { SyncError } from '../../core/errors.ts';
-import { decodeElement } from '../element.ts';
+import { decodeWholeElement } from '../element.ts';
 import type { Element, FetchLimits, QueueReader } from '../queue.ts';
 import { sqliteError } from './errors.ts';
 import { listTable, openForReading, PARTITION_SPAN } from './schema.ts';
@@ -35,7 +35,7 @@ class EmbeddedReader implements QueueReader {
       let bytes = 0;
       for (const row of statement.iterate(start, start + PARTITION_SPAN, limits.elements)) {
         const element = row['element'] as Uint8Array;
-        elements.push(decodeElement(element));
+        elements.push(decodeWholeElement(element));
         bytes += element.length;
         if (bytes >= limits.bytes) break;
       }

@@ -29,6 +29,11 @@ export class QueueKeys {
     return `${this.#prefix}{${partition}}:list:${sink}`;
   }
 
+  /** Large frames of one append to a list, one after the other; `append` are its 8 random bytes in hex. */
+  frames(sink: string, partition: number, append: string): string {
+    return `${this.#prefix}{${partition}}:frames:${sink}:${append}`;
+  }
+
   /** Hash: stream → `seq crc ordinal producer`. */
   streams(partition: number): string {
     return `${this.#prefix}{${partition}}:streams`;

@@ -15,6 +15,10 @@ class FakeDriver implements Driver {
     return new Promise((resolve, reject) => this.commands.push({ resolve, reject }));
   }
 
+  sendCommand(): Promise<unknown> {
+    return this.callBuffer();
+  }
+
   disconnect(reconnect?: boolean): void {
     this.disconnects.push(reconnect);
   }
@@ -65,6 +69,7 @@ test('a link that was closed while it connected does not come up any more', () =
   const driver: Driver = {
     on: (event: string, listener: (...args: never[]) => void) => listeners.set(event, listener),
     callBuffer: () => Promise.reject(new Error('nothing is asked')),
+    sendCommand: () => Promise.reject(new Error('nothing is sent')),
     // As ioredis does, it becomes ready all the same, and closes then.
     disconnect: () => {},
   };

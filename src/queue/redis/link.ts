@@ -4,6 +4,7 @@ import { systemRandom, type Random } from '../../core/random.ts';
 import type { RedisAddress } from '../../core/redis-url.ts';
 import { connectMessage, RECONNECT_CODES, redisError, replyCode } from './errors.ts';
 import { masterConnector, type MasterFinder } from './master-connector.ts';
+import { hasPieces, PiecesCommand, type Pieces } from './pieces.ts';
 import type { Script } from './scripts.ts';
 import { readRedisUrl, serverOptions, tlsOptions, type RedisTlsOptions } from './server-options.ts';
 
@@ -27,6 +28,8 @@ export interface Driver {
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
   /** Sends a command; strings in the reply come as buffers. */
   callBuffer(name: string, ...args: Argument[]): Promise<unknown>;
+  /** The same for what has an argument in pieces. */
+  sendCommand(command: PiecesCommand): unknown;
   /** Ends the connection; with `reconnect` another one is made, without it this is for good. */
   disconnect(reconnect?: boolean): void;
   /** What it makes its next connection with. */
@@ -56,6 +59,8 @@ export interface LinkEvents {
 }
 
 export type Argument = string | number | Buffer;
+
+export type Command = readonly [name: string, ...args: (Argument | Pieces)[]];
 
 /** `asking`: the key is being handed to this server, and the one that still has its slot sent us here. */
 export type Passage = 'owner' | 'asking';
@@ -185,11 +190,19 @@ export class RedisLink {
     });
   }
 
-  /** Runs a script, by its digest when Redis knows it. @throws {SyncError} */
-  async run(script: Script, keys: readonly string[], args: readonly Argument[], passage: Passage = 'owner'): Promise<unknown> {
+  /** Runs a script, by its digest when Redis knows it; the command `ahead` is sent directly before it. @throws {SyncError} */
+  async run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
+    passage: Passage = 'owner',
+    ahead?: Command,
+  ): Promise<unknown> {
     const rest = [keys.length, ...keys, ...args];
+    const first = ahead && this.#pass(ahead[0], ahead.slice(1), passage);
     try {
-      return await this.#pass('EVALSHA', [script.sha, ...rest], passage);
+      const [reply] = await Promise.all([this.#pass('EVALSHA', [script.sha, ...rest], passage), first]);
+      return reply;
     } catch (error) {
       if (replyCode(error) !== 'NOSCRIPT') throw redisError(error, this.#secret);
     }
@@ -254,19 +267,21 @@ export class RedisLink {
     });
   }
 
-  #pass(name: string, args: readonly Argument[], passage: Passage): Promise<unknown> {
+  #pass(name: string, args: readonly (Argument | Pieces)[], passage: Passage): Promise<unknown> {
     // It holds for the next command only, and nothing comes in between. Were it refused, that one would be too.
     if (passage === 'asking') this.#send('ASKING', []).catch(() => {});
     return this.#send(name, args);
   }
 
-  #send(name: string, args: readonly Argument[]): Promise<unknown> {
+  #send(name: string, args: readonly (Argument | Pieces)[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (!this.#up) return reject(this.#problem);
       this.#pending.add(reject);
       const unanswered = this.#unanswered;
-      void this.#client
-        .callBuffer(name, ...args)
+      const sent = hasPieces(args)
+        ? (this.#client.sendCommand(new PiecesCommand(name, args)) as Promise<unknown>)
+        : this.#client.callBuffer(name, ...(args as Argument[]));
+      void sent
         .then(
           (reply) => {
             this.#unanswered = 0;

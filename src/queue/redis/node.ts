@@ -78,7 +78,7 @@ export class RedisNode {
 
   /** As {@link run}; with replicas, resolves when they have what it wrote, or found written. @throws {SyncError} */
   runReplicated(call: ReplicatedCall, passage?: Passage): Promise<unknown> {
-    return this.#writes?.run(call, passage) ?? this.#link.run(call.script, call.keys, call.args, passage);
+    return this.#writes?.run(call, passage) ?? this.#link.run(call.script, call.keys, call.args, passage, call.ahead);
   }
 
   /** Shows whether enough replicas follow now; `mark` is a hash on this node. @throws {SyncError} */

@@ -27,8 +27,9 @@ import { readRedisUrl } from './server-options.ts';
 import { NOT_CONNECTED } from './condition.ts';
 import { RedisConditions } from './conditions.ts';
 import { QueueKeys } from './keys.ts';
-import type { Argument } from './link.ts';
+import type { Argument, Command } from './link.ts';
 import {
+  APART_LIMITS,
   hasAppended,
   packEntries,
   packFloors,
@@ -37,8 +38,10 @@ import {
   unpackMembers,
   unpackPlaces,
   unpackResults,
+  type ApartLimits,
 } from './pack.ts';
 import { DEFAULT_PREFIX, fetchElements, type RedisReaderOptions } from './redis-reader.ts';
+import type { ReplicatedCall } from './replicated.ts';
 import { createRouter, type RedisRouter, type RouterAccess } from './router.ts';
 import { loadScript, loadScripts, type Script } from './scripts.ts';
 
@@ -52,6 +55,7 @@ export interface RedisQueueOptions extends RedisReaderOptions {
   /** How many replicas must have what is stored; how long they may take is `replicaTimeoutMs`. */
   readonly replicas?: number;
   readonly clock?: Clock;
+  readonly apartLimits?: ApartLimits;
   /** Whether other nodes use the queue, which hear what this one announces and the other way round. */
   readonly shared?: boolean;
 }
@@ -59,6 +63,8 @@ export interface RedisQueueOptions extends RedisReaderOptions {
 /** What one script call may hold, so that Redis is not busy with one for long. */
 const MAX_CALL_BYTES = 8 * 1024 * 1024;
 const MAX_CALL_ENTRIES = 1024;
+/** How long frames that are kept apart wait for the script that is sent with them, and keeps them for good. */
+const UNLISTED_TTL_MS = 5000;
 const SCAN_COUNT = 1000;
 const NO_BACKLOG: Backlog = { count: 0, bytes: 0, headStoredAtUs: undefined };
 
@@ -82,6 +88,7 @@ class RedisQueue implements Queue {
   readonly #settings: QueueSettings;
   readonly #recorded: string;
   readonly #random: Random;
+  readonly #apartLimits: ApartLimits;
   readonly #keys: QueueKeys;
   readonly #scripts = loadScripts();
   readonly #events = new QueueEvents({ state: 'held', reason: NOT_CONNECTED });
@@ -97,6 +104,7 @@ class RedisQueue implements Queue {
     this.#settings = settings;
     this.#recorded = recordOfSettings(settings);
     this.#random = random;
+    this.#apartLimits = options.apartLimits ?? APART_LIMITS;
     this.#keys = new QueueKeys(options.prefix ?? DEFAULT_PREFIX);
     const isReplaceable = readRedisUrl(options.url).kind !== 'single';
     this.#conditions = new RedisConditions(this.#scripts, settings, { pressurePercent, pollMs, isReplaceable, warn }, clock, this.#events);
@@ -115,19 +123,9 @@ class RedisQueue implements Queue {
     this.#check(partition);
     const { unfit } = this.#conditions;
     if (unfit) throw unfit;
-    const mark = this.#keys.meta(partition);
-    const keys = [this.#keys.streams(partition), mark, ...this.#settings.sinks.map((sink) => this.#keys.list(sink.name, partition))];
     const results: AppendResult[] = [];
     // One after the other: a later part must not overtake one that did not arrive.
-    for (const part of cutEntries(entries)) {
-      const packed = packEntries(part, this.#random);
-      const args = [this.#recorded, packed.streams, packed.runs, packed.frames, packed.small, ...packed.large];
-      const hasWritten = (reply: unknown) => hasAppended(reply as Buffer, part.length);
-      const reply = (await this.#explained(
-        this.#router.runReplicated({ script: this.#scripts.append, keys, args, mark, hasWritten }),
-      )) as Buffer;
-      results.push(...unpackResults(reply, part));
-    }
+    for (const part of cutEntries(entries)) results.push(...(await this.#appendPart(partition, part)));
     return results;
   }
 
@@ -173,19 +171,21 @@ class RedisQueue implements Queue {
 
   fetch(sink: string, partition: number, limits: FetchLimits): Promise<Element[]> {
     this.#check(partition);
-    return fetchElements(this.#router, this.#scripts, this.#keys.list(sink, partition), limits);
+    return fetchElements(this.#router, this.#scripts, this.#keys, { sink, partition }, limits);
   }
 
-  async trim(lease: Lease, count: number, last: Uint8Array, resets: readonly Reset[]): Promise<boolean> {
+  async trim(lease: Lease, count: number, last: Uint8Array, resets: readonly Reset[], apart: readonly string[] = []): Promise<boolean> {
     const { sink, partition } = lease;
     const keys = [
       this.#keys.list(sink, partition),
       this.#keys.lease(sink, partition),
       this.#keys.streams(partition),
       this.#keys.meta(partition),
+      ...apart.map((append) => this.#keys.frames(sink, partition, append)),
     ];
     const packed = Buffer.concat(resets.map((reset) => packStreamAt(reset.stream, reset.place)));
-    return (await this.#run(this.#scripts.trim, keys, [lease.token, count, Buffer.from(last), packed])) === 1;
+    const args = [lease.token, count, Buffer.from(last), packed, Buffer.from(apart.join(''), 'hex')];
+    return (await this.#run(this.#scripts.trim, keys, args)) === 1;
   }
 
   async heal(lease: Lease, watermarks: ReadonlyMap<StreamId, Place>): Promise<StreamId[]> {
@@ -284,6 +284,29 @@ class RedisQueue implements Queue {
   async close(): Promise<void> {
     this.#announcements?.close();
     this.#router.close();
+  }
+
+  async #appendPart(partition: number, entries: readonly AppendEntry[]): Promise<AppendResult[]> {
+    const { sinks } = this.#settings;
+    const { args, random, apart } = packEntries(entries, this.#random, this.#apartLimits);
+    const mark = this.#keys.meta(partition);
+    const keys = [this.#keys.streams(partition), mark, ...sinks.map(({ name }) => this.#keys.list(name, partition))];
+    let ahead: Command | undefined;
+    if (apart.length > 0) {
+      const places = sinks.map(({ name }) => this.#keys.frames(name, partition, random.toString('hex')));
+      keys.push(...places);
+      ahead = ['SET', places[0]!, apart, 'PX', UNLISTED_TTL_MS];
+    }
+    const call: ReplicatedCall = {
+      ahead,
+      script: this.#scripts.append,
+      keys,
+      args: [this.#recorded, ...args, sinks.length],
+      mark,
+      hasWritten: (reply) => hasAppended(reply as Buffer, entries.length),
+    };
+    const reply = (await this.#explained(this.#router.runReplicated(call))) as Buffer;
+    return unpackResults(reply, entries);
   }
 
   #run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {

@@ -1,4 +1,4 @@
-import { decodeElement } from '../element.ts';
+import { decodeElement, apartOf, type ListedElement } from '../element.ts';
 import type { Element, FetchLimits, QueueReader } from '../queue.ts';
 import { QueueKeys } from './keys.ts';
 import type { RedisNode } from './node.ts';
@@ -29,18 +29,66 @@ export async function openRedisReader(options: RedisReaderOptions): Promise<Queu
   await attempted;
   await router.located();
   return {
-    fetch: (sink, partition, limits) => fetchElements(router, scripts, keys.list(sink, partition), limits),
+    fetch: (sink, partition, limits) => fetchElements(router, scripts, keys, { sink, partition }, limits),
     close: async () => router.close(),
   };
 }
 
-/** As {@link QueueReader.fetch}, of the list at `key`. */
+/** A list. */
+interface ListPlace {
+  readonly sink: string;
+  readonly partition: number;
+}
+
+/** Of the frames of one append, those that are to be read, which follow one another. */
+interface Stretch {
+  readonly start: number;
+  end: number;
+}
+
+/** As {@link QueueReader.fetch}. */
 export async function fetchElements(
-  router: Pick<RedisRouter, 'run'>,
+  router: Pick<RedisRouter, 'run' | 'command'>,
   scripts: Scripts,
-  key: string,
+  keys: QueueKeys,
+  { sink, partition }: ListPlace,
   limits: FetchLimits,
 ): Promise<Element[]> {
-  const elements = (await router.run(scripts.fetch, [key], [limits.elements, limits.bytes])) as Buffer[];
-  return elements.map(decodeElement);
+  for (let isLast = false; ; isLast = true) {
+    const reply = (await router.run(scripts.fetch, [keys.list(sink, partition)], [limits.elements, limits.bytes])) as Buffer[];
+    const listed = reply.map(decodeElement);
+    const stretches = stretchesOf(listed);
+    const frames = new Map<string, Buffer>();
+    await Promise.all(
+      [...stretches].map(async ([apart, { start, end }]) => {
+        const bytes = await router.command('GETRANGE', keys.frames(sink, partition, apart), start, end - 1);
+        frames.set(apart, bytes as Buffer);
+      }),
+    );
+    const isWhole = [...stretches].every(([apart, { start, end }]) => frames.get(apart)!.length === end - start);
+    // What was trimmed in between takes its frames along, and the list then begins elsewhere. Otherwise they are lost.
+    if (isWhole || isLast) return listed.map((element) => wholeElement(element, stretches, frames));
+  }
+}
+
+function stretchesOf(elements: readonly ListedElement[]): Map<string, Stretch> {
+  const stretches = new Map<string, Stretch>();
+  for (const element of elements) {
+    if (element.kind !== 'apart') continue;
+    const { offset, length } = element.place;
+    const apart = apartOf(element.identity)!;
+    const stretch = stretches.get(apart);
+    if (stretch === undefined) stretches.set(apart, { start: offset, end: offset + length });
+    else stretch.end = offset + length;
+  }
+  return stretches;
+}
+
+/** With its frame, or with as much of it as is there: a slice asks the client for the rest. */
+function wholeElement(element: ListedElement, stretches: ReadonlyMap<string, Stretch>, frames: ReadonlyMap<string, Buffer>): Element {
+  const apart = apartOf(element.identity);
+  if (element.kind !== 'apart') return apart === undefined ? element : { ...element, apart };
+  const { place, ...head } = element;
+  const offset = place.offset - stretches.get(apart!)!.start;
+  return { ...head, kind: 'frame', frame: frames.get(apart!)!.subarray(offset, offset + place.length), apart: apart! };
 }

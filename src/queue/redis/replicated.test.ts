@@ -2,6 +2,7 @@ import { ReplyError } from 'ioredis';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../core/clock.ts';
 import { RedisLink, type Argument, type Driver } from './link.ts';
+import type { PiecesCommand } from './pieces.ts';
 import { ReplicatedWrites, type ReplicatedCall } from './replicated.ts';
 
 const SCRIPT = { name: 'append', source: 'return 1', sha: 'digest' };
@@ -29,6 +30,11 @@ class FakeDriver implements Driver {
     return name === 'WAIT' ? this.replicas : args.at(-1);
   }
 
+  async sendCommand({ name }: PiecesCommand): Promise<unknown> {
+    this.sent.push(name);
+    return 'OK';
+  }
+
   disconnect(): void {}
 }
 
@@ -53,6 +59,15 @@ describe('writes that replicas must have', () => {
     const { driver, writes } = await connected();
     expect(await Promise.all([writes.run(call(1, 'wrote')), writes.run(call(2, 'wrote'))])).toEqual(['wrote', 'wrote']);
     expect(driver.sent).toEqual(['EVALSHA', 'EVALSHA', 'WAIT 2 500']);
+  });
+
+  test('follow the command that goes ahead of them, which is not sent again when the script is', async () => {
+    const { driver, writes } = await connected();
+    const ahead = ['SET', 'key', [Buffer.from('a'), Buffer.from('b')]] as const;
+    expect(await writes.run({ ...call(1, 'wrote'), ahead })).toBe('wrote');
+    driver.refusal = 'EVALSHA';
+    expect(await writes.run({ ...call(1, 'wrote'), ahead })).toBe('wrote');
+    expect(driver.sent).toEqual(['SET', 'EVALSHA', 'WAIT 2 500', 'SET', 'EVALSHA', 'EVAL', 'WAIT 2 500']);
   });
 
   test('that were there already: something is written before the WAIT, which would say nothing otherwise', async () => {

@@ -1,10 +1,12 @@
 import type { Clock } from '../../core/clock.ts';
 import { SyncError } from '../../core/errors.ts';
-import type { Argument, Passage, RedisLink } from './link.ts';
+import type { Argument, Command, Passage, RedisLink } from './link.ts';
 import type { Script } from './scripts.ts';
 
 /** A script that is to be on replicas before its result is told. */
 export interface ReplicatedCall {
+  /** Sent directly before it. */
+  readonly ahead?: Command | undefined;
   readonly script: Script;
   readonly keys: readonly string[];
   readonly args: readonly Argument[];
@@ -55,9 +57,9 @@ export class ReplicatedWrites {
   }
 
   /** @throws {SyncError} `queue_unreplicated` when too few replicas had it in time; it may then be run again. */
-  async run({ script, keys, args, mark, hasWritten }: ReplicatedCall, passage?: Passage): Promise<unknown> {
+  async run({ ahead, script, keys, args, mark, hasWritten }: ReplicatedCall, passage?: Passage): Promise<unknown> {
     const { connection } = this.#link;
-    const reply = await this.#link.run(script, keys, args, passage);
+    const reply = await this.#link.run(script, keys, args, passage, ahead);
     await this.#replicated(connection, hasWritten(reply) ? undefined : { key: mark, passage });
     return reply;
   }

@@ -1,6 +1,6 @@
 import { replicasOf, type Installation } from '../installation.ts';
 import type { Simulation } from '../simulation.ts';
-import { leaseKey } from './watched-redis.ts';
+import { leaseKey, type WatchedRedis } from './watched-redis.ts';
 
 /**
  * What may be held at most while a history runs. Each is what the settings of `SimNode` and `SimClient` say, and a frame
@@ -74,6 +74,7 @@ export function leftovers(simulation: Simulation): string[] {
   });
   return [
     ...over('elements in the queue', Math.max(...lists), 0),
+    ...over('keys of frames without elements', sumOf(group.primaries.map(orphansOf)), sumOf(group.servers.map(({ strays }) => strays))),
     ...nodes.flatMap(({ host: { name, waitingCount }, inFlightBytes }) => [
       ...over(`${name}: bytes in flight at rest`, inFlightBytes, 0),
       ...over(`${name}: timers`, waitingCount, AT_REST.node),
@@ -91,6 +92,10 @@ export function leftovers(simulation: Simulation): string[] {
       ...over(`${host.name}: frames in its spool`, disk.held.length, 0),
     ]),
   ];
+}
+
+function orphansOf({ store }: WatchedRedis): number {
+  return store.keys().filter((key) => key.includes(':frames:') && store.get(key) !== undefined).length;
 }
 
 /** Of several nodes, who leads and who applies what, when nobody is in the way of anybody any more. */

@@ -11,6 +11,8 @@ const PATIENCE_MS = 60_000;
 export class Waits {
   readonly #simulation: Simulation;
   readonly #heldSinceMs = new WeakMap<SpooledFrame, number>();
+  /** Of frames that are applied, and that their client still holds. */
+  readonly #appliedSinceMs = new WeakMap<SpooledFrame, number>();
   /** By partition, how much is applied, and since when. */
   readonly #applied = new Map<number, { readonly sum: number; readonly sinceMs: number }>();
 
@@ -32,8 +34,11 @@ export class Waits {
         const sinceMs = this.#heldSinceMs.get(frame) ?? nowMs;
         this.#heldSinceMs.set(frame, sinceMs);
         const { partition, seq } = frame;
-        if (nowMs - Math.max(sinceMs, calmSinceMs) <= PATIENCE_MS) continue;
         const isApplied = servers.watch.watermark(disk.stream!, partition) >= seq;
+        const appliedSinceMs = this.#appliedSinceMs.get(frame) ?? nowMs;
+        if (isApplied) this.#appliedSinceMs.set(frame, appliedSinceMs);
+        // Of what is applied, how long that took is not its client's wait.
+        if (nowMs - Math.max(isApplied ? appliedSinceMs : sinceMs, calmSinceMs) <= PATIENCE_MS) continue;
         if (!isApplied && nowMs - (this.#applied.get(partition)?.sinceMs ?? nowMs) <= PATIENCE_MS) continue;
         const what = isApplied ? 'which is applied' : 'where nothing is applied';
         return violate(

@@ -1,4 +1,4 @@
-import { decodeElement } from '../../../src/queue/element.ts';
+import { decodeElement, apartOf, type ListedElement } from '../../../src/queue/element.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
 import type { Client } from '../redis/channels.ts';
 import type { Reply } from '../redis/replies.ts';
@@ -12,10 +12,8 @@ import type { SinkWatch } from './sink-watch.ts';
 const MAX_LEASE_MS = 60_000;
 const LEASE = /\{(\d+)\}:lease:/;
 const LIST = /^(.*\{(\d+)\}):list:/;
-/** Where an element names its stream, and where the producer's name before the frame ends; `docs/queue.md` has the layout. */
-const STREAM_AT = 30;
-const PRODUCER_AT = 46;
 const SEQ_IN_FRAME = 8;
+const FRAMES = /:frames:[^:]*:([0-9a-f]{16})$/;
 
 /** A key that is looked at: of a lease, or of a list and where its partition's other keys begin. */
 type Place =
@@ -34,6 +32,10 @@ export function leaseKey(partition: number): string {
 export class WatchedRedis extends SimRedis {
   /** Counts what happened to this server that may have cost it data. */
   upsets = 0;
+  /** Counts what was changed in what it holds, and how often it was allowed to drop keys as it liked. */
+  damages = 0;
+  /** How many keys with large frames may have lost the elements that name them. */
+  strays = 0;
   /** Told when somebody takes a lease that lasts from somebody else; both as they are recorded. */
   onLeaseTaken: ((partition: number, before: string, after: string) => void) | undefined;
   /** Told of everything that came over a connection. */
@@ -79,6 +81,7 @@ export class WatchedRedis extends SimRedis {
 
   override setPolicy(policy: EvictionPolicy): void {
     this.evicts = policy !== 'noeviction';
+    if (this.evicts) this.damages++;
     super.setPolicy(policy);
   }
 
@@ -91,15 +94,17 @@ export class WatchedRedis extends SimRedis {
   #executeWatched(args: readonly string[], client: Client | undefined): Reply {
     // A key that comes from another master is not on the replicas of this one yet.
     if ((args[0] === 'DEL' && client === undefined) || args[0] === 'RESTORE-ASKING') this.upsets++;
+    if (args[0] === 'DEL' && client === undefined) this.strays += this.#framesNamedBy(args[1]!);
     const isScript = args[0] === 'EVALSHA' || /^EVAL/i.test(args[0] ?? '');
     const place = isScript ? this.#placeOf(args[3] ?? '') : undefined;
     if (place?.kind === 'lease' && this.onLeaseTaken !== undefined) return this.#executeOnLease(place.partition, args, client);
     if (place?.kind !== 'list') return super.execute(args, client);
     const list = args[3]!;
     const before = this.store.listAt(list);
+    const frames = this.#framesIn(args);
     const reply = super.execute(args, client);
     const after = this.store.lengthAt(list);
-    if (after < before.length) this.#look(place.prefix, place.partition, before.slice(0, before.length - after));
+    if (after < before.length) this.#look(place, before.slice(0, before.length - after), frames);
     return reply;
   }
 
@@ -126,20 +131,47 @@ export class WatchedRedis extends SimRedis {
     return reply;
   }
 
-  #look(prefix: string, partition: number, removed: readonly string[]): void {
-    for (const element of removed) {
-      const bytes = Buffer.from(element, 'latin1');
-      // It does not say whose it is; the record of its stream is set back when it has left.
-      if (decodeElement(bytes).kind === 'damaged') continue;
-      const stream = bytes.toString('hex', STREAM_AT, PRODUCER_AT);
-      const frameAt = PRODUCER_AT + 1 + bytes[PRODUCER_AT]!;
-      const seq = Number(bytes.readBigUInt64BE(frameAt + SEQ_IN_FRAME));
-      if (seq <= this.#sink.everApplied(stream, partition)) continue;
+  /** How many keys with large frames the elements of a list name. */
+  #framesNamedBy(list: string): number {
+    const elements = this.store.listAt(list).map((element) => decodeElement(Buffer.from(element, 'latin1')));
+    return new Set(elements.map(({ identity }) => apartOf(identity))).size;
+  }
+
+  /** What is kept apart at the keys of a script, by the random bytes of its elements: it may leave with them. */
+  #framesIn(args: readonly string[]): Map<string, string> {
+    const frames = new Map<string, string>();
+    for (const key of args) {
+      const random = FRAMES.exec(key)?.[1];
+      if (random !== undefined) frames.set(random, this.store.stringAt(key) ?? '');
+    }
+    return frames;
+  }
+
+  #look({ prefix, partition }: Place & { kind: 'list' }, removed: readonly string[], frames: ReadonlyMap<string, string>): void {
+    for (const bytes of removed) {
+      const element = decodeElement(Buffer.from(bytes, 'latin1'));
+      const { stream } = element;
+      const seq = seqOf(element, frames);
+      // It does not say whose or which it is; the record of its stream is set back when it has left.
+      if (seq === undefined || seq <= this.#sink.everApplied(stream, partition)) continue;
       const record = super.execute(['HGET', `${prefix}:streams`, stream]);
       const stored = record === null ? 0 : Number(String(record).split(' ')[0]);
       if (stored >= seq) this.#fault(`${stream} ${partition} ${seq} left the queue before it was applied, and counts as stored`);
     }
   }
+}
+
+/** Undefined when the element or its frame is not there as it was stored. */
+function seqOf(element: ListedElement, frames: ReadonlyMap<string, string>): number | undefined {
+  if (element.kind === 'damaged') return undefined;
+  if (element.kind !== 'apart') return Number(readU64(element.frame, SEQ_IN_FRAME));
+  const at = element.place.offset + SEQ_IN_FRAME;
+  const bytes = frames.get(apartOf(element.identity)!)?.slice(at, at + 8) ?? '';
+  return bytes.length < 8 ? undefined : Number(readU64(Buffer.from(bytes, 'latin1'), 0));
+}
+
+function readU64({ buffer, byteOffset }: Uint8Array, at: number): bigint {
+  return new DataView(buffer, byteOffset).getBigUint64(at);
 }
 
 function readPlace(key: string): Place | undefined {

@@ -2,7 +2,7 @@
 export type Change =
   | readonly ['setString', key: string, value: string, expireAtMs: number | undefined]
   | readonly ['remove', key: string]
-  | readonly ['expire', key: string, atMs: number]
+  | readonly ['expire', key: string, atMs: number | undefined]
   | readonly ['push', key: string, items: readonly string[]]
   | readonly ['trim', key: string, from: number, to: number]
   | readonly ['setField', key: string, field: string, value: string]

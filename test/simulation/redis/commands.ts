@@ -37,12 +37,15 @@ const MIN_INT64 = -(2n ** 63n);
 export const DATA_COMMANDS: Readonly<Record<string, Command>> = {
   GET: { arity: 2, kind: 'read', run: (store, [, key]) => store.getString(key!) ?? null },
   SET: { arity: -3, kind: 'write denyoom', run: set },
+  GETRANGE: { arity: 4, kind: 'read', run: getrange },
+  COPY: { arity: -3, kind: 'write denyoom', run: copy },
   DEL: {
     arity: -2,
     kind: 'write',
     run: (store, [, ...keys]) => keys.filter((key) => store.get(key) !== undefined && store.remove(key)).length,
   },
   PEXPIRE: { arity: -3, kind: 'write', run: pexpire },
+  PERSIST: { arity: 2, kind: 'write', run: persist },
   PTTL: { arity: 2, kind: 'read', run: pttl },
   DBSIZE: { arity: 1, kind: 'read', run: (store) => store.size },
   FLUSHALL: {
@@ -179,12 +182,37 @@ function set(store: Store, [, key, value, ...options]: readonly string[]): Reply
   return OK;
 }
 
+function getrange(store: Store, [, key, start, end]: readonly string[]): Reply {
+  const bounds = [parseInteger(start!), parseInteger(end!)] as const;
+  const text = store.getString(key!) ?? '';
+  // Of two negative ones in the wrong order, nothing; otherwise what is before the beginning is the beginning.
+  if (bounds[0] < 0 && bounds[1] < 0 && bounds[0] > bounds[1]) return '';
+  const [from, last] = bounds.map((at) => (at < 0 ? Math.max(text.length + at, 0) : at)) as [number, number];
+  return text.slice(from, last + 1);
+}
+
+function copy(store: Store, [, from, to, ...options]: readonly string[]): Reply {
+  if (options.length > 0) throw new NotSimulated('COPY with options');
+  if (from === to) throw new ErrorReply('ERR source and destination objects are the same');
+  const value = store.get(from!);
+  if (value === undefined || store.get(to!) !== undefined) return 0;
+  if (typeof value !== 'string') throw new NotSimulated('COPY of what is no string');
+  store.setString(to!, value, store.expiryOf(from!));
+  return 1;
+}
+
 function pexpire(store: Store, [, key, ttl, ...options]: readonly string[]): Reply {
   if (options.length > 0) throw new NotSimulated('PEXPIRE with options');
   const atMs = expiry(store, ttl!, 'pexpire', MIN_INT64);
   if (store.get(key!) === undefined) return 0;
   if (atMs <= store.wallMs) store.remove(key!);
   else store.expire(key!, atMs);
+  return 1;
+}
+
+function persist(store: Store, [, key]: readonly string[]): Reply {
+  if (store.get(key!) === undefined || store.expiryOf(key!) === undefined) return 0;
+  store.expire(key!, undefined);
   return 1;
 }
 

@@ -1,6 +1,7 @@
 import { ReplyError } from 'ioredis';
 import type { Clock, Timer } from '../../../src/core/clock.ts';
 import type { Argument, CreateDriver, Driver } from '../../../src/queue/redis/link.ts';
+import type { PiecesCommand } from '../../../src/queue/redis/pieces.ts';
 import type { Host } from '../world/host.ts';
 import type { Network } from '../world/network.ts';
 import { Together, type Wire } from '../world/wire.ts';
@@ -141,6 +142,14 @@ class SimDriver implements Driver {
     return new Promise((resolve, reject) => {
       this.#send(new Command(name, args.map(toBytes), resolve, reject));
     });
+  }
+
+  /** What is large leaves by itself: the connection may end behind it, and others may come in between. */
+  async sendCommand({ name, parts }: PiecesCommand): Promise<unknown> {
+    const args = parts.slice(1).map((part) => (Array.isArray(part) ? Buffer.concat(part) : (part as Argument)));
+    const reply = this.callBuffer(name, ...args);
+    if (this.#socket !== undefined) this.#flush(this.#socket);
+    return reply;
   }
 
   disconnect(reconnect = false): void {

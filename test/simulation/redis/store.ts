@@ -119,6 +119,12 @@ export class Store {
     return value instanceof ListValue ? value.range(0, value.length) : [];
   }
 
+  /** A string, looked at in the same way. */
+  stringAt(key: string): string | undefined {
+    const value = this.#entries.get(key)?.value;
+    return typeof value === 'string' ? value : undefined;
+  }
+
   /** How long a list is; as {@link listAt}. */
   lengthAt(key: string): number {
     const value = this.#entries.get(key)?.value;
@@ -148,7 +154,8 @@ export class Store {
     return true;
   }
 
-  expire(key: string, atMs: number): void {
+  /** Undefined: never. */
+  expire(key: string, atMs: number | undefined): void {
     const entry = this.#entries.get(key)!;
     const before = entry.expireAtMs;
     entry.expireAtMs = atMs;

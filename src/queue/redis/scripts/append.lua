@@ -1,14 +1,19 @@
 #!lua
 -- Judges frames of one partition in order, pushes those that follow to the list of every sink, and records their places.
--- KEYS[1] streams, KEYS[2] meta, KEYS[3…] the lists.
+-- KEYS[1] streams, KEYS[2] meta, KEYS[3…] as many lists as ARGV[6] says; then, if frames are kept apart, for each list where. At the
+-- first of these places they are already, one after the other, and expire there unless this script keeps them: Lua reads every byte
+-- of a string that it is given or makes, so what is large never comes here.
 -- ARGV[1] the settings of the node.
 -- ARGV[2] streams, each: 32 bytes hex, 16 bytes raw, u8 length, producer.
--- ARGV[3] 8 random bytes, then the runs: frames of one stream that follow one another. Each 23 bytes: u16 number of the stream from
--- 1, u64 seq and u32 prev of its first, u8 kind, u32 count, u32 crc of what the check of each element covers.
+-- ARGV[3] 8 random bytes, whose last bit says whether frames are kept apart, then the runs: frames of one stream that follow one
+-- another. Each 23 bytes: u16 number of the stream from 1, u64 seq and u32 prev of its first, u8 kind, u32 count, u32 crc of what
+-- the check of each element covers.
 -- ARGV[4] the frames, each 8 bytes: u32 length, u32 crc.
--- ARGV[5] the bytes of all frames of at most 1024 bytes, one after the other; ARGV[6…] each that is larger.
+-- ARGV[5] the bytes of all frames, one after the other; of one that is kept apart (kind 2) u32 offset and u32 length there.
+-- ARGV[6] the number of lists.
 -- Returns 21 bytes for each stretch of frames that were not appended: u32 number of its first from 0, u32 count, u8 verdict (1
--- duplicate, 2 gap, 3 mismatch, 4 owned by other), u64 seq and u32 crc of what is stored.
+-- duplicate, 2 gap, 3 mismatch, 4 owned by other), u64 seq and u32 crc of what is stored. An error, having done nothing, when the
+-- large frames have expired.
 -- No flags: Redis refuses this script, and only this one, when it is out of memory.
 local meta = redis.call('HMGET', KEYS[2], 'settings', 'ordinal', 'time')
 if meta[1] and meta[1] ~= ARGV[1] then
@@ -44,14 +49,16 @@ while at <= #ARGV[2] do
   streams[#streams + 1] = { record = record, producer = producer, tail = raw .. string.char(length) .. producer }
 end
 
-local runs, frames, small = ARGV[3], ARGV[4], ARGV[5]
+local runs, frames, contents = ARGV[3], ARGV[4], ARGV[5]
+local lists = tonumber(ARGV[6])
 local random = string.sub(runs, 1, 8)
 local pushed = {}
 local bytes = 0
+local isApart = false
 local refused = {}
 
--- The next frame: its number, where it is if it is small, which argument it is if it is large.
-local first, smallAt, large = 0, 1, 6
+-- The next frame: its number, and where it is.
+local first, contentAt = 0, 1
 at = 9
 while at <= #runs do
   local number, seq, prev, kind, count, check
@@ -89,21 +96,20 @@ while at <= #runs do
   local tail = random .. kind .. stream.tail
   for i = first, first + count - 1 do
     local length = struct.unpack('>I4', frames, i * 8 + 1)
-    local frame
-    if length > 1024 then
-      frame = ARGV[large]
-      large = large + 1
-    else
-      frame = string.sub(small, smallAt, smallAt + length - 1)
-      smallAt = smallAt + length
-    end
     if verdict == 0 and i >= first + known then
       ordinal = ordinal + 1
       local sum = (check + timeWords + math.floor(ordinal / 4294967296) + ordinal % 4294967296) % 4294967296
-      local element = struct.pack('>BI4I8I8', 178, sum, time, ordinal) .. tail .. frame
+      -- A part of a string is read once more.
+      local content = length == #contents and contents or string.sub(contents, contentAt, contentAt + length - 1)
+      local element = struct.pack('>BI4I8I8', 178, sum, time, ordinal) .. tail .. content
       pushed[#pushed + 1] = element
       bytes = bytes + #element
+      if kind == string.char(2) then
+        bytes = bytes + struct.unpack('>I4', contents, contentAt + 4)
+        isApart = true
+      end
     end
+    contentAt = contentAt + length
   end
   if verdict == 0 and known < count then
     record.seq = seq + count - known - 1
@@ -113,12 +119,24 @@ while at <= #runs do
   end
   first = first + count
 end
-if smallAt ~= #small + 1 or large ~= #ARGV + 1 then
+if contentAt ~= #contents + 1 then
   return redis.error_reply('ERR the frames do not have the lengths that are named')
 end
 
+local block = KEYS[3 + lists]
+if isApart then
+  if redis.call('PERSIST', block) == 0 then
+    return redis.error_reply('ERR the large frames expired before they were appended')
+  end
+  for i = 2, lists do
+    redis.call('COPY', block, KEYS[2 + lists + i])
+  end
+elseif block then
+  redis.call('DEL', block)
+end
+
 if #pushed > 0 then
-  for i = 3, #KEYS do
+  for i = 3, 2 + lists do
     redis.call('RPUSH', KEYS[i], unpack(pushed))
     redis.call('HINCRBY', KEYS[2], 'bytes:' .. string.match(KEYS[i], ':list:(.*)$'), string.format('%.0f', bytes))
   end

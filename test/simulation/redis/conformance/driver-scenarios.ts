@@ -1,5 +1,6 @@
 import type { RedisOptions } from 'ioredis';
 import type { Argument, Driver } from '../../../../src/queue/redis/link.ts';
+import { PiecesCommand, type Pieces } from '../../../../src/queue/redis/pieces.ts';
 import type { DriverWorld } from './driver-worlds.ts';
 
 /** What is done to a driver and its server; the journals of all worlds must be equal. */
@@ -56,8 +57,17 @@ export class Stage {
 
   /** Sends a command, and writes down what becomes of it. */
   send(name: string, ...args: Argument[]): void {
+    this.#tell(this.#driver!.callBuffer(name, ...args), name, args);
+  }
+
+  /** The same where arguments are in pieces. */
+  sendPieces(name: string, ...args: (Argument | Pieces)[]): void {
+    this.#tell(this.#driver!.sendCommand(new PiecesCommand(name, args)) as Promise<unknown>, name, args);
+  }
+
+  #tell(answered: Promise<unknown>, name: string, args: readonly unknown[]): void {
     const command = [name, ...args.map((arg) => String(arg).slice(0, 20))].join(' ');
-    this.#driver!.callBuffer(name, ...args).then(
+    answered.then(
       (reply) => this.journal.push(`${command}: ${JSON.stringify(reply, (_, value: unknown) => readable(value))}`),
       (error: unknown) => this.journal.push(`${command} fails: ${textOf(error)}`),
     );
@@ -86,7 +96,11 @@ export const DRIVER_SCENARIOS: Readonly<Record<string, DriverScenario>> = {
     await stage.world.startServer();
     stage.connect();
     stage.send('GET', 'too early');
+    stage.sendPieces('SET', 'too early', [Buffer.from('a')]);
     await stage.pass();
+    stage.sendPieces('SET', 'ü', [Buffer.from('ab'), Buffer.alloc(0), Buffer.from([0, 255])], 'PX', 60_000);
+    stage.send('GETRANGE', 'ü', 0, -1);
+    stage.sendPieces('SET', 'nothing', [], 'what');
     stage.send('SET', 'key', Buffer.from([0, 255, 128]));
     stage.send('set', 'name', 'ü€');
     stage.send('GET', 'key');

@@ -111,13 +111,45 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     }
   },
 
+  'strings: a part of one, another like it, and whether it stays': async (run) => {
+    await run('SET', 'a', 'abcdef', 'PX', '60000');
+    await run('RPUSH', 'list', 'x');
+    for (const [start, end] of [
+      [0, 2],
+      [2, 2],
+      [3, 99],
+      [7, 9],
+      [4, 2],
+      [-3, -1],
+      [-99, 1],
+      [-1, -3],
+      [-2, 1],
+      [-9, -8],
+    ])
+      await run('GETRANGE', 'a', String(start), String(end));
+    for (const args of [
+      ['none', '0', '-1'],
+      ['list', '0', '-1'],
+      ['a', 'x', '1'],
+      ['a', '1'],
+    ])
+      await run('GETRANGE', ...args);
+    for (const args of [['a', 'b'], ['a', 'b'], ['none', 'c'], ['a', 'a'], ['a']]) await run('COPY', ...args);
+    for (const key of ['a', 'a', 'list', 'none']) await run('PERSIST', key);
+    await run('PERSIST', 'a', 'b');
+    for (const key of ['a', 'none']) await run('PTTL', key);
+    await run('COPY', 'a', 'c');
+    for (const key of ['b', 'c']) await run('PERSIST', key);
+    await run('GET', 'c');
+  },
+
   'a script that fails in the middle': async (run) => {
     await run('SET', 'string', 'v');
     await run('EVAL', "redis.call('RPUSH', KEYS[1], 'a')\nredis.call('HSET', KEYS[2], 'f', 'v')\nreturn 1", '2', 'list', 'string');
     await run('LRANGE', 'list', '0', '-1');
-    await run('EVAL', append.source, '3', 'list', 'q:{0}:meta', 'q:{0}:list:main', 'settings', '', '');
-    await run('EVAL', append.source, '3', 'q:{0}:streams', 'list', 'q:{0}:list:main', 'settings', '', '');
-    await run('EVAL', append.source, '3', 'q:{0}:streams', 'q:{0}:meta', 'q:{0}:list:main', 'settings', '', '');
+    await run('EVAL', append.source, '3', 'list', 'q:{0}:meta', 'q:{0}:list:main', 'settings', '', '', '', '', '1');
+    await run('EVAL', append.source, '3', 'q:{0}:streams', 'list', 'q:{0}:list:main', 'settings', '', '', '', '', '1');
+    await run('EVAL', append.source, '3', 'q:{0}:streams', 'q:{0}:meta', 'q:{0}:list:main', 'settings', '', '', '', '', '1');
   },
 
   'a restart': async (run, subject) => {

@@ -10,6 +10,7 @@ import type { Subject } from './subjects.ts';
 const KEYS = new QueueKeys('q:');
 const SCRIPTS = loadScripts();
 const SETTINGS = 'settings';
+const APART_LIMITS = { frameBytes: 30, callBytes: 35 };
 const STREAMS = ['a', 'b', 'c'].map((name) => createHash('md5').update(name).digest('hex'));
 const PRODUCERS = ['bücher', 'zero\0byte', ''];
 const TOKENS = [...Array.from({ length: 8 }, () => 'token'), 'other', ''];
@@ -56,6 +57,8 @@ class Sequence {
   readonly transcript: string[] = [];
   /** The last place of each stream. */
   readonly #places = new Map<string, { seq: number; crc: number }>();
+  /** Where frames are kept apart. */
+  readonly #frames: string[] = [];
 
   constructor(seed: number, subject: Subject) {
     this.random = new SeededRandom(seed);
@@ -85,7 +88,7 @@ class Sequence {
       KEYS.installation,
       ...[0, 1].flatMap((p) => [KEYS.list('main', p), KEYS.list('copy', p), KEYS.streams(p), KEYS.meta(p), KEYS.lease('main', p)]),
     ];
-    for (const key of [...keys, 'q:other']) {
+    for (const key of [...keys, ...this.#frames, 'q:other']) {
       await this.#execute('GET', key);
       await this.#execute('LRANGE', key, '0', '-1');
       await this.#execute('HSCAN', key, '0', 'COUNT', '1000');
@@ -98,15 +101,18 @@ class Sequence {
 
   async #append(): Promise<void> {
     const entries = Array.from({ length: 1 + this.random.below(4) }, () => this.#entry());
-    const packed = packEntries(entries, {
-      fill: (bytes) => bytes.forEach((_, i) => (bytes[i] = this.random.below(256))),
-      fraction: () => 0,
-    });
-    const large = packed.large.map(latin1);
-    if (this.random.chance(0.05)) large.push('one too many');
+    const random = { fill: (bytes: Uint8Array) => bytes.forEach((_, i) => (bytes[i] = this.random.below(256))), fraction: () => 0 };
+    const packed = packEntries(entries, random, APART_LIMITS);
     const lists = this.random.chance(0.5) ? [this.#list()] : [KEYS.list('main', 0), KEYS.list('copy', 0)];
-    const torn = [packed.streams, packed.runs, packed.frames, packed.small].map((part) => this.#torn(latin1(part)));
-    const reply = await this.#run('append', [this.#streams(), this.#meta(), ...lists], [this.#settings(), ...torn, ...large]);
+    const places = packed.apart.length === 0 ? [] : lists.map((list) => framesOf(list, packed.random));
+    this.#frames.push(...places);
+    const [place] = places;
+    // Otherwise it has expired, as when Redis stood still for longer.
+    if (place !== undefined && this.random.chance(0.9))
+      await this.#execute('SET', place, latin1(Buffer.concat(packed.apart)), 'PX', '5000');
+    const torn = packed.args.map((part) => this.#torn(latin1(part)));
+    const keys = [this.#streams(), this.#meta(), ...lists, ...places];
+    const reply = await this.#run('append', keys, [this.#settings(), ...torn, String(lists.length)]);
     if (typeof reply !== 'string') return;
     const results = unpackResults(Buffer.from(reply, 'latin1'), entries);
     entries.forEach(({ stream }, i) => this.#places.set(stream, results[i]!.stored));
@@ -145,10 +151,11 @@ class Sequence {
     // What a slice has read: the identity is another one on every server.
     const { reply: last } = await this.#subject.execute('LINDEX', list, /^\d{1,3}$/.test(count) ? String(Number(count) - 1) : '0');
     const identity = typeof last === 'string' && this.random.chance(0.8) ? last.slice(5, 29) : 'x'.repeat(24);
+    const appends = this.random.chance(0.8) ? [identity.slice(16), 'another '] : [];
     await this.#run(
       'trim',
-      [list, this.#lease(), this.#streams(), this.#meta()],
-      [this.#token(), count, identity, this.#torn(this.#watermarks())],
+      [list, this.#lease(), this.#streams(), this.#meta(), ...appends.map((append) => framesOf(list, Buffer.from(append, 'latin1')))],
+      [this.#token(), count, identity, this.#torn(this.#watermarks()), appends.join('')],
     );
   }
 
@@ -208,6 +215,9 @@ class Sequence {
       ],
       ['PEXPIRE', key, ttl()],
       ['PTTL', 'q:none'],
+      ['PERSIST', key],
+      ['GETRANGE', key, number(), number()],
+      ['COPY', key, key],
       ['LINDEX', key, number()],
       ['LRANGE', key, number(), number()],
       ['LTRIM', key, number(), number()],
@@ -317,6 +327,11 @@ class Sequence {
 
 function sourceOf({ source }: Script): string {
   return latin1(Buffer.from(source, 'utf8'));
+}
+
+/** Where frames of an append to a list are kept. */
+function framesOf(list: string, random: Buffer): string {
+  return `${list.replace(':list:', ':frames:')}:${random.toString('hex')}`;
 }
 
 function latin1(buffer: Buffer): string {

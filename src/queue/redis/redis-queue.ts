@@ -61,7 +61,7 @@ export interface RedisQueueOptions extends RedisReaderOptions {
 }
 
 /** What one script call may hold, so that Redis is not busy with one for long. */
-const MAX_CALL_BYTES = 8 * 1024 * 1024;
+const MAX_CALL_BYTES = 1024 * 1024;
 const MAX_CALL_ENTRIES = 1024;
 /** How long frames that are kept apart wait for the script that is sent with them, and keeps them for good. */
 const UNLISTED_TTL_MS = 5000;

@@ -1,4 +1,5 @@
 import type { Timer } from '../core/clock.ts';
+import type { ErrorCode } from '../core/errors.ts';
 import type { Lease } from '../core/lease.ts';
 import type { FetchLimits } from '../queue/queue.ts';
 import type { PartitionState } from './scheduler-events.ts';
@@ -11,6 +12,19 @@ const APART_MS = 10_000;
 const APART_CAP_MS = 600_000;
 /** A small slice that takes so long waits for somebody. */
 const SLOW_MS = 250;
+
+/** From this try in vain on, one after the other, a slice takes one element. */
+const SMALL_FROM_FAILURE = 3;
+/** Failures that say nothing about the partition that met them. */
+const OF_ALL: ReadonlySet<ErrorCode> = new Set([
+  'queue_unavailable',
+  'queue_readonly',
+  'sink_unavailable',
+  'sink_readonly',
+  'sink_full',
+  'sink_denied',
+  'commit_unknown',
+]);
 
 /** What the scheduler knows of one partition. */
 export class PartitionWork {
@@ -66,6 +80,15 @@ export class PartitionWork {
     if (isInItsWay || stats.fetchMs >= SLOW_MS || (isSlow && !isShared)) this.keepApart(nowMs);
     // Whoever held up a shared transaction shows when each is alone.
     this.#hasLittle = outcome === 'applied' && isLittle && !(isSlow && isShared);
+  }
+
+  /** A slice failed, or what comes with it. */
+  failed(code: ErrorCode, nowMs: number): void {
+    this.failureCount++;
+    this.forgetSeen();
+    if (!OF_ALL.has(code)) this.keepApart(nowMs);
+    // A slice that ends its thread may do so because of its size; and while the sink is away, there is no use in reading much.
+    this.small = code === 'worker_failed' || this.failureCount >= SMALL_FROM_FAILURE;
   }
 
   /** What happens here is not to trouble others for a while. */

@@ -1,37 +1,20 @@
-import type { Clock, Timer } from '../core/clock.ts';
-import { messageOf, SyncError, type ErrorCode } from '../core/errors.ts';
+import type { Timer } from '../core/clock.ts';
+import { messageOf, SyncError } from '../core/errors.ts';
 import type { Lease } from '../core/lease.ts';
-import { backoffMs, type Random } from '../core/random.ts';
-import type { FetchLimits, Queue } from '../queue/queue.ts';
-import type { Sink } from '../sinks/sink.ts';
+import { backoffMs } from '../core/random.ts';
+import type { FetchLimits } from '../queue/queue.ts';
 import { healPartition } from './heal.ts';
-import type { LeaseSource } from './lease-source.ts';
-import { MAX_TOGETHER, PartitionWork } from './partition-work.ts';
-import type { PartitionState, SchedulerEvents } from './scheduler-events.ts';
+import { PartitionWork } from './partition-work.ts';
+import { ReadyQueue } from './ready-queue.ts';
+import type { PartitionState } from './scheduler-events.ts';
+import type { SchedulerOptions } from './scheduler-options.ts';
 import { BLOCKED_GRACE_MS, settledUpTo } from './settled.ts';
-import type { SliceResult, SliceRunner, SliceTask } from './task.ts';
-
-/** What the scheduler of one sink needs; everything it touches is passed in. */
-export interface SchedulerOptions {
-  readonly queue: Queue;
-  /** For reading watermarks when healing; slices have sinks of their own. */
-  readonly sink: Sink;
-  readonly runner: SliceRunner;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly leases: LeaseSource;
-  readonly limits: FetchLimits;
-  /** Transactions in flight at most. */
-  readonly maxConcurrency: number;
-  readonly events: SchedulerEvents;
-}
+import type { SliceResult, SliceTask } from './task.ts';
 
 /** How often the backlog is read although nobody called: for metrics, and for elements that another node appended. */
 const BACKLOG_INTERVAL_MS = 1_000;
 const RETRY_BASE_MS = 50;
 const RETRY_CAP_MS = 1_000;
-/** From this try in vain on, one after the other, a slice takes one element. */
-const SMALL_FROM_FAILURE = 3;
 const BLOCKED_BASE_MS = 10;
 const BLOCKED_CAP_MS = 500;
 /** After this time, changes that wait for one another are told apart although other partitions move. */
@@ -53,7 +36,7 @@ const BLOCKED_PATIENCE_MS = 10_000;
 export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #partitions: PartitionWork[] = [];
-  readonly #ready: PartitionWork[] = [];
+  readonly #ready = new ReadyQueue();
   /** Slices that run, or whose outcome is being dealt with. */
   #running = 0;
   #transactions = 0;
@@ -205,7 +188,7 @@ export class Scheduler {
       work.cancelDelay();
       if (work.phase === 'ready' || work.phase === 'delayed') work.phase = 'idle';
     }
-    this.#ready.length = 0;
+    this.#ready.clear();
     if (this.#running > 0) await new Promise<void>((resolve) => this.#restWaiters.push(resolve));
   }
 
@@ -227,14 +210,13 @@ export class Scheduler {
   #makeReady(work: PartitionWork): void {
     if (this.#closed || this.#drained || work.lease === undefined || work.yielded !== undefined) return;
     work.cancelDelay();
-    work.phase = 'ready';
-    this.#ready.push(work);
+    this.#ready.add(work);
     this.#pump();
   }
 
   #pump(): void {
     while (this.#transactions < this.#maxConcurrency) {
-      const works = this.#next();
+      const works = this.#ready.take(this.#options.clock.monotonicMs());
       if (works.length === 0) return;
       this.#running += works.length;
       void this.#run(works).finally(() => {
@@ -242,27 +224,6 @@ export class Scheduler {
         if (this.#running === 0) for (const rested of this.#restWaiters.splice(0)) rested();
       });
     }
-  }
-
-  /** Whoever has been ready for longest; with others, if all of them have little to do and nothing is in their way. */
-  #next(): PartitionWork[] {
-    const nowMs = this.#options.clock.monotonicMs();
-    const works: PartitionWork[] = [];
-    while (works.length < MAX_TOGETHER) {
-      const at = this.#ready.findIndex((work) => work.phase !== 'ready' || works.length === 0 || work.mayShare(nowMs));
-      if (at < 0) break;
-      const [work] = this.#ready.splice(at, 1) as [PartitionWork];
-      if (work.phase !== 'ready') continue;
-      if (work.lease === undefined) {
-        work.phase = 'unleased';
-        continue;
-      }
-      // At once: there may be an entry of it from before its lease was lost and gained again.
-      work.phase = 'running';
-      works.push(work);
-      if (!work.mayShare(nowMs)) break;
-    }
-    return works;
   }
 
   async #run(works: readonly PartitionWork[]): Promise<void> {
@@ -363,11 +324,7 @@ export class Scheduler {
       work.phase = 'unleased';
       return;
     }
-    work.failureCount++;
-    work.forgetSeen();
-    if (!OF_ALL.has(error.code)) work.keepApart(this.#options.clock.monotonicMs());
-    // A slice that ends its thread may do so because of its size; and while the sink is away, there is no use in reading much.
-    work.small = error.code === 'worker_failed' || work.failureCount >= SMALL_FROM_FAILURE;
+    work.failed(error.code, this.#options.clock.monotonicMs());
     this.#setState(work, 'retrying', `${error.code}: ${error.message}`);
     this.#delay(work, backoffMs(this.#options.random, work.failureCount, RETRY_BASE_MS, RETRY_CAP_MS));
   }
@@ -449,8 +406,7 @@ export class Scheduler {
   #drop(work: PartitionWork): void {
     work.lease = undefined;
     work.cancelDelay();
-    const at = this.#ready.indexOf(work);
-    if (at >= 0) this.#ready.splice(at, 1);
+    this.#ready.remove(work);
     if (work.phase !== 'running') work.phase = 'unleased';
   }
 
@@ -469,17 +425,6 @@ export class Scheduler {
 }
 
 const NO_TIMER: Timer = { cancel() {} };
-
-/** Failures that say nothing about the partition that met them. */
-const OF_ALL: ReadonlySet<ErrorCode> = new Set([
-  'queue_unavailable',
-  'queue_readonly',
-  'sink_unavailable',
-  'sink_readonly',
-  'sink_full',
-  'sink_denied',
-  'commit_unknown',
-]);
 
 /** Who is in such a state may not move before others do. */
 const STANDING: ReadonlySet<PartitionState> = new Set(['blocked', 'waiting-for-lease']);

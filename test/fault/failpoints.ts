@@ -105,14 +105,14 @@ const APPLY: readonly Failpoint[] = [
   point(
     'fetch: before',
     PARTITION_SLICE,
-    '‸const elements = await queue.fetch(lease.sink, lease.partition, limits);',
+    '‸this.#elements = await queue.fetch(lease.sink, lease.partition, limits);',
     'load',
     'queue_unavailable',
   ),
   point(
     'fetch: after',
     PARTITION_SLICE,
-    'const elements = await queue.fetch(lease.sink, lease.partition, limits);‸',
+    'this.#elements = await queue.fetch(lease.sink, lease.partition, limits);‸',
     'load',
     'queue_unavailable',
   ),

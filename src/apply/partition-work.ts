@@ -77,7 +77,7 @@ export class PartitionWork {
     const isLittle = !more && stats.elements * MAX_TOGETHER <= limits.elements && stats.bytes * MAX_TOGETHER <= limits.bytes;
     const isSlow = isLittle && stats.applyMs >= SLOW_MS;
     const isInItsWay = outcome === 'blocked' || stats.deadLetters > 0 || damage.length > 0 || refused.length > 0;
-    if (isInItsWay || stats.fetchMs >= SLOW_MS || (isSlow && !isShared)) this.keepApart(nowMs);
+    if (isInItsWay || stats.fetchMs >= SLOW_MS || (isSlow && !isShared)) this.#keepApart(nowMs);
     // Whoever held up a shared transaction shows when each is alone.
     this.#hasLittle = outcome === 'applied' && isLittle && !(isSlow && isShared);
   }
@@ -86,17 +86,9 @@ export class PartitionWork {
   failed(code: ErrorCode, nowMs: number): void {
     this.failureCount++;
     this.forgetSeen();
-    if (!OF_ALL.has(code)) this.keepApart(nowMs);
+    if (!OF_ALL.has(code)) this.#keepApart(nowMs);
     // A slice that ends its thread may do so because of its size; and while the sink is away, there is no use in reading much.
     this.small = code === 'worker_failed' || this.failureCount >= SMALL_FROM_FAILURE;
-  }
-
-  /** What happens here is not to trouble others for a while. */
-  keepApart(nowMs: number): void {
-    if (nowMs < this.#apartUntilMs) return;
-    const isSoon = nowMs - this.#apartUntilMs < this.#apartMs;
-    this.#apartMs = isSoon ? Math.min(2 * this.#apartMs, APART_CAP_MS) : APART_MS;
-    this.#apartUntilMs = nowMs + this.#apartMs;
   }
 
   /** Whether its slice may share a transaction with others: it is small, as far as can be told, and nothing is in its way. */
@@ -128,5 +120,13 @@ export class PartitionWork {
   cancelDelay(): void {
     this.delay?.cancel();
     this.delay = undefined;
+  }
+
+  /** What happens here is not to trouble others for a while. */
+  #keepApart(nowMs: number): void {
+    if (nowMs < this.#apartUntilMs) return;
+    const isSoon = nowMs - this.#apartUntilMs < this.#apartMs;
+    this.#apartMs = isSoon ? Math.min(2 * this.#apartMs, APART_CAP_MS) : APART_MS;
+    this.#apartUntilMs = nowMs + this.#apartMs;
   }
 }

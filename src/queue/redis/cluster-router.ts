@@ -1,5 +1,6 @@
 import { sleep, systemClock, type Clock, type Timer } from '../../core/clock.ts';
 import { SyncError } from '../../core/errors.ts';
+import { groupBy } from '../../core/group-by.ts';
 import type { RedisAddress, RedisUrl } from '../../core/redis-url.ts';
 import { RedisLink, type Argument, type Passage, type RedisAccess } from './link.ts';
 import { RedisNode, type NodeWatch, type RedisNodeOptions } from './node.ts';
@@ -81,13 +82,7 @@ export class ClusterRouter implements RedisRouter {
   }
 
   together(keys: readonly string[]): readonly (readonly number[])[] {
-    const bySlot = new Map<number, number[]>();
-    for (const [index, key] of keys.entries()) {
-      const indexes = bySlot.get(slotOf(key));
-      if (indexes) indexes.push(index);
-      else bySlot.set(slotOf(key), [index]);
-    }
-    return [...bySlot.values()];
+    return [...groupBy(keys, slotOf).values()];
   }
 
   run(script: Script, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {

@@ -1,5 +1,6 @@
 import { systemClock, type Clock } from '../../core/clock.ts';
 import { SyncError } from '../../core/errors.ts';
+import { groupBy } from '../../core/group-by.ts';
 import type { Lease } from '../../core/lease.ts';
 import { systemRandom, type Random } from '../../core/random.ts';
 import type { Place, StreamId } from '../../core/stream.ts';
@@ -246,12 +247,9 @@ class RedisQueue implements Queue {
     const leaseKeys = leases.map(({ sink, partition }) => this.#keys.lease(sink, partition));
     await this.#eachTogether(leaseKeys, async (indexes) => {
       const held = pick(leases, indexes);
-      const keys = held.flatMap(({ sink, partition }) => [this.#keys.lease(sink, partition), this.#keys.meta(partition)]);
-      await this.#run(
-        this.#scripts.release,
-        keys,
-        held.map(({ token }) => token),
-      );
+      const keys = held.flatMap(({ partition }, i) => [leaseKeys[indexes[i] as number] as string, this.#keys.meta(partition)]);
+      const tokens = held.map(({ token }) => token);
+      await this.#run(this.#scripts.release, keys, tokens);
     });
   }
 
@@ -364,15 +362,4 @@ function* cutEntries(entries: readonly AppendEntry[]): Generator<readonly Append
 
 function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let i = 0; i < items.length; i += MAX_CALL_ENTRIES) yield items.slice(i, i + MAX_CALL_ENTRIES);
-}
-
-/** Indexes of the items by key, in order. */
-function groupBy<T>(items: readonly T[], keyOf: (item: T) => number): Map<number, number[]> {
-  const groups = new Map<number, number[]>();
-  items.forEach((item, index) => {
-    const group = groups.get(keyOf(item));
-    if (group) group.push(index);
-    else groups.set(keyOf(item), [index]);
-  });
-  return groups;
 }

@@ -287,6 +287,16 @@ describe('storing', () => {
     expect(peer.isClosed).toBe(true);
   });
 
+  test('another owner in the queue than when the stream was opened ends the connection: opening it again tells who is right', async () => {
+    const world = createWorld();
+    const peer = await world.open();
+    await world.queue.raise([{ partition: 0, stream: STREAM, producer: 'bank', place: { seq: 1, crc: 1 } }]);
+    peer.sendBytes(new FrameChain(0, 1).bytes(1));
+    await world.clock.settle();
+    expect(peer.take()).toEqual(['WELCOME', 'ERROR internal']);
+    expect((await world.open({ oldest: new Map([[0, 1]]) })).take()).toEqual(['ERROR stream_owned_by_other']);
+  });
+
   test('a partition that does not exist is refused', async () => {
     const world = createWorld();
     const peer = await world.open();

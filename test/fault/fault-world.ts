@@ -163,12 +163,19 @@ export class FaultWorld {
     const before = await this.effects();
     await eventually(async () => {
       if (!this.producer.running) return;
-      await this.#supervise();
+      await this.#restarted();
       const now = await this.effects();
       if (now < before + KEYS) throw new Error(`${now - before} rows were applied; the server said ${this.server.output.slice(-1500)}`);
     }, this.patienceMs);
     if (!this.producer.running) throw new Error(`the producer ended: ${this.producer.output}`);
     this.longestWaitMs = Math.max(this.longestWaitMs, performance.now() - this.#struckAtMs);
+  }
+
+  /** Starts a server again that has ended by itself, where that may happen. */
+  async supervise(): Promise<void> {
+    if (this.server.running || !this.supervised) return;
+    this.restartCount++;
+    await this.server.start();
   }
 
   /** How many changes took effect, about. */
@@ -200,7 +207,7 @@ export class FaultWorld {
     const ended = client.stop('SIGTERM');
     let [effects, sinceMs] = [-1, performance.now()];
     while (client.running && performance.now() - sinceMs < this.patienceMs) {
-      await this.#supervise().catch(() => {});
+      await this.#restarted().catch(() => {});
       const now = await this.effects().catch(() => effects);
       if (now !== effects) [effects, sinceMs] = [now, performance.now()];
       await Promise.race([ended, delay(FINISH_POLL_MS)]);
@@ -212,11 +219,9 @@ export class FaultWorld {
     return [`nothing moves, and the client waits: ${client.output}; the server: ${status}; it said ${this.server.output.slice(-1500)}`];
   }
 
-  async #supervise(): Promise<void> {
-    if (this.server.running) return;
-    if (!this.supervised) throw new Error(`the server ended by itself: ${this.server.output.slice(-1500)}`);
-    this.restartCount++;
-    await this.server.start();
+  async #restarted(): Promise<void> {
+    if (!this.server.running && !this.supervised) throw new Error(`the server ended by itself: ${this.server.output.slice(-1500)}`);
+    await this.supervise();
   }
 
   async #read(): Promise<AuditedRows> {

@@ -1,8 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../src/core/errors.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import type { Audit } from '../support/rows-audit.ts';
 import { FaultWorld, missingFor, type WorldOptions } from './fault-world.ts';
 import type { Scenario } from './scenario.ts';
+
+const SUPERVISION_MS = 250;
 
 /** What came of a scenario. */
 export interface Outcome {
@@ -78,7 +81,7 @@ export async function strike(
   world.supervised = scenario.supervised === true;
   for (let round = 0; round < count; round++) {
     try {
-      await scenario.strike(world, { seed, round, random: new SeededRandom(seed * 1_000_003 + round) });
+      await supervised(world, scenario.strike(world, { seed, round, random: new SeededRandom(seed * 1_000_003 + round) }));
       await world.advance();
       progress?.(round + 1);
     } catch (error) {
@@ -90,6 +93,12 @@ export async function strike(
   // It may end of what was done to it at any later time, and whoever comes next does not expect that.
   if (scenario.supervised) await world.renewServer();
   return { struck: count, trouble: [] };
+}
+
+/** Lets a fault happen to a server that may end of the one before meanwhile: nothing would happen to one that is not there. */
+async function supervised(world: FaultWorld, struck: Promise<void>): Promise<void> {
+  const happened = struck.then(() => true);
+  while (!(await Promise.race([happened, delay(SUPERVISION_MS, false)]))) await world.supervise();
 }
 
 export function faultsOf({ lost, duplicated, outOfOrder, other }: Audit): string[] {

@@ -29,9 +29,9 @@ export function readSourceState(root: string, sources: readonly string[]): Sourc
   };
 }
 
-/** Which seeds show planted bugs is written down beside them, and decides nothing. */
+/** Which seeds show planted bugs, and how many faults of a kind the tests make, is written down beside them and decides nothing. */
 function counts(path: string): boolean {
-  return !/(\.test\.ts|\.md|planted-bugs\.json)"?$/.test(path);
+  return !/(\.test\.ts|\.md|planted-bugs\.json|drill-plans\.ts)"?$/.test(path);
 }
 
 function git(root: string, args: readonly string[]): string[] {

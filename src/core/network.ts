@@ -5,6 +5,8 @@
 export interface Connection {
   /** For logs and address limits: the peer's IP address. */
   readonly remoteAddress: string;
+  /** What the door knows of the peer before it says a word. */
+  readonly peer?: Peer | undefined;
   /** Installs the receiver; bytes that came before are delivered after it is set. Called once. */
   open(receiver: Receiver): void;
   /** Takes over `chunk` (the caller does not change it afterwards) and sends it in order. */
@@ -18,6 +20,13 @@ export interface Connection {
   end(): void;
   /** Closes at once and drops what was not sent. */
   destroy(): void;
+}
+
+export interface Peer {
+  /** Names in the certificate that it proved to own, such as `DNS:shop.example`. */
+  readonly certificateNames?: readonly string[];
+  /** The door answers for it: it is this producer, and no token is asked for. Only for connections within this process. */
+  readonly producer?: string;
 }
 
 export interface Receiver {

@@ -180,7 +180,7 @@ export class Session implements Submitter {
 
   /** Ends the session when its token is none of its producer's any more. */
   reauthenticate(): void {
-    if (this.#producer === undefined || this.gone) return;
+    if (this.#producer === undefined || this.#connection.peer?.producer !== undefined || this.gone) return;
     if (this.#context.authenticator.producerOf(this.#tokenDigest) === this.#producer) return;
     this.fail(
       new SyncError('auth_failed', `the token of producer ${this.#producer} that this connection was opened with is no longer valid`),
@@ -276,7 +276,7 @@ export class Session implements Submitter {
   async #open(hello: Hello, forgotten: ReadonlyMap<number, number>): Promise<void> {
     this.#tokenDigest = hashToken(hello.token);
     const { authenticator } = this.#context;
-    const producer = await authenticator.authenticate(hello.token, this.address);
+    const producer = this.#connection.peer?.producer ?? (await authenticator.authenticate(hello.token, this.address));
     if (this.gone) return;
     // Tokens changed meanwhile.
     if (authenticator !== this.#context.authenticator) return this.#open(hello, forgotten);

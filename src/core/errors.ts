@@ -61,6 +61,11 @@ export const ERRORS = {
   ),
   stream_taken_over: entry('connection', 'a newer connection uses the same stream', 'run one client per stream'),
   stream_owned_by_other: entry('connection', 'the stream belongs to another producer', 'start a new stream for this producer'),
+  stream_disputed: entry(
+    'connection',
+    'the queue names another owner of the stream than when it was opened',
+    'connect again: opening the stream tells whose it is',
+  ),
   sink_regressed: entry(
     'connection',
     'the sink lacks changes that it had acknowledged as applied, and the client no longer holds them',

@@ -5,8 +5,8 @@ import type { Log } from './context.ts';
 /** The error for a frame that the queue will never take. */
 export function refusedFrame(stream: string, partition: number, seq: number, { verdict, stored }: AppendResult): SyncError {
   if (verdict === 'owned_by_other')
-    // When the stream was opened it was this one's: opening it again tells what is true, also where a bit was turned on the way.
-    return new SyncError('internal', `the queue now says that stream ${stream} belongs to another producer; connect again`);
+    // Two producers may have opened it at once, or a bit was turned on the way: opening it again tells.
+    return new SyncError('stream_disputed', `the queue now names another producer as the owner of stream ${stream}; connect again`);
   return new SyncError(
     'seq_content_mismatch',
     `partition ${partition}: BATCH ${seq} does not name the crc of ${stored.seq} as it was stored; keep what is not applied and start a new stream with it`,
@@ -32,8 +32,7 @@ export function logEnd(log: Log, fields: EndedSession, error: SyncError | undefi
     return;
   }
   const { code, message, cause } = error;
-  if (code === 'internal')
-    log.error({ ...fields, code, err: cause }, `connection closed: ${cause === undefined ? message : messageOf(cause)}`);
+  if (code === 'internal') log.error({ ...fields, code, err: cause }, `connection closed: ${messageOf(cause)}`);
   // Changes are missing in the sink, and no retry brings them back: somebody has to look.
   else if (code === 'sink_regressed' || code === 'stream_expired') log.error({ ...fields, code }, message);
   else log.warn({ ...fields, code }, `connection closed: ${message}`);

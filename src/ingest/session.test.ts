@@ -293,7 +293,7 @@ describe('storing', () => {
     await world.queue.raise([{ partition: 0, stream: STREAM, producer: 'bank', place: { seq: 1, crc: 1 } }]);
     peer.sendBytes(new FrameChain(0, 1).bytes(1));
     await world.clock.settle();
-    expect(peer.take()).toEqual(['WELCOME', 'ERROR internal']);
+    expect(peer.take()).toEqual(['WELCOME', 'ERROR stream_disputed']);
     expect((await world.open({ oldest: new Map([[0, 1]]) })).take()).toEqual(['ERROR stream_owned_by_other']);
   });
 

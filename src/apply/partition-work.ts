@@ -63,9 +63,9 @@ export class PartitionWork {
     this.partition = partition;
   }
 
-  /** What the next slice may take when `count` share a transaction. */
+  /** What the next slice may take when `count` share a transaction: of a list whose head waited no more than that. */
   limits({ elements, bytes }: FetchLimits, count: number): FetchLimits {
-    if (this.small) return { elements: 1, bytes };
+    if (this.small || this.blocked !== undefined) return { elements: 1, bytes };
     return { elements: Math.ceil(elements / count), bytes: Math.ceil(bytes / count) };
   }
 

@@ -95,7 +95,9 @@ describe('health', () => {
       200,
       { cluster: () => sampleCluster({ primary: true }), queue: () => ({ kind: 'redis', held: 'x', failure: undefined }) },
     ],
-    ['the leader, stopping', 503, { cluster: () => sampleCluster({ primary: true }), drain: () => STOPPING }],
+    // Its successor does not lead yet.
+    ['the leader, stopping', 200, { cluster: () => sampleCluster({ primary: true }), drain: () => STOPPING }],
+    ['one of many, stopping', 503, { cluster: () => sampleCluster({ mode: 'active', primary: true }), drain: () => STOPPING }],
     ['the standby', 503, { cluster: () => sampleCluster({ primary: false }) }],
     ['one of many', 200, { cluster: () => sampleCluster({ mode: 'active', primary: true }) }],
     [

@@ -28,10 +28,10 @@ const DUTIES = {
 
 /**
  * Whether a balancer that has one place to send everybody to should send them here: to the node that leads, ready or not,
- * because no other applies; else to one that is ready.
+ * because no other applies, also while it hands over; else to one that is ready.
  */
 export function isPrimary(state: Pick<AdminState, 'queue' | 'partitions' | 'drain' | 'cluster'>): boolean {
   const cluster = state.cluster();
-  if (state.drain().duty !== 'serving' || cluster?.primary === false) return false;
-  return cluster?.mode === 'standby' || obstacles(state).length === 0;
+  if (cluster?.mode === 'standby') return cluster.primary;
+  return state.drain().duty === 'serving' && cluster?.primary !== false && obstacles(state).length === 0;
 }

@@ -39,6 +39,8 @@ export class PartitionSlice {
   /** What was decoded. */
   #items: Item[] = [];
   #resolved: (ResolvedBatch | undefined)[] = [];
+  /** Those that were held against a schema that was read after they were fetched. */
+  readonly #fresh = new Set<number>();
   #claims: StreamClaim[] = [];
   #full = false;
   /** Items at the head that are dealt with: committed, or dropped under a lock that is now released. */
@@ -108,11 +110,17 @@ export class PartitionSlice {
     await this.#resolve(0, this.#items.length);
   }
 
-  /** Holds the next item against the schema as it is now, so that no failure rests on an old one. */
+  /** Whether the next item was held against a schema that was read after the item was stored. */
+  get isNextFresh(): boolean {
+    return this.#fresh.has(this.done);
+  }
+
+  /** Holds the next item against the schema as it is now. */
   async renewNext(): Promise<void> {
     const at = this.done;
     await this.#context.sink.refreshSchema(tablesOf(this.#batches(at, at + 1)));
     await this.#resolve(at, at + 1);
+    this.#fresh.add(at);
   }
 
   /** Drops the next item if nothing is known of it: there is no watermark to decide by. Returns whether it was. */
@@ -218,6 +226,7 @@ export class PartitionSlice {
     if (lacking.length === 0) return;
     await sink.refreshSchema(tablesOf(lacking));
     await sink.evolve(lacking);
+    for (let i = from; i < to; i++) if (this.#resolved[i]?.lacksSchema) this.#fresh.add(i);
     this.#resolveCached(from, to);
   }
 

@@ -43,6 +43,8 @@ export class PartitionWork {
   settled: { readonly upToUs: number; readonly onlyAt: number | undefined } | undefined;
   /** How far all partitions had advanced when the slice began that ended blocked; undefined while another one runs. */
   triedAt: number | undefined;
+  /** The element at the head waits for other partitions: the next slice takes no more than that. */
+  isWaiting = false;
   /** Since when a change waits for other partitions, and up to which store time elements had been seen then. */
   blocked: { readonly sinceMs: number; readonly upToUs: number } | undefined;
   /** How many elements of those at the head of the list were there already at a time while a change waited. */
@@ -63,9 +65,9 @@ export class PartitionWork {
     this.partition = partition;
   }
 
-  /** What the next slice may take when `count` share a transaction. */
+  /** What the next slice may take when `count` share a transaction: of a list whose head waited no more than that. */
   limits({ elements, bytes }: FetchLimits, count: number): FetchLimits {
-    if (this.small) return { elements: 1, bytes };
+    if (this.small || this.isWaiting) return { elements: 1, bytes };
     return { elements: Math.ceil(elements / count), bytes: Math.ceil(bytes / count) };
   }
 

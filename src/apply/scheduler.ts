@@ -311,7 +311,9 @@ export class Scheduler {
     }
     work.failureCount = 0;
     work.settled = undefined;
-    work.blocked = undefined;
+    // What lay behind one that waited has waited as long, so the time is kept until a slice passes that took all.
+    if (!work.isWaiting) work.blocked = undefined;
+    work.isWaiting = false;
     work.small = false;
     this.#setState(work, 'applying', '');
     work.phase = 'idle';
@@ -337,6 +339,7 @@ export class Scheduler {
     const { clock, random } = this.#options;
     const blockedAtUs = result.blockedAtUs ?? 0;
     work.triedAt = triedAt;
+    work.isWaiting = true;
     work.settled = undefined;
     const { sinceMs, upToUs } = work.waits(blockedAtUs, result.fetchedAtUs, clock.monotonicMs());
     work.failureCount = result.count > 0 ? 1 : work.failureCount + 1;

@@ -84,6 +84,27 @@ describe('a slice', () => {
     expect(relied.slice(0, 2)).toEqual(['renewed', 'relied']);
   });
 
+  test('reads the schema before a change becomes a dead letter, and not while one waits', async () => {
+    let readCount = 0;
+    const refreshSchema = world.sink.refreshSchema.bind(world.sink);
+    const sink = Object.assign(world.sink, { refreshSchema: () => (readCount++, refreshSchema()) });
+    await writer.append(children('insert', [1, 9]));
+    expect(await run({}, sink)).toMatchObject({ outcome: 'blocked' });
+    expect(readCount).toBe(0);
+    const result = await run({ settledAtUs: Number.MAX_SAFE_INTEGER }, sink);
+    expect(result).toMatchObject({ outcome: 'applied', count: 1, stats: { deadLetters: 1 } });
+    expect(readCount).toBe(1);
+  });
+
+  test('applies a change that did not fit the schema as it was known', async () => {
+    world.store.define({ name: 'item', key: ['id'], columns: { id: { type: 'int' }, name: { type: 'text', notNull: true } } });
+    await world.sink.refreshSchema();
+    world.store.define({ name: 'item', key: ['id'], columns: { id: { type: 'int' }, name: { type: 'text' } } });
+    await writer.append(items('insert', [1, null]));
+    expect(await run()).toMatchObject({ outcome: 'applied', count: 1, stats: { deadLetters: 0 } });
+    expect(rows()).toEqual([[1, null]]);
+  });
+
   test('applies batches in order and moves the watermark with them', async () => {
     await writer.append(items('insert', [1, 'a'], [2, 'b']));
     await writer.append(items('update', [1, 'c']));

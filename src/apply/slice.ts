@@ -127,16 +127,23 @@ async function applyTogether(slices: readonly PartitionSlice[], sizes: readonly 
   });
 }
 
-/** Applies the next item change by change. */
+/** Applies the next item change by change. No failure of a change is final that rests on a schema older than the change. */
 async function applySingly(slice: PartitionSlice, context: SliceContext): Promise<void> {
+  if (slice.cleanPrefix(1) === 1 && (await applyNext(slice, context))) return;
   await slice.renewNext();
-  await inTransaction([slice], context, async (tx) => {
+  await applyNext(slice, context);
+}
+
+/** Returns false, having changed nothing, when a change failed that may fit the schema as it is by now. */
+async function applyNext(slice: PartitionSlice, context: SliceContext): Promise<boolean> {
+  return inTransaction([slice], context, async (tx) => {
     const plan = slice.plan(tx.partitions[0]!, 1);
     const failed: FailedBatch[] = [];
     for (const accepted of plan.accepted) {
       const failure = await applyChanges(tx, accepted, slice.task.settledAtUs);
       if (failure !== undefined) failed.push(failure);
     }
+    if (failed.some(({ changes }) => changes.length > 0) && !slice.isNextFresh) return false;
     await tx.commit(
       movesOf([plan]),
       failed.flatMap((batch) => deadLettersOf(batch, slice.partition)),

@@ -134,6 +134,19 @@ describe('a pair', () => {
     expect(two.cluster.view()).toMatchObject({ takeovers: 0, members: [{ name: 'two' }] });
   });
 
+  test('has a primary for the balancer until the other leads, and none where nobody could lead', async () => {
+    const one = await started('one', 'standby');
+    await one.cluster.leaving();
+    expect(one.cluster.isPrimary).toBe(false);
+    one.cluster.returning();
+    const two = await started('two', 'standby');
+    await one.cluster.leaving();
+    expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([true, false]);
+    await one.stop();
+    await clock.settle();
+    expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([false, true]);
+  });
+
   test('has another leader when the first is silent, which is cut off, and never two', async () => {
     const [one, two] = [await started('one', 'standby'), await started('two', 'standby')];
     one.away = true;

@@ -182,10 +182,13 @@ export class Cluster {
     this.#announce({ type: 'members' });
   }
 
-  /** Whether a balancer may send clients here: the leader of a pair, any member of many. */
+  /**
+   * Whether a balancer may send clients here: the leader of a pair, any member of many. One that leads and leaves is it until
+   * its successor leads, lest there be nobody in between.
+   */
   get isPrimary(): boolean {
-    if (this.#state !== 'ready') return false;
-    return this.#options.settings.mode === 'standby' ? this.leases.holds(0) : this.#membership.isListed;
+    if (this.#options.settings.mode === 'active') return this.#state === 'ready' && this.#membership.isListed;
+    return this.leases.holds(0) && (this.#state === 'ready' || (this.#state === 'leaving' && this.hasSuccessor));
   }
 
   view(): ClusterView {

@@ -11,7 +11,7 @@ export const BUGS_OF_CLUSTERS: readonly PlantedBug[] = [
   {
     name: 'of two that claim a slot, the one of the older epoch is believed',
     on: 'cluster',
-    patches: [{ file: SLOTS, find: '(owner?.epoch ?? -1) < claim.owner.epoch', replace: '(owner?.epoch ?? Infinity) > claim.owner.epoch' }],
+    patches: [{ file: SLOTS, find: '(best?.epoch ?? -1) < owner.epoch', replace: '(best?.epoch ?? Infinity) > owner.epoch' }],
   },
   {
     name: 'ASKING goes before EVALSHA, and not before the EVAL that follows when the script is unknown',

@@ -39,6 +39,19 @@ test('of what several nodes say, the newer owner of a slot is believed', () => {
   }
 });
 
+test('a node that says itself that it does not serve a slot is not believed to, whatever its epoch, unless nobody else is named', () => {
+  const missedIt = 'a1 127.0.0.1:1@11 myself,master - 0 0 1 connected 0\nb2 127.0.0.1:2@12 master - 0 0 12 connected 1-3';
+  const before = 'a1 127.0.0.1:1@11 master - 0 0 1 connected 0\nb2 127.0.0.1:2@12 myself,master - 0 0 12 connected 1-2';
+  const after = 'b2 127.0.0.1:2@12 master - 0 0 12 connected 1-2\nc3 127.0.0.1:3@13 myself,master - 0 0 11 connected 3';
+  const portsIn = (...answers: string[]) => {
+    const view = readClusterNodes(answers);
+    return [0, 1, 2, 3].map((slot) => view.ownerOf(slot)?.address.port);
+  };
+  expect(portsIn(missedIt, before, after)).toEqual([1, 2, 2, 3]);
+  expect(portsIn(missedIt, before)).toEqual([1, 2, 2, 2]);
+  expect(portsIn(missedIt, after)).toEqual([1, 2, 2, 2]);
+});
+
 test('of the whole range of slots each has its owner, as often as it is asked', () => {
   const view = readClusterNodes([
     'a1 127.0.0.1:1@11 myself,master - 0 0 1 connected 0-8190 8192\nb2 127.0.0.1:2@12 master - 0 0 1 connected 8191 8192 8193-16382',

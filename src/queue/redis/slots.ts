@@ -16,10 +16,14 @@ export interface ClusterView {
   readonly nodes: readonly RedisAddress[];
 }
 
-/** What one node says of who serves slots `first` to `last`. */
-interface Claim {
+/** Slots `first` to `last`. */
+interface SlotRange {
   readonly first: number;
   readonly last: number;
+}
+
+/** What one node says of who serves these slots. */
+interface Claim extends SlotRange {
   readonly owner: SlotOwner;
 }
 
@@ -43,9 +47,15 @@ export function nameOf({ host, port }: RedisAddress): string {
   return `${host}:${port}`;
 }
 
-/** Makes one view of what several nodes answered to CLUSTER NODES: of two owners of a slot, the one of the higher epoch. */
+/**
+ * Makes one view of what several nodes answered to CLUSTER NODES: of two owners of a slot, the one of the higher epoch. What
+ * others say of a node that says itself that it does not serve the slot counts only where nobody else is said to: until
+ * Redis 7.2, a node that missed how a slot was handed over goes on naming the one before.
+ */
 export function readClusterNodes(answers: readonly string[]): ClusterView {
   const claims: Claim[] = [];
+  /** Of nodes that answered, what they serve as they say themselves. */
+  const own = new Map<string, SlotRange[]>();
   const masters = new Map<string, number>();
   const demoted = new Map<string, number>();
   const nodes = new Map<string, RedisAddress>();
@@ -60,28 +70,46 @@ export function readClusterNodes(answers: readonly string[]): ClusterView {
     if (!said.has('fail')) nodes.set(name, address);
     const roles = said.has('master') ? masters : demoted;
     roles.set(name, Math.max(epoch, roles.get(name) ?? 0));
-    for (const range of ranges) {
-      // In brackets: slots that are being handed over.
-      const match = /^(\d+)(?:-(\d+))?$/.exec(range);
-      if (match === null) continue;
-      claims.push({ first: Number(match[1]), last: Number(match[2] ?? match[1]), owner });
-    }
+    const served = ranges.flatMap((range) => parseRange(range) ?? []);
+    for (const range of served) claims.push({ ...range, owner });
+    if (said.has('myself')) own.set(name, served);
   }
   const isMaster = ([name, epoch]: [string, number]) => epoch >= (demoted.get(name) ?? 0);
-  return { ownerOf: lookUp(claims), masters: new Set([...masters].filter(isMaster).map(([name]) => name)), nodes: [...nodes.values()] };
+  return {
+    ownerOf: lookUp(claims, own),
+    masters: new Set([...masters].filter(isMaster).map(([name]) => name)),
+    nodes: [...nodes.values()],
+  };
 }
 
 /** Finds owners among claims. A queue has few keys and is asked for the same slots again and again, so the others are never looked at. */
-function lookUp(claims: readonly Claim[]): ClusterView['ownerOf'] {
+function lookUp(claims: readonly Claim[], own: ReadonlyMap<string, readonly SlotRange[]>): ClusterView['ownerOf'] {
   const known = new Map<number, SlotOwner | undefined>();
   return (slot) => {
-    let owner = known.get(slot);
-    if (owner !== undefined || known.has(slot)) return owner;
-    for (const claim of claims)
-      if (claim.first <= slot && slot <= claim.last && (owner?.epoch ?? -1) < claim.owner.epoch) owner = claim.owner;
+    if (known.has(slot)) return known.get(slot);
+    const named = claims.filter((claim) => isWithin(slot, claim)).map(({ owner }) => owner);
+    const owner =
+      newest(named.filter(({ address }) => own.get(nameOf(address))?.some((range) => isWithin(slot, range)) !== false)) ?? newest(named);
     known.set(slot, owner);
     return owner;
   };
+}
+
+function isWithin(slot: number, { first, last }: SlotRange): boolean {
+  return first <= slot && slot <= last;
+}
+
+/** Of several with the same epoch, the first. */
+function newest(owners: readonly SlotOwner[]): SlotOwner | undefined {
+  let best: SlotOwner | undefined;
+  for (const owner of owners) if ((best?.epoch ?? -1) < owner.epoch) best = owner;
+  return best;
+}
+
+/** Undefined for what is in brackets: slots that are being handed over. */
+function parseRange(text: string): SlotRange | undefined {
+  const match = /^(\d+)(?:-(\d+))?$/.exec(text);
+  return match === null ? undefined : { first: Number(match[1]), last: Number(match[2] ?? match[1]) };
 }
 
 /** `host:port@bus[,hostname]`; the name is the one that certificates know. */

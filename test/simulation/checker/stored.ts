@@ -59,8 +59,9 @@ export class Stored {
       const record = store.getHash(`syncline:{${partition}}:streams`)?.get(stream);
       return Number(record?.split(' ')[0] ?? 0) >= seq;
     });
-    // Where no server has it any more, it was taken back because of a gap while the replica was waited for: a REWIND follows.
-    if (holders.length === 0 || holders.length >= this.#copies || seq <= this.#sink.everApplied(stream, partition)) return;
+    // Where no primary has it any more, it was taken back because of a gap while the replica was waited for: a REWIND follows.
+    const isTakenBack = !holders.some((server) => this.#group.primaries.includes(server));
+    if (isTakenBack || holders.length >= this.#copies || seq <= this.#sink.everApplied(stream, partition)) return;
     const where = holders.map((server) => server.host.name).join(', ');
     this.#fault(`${host.name} acknowledged ${stream} ${partition} ${seq} as stored, which has only: ${where}`);
   }

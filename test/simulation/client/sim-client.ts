@@ -171,7 +171,7 @@ export class SimClient {
     }
     const id = keys.key('item', random.below(keyCount));
     if (isPoison && random.chance(0.3)) return item.upsert({ id, n, colour: 'there is no such column' });
-    switch (random.below(4)) {
+    switch (random.below(8)) {
       case 0:
         return item.update({ id, n });
       case 1:

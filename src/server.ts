@@ -10,6 +10,7 @@ import { systemClock } from './core/clock.ts';
 import { randomHex, systemRandom } from './core/random.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
 import { checkBind, createTcpListener, type ProxyOptions } from './ingest/tcp.ts';
+import { DoorTls } from './node/door-tls.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
 import { startNode, type NodeSettings } from './node/node.ts';
@@ -77,8 +78,10 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       clock,
       logger,
       apply: async (next, before) => {
-        // First, because it is the one that may fail: the certificates and passwords of queue and sink are tried here.
+        // First what may fail: the certificate of the doors, then the certificates and passwords of queue and sink.
+        const takeCertificate = tls !== undefined && next.listen.tls !== undefined ? tls.prepare(next.listen.tls) : () => {};
         if (!isDeepStrictEqual(workersView(next), workersView(before))) await pool.roll(threadsOf(next, maxConcurrency, incarnation));
+        takeCertificate();
         queue.useAccess?.(next.queue);
         sink.useAccess?.(next.sinks[0]);
         logger.level = next.log.level;
@@ -123,7 +126,9 @@ export async function startServer(config: Config, logger: LeveledLogger = create
 
     const proxyLog = new ProxyLog(clock, logger);
     open.push(async () => proxyLog.flush());
-    const { proxyFrom, ...address } = config.listen.tcp;
+    const tls = config.listen.tls && new DoorTls(config.listen.tls, { clock, logger, count: (code) => metrics.connectionRefused(code) });
+    open.push(async () => tls?.close());
+    const { proxyFrom, tls: usesTls, ...address } = config.listen.tcp;
     const proxy: ProxyOptions = {
       from: proxyFrom,
       clock,
@@ -132,8 +137,9 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         proxyLog.refused(balancer, error);
       },
     };
-    const tcp = createTcpListener({ ...address, maxConnections: config.ingest.maxConnections, log: logger, proxy }, (connection) =>
-      node.sessions.accept(connection),
+    const tcp = createTcpListener(
+      { ...address, maxConnections: config.ingest.maxConnections, log: logger, proxy, tls: usesTls ? tls?.door : undefined },
+      (connection) => node.sessions.accept(connection),
     );
     const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, node, metrics, logger);
     await admin.start();

@@ -1,4 +1,5 @@
 import type { PartitionBy } from '../core/partition.ts';
+import type { TlsMaterial } from '../core/tls-material.ts';
 import type { Options } from './options.ts';
 
 /**
@@ -20,7 +21,11 @@ export interface Config {
   /** Digest of the tables' `partitionBy`: see `mappingDigest`. */
   readonly mapping: string;
   readonly listen: {
+    /** Undefined: no door speaks TLS. */
+    readonly tls: ListenTlsConfig | undefined;
     readonly tcp: Address & {
+      /** Whether it speaks {@link ListenTlsConfig}. */
+      readonly tls: boolean;
       /** Addresses and ranges of balancers that send a PROXY protocol header. */
       readonly proxyFrom: readonly string[];
     };
@@ -76,6 +81,16 @@ export interface TlsConfig {
   readonly cert?: string;
   readonly key?: string;
   readonly rejectUnauthorized: boolean;
+}
+
+/** TLS of the doors, and what its certificate says. */
+export interface ListenTlsConfig extends TlsMaterial {
+  /** Where it was read, as absolute paths, for whoever takes nothing else. */
+  readonly files: { readonly cert: string; readonly key: string; readonly clientCa?: string };
+  /** For whom the certificate is: `DNS:sync.example`, `IP:10.0.0.3`. */
+  readonly names: readonly string[];
+  /** When the first of the certificates in `cert` ends, wall clock. */
+  readonly expiresAtMs: number;
 }
 
 export interface Address {

@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Authority } from '../../test/support/certificate.ts';
 import { optionEntries, placeName, type OptionEntry } from './catalogue.ts';
 import type { Config } from './config.ts';
 import { loadConfig } from './load.ts';
@@ -11,6 +12,12 @@ let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'syncline-reload-'));
   for (const name of ['a', 'b']) writeFileSync(join(folder, `${name}.pem`), `-----BEGIN ${name}-----\n`);
+  const authority = new Authority(folder, 'authority');
+  const { cert, key } = authority.issue('door');
+  // The same key, so that it fits; the file differs.
+  writeFileSync(join(folder, 'door-other-key.pem'), `another\n${readFileSync(key, 'utf8')}`);
+  writeFileSync(join(folder, 'door-other.pem'), `another\n${readFileSync(cert, 'utf8')}`);
+  copyFileSync(new Authority(folder, 'other-authority').cert, join(folder, 'door-other-ca.pem'));
   for (const [name, secret] of Object.entries(SECRETS)) writeFileSync(join(folder, name), secret);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -43,7 +50,10 @@ const BASE = {
   queue: { url: REDIS('one'), tls: { ...PEM } },
   sinks: [{ url: MYSQL('one'), tls: { ...PEM } }],
   tables: { orders: { partitionBy: { group: 'order', columns: ['id'] } } },
-  listen: { admin: { token: 'one', healthHost: '127.0.0.1', healthPort: 9504 } },
+  listen: {
+    tls: { cert: 'door.pem', key: 'door-key.pem', clientCa: 'authority.pem' },
+    admin: { token: 'one', healthHost: '127.0.0.1', healthPort: 9504 },
+  },
 };
 
 /** Values for options whose type does not tell one that differs from {@link BASE}. */
@@ -69,6 +79,12 @@ const OTHER: Readonly<Record<string, unknown>> = {
   tables: {},
   'tables.<name>.partitionBy.group': 'other',
   'tables.<name>.partitionBy.columns': [],
+  'listen.tls.cert': 'door-other.pem',
+  'listen.tls.key': 'door-other-key.pem',
+  'listen.tls.clientCa': 'door-other-ca.pem',
+  'listen.tls.clientCertificates': 'optional',
+  'listen.tls.minVersion': 'TLSv1.3',
+  'listen.tcp.tls': false,
   'listen.tcp.host': '127.0.0.9',
   'listen.tcp.proxyFrom': ['10.0.0.5'],
   'listen.admin.host': '127.0.0.9',
@@ -166,6 +182,23 @@ describe('another place of queue or sink waits for a restart, together with what
     const { config, waiting } = planReload(running, load({ ...BASE, sinks: [{ url }] }));
     expect(config.sinks).toEqual(running.sinks);
     expect(waiting).toContain('sinks[0].url');
+  });
+});
+
+describe('a door that speaks TLS', () => {
+  const tls = { cert: 'door.pem', key: 'door-key.pem' };
+
+  test.each<[string, object, object]>([
+    ['begins', {}, { tls }],
+    ['ceases', { tls }, {}],
+  ])('%s to do so at a restart', (_, before, after) => {
+    const running = load({ listen: before });
+    const { config, changed, waiting } = planReload(running, load({ listen: after }));
+    expect(config.listen).toEqual(running.listen);
+    expect({ changed, waiting }).toMatchObject({
+      changed: [],
+      waiting: ['listen.tls.cert', 'listen.tls.key', 'listen.tls.clientCertificates', 'listen.tls.minVersion', 'listen.tcp.tls'],
+    });
   });
 });
 

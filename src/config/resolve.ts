@@ -5,6 +5,7 @@ import { messageOf } from '../core/errors.ts';
 import { isLoopback } from '../core/network.ts';
 import type { Config, QueueConfig, SinkConfig, TableConfig, TlsConfig } from './config.ts';
 import { readText } from './file.ts';
+import { readListenTls } from './listen-tls.ts';
 import { mappingDigest } from './mapping.ts';
 import type { Options } from './options.ts';
 import type { Problem } from './problem.ts';
@@ -39,6 +40,7 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
   checkCluster(options, queue, sinks[0], report);
   if (queue.url !== 'sqlite:' && queue.url === sinks[0].url) report(['sinks', 0, 'url'], 'must be another file than queue.url');
 
+  const listen = resolveListen(options, open, origin, report);
   const config: Config = {
     file: origin.file,
     node: options.node ?? hostname(),
@@ -49,13 +51,13 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
     sinks,
     tables,
     mapping: mappingDigest(tables),
-    listen: resolveListen(options, open, origin, report),
+    listen,
     ingest: options.ingest,
     apply: options.apply,
     cluster: options.cluster,
     retention: options.retention,
     log: options.log,
-    warnings: warningsOf(options),
+    warnings: [...warningsOf(options), ...plainDoorWarnings(listen)],
   };
   return { config, problems };
 }
@@ -206,7 +208,13 @@ function resolveTls(place: readonly PropertyKey[], tls: Options['queue']['tls'],
 
 function resolveListen({ listen }: Options, open: boolean, origin: Origin, report: Report): Config['listen'] {
   const { proxyFrom } = listen.tcp;
-  const tcp = { host: listen.tcp.host ?? (open ? '127.0.0.1' : '0.0.0.0'), port: listen.tcp.port, proxyFrom };
+  const tls = resolveListenTls(listen.tls, origin, report);
+  const tcp = {
+    host: listen.tcp.host ?? (open ? '127.0.0.1' : '0.0.0.0'),
+    port: listen.tcp.port,
+    tls: usesTls('tcp', listen, report),
+    proxyFrom,
+  };
   proxyFrom.forEach((range, i) => {
     if (!isAddressRange(range))
       report(
@@ -239,7 +247,24 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
     if (other !== undefined && at !== 0) report(['listen', ...name.split('.')], `is ${at}, which listen.${other} uses; choose another`);
     taken.set(at, name);
   }
-  return { tcp, admin: { host, port, token }, health };
+  return { tls, tcp, admin: { host, port, token }, health };
+}
+
+function resolveListenTls(tls: Options['listen']['tls'], origin: Origin, report: Report): Config['listen']['tls'] {
+  const place = ['listen', 'tls'];
+  return readListenTls(tls, {
+    path: (name, written) => origin.resolvePath([...place, name], written),
+    read: (name, written) => readFile([...place, name], written, origin, report),
+    report: (name, message) => report([...place, name], message),
+  });
+}
+
+/** Every door does where there is a certificate, unless it is told otherwise. */
+function usesTls(door: 'tcp', listen: Options['listen'], report: Report): boolean {
+  const isPossible = listen.tls.cert !== undefined;
+  if (listen[door].tls === true && !isPossible)
+    report(['listen', door, 'tls'], 'is true, but there is no certificate; set listen.tls.cert and listen.tls.key');
+  return listen[door].tls ?? isPossible;
 }
 
 function isAddressRange(written: string): boolean {
@@ -265,4 +290,14 @@ function warningsOf({ queue, sinks, listen }: Options): string[] {
   if (sinks[0]?.tls?.rejectUnauthorized === false)
     warnings.push('sinks[0].tls.rejectUnauthorized is off: whoever is in between can read and change everything');
   return warnings;
+}
+
+/** Doors that others reach without TLS: one line for all of them. A balancer in front of one may end TLS there. */
+function plainDoorWarnings({ tcp }: Config['listen']): string[] {
+  const plain = [{ name: 'listen.tcp', ...tcp }].filter(({ host, tls, proxyFrom }) => !isLoopback(host) && !tls && proxyFrom.length === 0);
+  if (plain.length === 0) return [];
+  const where = plain.map(({ name, host, port }) => `${name} (${host}:${port})`).join(' and ');
+  return [
+    `others can reach ${where} without TLS: whoever is in between reads tokens and rows, and can change them; set listen.tls.cert and listen.tls.key, or let a balancer end TLS and name it in proxyFrom (docs/tls.md)`,
+  ];
 }

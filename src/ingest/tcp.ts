@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import { messageOf, SyncError } from '../core/errors.ts';
-import { type Connection, isLoopback, type Receiver } from '../core/network.ts';
+import { type Connection, isLoopback, type Peer, type Receiver } from '../core/network.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { encodeError } from '../protocol/messages.ts';
 import { type AddressRanges, createAddressRanges, plainAddress } from './address-ranges.ts';
@@ -9,6 +9,7 @@ import type { Log } from './context.ts';
 import type { Listener } from './listener.ts';
 import type { ProxyHeader } from './proxy-header.ts';
 import { receiveProxyHeader } from './receive-proxy-header.ts';
+import type { SecuredSocket, TlsTerminator } from './tls-terminator.ts';
 
 export interface TcpListenerOptions {
   readonly host: string;
@@ -18,6 +19,7 @@ export interface TcpListenerOptions {
   readonly maxConnections?: number;
   readonly log?: Log;
   readonly proxy?: ProxyOptions;
+  readonly tls?: TlsDoorOptions | undefined;
 }
 
 /** Balancers that say in a PROXY protocol header for whom they connect. */
@@ -26,6 +28,14 @@ export interface ProxyOptions {
   readonly from: readonly string[];
   readonly clock: Clock;
   /** A connection from the balancer `address` is closed, because its header is missing or wrong. */
+  readonly refused: (address: string, error: SyncError) => void;
+}
+
+/** TLS that ends here. */
+export interface TlsDoorOptions {
+  readonly terminator: TlsTerminator;
+  readonly clock: Clock;
+  /** A connection from `address` is closed before it is one of a client. */
   readonly refused: (address: string, error: SyncError) => void;
 }
 
@@ -48,7 +58,7 @@ class TcpListener implements Listener {
   readonly #server: Server;
   readonly #connections = new Set<TcpConnection>();
   readonly #balancers: AddressRanges | undefined;
-  /** Connections of balancers that have not said yet for whom they are, or that are told why they are refused. */
+  /** Connections that are not those of a client yet: in their PROXY header or TLS handshake, or being told why they are refused. */
   readonly #unintroduced = new Set<Socket>();
   #address: { readonly host: string; readonly port: number };
 
@@ -103,9 +113,38 @@ class TcpListener implements Listener {
   }
 
   #take(socket: Socket, address: string): void {
-    const connection = new TcpConnection(socket, address, () => this.#connections.delete(connection));
+    const { tls } = this.#options;
+    if (tls === undefined) this.#accepted(socket, address);
+    else void this.#secure(socket, address, tls);
+  }
+
+  #accepted(socket: Socket, address: string, peer?: Peer): void {
+    const connection = new TcpConnection(socket, address, () => this.#connections.delete(connection), peer);
     this.#connections.add(connection);
     this.#accept(connection);
+  }
+
+  async #secure(raw: Socket, address: string, { terminator, refused, clock }: TlsDoorOptions): Promise<void> {
+    this.#unintroduced.add(raw);
+    const gone = () => void this.#unintroduced.delete(raw);
+    raw.once('close', gone);
+    let secured: SecuredSocket | undefined;
+    try {
+      secured = await terminator.secure(raw, address);
+    } catch (error) {
+      if (!(error instanceof SyncError)) throw error;
+      if (this.#server.listening) refused(address, error);
+      return;
+    }
+    if (secured === undefined || secured.socket.destroyed) return void raw.destroy();
+    const { socket, refusal, certificateNames } = secured;
+    if (refusal !== undefined) {
+      refused(address, refusal);
+      return refuse(socket, refusal, clock);
+    }
+    raw.off('close', gone);
+    gone();
+    this.#accepted(socket, address, { certificateNames });
   }
 
   async #introduce(socket: Socket, balancer: string, proxy: ProxyOptions): Promise<void> {
@@ -130,7 +169,7 @@ class TcpListener implements Listener {
   }
 }
 
-/** Says why, for the client behind a balancer that sends no header; what still comes is thrown away. */
+/** Says why, for a client that can read it; what still comes is thrown away. */
 function refuse(socket: Socket, { code, message }: SyncError, clock: Clock): void {
   if (socket.destroyed) return;
   const deadline = clock.setTimer(REFUSAL_DEADLINE_MS, () => socket.destroy());
@@ -142,6 +181,7 @@ function refuse(socket: Socket, { code, message }: SyncError, clock: Clock): voi
 /** Wraps a connected socket, of `node:net` or `node:tls`. */
 export class TcpConnection implements Connection {
   readonly remoteAddress: string;
+  readonly peer: Peer | undefined;
   readonly #socket: Socket;
   #receiver: Receiver | undefined;
   #error: Error | undefined;
@@ -150,9 +190,10 @@ export class TcpConnection implements Connection {
   #hasGrown = false;
 
   /** `remoteAddress` is the client's, which a balancer may have told. */
-  constructor(socket: Socket, remoteAddress: string, closed: () => void) {
+  constructor(socket: Socket, remoteAddress: string, closed: () => void, peer?: Peer) {
     this.#socket = socket;
     this.remoteAddress = remoteAddress;
+    this.peer = peer;
     // Without a listener a reset connection would end the process.
     socket.on('error', (error) => {
       this.#error = error;

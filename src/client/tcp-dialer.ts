@@ -1,5 +1,5 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls, type SecureContextOptions } from 'node:tls';
+import { connect as connectTls, type ConnectionOptions, type SecureContextOptions } from 'node:tls';
 import type { Connection, Dialer, Receiver } from '../core/network.ts';
 import { dialFailure } from './dial-failure.ts';
 
@@ -7,7 +7,7 @@ export interface DialTarget {
   readonly host: string;
   readonly port: number;
   /** Undefined: plain TCP. */
-  readonly tls: TlsOptions | undefined;
+  readonly tls: TlsOptions | ConnectionOptions | undefined;
 }
 
 /** For `tcps://`: what `node:tls` takes, where the defaults do not do. */

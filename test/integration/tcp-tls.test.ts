@@ -5,6 +5,7 @@ import { connect as connectTls } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { connect, type Client, type ConnectOptions } from '../../src/client/client.ts';
 import { Authority, type Certificate, createCertificate } from '../support/certificate.ts';
+import { runSyncline, type CliOptions } from '../support/cli-process.ts';
 import { eventually } from '../support/eventually.ts';
 import { ServerProcess } from '../support/server-process.ts';
 
@@ -122,6 +123,46 @@ test('a client must show a certificate where one is required, and is told at onc
   expect(await refusal(server, shown(stranger))).toMatch(/^certificate_refused: .*not accepted: UNABLE_TO_VERIFY_LEAF_SIGNATURE/);
   expect(await refusal(server, shown((ours as Authority).issue('client')))).toBe('it got in');
   expect(await metric(server, 'syncline_connections_refused_total{reason="certificate_refused"}')).toBe(2);
+});
+
+describe('syncline', () => {
+  const send = (args: readonly string[], options: CliOptions) =>
+    runSyncline(['send', '-', '--table', 'item', '--key', 'id', '--quiet', ...args], { input: '{"id": 1}', ...options });
+
+  test('send knows the server of its own configuration, whatever its name, and no other at its place', async () => {
+    const named = (ours as Authority).issue('named', { names: 'DNS:sync.example', days: 90 });
+    const server = await start(named);
+    const env = (cert: string, key: string) => ({
+      SYNCLINE_TLS_CERT: cert,
+      SYNCLINE_TLS_KEY: key,
+      SYNCLINE_TCP_PORT: String(server.tcpPort),
+    });
+    expect(await send([], { cwd: server.data, env: env(named.cert, named.key) })).toMatchObject({ code: 0, err: '' });
+    // Of the same authority.
+    const other = await send([], { cwd: server.data, env: env(door.cert, door.key) });
+    expect([other.code, other.err]).toEqual([3, expect.stringContaining('unable to')]);
+  });
+
+  test('send takes whom to trust and what to show from files', async () => {
+    const server = await start(door, { SYNCLINE_TLS_CLIENT_CA: (ours as Authority).cert });
+    const { cert, key } = (ours as Authority).issue('sender', { usage: 'clientAuth' });
+    const url = ['--url', urlOf(server)];
+    const trusting = [...url, '--tls-ca', (ours as Authority).cert];
+    expect(await send([...trusting, '--tls-cert', cert, '--tls-key', key], {})).toMatchObject({ code: 0, err: '' });
+    expect((await send(trusting, {})).err).toContain('certificate_refused');
+    expect((await send(['--url', server.url, '--tls-ca', cert], {})).err).toContain('--tls-ca is for tcps://');
+  });
+
+  test('status and check-config show the certificate', async () => {
+    const server = await start(door, { SYNCLINE_TLS_CLIENT_CA: (ours as Authority).cert, SYNCLINE_TLS_CLIENT_CERTIFICATES: 'optional' });
+    const status = await runSyncline(['status', '--url', server.adminUrl]);
+    expect(status.out).toMatch(/^certificate +DNS:localhost, IP:127\.0\.0\.1, expires in (89|90) d$/m);
+    const env = { SYNCLINE_TLS_CERT: door.cert, SYNCLINE_TLS_KEY: door.key, SYNCLINE_TLS_CLIENT_CA: door.ca };
+    const { out } = await runSyncline(['check-config'], { cwd: server.data, env });
+    expect(out).toMatch(
+      /tcp +127\.0\.0\.1:9501, TLS as DNS:localhost, IP:127\.0\.0\.1 until \d{4}-\d\d-\d\d, certificates of clients required/,
+    );
+  });
 });
 
 test('a certificate that ends soon, or has ended, is spoken of at the start', async () => {

@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Authority, type Certificate } from '../../test/support/certificate.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { proxyHeader } from '../../test/support/proxy-header.ts';
+import { SeededRandom } from '../../test/support/seeded-random.ts';
 import { VirtualClock } from '../../test/support/virtual-clock.ts';
 import type { SyncError } from '../core/errors.ts';
 import type { Connection } from '../core/network.ts';
@@ -209,6 +210,24 @@ describe('a connection that becomes none', () => {
     await eventually(() => expect(clock.timerCount).toBe(1));
     reset.resetAndDestroy();
     await eventually(() => expect(refusals.map(({ error }) => error.code)).toEqual(['tls_failed', 'tls_failed', 'tls_failed']));
+    await expectAtWork(neighbour, arrivals[0]!);
+  });
+
+  test('because its handshake is damaged, somewhere, disturbs nobody', async () => {
+    await listen();
+    const neighbour = await dialTls();
+    await eventually(() => expect(arrivals.length).toBe(1));
+    const [flight, random] = [await firstFlight(), new SeededRandom(11)];
+    for (let round = 0; round < 300; round++) {
+      const damaged = Buffer.from(flight.subarray(0, 1 + random.below(flight.length)));
+      for (let change = random.below(4); change > 0; change--) damaged[random.below(damaged.length)] = random.below(256);
+      const socket = await dial();
+      const gone = closed(socket);
+      socket.resume().end(damaged);
+      await gone;
+    }
+    await eventually(() => expect(refusals.length).toBe(300));
+    expect(new Set(refusals.map(({ error }) => error.code))).toEqual(new Set(['tls_failed', 'tls_required']));
     await expectAtWork(neighbour, arrivals[0]!);
   });
 

@@ -18,7 +18,7 @@ export interface SecuredSocket {
 
 /** From the first byte on, a handshake takes two or three ways there and back. */
 const DEADLINE_MS = 5_000;
-/** Handshakes of one address at a time; each costs as much as thousands of frames. */
+/** Handshakes of one address at a time: as many as there may be connections from it that have not said HELLO. */
 const MAX_HANDSHAKES_PER_ADDRESS = 64;
 /** What every connection over TLS begins with: a record of type "handshake". */
 const HANDSHAKE_RECORD = 0x16;

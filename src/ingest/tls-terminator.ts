@@ -165,7 +165,7 @@ class Handshake {
     this.#detach();
     const refusal = new SyncError(
       'tls_required',
-      'this port speaks TLS, and the connection begins with something else; use a url with tcps://',
+      'this port speaks TLS, and the connection begins with something else; connect to tcps://, or https:// and wss:// where it is the web port',
     );
     this.#settle.resolve({ socket: this.#raw, certificateNames: [], refusal });
   };

@@ -2,7 +2,7 @@ import type { Logger } from '../admin/log.ts';
 import type { ListenTlsConfig } from '../config/config.ts';
 import type { Clock } from '../core/clock.ts';
 import { messageOf, SyncError } from '../core/errors.ts';
-import type { TlsDoorOptions } from '../ingest/tcp.ts';
+import type { TlsDoorOptions } from '../ingest/introductions.ts';
 import { TlsTerminator } from '../ingest/tls-terminator.ts';
 import { CertificateWatch } from './certificate-watch.ts';
 import { RefusalLog } from './refusal-log.ts';

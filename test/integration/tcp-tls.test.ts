@@ -110,7 +110,7 @@ describe('the client refuses a server', () => {
 
 test('a client without TLS is told at once what to do, and counted', async () => {
   const server = await start();
-  expect(await refusal(server, { url: server.url })).toMatch(/^tls_required: .* use a url with tcps:/);
+  expect(await refusal(server, { url: server.url })).toMatch(/^tls_required: .* connect to tcps:/);
   expect(await metric(server, 'syncline_connections_refused_total{reason="tls_required"}')).toBe(1);
   expect(server.output).toContain('connections are refused before they are those of a client');
 });

@@ -7,6 +7,7 @@ import { connect, type Client, type ConnectOptions } from '../../src/client/clie
 import { Authority, type Certificate, createCertificate } from '../support/certificate.ts';
 import { runSyncline, type CliOptions } from '../support/cli-process.ts';
 import { eventually } from '../support/eventually.ts';
+import { redisAvailable, startRedis } from '../support/redis-server.ts';
 import { ServerProcess } from '../support/server-process.ts';
 
 const running: { close(): Promise<unknown> }[] = [];
@@ -189,7 +190,7 @@ describe('at SIGHUP', () => {
       const line = said.find((one) => /configuration (was not )?loaded again/.test(one));
       if (line === undefined) throw new Error('nothing was said of a reload');
       return line;
-    });
+    }, 30_000);
   }
 
   /** Who new connections meet. */
@@ -223,6 +224,27 @@ describe('at SIGHUP', () => {
     expect(server.output.split('stream opened').length).toBe(2);
     await open(server);
     expect(((await server.status()).certificate?.expiresAtMs ?? 0) - Date.now()).toBeLessThan(61 * 86_400_000);
+  });
+
+  test.skipIf(!redisAvailable())('one that comes with a password that is wrong waits for the right one', async () => {
+    const redis = await startRedis();
+    running.push(redis);
+    const server = await ServerProcess.create();
+    running.push(server);
+    const configure = (certificate: Certificate, user: string) => {
+      const { cert, key } = certificate;
+      const options = { queue: { url: redis.url.replace('//', `//${user}`) }, listen: { tls: { cert, key } } };
+      writeFileSync(join(server.data, 'syncline.yaml'), JSON.stringify(options));
+    };
+    configure(door, '');
+    await server.start();
+    const next = (ours as Authority).issue('next');
+    configure(next, 'nobody:wrong@');
+    expect(await reload(server)).toContain('roll_failed');
+    expect(await subject(server)).toBe('CN=door');
+    configure(next, '');
+    await reload(server);
+    expect(await subject(server)).toBe('CN=next');
   });
 
   test('one that cannot be used leaves the one before it, and log and status say why', async () => {

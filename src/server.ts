@@ -9,7 +9,8 @@ import { partitionByOf, withoutPassword, type Address, type Config } from './con
 import { systemClock } from './core/clock.ts';
 import { randomHex, systemRandom } from './core/random.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
-import { checkBind, createTcpListener, type ProxyOptions } from './ingest/tcp.ts';
+import type { ProxyOptions } from './ingest/introductions.ts';
+import { checkBind, createTcpListener } from './ingest/tcp.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
 import { startNode, type NodeSettings } from './node/node.ts';

@@ -42,6 +42,7 @@ export function describeConfig(config: Config): string {
             .join('; '),
     ],
     ['tcp', `${at(listen.tcp)}${who.length === 0 ? ' (loopback only, because nobody is asked for a token)' : ''}`],
+    ['web', listen.web.enabled ? `${at(listen.web)}, engine ${listen.web.engine}` : 'off'],
     ['admin', `${at(listen.admin)}${listen.health === undefined ? '' : `, health also on ${at(listen.health)}`}`],
     [
       'limits',

@@ -232,6 +232,43 @@ export const optionsSchema = z.strictObject({
         fallback: 'nobody',
       }),
     }),
+    web: section('Frames over WebSocket, at `/ws`, and HTTP: see docs/websocket.md.', {
+      enabled: flag(true, { description: 'Whether it listens at all.', env: 'SYNCLINE_WEB_ENABLED', takesEffect: 'restart' }),
+      host: optionalText({
+        description: 'Address to listen on. Without a token and without `producers` only a loopback address is allowed.',
+        env: 'SYNCLINE_WEB_HOST',
+        takesEffect: 'restart',
+        fallback: '`listen.tcp.host`',
+      }),
+      port: integer(PORTS, 9502, { description: 'Port; 0 takes any free one.', env: 'SYNCLINE_WEB_PORT', takesEffect: 'restart' }),
+      engine: z.enum(['auto', 'uws', 'ws']).default('auto').meta({
+        description:
+          'What carries it: `uws` is uWebSockets.js, which must be installed beside Syncline, `ws` is part of it. `auto` takes uWebSockets.js where it loads and `proxyFrom` is empty, and says in the log which it took and why.',
+        env: 'SYNCLINE_WEB_ENGINE',
+        takesEffect: 'restart',
+      }),
+      proxyFrom: textList(64, {
+        description:
+          'Addresses and ranges of balancers, as in `listen.tcp.proxyFrom`. With the engine `uws` they must send version 2 of the header.',
+        env: 'SYNCLINE_WEB_PROXY_FROM',
+        takesEffect: 'restart',
+        fallback: 'nobody',
+      }),
+      origins: textList(64, {
+        description:
+          'Origins of pages that may connect from browsers, such as `https://shop.example`. Programs that are no browsers send none and need none.',
+        env: 'SYNCLINE_WEB_ORIGINS',
+        takesEffect: 'restart',
+        fallback: 'no browser may',
+      }),
+      hosts: textList(64, {
+        description:
+          'Names that requests may call this server by in `Host`, without port, such as `sync.shop.example`. Others are refused.',
+        env: 'SYNCLINE_WEB_HOSTS',
+        takesEffect: 'restart',
+        fallback: 'any',
+      }),
+    }),
     admin: section('Health, metrics and status over HTTP.', {
       host: text('127.0.0.1', {
         description: 'Address to listen on. Without a token only a loopback address is allowed.',

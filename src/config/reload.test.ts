@@ -43,7 +43,7 @@ const BASE = {
   queue: { url: REDIS('one'), tls: { ...PEM } },
   sinks: [{ url: MYSQL('one'), tls: { ...PEM } }],
   tables: { orders: { partitionBy: { group: 'order', columns: ['id'] } } },
-  listen: { admin: { token: 'one', healthHost: '127.0.0.1', healthPort: 9504 } },
+  listen: { web: { host: '0.0.0.0' }, admin: { token: 'one', healthHost: '127.0.0.1', healthPort: 9504 } },
 };
 
 /** Values for options whose type does not tell one that differs from {@link BASE}. */
@@ -71,6 +71,12 @@ const OTHER: Readonly<Record<string, unknown>> = {
   'tables.<name>.partitionBy.columns': [],
   'listen.tcp.host': '127.0.0.9',
   'listen.tcp.proxyFrom': ['10.0.0.5'],
+  'listen.web.enabled': false,
+  'listen.web.host': '127.0.0.9',
+  'listen.web.engine': 'ws',
+  'listen.web.proxyFrom': ['10.0.0.5'],
+  'listen.web.origins': ['https://shop.example'],
+  'listen.web.hosts': ['sync.shop.example'],
   'listen.admin.host': '127.0.0.9',
   'listen.admin.token': 'two',
   'listen.admin.tokenFile': 'admin-file',
@@ -174,7 +180,14 @@ describe('no reload opens a door', () => {
     const running = load({ token: 'default.one', listen: { tcp: { host: '0.0.0.0' } } });
     const { config, changed, waiting } = planReload(running, load({}));
     expect(config.producers).toEqual(running.producers);
-    expect({ changed, waiting }).toEqual({ changed: [], waiting: ['token', 'listen.tcp.host'] });
+    expect({ changed, waiting }).toEqual({ changed: [], waiting: ['token', 'listen.tcp.host', 'listen.web.host'] });
+  });
+
+  test('of the web alone that others can reach', () => {
+    const running = load({ token: 'default.one', listen: { tcp: { host: '127.0.0.1' }, web: { host: '0.0.0.0' } } });
+    expect(planReload(running, load({})).config.producers).toEqual(running.producers);
+    const off = load({ token: 'default.one', listen: { tcp: { host: '127.0.0.1' }, web: { host: '0.0.0.0', enabled: false } } });
+    expect(planReload(off, load({})).config.producers).toEqual([]);
   });
 
   test('of the admin server that others can reach, by taking away its token', () => {

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { messageOf } from '../core/errors.ts';
 import { isLoopback } from '../core/network.ts';
-import type { Config, QueueConfig, SinkConfig, TableConfig, TlsConfig } from './config.ts';
+import type { Config, QueueConfig, SinkConfig, TableConfig, TlsConfig, WebConfig } from './config.ts';
 import { readText } from './file.ts';
 import { mappingDigest } from './mapping.ts';
 import type { Options } from './options.ts';
@@ -205,21 +205,13 @@ function resolveTls(place: readonly PropertyKey[], tls: Options['queue']['tls'],
 }
 
 function resolveListen({ listen }: Options, open: boolean, origin: Origin, report: Report): Config['listen'] {
-  const { proxyFrom } = listen.tcp;
-  const tcp = { host: listen.tcp.host ?? (open ? '127.0.0.1' : '0.0.0.0'), port: listen.tcp.port, proxyFrom };
-  proxyFrom.forEach((range, i) => {
-    if (!isAddressRange(range))
-      report(
-        ['listen', 'tcp', 'proxyFrom', i],
-        `is ${range}, which is neither an address nor a range such as 10.0.0.0/24 or 2001:db8::/32`,
-      );
-  });
+  const tcp = { ...listen.tcp, host: listen.tcp.host ?? (open ? '127.0.0.1' : '0.0.0.0') };
+  const web = resolveWeb(listen, tcp.host, report);
+  if (open) checkLoopback('tcp', tcp.host, report);
+  if (open && web.enabled) checkLoopback('web', web.host, report);
+  checkBalancers('tcp', tcp.proxyFrom, report);
+  checkBalancers('web', web.proxyFrom, report);
   const { host, port, healthHost, healthPort } = listen.admin;
-  if (open && !isLoopback(tcp.host))
-    report(
-      ['listen', 'tcp', 'host'],
-      `is ${tcp.host}, which others can reach, but nobody is asked for a token; set token or producers, or listen on 127.0.0.1`,
-    );
   const token = resolveAdminToken(listen.admin, origin, report);
   if (token === undefined && listen.admin.tokenFile === undefined && !isLoopback(host))
     report(
@@ -232,6 +224,7 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
   const taken = new Map<number, string>();
   for (const [name, at] of [
     ['tcp.port', tcp.port],
+    ['web.port', web.enabled ? web.port : 0],
     ['admin.port', port],
     ['admin.healthPort', healthPort ?? 0],
   ] as const) {
@@ -239,7 +232,41 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
     if (other !== undefined && at !== 0) report(['listen', ...name.split('.')], `is ${at}, which listen.${other} uses; choose another`);
     taken.set(at, name);
   }
-  return { tcp, admin: { host, port, token }, health };
+  return { tcp, web, admin: { host, port, token }, health };
+}
+
+type Door = 'tcp' | 'web';
+
+/** Without tokens a door that takes changes is for this machine only. */
+function checkLoopback(door: Door, host: string, report: Report): void {
+  if (isLoopback(host)) return;
+  report(
+    ['listen', door, 'host'],
+    `is ${host}, which others can reach, but nobody is asked for a token; set token or producers, or listen on 127.0.0.1`,
+  );
+}
+
+function checkBalancers(door: Door, proxyFrom: readonly string[], report: Report): void {
+  proxyFrom.forEach((range, i) => {
+    if (!isAddressRange(range))
+      report(['listen', door, 'proxyFrom', i], `is ${range}, which is neither an address nor a range such as 10.0.0.0/24 or 2001:db8::/32`);
+  });
+}
+
+function resolveWeb({ web }: Options['listen'], tcpHost: string, report: Report): WebConfig {
+  web.origins.forEach((origin, i) => {
+    // Opaque origins, of files and the like, are written "null" and could be anybody's.
+    if (URL.parse(origin)?.origin !== origin || origin === 'null')
+      report(
+        ['listen', 'web', 'origins', i],
+        `is ${origin}, which is no origin such as https://shop.example, in lower case and without path`,
+      );
+  });
+  web.hosts.forEach((host, i) => {
+    if (!/^([^/\s:]+|\[[0-9a-f:.]+\])$/i.test(host))
+      report(['listen', 'web', 'hosts', i], `is ${host}, which is no host such as sync.shop.example, without scheme and port`);
+  });
+  return { ...web, host: web.host ?? tcpHost, hosts: web.hosts.map((host) => host.toLowerCase()) };
 }
 
 function isAddressRange(written: string): boolean {
@@ -258,8 +285,12 @@ function resolveAdminToken({ token, tokenFile }: Options['listen']['admin'], ori
 
 function warningsOf({ queue, sinks, listen }: Options): string[] {
   const warnings: string[] = [];
-  if (listen.tcp.proxyFrom.some((range) => range.endsWith('/0')))
-    warnings.push('listen.tcp.proxyFrom includes everybody: whoever connects can say that it is somebody else; name the balancers alone');
+  for (const door of ['tcp', 'web'] satisfies Door[]) {
+    if (listen[door].proxyFrom.some((range) => range.endsWith('/0')))
+      warnings.push(
+        `listen.${door}.proxyFrom includes everybody: whoever connects can say that it is somebody else; name the balancers alone`,
+      );
+  }
   if (queue.tls?.rejectUnauthorized === false)
     warnings.push('queue.tls.rejectUnauthorized is off: whoever is in between can read and change everything');
   if (sinks[0]?.tls?.rejectUnauthorized === false)

@@ -9,13 +9,16 @@ const GATHER_MS = 30_000;
 export class ProxyLog {
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #option: string;
   #count = 0;
   #last: { readonly balancer: string; readonly error: SyncError } | undefined;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, logger: Logger) {
+  /** `option` names the balancers of this door. */
+  constructor(clock: Clock, logger: Logger, option: string) {
     this.#clock = clock;
     this.#logger = logger;
+    this.#option = option;
   }
 
   refused(balancer: string, error: SyncError): void {
@@ -41,7 +44,7 @@ export class ProxyLog {
     const { balancer, error } = this.#last;
     this.#logger.warn(
       { address: balancer, code: error.code, count: this.#count },
-      `connections of a balancer are refused: ${error.message}; let it send a PROXY protocol header (HAProxy: send-proxy-v2), or take its address out of listen.tcp.proxyFrom`,
+      `connections of a balancer are refused: ${error.message}; let it send a PROXY protocol header (HAProxy: send-proxy-v2), or take its address out of ${this.#option}`,
     );
     this.#last = undefined;
     this.#count = 0;

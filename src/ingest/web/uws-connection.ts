@@ -28,6 +28,7 @@ export class UwsConnection implements Connection {
   #hasGrown = false;
   /** What was written in this turn; it leaves in one system call. */
   #written: Uint8Array[] = [];
+  #writtenBytes = 0;
 
   constructor(remoteAddress: string, maxHeldBytes: number) {
     this.remoteAddress = remoteAddress;
@@ -35,7 +36,7 @@ export class UwsConnection implements Connection {
   }
 
   get bufferedBytes(): number {
-    return this.#isClosed || this.#socket === undefined ? 0 : this.#socket.getBufferedAmount();
+    return this.#isClosed || this.#socket === undefined ? 0 : this.#socket.getBufferedAmount() + this.#writtenBytes;
   }
 
   open(receiver: Receiver): void {
@@ -48,6 +49,7 @@ export class UwsConnection implements Connection {
     if (this.#isEnded || this.#isClosed) return;
     this.#endedWithError = isErrorFrame(chunk);
     this.#written.push(chunk);
+    this.#writtenBytes += chunk.length;
     if (this.#written.length === 1) process.nextTick(this.#flush);
   }
 
@@ -129,6 +131,7 @@ export class UwsConnection implements Connection {
   readonly #flush = (): void => {
     const written = this.#written;
     this.#written = [];
+    this.#writtenBytes = 0;
     if (written.length === 0 || this.#isClosed) return;
     const socket = this.#socket;
     assert(socket !== undefined, 'nobody writes before it is connected');

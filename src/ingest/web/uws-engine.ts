@@ -32,6 +32,8 @@ class UwsEngine implements WebEngine {
   #listening: UwsListenSocket | undefined;
   #address: { readonly host: string; readonly port: number };
   #connectionCount = 0;
+  /** Connections of balancers on which a request came, by address and port; of those that have ended some remain, one for each port. */
+  readonly #introduced = new Set<string>();
 
   constructor(uws: UWebSockets, options: WebEngineOptions, door: WebDoor) {
     this.#uws = uws;
@@ -76,7 +78,10 @@ class UwsEngine implements WebEngine {
       .App()
       .filter((response, count) => {
         this.#connectionCount += count;
-        if (count > 0 && this.#connectionCount > this.maxConnections + REFUSAL_RESERVE) response.close();
+        if (count < 0) return;
+        // Whoever had this port before is gone.
+        this.#introduced.delete(peerOf(response));
+        if (this.#connectionCount > this.maxConnections + REFUSAL_RESERVE) response.close();
       })
       .ws('/*', {
         compression: this.#uws.DISABLED,
@@ -97,6 +102,7 @@ class UwsEngine implements WebEngine {
       })
       .any('/*', (response, request) => {
         const { address, isBalancer, refusal } = this.#introduce(response);
+        if (refusal === 'close') return response.close();
         if (refusal !== undefined) return answer(response, request.getCaseSensitiveMethod(), refusal, true);
         this.#door.requested(new UwsExchange(response, uwsHead(request, address), isBalancer));
       });
@@ -104,6 +110,7 @@ class UwsEngine implements WebEngine {
 
   #upgrade(response: UwsResponse, request: UwsRequest, context: unknown, maxHeldBytes: number): void {
     const { address, isBalancer, refusal } = this.#introduce(response);
+    if (refusal === 'close') return response.close();
     const answered = refusal ?? this.#door.judge(uwsHead(request, address));
     if (answered !== undefined) return answer(response, 'GET', answered, isBalancer || answered.close === true);
     response.upgrade(
@@ -116,12 +123,15 @@ class UwsEngine implements WebEngine {
   }
 
   /**
-   * For whom a request is. A PROXY header is taken before every request, not before the first alone, so that a client could
-   * send one of its own before its second: there is no second on a connection from a balancer.
+   * For whom a request is. uWebSockets.js takes a PROXY header before every request, not before the first alone, so that a
+   * client could send one of its own before its second: there is no second on a connection from a balancer.
    */
-  #introduce(response: UwsResponse): { address: string; isBalancer: boolean; refusal?: WebResponse } {
+  #introduce(response: UwsResponse): { address: string; isBalancer: boolean; refusal?: WebResponse | 'close' } {
     const direct = plainAddress(textOf(response.getRemoteAddressAsText()));
     if (!this.#balancers.includes(direct)) return { address: direct, isBalancer: false };
+    const peer = peerOf(response);
+    if (this.#introduced.has(peer)) return { address: direct, isBalancer: true, refusal: 'close' };
+    this.#introduced.add(peer);
     const proxied = textOf(response.getProxiedRemoteAddressAsText());
     if (proxied !== '') return { address: plainAddress(proxied), isBalancer: true };
     const error = new SyncError(
@@ -145,6 +155,10 @@ async function tryAddress(host: string, port: number): Promise<void> {
 
 function connectionOf(socket: UwsSocket): UwsConnection {
   return (socket.getUserData() as { readonly connection: UwsConnection }).connection;
+}
+
+function peerOf(response: UwsResponse): string {
+  return `${textOf(response.getRemoteAddressAsText())} ${response.getRemotePort()}`;
 }
 
 function textOf(bytes: ArrayBuffer): string {

@@ -67,6 +67,7 @@ export interface UwsResponse {
   close(): void;
   upgrade(userData: object, key: string, protocol: string, extensions: string, context: unknown): void;
   getRemoteAddressAsText(): ArrayBuffer;
+  getRemotePort(): number;
   getProxiedRemoteAddressAsText(): ArrayBuffer;
 }
 

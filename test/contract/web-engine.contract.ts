@@ -357,6 +357,24 @@ export function webEngineContract({ name, createEngine }: EngineSubject): void {
       });
     });
 
+    test('connections far beyond the limit, which may change, are cut off without a word', async () => {
+      await start();
+      engine.maxConnections = 1;
+      const closed: string[] = [];
+      for (let i = 0; i < 140; i++) {
+        const socket = await dial();
+        let said = '';
+        socket.on('data', (chunk) => (said += String(chunk)));
+        socket.once('close', () => closed.push(said));
+      }
+      // One, and 128 that could be told why not.
+      await eventually(() => expect(closed).toEqual(Array.from({ length: 11 }, () => '')));
+      engine.maxConnections = 2;
+      const socket = await dial();
+      socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+      await eventually(() => expect(exchanges.length).toBe(1));
+    });
+
     describe('behind a balancer', () => {
       test('a request is that of the client whom the header names', async () => {
         await start({ proxyFrom: ['127.0.0.1'] });

@@ -49,13 +49,16 @@ export function runTestsUnder(folder: string, files: readonly string[]): ChildRu
     // In threads: a process of its own would be started with this loader as its program.
     const vitest = [`${ROOT}node_modules/vitest/vitest.mjs`, 'run', '--pool=threads', '--reporter=json', `--outputFile.json=${file}`];
     const args = ['--library-path', folder, process.execPath, ...vitest, ...files];
-    const { stdout, stderr } = spawnSync(`${folder}/ld-linux-x86-64.so.2`, args, { cwd: ROOT, encoding: 'utf8', timeout: 300_000 });
-    if (!existsSync(file)) return { passed: 0, failures: [`it ended without a report: ${`${stdout}${stderr}`.slice(-2_000)}`] };
+    const { status, stdout, stderr } = spawnSync(`${folder}/ld-linux-x86-64.so.2`, args, { cwd: ROOT, encoding: 'utf8', timeout: 300_000 });
+    const output = `${stdout}${stderr}`.slice(-2_000);
+    if (!existsSync(file)) return { passed: 0, failures: [`it ended without a report: ${output}`] };
     const report = JSON.parse(readFileSync(file, 'utf8')) as TestReport;
     const failures = report.testResults.flatMap(({ message, assertionResults }) => [
       ...(message === '' ? [] : [message]),
       ...assertionResults.filter(({ status }) => status === 'failed').map((one) => `${one.fullName}: ${one.failureMessages[0] ?? ''}`),
     ]);
+    // An error outside any test counts as well.
+    if (status !== 0 && failures.length === 0) failures.push(`it ended with ${status}: ${output}`);
     return { passed: report.numPassedTests, failures };
   } finally {
     rmSync(reports, { recursive: true, force: true });

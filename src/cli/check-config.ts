@@ -45,6 +45,7 @@ export function describeConfig(config: Config): string {
       'tcp',
       `${at(listen.tcp)}${listen.tcp.tls ? describeTls(listen.tls) : ''}${who.length === 0 ? ' (loopback only, because nobody is asked for a token)' : ''}`,
     ],
+    ['web', listen.web.enabled ? `${at(listen.web)}, engine ${listen.web.engine}${listen.web.tls ? ', TLS' : ''}` : 'off'],
     ['admin', `${at(listen.admin)}${listen.health === undefined ? '' : `, health also on ${at(listen.health)}`}`],
     [
       'limits',

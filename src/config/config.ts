@@ -29,6 +29,7 @@ export interface Config {
       /** Addresses and ranges of balancers that send a PROXY protocol header. */
       readonly proxyFrom: readonly string[];
     };
+    readonly web: WebConfig;
     readonly admin: Address & {
       /** What metrics and status ask for; set wherever it listens beyond loopback. */
       readonly token: string | undefined;
@@ -96,6 +97,18 @@ export interface ListenTlsConfig extends TlsMaterial {
 export interface Address {
   readonly host: string;
   readonly port: number;
+}
+
+export interface WebConfig extends Address {
+  readonly enabled: boolean;
+  /** Whether it speaks {@link ListenTlsConfig}. */
+  readonly tls: boolean;
+  readonly engine: Options['listen']['web']['engine'];
+  readonly proxyFrom: readonly string[];
+  /** As browsers write them: scheme, host, and port where it is not the scheme's own. */
+  readonly origins: readonly string[];
+  /** In lower case, without port. */
+  readonly hosts: readonly string[];
 }
 
 /** A URL without its password, for logs and messages. Rather hides too much: a password may hold any character. */

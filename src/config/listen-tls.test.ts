@@ -92,6 +92,11 @@ describe('listen.tls', () => {
       'listen.tls.key: is not the key of the first certificate in cert',
     ],
     ['a version that nobody should speak', { tls: { ...tls, minVersion: 'TLSv1.1' } }, 'listen.tls.minVersion: must be TLSv1.2 or TLSv1.3'],
+    [
+      'an engine that cannot exchange it',
+      { tls, web: { engine: 'uws' } },
+      'listen.web.engine: is uws, which cannot exchange a certificate',
+    ],
     ['TLS without a certificate', { tcp: { tls: true } }, 'listen.tcp.tls: is true, but there is no certificate'],
   ])('is refused with %s', (_, listen, message) => {
     expect(faultOf(listen)).toContain(message);
@@ -110,13 +115,13 @@ describe('listen.tls', () => {
 });
 
 describe('a door that others reach without TLS', () => {
-  const warning = expect.stringContaining('others can reach listen.tcp (0.0.0.0:9501) without TLS') as string;
+  const warning = expect.stringContaining('others can reach listen.tcp (0.0.0.0:9501) and listen.web (0.0.0.0:9502) without TLS') as string;
 
   test.each<[string, object, readonly string[]]>([
     ['is warned of', {}, [warning]],
-    ['is warned of where TLS is only for other doors', { tls, tcp: { tls: false } }, [warning]],
+    ['is warned of where TLS is only for other doors', { tls, tcp: { tls: false }, web: { tls: false } }, [warning]],
     ['is not one on loopback', { tcp: { host: '127.0.0.1' } }, []],
-    ['may have a balancer in front of it that ends TLS', { tcp: { proxyFrom: ['10.0.0.3'] } }, []],
+    ['may have a balancer in front of it that ends TLS', { tcp: { proxyFrom: ['10.0.0.3'] }, web: { proxyFrom: ['10.0.0.3'] } }, []],
   ])('%s', (_, listen, warnings) => {
     expect(load(listen).warnings).toEqual(warnings);
   });

@@ -51,6 +51,7 @@ const BASE = {
   sinks: [{ url: MYSQL('one'), tls: { ...PEM } }],
   tables: { orders: { partitionBy: { group: 'order', columns: ['id'] } } },
   listen: {
+    web: { host: '0.0.0.0' },
     tls: { cert: 'door.pem', key: 'door-key.pem', clientCa: 'authority.pem' },
     admin: { token: 'one', healthHost: '127.0.0.1', healthPort: 9504 },
   },
@@ -87,6 +88,13 @@ const OTHER: Readonly<Record<string, unknown>> = {
   'listen.tcp.tls': false,
   'listen.tcp.host': '127.0.0.9',
   'listen.tcp.proxyFrom': ['10.0.0.5'],
+  'listen.web.enabled': false,
+  'listen.web.tls': false,
+  'listen.web.host': '127.0.0.9',
+  'listen.web.engine': 'ws',
+  'listen.web.proxyFrom': ['10.0.0.5'],
+  'listen.web.origins': ['https://shop.example'],
+  'listen.web.hosts': ['sync.shop.example'],
   'listen.admin.host': '127.0.0.9',
   'listen.admin.token': 'two',
   'listen.admin.tokenFile': 'admin-file',
@@ -197,7 +205,14 @@ describe('a door that speaks TLS', () => {
     expect(config.listen).toEqual(running.listen);
     expect({ changed, waiting }).toMatchObject({
       changed: [],
-      waiting: ['listen.tls.cert', 'listen.tls.key', 'listen.tls.clientCertificates', 'listen.tls.minVersion', 'listen.tcp.tls'],
+      waiting: [
+        'listen.tls.cert',
+        'listen.tls.key',
+        'listen.tls.clientCertificates',
+        'listen.tls.minVersion',
+        'listen.tcp.tls',
+        'listen.web.tls',
+      ],
     });
   });
 });
@@ -207,7 +222,14 @@ describe('no reload opens a door', () => {
     const running = load({ token: 'default.one', listen: { tcp: { host: '0.0.0.0' } } });
     const { config, changed, waiting } = planReload(running, load({}));
     expect(config.producers).toEqual(running.producers);
-    expect({ changed, waiting }).toEqual({ changed: [], waiting: ['token', 'listen.tcp.host'] });
+    expect({ changed, waiting }).toEqual({ changed: [], waiting: ['token', 'listen.tcp.host', 'listen.web.host'] });
+  });
+
+  test('of the web alone that others can reach', () => {
+    const running = load({ token: 'default.one', listen: { tcp: { host: '127.0.0.1' }, web: { host: '0.0.0.0' } } });
+    expect(planReload(running, load({})).config.producers).toEqual(running.producers);
+    const off = load({ token: 'default.one', listen: { tcp: { host: '127.0.0.1' }, web: { host: '0.0.0.0', enabled: false } } });
+    expect(planReload(off, load({})).config.producers).toEqual([]);
   });
 
   test('of the admin server that others can reach, by taking away its token', () => {

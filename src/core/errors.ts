@@ -78,8 +78,8 @@ export const ERRORS = {
   ),
   bad_proxy_header: entry(
     'connection',
-    'a connection from an address in listen.tcp.proxyFrom did not begin with a valid PROXY protocol header',
-    'let the balancer send it (HAProxy: send-proxy-v2), or take the address out of listen.tcp.proxyFrom; docs/balancer.md has both sides',
+    'a connection from an address in listen.tcp.proxyFrom or listen.web.proxyFrom did not begin with a valid PROXY protocol header',
+    'let the balancer send it (HAProxy: send-proxy-v2), or take the address out of proxyFrom; docs/balancer.md has both sides',
   ),
   tls_required: entry(
     'connection',
@@ -112,6 +112,11 @@ export const ERRORS = {
     'startup',
     'the address to listen on cannot be used',
     'see the message: choose another port or host, or stop who uses it',
+  ),
+  engine_unavailable: entry(
+    'startup',
+    'listen.web.engine asks for uWebSockets.js, which does not load on this machine',
+    'install it as docs/websocket.md says, or set listen.web.engine to ws or auto',
   ),
   listen_unprotected: entry(
     'startup',

@@ -173,13 +173,13 @@ export class TcpConnection implements Connection {
 }
 
 /**
- * Whether the door may be opened at all: without tokens everybody who reaches it may write, so it stays on loopback.
+ * Whether a door may be opened at all: without tokens everybody who reaches it may write, so it stays on loopback.
  * @throws {SyncError} `listen_unprotected`.
  */
-export function checkBind(host: string, hasAuth: boolean): void {
+export function checkBind(door: 'tcp' | 'web', host: string, hasAuth: boolean): void {
   if (hasAuth || isLoopback(host)) return;
   throw new SyncError(
     'listen_unprotected',
-    `listen.tcp.host is ${host}, beyond loopback, and no token is set: everybody who reaches it could write; set SYNCLINE_TOKEN or producers, or listen on 127.0.0.1`,
+    `listen.${door}.host is ${host}, beyond loopback, and no token is set: everybody who reaches it could write; set SYNCLINE_TOKEN or producers, or listen on 127.0.0.1`,
   );
 }

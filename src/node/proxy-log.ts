@@ -7,12 +7,13 @@ import { RefusalLog } from './refusal-log.ts';
 export class ProxyLog {
   readonly #log: RefusalLog;
 
-  constructor(clock: Clock, logger: Logger) {
+  /** `option` names the balancers of this door. */
+  constructor(clock: Clock, logger: Logger, option: string) {
     this.#log = new RefusalLog(
       clock,
       logger,
       ({ message }) =>
-        `connections of a balancer are refused: ${message}; let it send a PROXY protocol header (HAProxy: send-proxy-v2), or take its address out of listen.tcp.proxyFrom`,
+        `connections of a balancer are refused: ${message}; let it send a PROXY protocol header (HAProxy: send-proxy-v2), or take its address out of ${option}`,
     );
   }
 

@@ -56,7 +56,7 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number>
   try {
     client = await connect({
       ...target,
-      tls,
+      ...(tls === undefined ? {} : { tls }),
       ...(own?.tls === undefined ? {} : { dialer: createTcpDialer({ ...own, tls: { ...own.tls, ...tls } }) }),
       ...(batchBytes === undefined ? {} : { batchBytes }),
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
@@ -144,13 +144,14 @@ function targetOf(flags: Flags, terminal: Terminal): { url: string; token?: stri
   return { url: own.url, own, ...(chosen === undefined ? {} : { token: chosen }) };
 }
 
-/** Whom to trust, and what to show to a server that asks clients for certificates. */
-function tlsOf(flags: Flags, url: string, terminal: Terminal): { ca?: string; cert?: string; key?: string } {
+/** Whom to trust, and what to show to a server that asks clients for certificates; undefined where nothing is said of it. */
+function tlsOf(flags: Flags, url: string, terminal: Terminal): { ca?: string; cert?: string; key?: string } | undefined {
   const given = (['ca', 'cert', 'key'] as const).flatMap((name) => {
     const file = flags[`tls-${name}`];
     return file === undefined ? [] : [{ name, file }];
   });
-  if (given.length > 0 && url.startsWith('tcp:')) throw new UsageError(`--tls-${given[0]?.name} is for tcps://, and the url is ${url}.`);
+  if (given.length === 0) return undefined;
+  if (!url.startsWith('tcps:')) throw new UsageError(`--tls-${given[0]?.name} is for tcps://, and the url is ${url}.`);
   return Object.fromEntries(given.map(({ name, file }) => [name, readText(resolve(terminal.cwd, file))]));
 }
 

@@ -77,7 +77,14 @@ async function main(): Promise<number> {
 
 /** The embedded default, whatever else is configured on this machine; only folder and ports may be others. */
 function embeddedOnly(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const allowed = ['SYNCLINE_DATA', 'SYNCLINE_TCP_PORT', 'SYNCLINE_ADMIN_PORT', 'SYNCLINE_LOG_LEVEL', 'SYNCLINE_LOG_FORMAT'];
+  const allowed = [
+    'SYNCLINE_DATA',
+    'SYNCLINE_TCP_PORT',
+    'SYNCLINE_WEB_PORT',
+    'SYNCLINE_ADMIN_PORT',
+    'SYNCLINE_LOG_LEVEL',
+    'SYNCLINE_LOG_FORMAT',
+  ];
   return {
     SYNCLINE_LOG_LEVEL: 'warn',
     ...Object.fromEntries(allowed.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]]))),

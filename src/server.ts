@@ -7,20 +7,26 @@ import { createMetrics } from './admin/metrics.ts';
 import { startPool, type GenerationOptions } from './apply/pool.ts';
 import { partitionByOf, withoutPassword, type Address, type Config } from './config/config.ts';
 import { systemClock } from './core/clock.ts';
+import type { SyncError } from './core/errors.ts';
+import type { Connection } from './core/network.ts';
 import { randomHex, systemRandom } from './core/random.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
-import { checkBind, createTcpListener, type ProxyOptions } from './ingest/tcp.ts';
+import { checkBind, createTcpListener } from './ingest/tcp.ts';
+import type { WebExchange } from './ingest/web/engine.ts';
+import { notFound } from './ingest/web/websocket.ts';
+import { DoorTls } from './node/door-tls.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
 import { startNode, type NodeSettings } from './node/node.ts';
 import { ProxyLog } from './node/proxy-log.ts';
 import { Reloader } from './node/reloader.ts';
+import { createWebListener } from './node/web-listener.ts';
 import { openQueue } from './queue/open.ts';
 import { openSink } from './sinks/registry.ts';
 
 /** A running node. */
 export interface Server {
-  readonly addresses: { readonly tcp: Address; readonly admin: Address };
+  readonly addresses: { readonly tcp: Address; readonly web: Address | undefined; readonly admin: Address };
   /**
    * Goes by another configuration, as far as that is possible while it runs: see `planReload`. Where `load` throws or its
    * result cannot be used, everything stays as it was, and log and status say why.
@@ -48,7 +54,8 @@ export async function startServer(config: Config, logger: LeveledLogger = create
   };
   const [sinkConfig] = config.sinks;
   try {
-    checkBind(config.listen.tcp.host, hasTokens(config));
+    checkBind('tcp', config.listen.tcp.host, hasTokens(config));
+    if (config.listen.web.enabled) checkBind('web', config.listen.web.host, hasTokens(config));
     for (const warning of config.warnings) logger.warn({}, warning);
 
     const sinks = config.sinks.map(({ name }) => ({ name, required: true }));
@@ -77,12 +84,14 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       clock,
       logger,
       apply: async (next, before) => {
-        // First, because it is the one that may fail: the certificates and passwords of queue and sink are tried here.
+        // First what may fail: the certificate of the doors, then the certificates and passwords of queue and sink.
+        const takeCertificate = tls !== undefined && next.listen.tls !== undefined ? tls.prepare(next.listen.tls) : () => {};
         if (!isDeepStrictEqual(workersView(next), workersView(before))) await pool.roll(threadsOf(next, maxConcurrency, incarnation));
+        takeCertificate();
         queue.useAccess?.(next.queue);
         sink.useAccess?.(next.sinks[0]);
         logger.level = next.log.level;
-        tcp.maxConnections = next.ingest.maxConnections;
+        for (const listener of [tcp, web]) if (listener !== undefined) listener.maxConnections = next.ingest.maxConnections;
         admin.useToken(next.listen.admin.token);
         node.configure(settingsOf(next, maxConcurrency));
       },
@@ -121,30 +130,38 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     state.watchNode(node);
     counts.watch(node);
 
-    const proxyLog = new ProxyLog(clock, logger);
-    open.push(async () => proxyLog.flush());
-    const { proxyFrom, ...address } = config.listen.tcp;
-    const proxy: ProxyOptions = {
-      from: proxyFrom,
-      clock,
-      refused: (balancer, error) => {
+    const tls = config.listen.tls && new DoorTls(config.listen.tls, { clock, logger, count: (code) => metrics.connectionRefused(code) });
+    open.push(async () => tls?.close());
+    const refusedAt = (door: 'tcp' | 'web') => {
+      const proxyLog = new ProxyLog(clock, logger, `listen.${door}.proxyFrom`);
+      open.push(async () => proxyLog.flush());
+      return (balancer: string, error: SyncError) => {
         metrics.connectionRefused(error.code);
         proxyLog.refused(balancer, error);
-      },
+      };
     };
-    const tcp = createTcpListener({ ...address, maxConnections: config.ingest.maxConnections, log: logger, proxy }, (connection) =>
-      node.sessions.accept(connection),
+    const accept = (connection: Connection) => node.sessions.accept(connection);
+    const { proxyFrom: from, tls: usesTls, ...address } = config.listen.tcp;
+    const proxy = { from, clock, refused: refusedAt('tcp') };
+    const tcp = createTcpListener(
+      { ...address, maxConnections: config.ingest.maxConnections, log: logger, proxy, tls: usesTls ? tls?.door : undefined },
+      accept,
     );
+    const requested = (exchange: WebExchange) => exchange.respond(notFound(exchange));
+    const web = createWebListener(config, { clock, logger, refused: refusedAt('web'), accept, requested, tls: tls?.door });
     const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, node, metrics, logger);
     await admin.start();
     adminAddress = `${admin.address.host}:${admin.address.port}`;
     open.unshift(() => admin.close());
     await tcp.start();
     open.push(() => tcp.stop());
+    await web?.start();
+    open.push(async () => web?.close());
 
     logger.info(
       {
         tcp: `${tcp.address.host}:${tcp.address.port}`,
+        ...(web && { web: `${web.address.host}:${web.address.port}` }),
         admin: `${admin.address.host}:${admin.address.port}`,
         queue: withoutPassword(config.queue.url),
         sink: withoutPassword(sinkConfig.url),
@@ -152,7 +169,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       hasTokens(config) ? 'listening' : 'listening on loopback only, because no token is configured; set SYNCLINE_TOKEN to let others in',
     );
     return {
-      addresses: { tcp: tcp.address, admin: admin.address },
+      addresses: { tcp: tcp.address, web: web?.address, admin: admin.address },
       reload: async (load) => {
         if (node.duty !== 'stopping') await reloader.reload(load);
       },

@@ -52,6 +52,7 @@ export async function startServer({ env = {}, watch }: ServerOptions = {}): Prom
       SYNCLINE_TOKEN: TOKEN,
       SYNCLINE_TCP_HOST: '127.0.0.1',
       SYNCLINE_TCP_PORT: String(port),
+      SYNCLINE_WEB_PORT: '0',
       SYNCLINE_ADMIN_PORT: String(adminPort),
       ...env,
       ...watch?.env,

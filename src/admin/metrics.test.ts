@@ -52,6 +52,15 @@ test('counts retries and refused connections by code, and never by a text that i
   ]);
 });
 
+test('the end of the certificate is a time, and missing where there is none', async () => {
+  const name = 'syncline_tls_certificate_expiry_timestamp_seconds';
+  let certificate: ReturnType<AdminState['certificate']> = { names: [], expiresAtMs: 1_827_304_112_000 };
+  const metrics = createMetrics({ ...sampleState(), certificate: () => certificate });
+  expect((await scrape(metrics)).get(name)).toBe(1_827_304_112);
+  certificate = undefined;
+  expect((await scrape(metrics)).has(name)).toBe(false);
+});
+
 test('gauges show the state at the time of the scrape', async () => {
   let held: string | undefined = 'queue_full: redis uses more than 70 %';
   const state: AdminState = { ...sampleState(), queue: () => ({ kind: 'redis', held, failure: undefined }) };

@@ -162,6 +162,16 @@ function addStateGauges(registry: Registry, state: AdminState): void {
     },
   });
   new Gauge({
+    name: 'syncline_tls_certificate_expiry_timestamp_seconds',
+    help: 'When the certificate that the doors show ends, in seconds since 1970; missing where no door speaks TLS.',
+    registers,
+    collect() {
+      const certificate = state.certificate();
+      if (certificate === undefined) this.remove();
+      else this.set(certificate.expiresAtMs / 1000);
+    },
+  });
+  new Gauge({
     name: 'syncline_dead_letters_open',
     help: 'Dead letters that nobody has dealt with; missing while the sink cannot be read.',
     registers,

@@ -14,6 +14,8 @@ export interface AdminState {
   /** Every partition once, in order. */
   partitions(): readonly PartitionState[];
   sessions(): SessionsState;
+  /** Undefined where no door speaks TLS. */
+  certificate(): CertificateState | undefined;
   sinks(): readonly SinkState[];
   /** How many dead letters are open, over all sinks. */
   deadLetters(): Promise<number>;
@@ -99,6 +101,14 @@ export interface SessionsState {
   readonly producers: Readonly<Record<string, number>>;
   /** By address of the client, also behind a balancer that tells it. */
   readonly addresses: Readonly<Record<string, number>>;
+}
+
+/** The certificate that the doors show. */
+export interface CertificateState {
+  /** For whom it is: `DNS:sync.example`. */
+  readonly names: readonly string[];
+  /** Wall clock. */
+  readonly expiresAtMs: number;
 }
 
 export interface SinkState {

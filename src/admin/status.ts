@@ -1,6 +1,16 @@
 import { messageOf } from '../core/errors.ts';
 import { obstacles } from './readiness.ts';
-import type { AdminState, ClusterState, ConfigState, DrainState, PartitionState, QueueState, SessionsState, SinkState } from './state.ts';
+import type {
+  AdminState,
+  CertificateState,
+  ClusterState,
+  ConfigState,
+  DrainState,
+  PartitionState,
+  QueueState,
+  SessionsState,
+  SinkState,
+} from './state.ts';
 import { withDeadline } from './deadline.ts';
 
 /** What `GET /api/v1/status` answers, and `syncline status` shows. */
@@ -26,6 +36,8 @@ export interface Status {
   readonly lag: { readonly batches: number; readonly ms: number };
   readonly partitions: readonly PartitionState[];
   readonly sessions: SessionsState;
+  /** Missing where no door speaks TLS. */
+  readonly certificate?: CertificateState;
   readonly sinks: readonly (Omit<SinkState, 'failure'> & { readonly failure?: string })[];
   /** `open` is missing, and `failure` says why, while it cannot be read. */
   readonly deadLetters: { readonly open?: number; readonly failure?: string };
@@ -44,6 +56,7 @@ export async function readStatus(state: AdminState): Promise<Status> {
   const found = obstacles(state);
   const { failure, ...config } = state.config();
   const cluster = state.cluster();
+  const certificate = state.certificate();
   const lag = lagOf(partitions);
   return {
     node: state.node,
@@ -57,6 +70,7 @@ export async function readStatus(state: AdminState): Promise<Status> {
     lag: { batches: lag.batches, ms: lag.ms },
     partitions,
     sessions: state.sessions(),
+    ...(certificate === undefined ? {} : { certificate }),
     sinks: state.sinks().map(({ failure: fault, ...sink }) => (fault === undefined ? sink : { ...sink, failure: fault })),
     deadLetters,
     config: failure === undefined ? config : { ...config, failure },

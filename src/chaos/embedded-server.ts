@@ -41,6 +41,7 @@ export class EmbeddedServer {
         ...withoutOurs(process.env),
         SYNCLINE_DATA: this.#data,
         SYNCLINE_TCP_PORT: '0',
+        SYNCLINE_WEB_ENABLED: 'false',
         SYNCLINE_ADMIN_PORT: '0',
         SYNCLINE_SINK_SCHEMA: 'strict',
         SYNCLINE_LOG_LEVEL: 'error',

@@ -7,6 +7,7 @@ import { loadConfig } from '../config/load.ts';
 import { checkSinkUrl } from '../config/urls.ts';
 import { isLoopback } from '../core/network.ts';
 import { UsageError, type Terminal } from './command.ts';
+import { ownServer } from './own-server.ts';
 import { count, duration } from './text.ts';
 
 export const TARGET_FLAGS = {
@@ -38,7 +39,7 @@ export function chooseTarget(flags: TargetFlags, terminal: Terminal): ChaosOptio
     return undefined;
   }
   const config = flags.config === undefined ? undefined : loadConfig({ file: flags.config, env: terminal.env, cwd: terminal.cwd });
-  const url = flags.url ?? addressOf(config);
+  const url = flags.url ?? (config === undefined ? '' : ownServer(config).url);
   checkServerUrl(url);
   // A URL that was given gets no token from a configuration file, which may be meant for another server.
   const token = tokenOf(flags, terminal) ?? (flags.url === undefined ? config?.token : undefined);
@@ -59,12 +60,6 @@ export function describePlan(
 chaos_syncline_… in ${withoutPassword(sink.url)}, which are dropped at the end, while these faults strike:
 ${faults.map(({ name, what }) => `  ${name.padEnd(14)} ${what}`).join('\n')}
 Everybody else who uses this server and this database feels the load and what your commands do. Not for production.`;
-}
-
-function addressOf(config: Config | undefined): string {
-  const { host = '127.0.0.1', port = 0 } = config?.listen.tcp ?? {};
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `tcp://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`;
 }
 
 function checkServerUrl(url: string): void {

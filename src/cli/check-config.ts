@@ -41,7 +41,11 @@ export function describeConfig(config: Config): string {
             )
             .join('; '),
     ],
-    ['tcp', `${at(listen.tcp)}${who.length === 0 ? ' (loopback only, because nobody is asked for a token)' : ''}`],
+    [
+      'tcp',
+      `${at(listen.tcp)}${listen.tcp.tls ? describeTls(listen.tls) : ''}${who.length === 0 ? ' (loopback only, because nobody is asked for a token)' : ''}`,
+    ],
+    ['web', listen.web.enabled ? `${at(listen.web)}, engine ${listen.web.engine}${listen.web.tls ? ', TLS' : ''}` : 'off'],
     ['admin', `${at(listen.admin)}${listen.health === undefined ? '' : `, health also on ${at(listen.health)}`}`],
     [
       'limits',
@@ -57,6 +61,13 @@ export function describeConfig(config: Config): string {
       ? 'configuration is valid (no syncline.yaml; defaults and environment)'
       : `configuration is valid (${config.file} and environment)`;
   return `${head}\n${lines.map(([name, value]) => `  ${name.padEnd(10)} ${value}`).join('\n')}\n`;
+}
+
+function describeTls(tls: Config['listen']['tls']): string {
+  if (tls === undefined) return '';
+  const clients = { off: '', optional: ', certificates of clients optional', required: ', certificates of clients required' };
+  const until = new Date(tls.expiresAtMs).toISOString().slice(0, 10);
+  return `, TLS as ${tls.names.join(', ') || 'nobody by name'} until ${until}${clients[tls.clientCertificates]}`;
 }
 
 function help(): string {

@@ -1,12 +1,14 @@
 import { createReadStream, statSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import type { Client } from '../client/client.ts';
+import { readText } from '../config/file.ts';
 import { loadConfig } from '../config/load.ts';
 import { nearest } from '../config/nearest.ts';
 import { parseBytes } from '../config/option.ts';
 import { OPS, type Op } from '../core/change.ts';
 import { messageOf, SyncError } from '../core/errors.ts';
 import { describeError, EXIT, integerFlag, parseFlags, UsageError, type Command, type Terminal } from './command.ts';
+import { ownServer, type OwnServer } from './own-server.ts';
 import { parseTypes, readRows, type InputFormat } from './input/rows.ts';
 import { describeResult } from './send-report.ts';
 import { Sending, type SendEnd } from './sending.ts';
@@ -22,6 +24,9 @@ const FLAGS = {
   delimiter: { type: 'string' },
   url: { type: 'string', short: 'u' },
   token: { type: 'string' },
+  'tls-ca': { type: 'string' },
+  'tls-cert': { type: 'string' },
+  'tls-key': { type: 'string' },
   batch: { type: 'string' },
   'give-up': { type: 'string' },
   quiet: { type: 'boolean', short: 'q', default: false },
@@ -40,16 +45,19 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number>
   const [name, ...others] = positionals;
   if (name === undefined || others.length > 0) throw new UsageError('send takes one file, or - for standard input.');
   const format = formatOf(name, values);
-  const target = targetOf(values, terminal);
+  const { own, ...target } = targetOf(values, terminal);
+  const tls = tlsOf(values, target.url, terminal);
   const batchBytes = batchBytesOf(values.batch);
   const input = openInput(name, terminal);
 
   // Loaded here: the other commands and every --help do without the client.
-  const { connect } = await import('../client/client.ts');
+  const [{ connect }, { createTcpDialer }] = await Promise.all([import('../client/client.ts'), import('../client/tcp-dialer.ts')]);
   let client: Client;
   try {
     client = await connect({
       ...target,
+      ...(tls === undefined ? {} : { tls }),
+      ...(own?.tls === undefined ? {} : { dialer: createTcpDialer({ ...own, tls: { ...own.tls, ...tls } }) }),
       ...(batchBytes === undefined ? {} : { batchBytes }),
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
       agent: 'syncline-cli',
@@ -126,18 +134,25 @@ function batchBytesOf(written: string | undefined): number | undefined {
  * Where to send and with which token. A URL that was given gets no token from a configuration file, which may be meant
  * for another server.
  */
-function targetOf(flags: Flags, terminal: Terminal): { url: string; token?: string } {
+function targetOf(flags: Flags, terminal: Terminal): { url: string; token?: string; own?: OwnServer } {
   const token = flags.token ?? (terminal.env['SYNCLINE_TOKEN'] || undefined);
   const url = flags.url ?? (terminal.env['SYNCLINE_URL'] || undefined);
   if (url !== undefined) return { url, ...(token === undefined ? {} : { token }) };
   const config = loadConfig({ file: flags.config, env: terminal.env, cwd: terminal.cwd });
-  const { host, port } = config.listen.tcp;
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  const own = ownServer(config);
   const chosen = flags.token ?? config.token;
-  return {
-    url: `tcp://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`,
-    ...(chosen === undefined ? {} : { token: chosen }),
-  };
+  return { url: own.url, own, ...(chosen === undefined ? {} : { token: chosen }) };
+}
+
+/** Whom to trust, and what to show to a server that asks clients for certificates; undefined where nothing is said of it. */
+function tlsOf(flags: Flags, url: string, terminal: Terminal): { ca?: string; cert?: string; key?: string } | undefined {
+  const given = (['ca', 'cert', 'key'] as const).flatMap((name) => {
+    const file = flags[`tls-${name}`];
+    return file === undefined ? [] : [{ name, file }];
+  });
+  if (given.length === 0) return undefined;
+  if (!url.startsWith('tcps:')) throw new UsageError(`--tls-${given[0]?.name} is for tcps://, and the url is ${url}.`);
+  return Object.fromEntries(given.map(({ name, file }) => [name, readText(resolve(terminal.cwd, file))]));
 }
 
 interface Input {
@@ -186,6 +201,9 @@ Options:
   --delimiter CHAR     CSV: another delimiter than a comma
   --url, -u URL        server, such as tcp://127.0.0.1:9501; without it SYNCLINE_URL, then that of the configuration
   --token TOKEN        token; better in SYNCLINE_TOKEN, because other users can see arguments
+  --tls-ca FILE        tcps://: PEM file with the authority that signed the certificate of the server
+  --tls-cert FILE      tcps://: PEM file with a certificate to show, where the server asks for one
+  --tls-key FILE       tcps://: PEM file with the key of --tls-cert
   --batch SIZE         close batches at this size, such as 64KiB
   --give-up SECONDS    end when nothing was applied for so long; without it waits for as long as it takes
   --quiet, -q          no progress

@@ -44,6 +44,7 @@ export function describeStatus(status: Status): string {
     ],
     ['lag', lag.batches === 0 ? 'none' : `${count(lag.batches)} batches, the oldest ${duration(lag.ms)} old`],
     ['sessions', `${count(sessions.open)}${producers.length === 0 ? '' : `: ${producers.join(', ')}`}${from}`],
+    ...certificateLines(status.certificate),
     ...sinks.map(({ name, kind, guarantee, failure }): [string, string] => [
       'sink',
       `${name}: ${kind}, ${guarantee}${failure === undefined ? '' : `, failing (${failure})`}`,
@@ -76,6 +77,14 @@ function describeAddresses(addresses: Status['sessions']['addresses']): string {
   if (all.length === 0) return '';
   const shown = all.slice(0, SHOWN_ADDRESSES).map(([address, open]) => `${address} ${count(open)}`);
   return `, from ${shown.join(', ')}${all.length > shown.length ? ` and ${count(all.length - shown.length)} more addresses` : ''}`;
+}
+
+function certificateLines(certificate: Status['certificate']): [string, string][] {
+  if (certificate === undefined) return [];
+  const { names, expiresAtMs } = certificate;
+  const leftMs = expiresAtMs - Date.now();
+  const when = leftMs > 0 ? `expires in ${duration(leftMs)}` : `EXPIRED ${duration(-leftMs)} ago`;
+  return [['certificate', `${names.length === 0 ? 'without a name' : names.join(', ')}, ${when}`]];
 }
 
 function describeConfig({ loadedAtMs, waiting, failure }: Status['config']): string {

@@ -3,11 +3,12 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
 import type { Dialer } from '../core/network.ts';
 import { type Random, systemRandom } from '../core/random.ts';
+import { dialerOfUrl } from './dialer-of-url.ts';
 import { openFileSpool } from './file-spool.ts';
 import { createMemorySpool } from './memory-spool.ts';
 import type { Spool } from './spool.ts';
 import { Client } from './sync-client.ts';
-import { createTcpDialer, type TlsOptions } from './tcp-dialer.ts';
+import type { TlsOptions } from './tcp-dialer.ts';
 
 export { Timestamp } from '../core/change.ts';
 export { type ErrorCode, SyncError } from '../core/errors.ts';
@@ -20,7 +21,10 @@ export { type Change, type ChangeMaker, type KeyValue, Table, type TableOptions 
 export type { TlsOptions } from './tcp-dialer.ts';
 
 export interface ConnectOptions {
-  /** `tcp://host:port`, or `tcps://host:port` for TLS. Default: `SYNCLINE_URL`, else `tcp://127.0.0.1:9501`. */
+  /**
+   * `tcp://host:port`, or `tcps://host:port` for TLS; over WebSocket `ws://host:port/ws`, or `wss://host:port/ws` for TLS.
+   * Default: `SYNCLINE_URL`, else `tcp://127.0.0.1:9501`.
+   */
   readonly url?: string;
   /** Default: `SYNCLINE_TOKEN`, else none, which only a server on this machine takes. */
   readonly token?: string;
@@ -45,6 +49,7 @@ export interface ConnectOptions {
   readonly onRegressed?: 'stop' | 'new-stream';
   /** What this program is, for the server's logs. */
   readonly agent?: string;
+  /** For `tcps://` only. */
   readonly tls?: TlsOptions;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -73,7 +78,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
     batchBytes: count(options.batchBytes, 'batchBytes', 64 * 1024),
     lingerMs: options.lingerMs === 0 ? 0 : count(options.lingerMs, 'lingerMs', 5),
   } as const;
-  const dialer = options.dialer ?? createTcpDialer(targetOf(url, options.tls));
+  const dialer = options.dialer ?? dialerOfUrl(url, options.tls, clock);
   const spool = typeof options.spool === 'string' ? await openFileSpool(options.spool) : (options.spool ?? createMemorySpool());
   const client = new Client({ clock, random, dialer, spool }, settings);
   if (offline) {
@@ -101,7 +106,6 @@ function requireNode(version: string): void {
 }
 
 const DEFAULT_URL = 'tcp://127.0.0.1:9501';
-const DEFAULT_PORT = 9501;
 
 function firstWelcome(client: Client, clock: Clock, timeoutMs: number, url: string): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -122,18 +126,6 @@ function firstWelcome(client: Client, clock: Clock, timeoutMs: number, url: stri
     ];
     client.start();
   });
-}
-
-function targetOf(text: string, tls: TlsOptions | undefined): { host: string; port: number; tls: TlsOptions | undefined } {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  // First, because the other message shows the url.
-  if (url !== undefined && (url.username !== '' || url.password !== ''))
-    throw new TypeError('the url must not carry a password; pass the token as { token }');
-  if (url === undefined || (url.protocol !== 'tcp:' && url.protocol !== 'tcps:') || url.hostname === '') {
-    throw new TypeError(`url "${text}" is not of the form tcp://host:port or tcps://host:port`);
-  }
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  return { host, port: url.port === '' ? DEFAULT_PORT : Number(url.port), tls: url.protocol === 'tcps:' ? (tls ?? {}) : undefined };
 }
 
 function count(value: number | undefined, name: string, fallback: number): number {

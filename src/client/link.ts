@@ -46,6 +46,8 @@ const REGRESSED = new Set<ErrorCode>(['sink_regressed', 'stream_expired']);
 /** The peer minds what we are or sent, not the moment. */
 const REFUSED = new Set<ErrorCode>([
   'auth_failed',
+  'tls_required',
+  'certificate_refused',
   'unsupported_version',
   'hello_expected',
   'hello_repeated',

@@ -1,12 +1,13 @@
-import { connect as connectTcp, type Socket } from 'node:net';
-import { connect as connectTls, type SecureContextOptions } from 'node:tls';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions, type SecureContextOptions } from 'node:tls';
 import type { Connection, Dialer, Receiver } from '../core/network.ts';
+import { dialFailure } from './dial-failure.ts';
 
 export interface DialTarget {
   readonly host: string;
   readonly port: number;
   /** Undefined: plain TCP. */
-  readonly tls: TlsOptions | undefined;
+  readonly tls: TlsOptions | ConnectionOptions | undefined;
 }
 
 /** For `tcps://`: what `node:tls` takes, where the defaults do not do. */
@@ -23,7 +24,7 @@ export function createTcpDialer({ host, port, tls }: DialTarget): Dialer {
     connect: (signal) =>
       new Promise((resolve, reject) => {
         if (signal.aborted) return reject(signal.reason as Error);
-        const socket = tls === undefined ? connectTcp({ host, port }) : connectTls({ host, port, servername: host, ...tls });
+        const socket = tls === undefined ? connectTcp({ host, port }) : connectTls({ host, port, ...serverName(host), ...tls });
         const settle = (finish: () => void) => {
           signal.removeEventListener('abort', aborted);
           socket.off('error', failed);
@@ -34,19 +35,17 @@ export function createTcpDialer({ host, port, tls }: DialTarget): Dialer {
           socket.destroy();
           settle(() => reject(signal.reason as Error));
         };
-        const failed = (error: Error) =>
-          settle(() =>
-            reject(
-              new Error(`${host}:${port} cannot be reached: ${error.message || String((error as NodeJS.ErrnoException).code)}`, {
-                cause: error,
-              }),
-            ),
-          );
+        const failed = (error: Error) => settle(() => reject(dialFailure(host, port, error)));
         signal.addEventListener('abort', aborted);
         socket.once('error', failed);
         socket.once(tls === undefined ? 'connect' : 'secureConnect', () => settle(() => resolve(connectionOver(socket))));
       }),
   };
+}
+
+/** An address is no name that may be sent; the certificate is held against it all the same. */
+function serverName(host: string): { servername?: string } {
+  return isIP(host) === 0 ? { servername: host } : {};
 }
 
 function connectionOver(socket: Socket): Connection {

@@ -29,7 +29,8 @@ export function createWebSocketDialer(url: string, clock: Clock): Dialer {
             reject(signal.reason as Error);
           });
         // Of an error the standard tells nothing; a close follows.
-        const closed = ({ code }: CloseEvent) => settle(() => reject(new Error(`${url} cannot be reached (${code})`)));
+        const closed = ({ code }: CloseEvent) =>
+          settle(() => reject(new Error(`${url} cannot be reached, or takes no WebSocket connection there (${code})`)));
         signal.addEventListener('abort', aborted);
         socket.addEventListener('open', opened);
         socket.addEventListener('close', closed);

@@ -1,4 +1,5 @@
 import type { PartitionBy } from '../core/partition.ts';
+import type { TlsMaterial } from '../core/tls-material.ts';
 import type { Options } from './options.ts';
 
 /**
@@ -20,10 +21,15 @@ export interface Config {
   /** Digest of the tables' `partitionBy`: see `mappingDigest`. */
   readonly mapping: string;
   readonly listen: {
+    /** Undefined: no door speaks TLS. */
+    readonly tls: ListenTlsConfig | undefined;
     readonly tcp: Address & {
+      /** Whether it speaks {@link ListenTlsConfig}. */
+      readonly tls: boolean;
       /** Addresses and ranges of balancers that send a PROXY protocol header. */
       readonly proxyFrom: readonly string[];
     };
+    readonly web: WebConfig;
     readonly admin: Address & {
       /** What metrics and status ask for; set wherever it listens beyond loopback. */
       readonly token: string | undefined;
@@ -78,9 +84,31 @@ export interface TlsConfig {
   readonly rejectUnauthorized: boolean;
 }
 
+/** TLS of the doors, and what its certificate says. */
+export interface ListenTlsConfig extends TlsMaterial {
+  /** Where it was read, as absolute paths, for whoever takes nothing else. */
+  readonly files: { readonly cert: string; readonly key: string; readonly clientCa?: string };
+  /** For whom the certificate is: `DNS:sync.example`, `IP:10.0.0.3`. */
+  readonly names: readonly string[];
+  /** When the first of the certificates in `cert` ends, wall clock. */
+  readonly expiresAtMs: number;
+}
+
 export interface Address {
   readonly host: string;
   readonly port: number;
+}
+
+export interface WebConfig extends Address {
+  readonly enabled: boolean;
+  /** Whether it speaks {@link ListenTlsConfig}. */
+  readonly tls: boolean;
+  readonly engine: Options['listen']['web']['engine'];
+  readonly proxyFrom: readonly string[];
+  /** As browsers write them: scheme, host, and port where it is not the scheme's own. */
+  readonly origins: readonly string[];
+  /** In lower case, without port. */
+  readonly hosts: readonly string[];
 }
 
 /** A URL without its password, for logs and messages. Rather hides too much: a password may hold any character. */

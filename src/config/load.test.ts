@@ -51,6 +51,7 @@ describe('without anything', () => {
       mapping: '',
       listen: {
         tcp: { host: '127.0.0.1', port: 9501, proxyFrom: [] },
+        web: { enabled: true, host: '127.0.0.1', port: 9502, engine: 'auto', proxyFrom: [], origins: [], hosts: [] },
         admin: { host: '127.0.0.1', port: 9500, token: undefined },
         health: undefined,
       },
@@ -70,7 +71,7 @@ describe('without anything', () => {
     expect(config.data).toBe(join(cwd, 'd'));
     expect(config).toMatchObject({ token: 'default.s3cret', producers: [{ name: 'default', tokens: [tokenDigest('default.s3cret')] }] });
     expect(config.listen.tcp.host).toBe('0.0.0.0');
-    expect(config.warnings).toEqual([]);
+    expect(config.warnings).toEqual([expect.stringContaining('without TLS')]);
   });
 });
 
@@ -255,6 +256,30 @@ describe('what no single option tells', () => {
     );
     write('syncline.yaml', 'listen:\n  tcp:\n    host: "::1"\n');
     expect(load().listen.tcp.host).toBe('::1');
+  });
+
+  test('the web listens where TCP does, unless it is told otherwise or turned off', () => {
+    expect(load({ SYNCLINE_TOKEN: 'default.s', SYNCLINE_TCP_HOST: '127.0.0.5' }).listen.web.host).toBe('127.0.0.5');
+    expect(load({ SYNCLINE_TOKEN: 'default.s', SYNCLINE_WEB_HOST: '10.0.0.1' }).listen).toMatchObject({
+      tcp: { host: '0.0.0.0' },
+      web: { host: '10.0.0.1' },
+    });
+    expect(faultOf('', { SYNCLINE_WEB_HOST: '0.0.0.0' })).toContain('(listen.web.host): is 0.0.0.0, which others can reach');
+    expect(load({ SYNCLINE_WEB_HOST: '0.0.0.0', SYNCLINE_WEB_ENABLED: 'false' }).listen.web.enabled).toBe(false);
+    expect(faultOf('', { SYNCLINE_WEB_PORT: '9501' })).toContain('is 9501, which listen.tcp.port uses');
+    expect(load({ SYNCLINE_WEB_PORT: '9501', SYNCLINE_WEB_ENABLED: 'false' }).listen.web.port).toBe(9501);
+  });
+
+  test('origins are those that browsers send, and hosts are names', () => {
+    const { web } = load({
+      SYNCLINE_WEB_ORIGINS: 'https://shop.example,http://localhost:8080',
+      SYNCLINE_WEB_HOSTS: 'Sync.Example [::1]',
+    }).listen;
+    expect(web).toMatchObject({ origins: ['https://shop.example', 'http://localhost:8080'], hosts: ['sync.example', '[::1]'] });
+    for (const wrong of ['shop.example', 'https://shop.example/', 'https://Shop.example', 'https://shop.example:443', '*', 'null'])
+      expect(faultOf('', { SYNCLINE_WEB_ORIGINS: wrong })).toContain(`is ${wrong}, which is no origin`);
+    for (const wrong of ['https://sync.example', 'sync.example:9502', '::1', 'a/b'])
+      expect(faultOf('', { SYNCLINE_WEB_HOSTS: wrong })).toContain(`is ${wrong}, which is no host`);
   });
 
   test('balancers are addresses and ranges, in the file a list and in the environment a line', () => {

@@ -83,6 +83,13 @@ export function flag(fallback: boolean, meta: OptionMeta) {
     .meta({ ...meta });
 }
 
+export function optionalFlag(meta: OptionMeta) {
+  return z
+    .boolean()
+    .optional()
+    .meta({ ...meta });
+}
+
 /** A part of the configuration that may be left out; its options then have their defaults. */
 export function section<Shape extends z.core.$ZodLooseShape>(description: string, shape: Shape) {
   return z

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { LARGEST_FRAME_BYTES, MAX_PARTITIONS } from '../core/stream.ts';
-import { bytes, flag, integer, optionalInteger, optionalText, requiredText, section, text, textList } from './option.ts';
+import { listenOptions } from './listen-options.ts';
+import { bytes, flag, integer, optionalText, requiredText, section, text } from './option.ts';
 
 /** Every option as it is written down, with defaults filled in; `resolve.ts` makes the {@link Config} of it. */
 export type Options = z.output<typeof optionsSchema>;
@@ -13,7 +14,6 @@ const TIB = 1024 * GIB;
 /** Names of producers, sinks and nodes: they appear in logs, metrics and in the databases. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const NAME_FORM = 'letters, digits, dots, dashes and underscores, 64 at most, a letter or digit first';
-const PORTS = [0, 65_535] as const;
 
 function tls(of: string, env: string) {
   return z
@@ -215,57 +215,7 @@ export const optionsSchema = z.strictObject({
     .default({})
     .meta({ description: 'What is special about single tables, by name.', takesEffect: 'restart' }),
 
-  listen: section('Where the server listens.', {
-    tcp: section('Frames over TCP: what clients connect to.', {
-      host: optionalText({
-        description: 'Address to listen on. Without a token and without `producers` only a loopback address is allowed.',
-        env: 'SYNCLINE_TCP_HOST',
-        takesEffect: 'restart',
-        fallback: '`0.0.0.0` with a token or `producers`, else `127.0.0.1`',
-      }),
-      port: integer(PORTS, 9501, { description: 'Port; 0 takes any free one.', env: 'SYNCLINE_TCP_PORT', takesEffect: 'restart' }),
-      proxyFrom: textList(64, {
-        description:
-          'Addresses and ranges of balancers, such as `10.0.0.5` or `10.0.0.0/24`. Connections from there must begin with a PROXY protocol header (version 2 or 1), and count as those of the client that it names. From everybody else a header is never believed.',
-        env: 'SYNCLINE_TCP_PROXY_FROM',
-        takesEffect: 'restart',
-        fallback: 'nobody',
-      }),
-    }),
-    admin: section('Health, metrics and status over HTTP.', {
-      host: text('127.0.0.1', {
-        description: 'Address to listen on. Without a token only a loopback address is allowed.',
-        env: 'SYNCLINE_ADMIN_HOST',
-        takesEffect: 'restart',
-      }),
-      port: integer(PORTS, 9500, { description: 'Port; 0 takes any free one.', env: 'SYNCLINE_ADMIN_PORT', takesEffect: 'restart' }),
-      token: optionalText({
-        description:
-          'What metrics and status ask for, as `Authorization: Bearer TOKEN`; `syncline status` sends it. Without one nobody is asked. Health needs none.',
-        env: 'SYNCLINE_ADMIN_TOKEN',
-        takesEffect: 'reload',
-        secret: true,
-        fallback: 'none',
-      }),
-      tokenFile: optionalText({
-        description: 'File that holds the token, instead of `token`.',
-        env: 'SYNCLINE_ADMIN_TOKEN_FILE',
-        takesEffect: 'reload',
-      }),
-      healthHost: optionalText({
-        description: 'Address of a second listener that serves `/health/*` only, for a balancer on another machine. Needs `healthPort`.',
-        env: 'SYNCLINE_HEALTH_HOST',
-        takesEffect: 'restart',
-        fallback: '`0.0.0.0` when `healthPort` is set',
-      }),
-      healthPort: optionalInteger(PORTS, {
-        description: 'Port of that second listener.',
-        env: 'SYNCLINE_HEALTH_PORT',
-        takesEffect: 'restart',
-        fallback: 'no second listener',
-      }),
-    }),
-  }),
+  listen: listenOptions,
 
   ingest: section('Limits of the doors.', {
     maxConnections: integer([1, 100_000], 1000, {

@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Authority } from '../../test/support/certificate.ts';
 import { optionEntries, placeName, type OptionEntry } from './catalogue.ts';
 import type { Config } from './config.ts';
 import { loadConfig } from './load.ts';
@@ -11,6 +12,12 @@ let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'syncline-reload-'));
   for (const name of ['a', 'b']) writeFileSync(join(folder, `${name}.pem`), `-----BEGIN ${name}-----\n`);
+  const authority = new Authority(folder, 'authority');
+  const { cert, key } = authority.issue('door');
+  // The same key, so that it fits; the file differs.
+  writeFileSync(join(folder, 'door-other-key.pem'), `another\n${readFileSync(key, 'utf8')}`);
+  writeFileSync(join(folder, 'door-other.pem'), `another\n${readFileSync(cert, 'utf8')}`);
+  copyFileSync(new Authority(folder, 'other-authority').cert, join(folder, 'door-other-ca.pem'));
   for (const [name, secret] of Object.entries(SECRETS)) writeFileSync(join(folder, name), secret);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -43,7 +50,11 @@ const BASE = {
   queue: { url: REDIS('one'), tls: { ...PEM } },
   sinks: [{ url: MYSQL('one'), tls: { ...PEM } }],
   tables: { orders: { partitionBy: { group: 'order', columns: ['id'] } } },
-  listen: { admin: { token: 'one', healthHost: '127.0.0.1', healthPort: 9504 } },
+  listen: {
+    web: { host: '0.0.0.0' },
+    tls: { cert: 'door.pem', key: 'door-key.pem', clientCa: 'authority.pem' },
+    admin: { token: 'one', healthHost: '127.0.0.1', healthPort: 9504 },
+  },
 };
 
 /** Values for options whose type does not tell one that differs from {@link BASE}. */
@@ -69,8 +80,21 @@ const OTHER: Readonly<Record<string, unknown>> = {
   tables: {},
   'tables.<name>.partitionBy.group': 'other',
   'tables.<name>.partitionBy.columns': [],
+  'listen.tls.cert': 'door-other.pem',
+  'listen.tls.key': 'door-other-key.pem',
+  'listen.tls.clientCa': 'door-other-ca.pem',
+  'listen.tls.clientCertificates': 'optional',
+  'listen.tls.minVersion': 'TLSv1.3',
+  'listen.tcp.tls': false,
   'listen.tcp.host': '127.0.0.9',
   'listen.tcp.proxyFrom': ['10.0.0.5'],
+  'listen.web.enabled': false,
+  'listen.web.tls': false,
+  'listen.web.host': '127.0.0.9',
+  'listen.web.engine': 'ws',
+  'listen.web.proxyFrom': ['10.0.0.5'],
+  'listen.web.origins': ['https://shop.example'],
+  'listen.web.hosts': ['sync.shop.example'],
   'listen.admin.host': '127.0.0.9',
   'listen.admin.token': 'two',
   'listen.admin.tokenFile': 'admin-file',
@@ -169,12 +193,43 @@ describe('another place of queue or sink waits for a restart, together with what
   });
 });
 
+describe('a door that speaks TLS', () => {
+  const tls = { cert: 'door.pem', key: 'door-key.pem' };
+
+  test.each<[string, object, object]>([
+    ['begins', {}, { tls }],
+    ['ceases', { tls }, {}],
+  ])('%s to do so at a restart', (_, before, after) => {
+    const running = load({ listen: before });
+    const { config, changed, waiting } = planReload(running, load({ listen: after }));
+    expect(config.listen).toEqual(running.listen);
+    expect({ changed, waiting }).toMatchObject({
+      changed: [],
+      waiting: [
+        'listen.tls.cert',
+        'listen.tls.key',
+        'listen.tls.clientCertificates',
+        'listen.tls.minVersion',
+        'listen.tcp.tls',
+        'listen.web.tls',
+      ],
+    });
+  });
+});
+
 describe('no reload opens a door', () => {
   test('that others can reach, by taking away all tokens', () => {
     const running = load({ token: 'default.one', listen: { tcp: { host: '0.0.0.0' } } });
     const { config, changed, waiting } = planReload(running, load({}));
     expect(config.producers).toEqual(running.producers);
-    expect({ changed, waiting }).toEqual({ changed: [], waiting: ['token', 'listen.tcp.host'] });
+    expect({ changed, waiting }).toEqual({ changed: [], waiting: ['token', 'listen.tcp.host', 'listen.web.host'] });
+  });
+
+  test('of the web alone that others can reach', () => {
+    const running = load({ token: 'default.one', listen: { tcp: { host: '127.0.0.1' }, web: { host: '0.0.0.0' } } });
+    expect(planReload(running, load({})).config.producers).toEqual(running.producers);
+    const off = load({ token: 'default.one', listen: { tcp: { host: '127.0.0.1' }, web: { host: '0.0.0.0', enabled: false } } });
+    expect(planReload(off, load({})).config.producers).toEqual([]);
   });
 
   test('of the admin server that others can reach, by taking away its token', () => {

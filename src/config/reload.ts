@@ -24,7 +24,11 @@ export function planReload(running: Config, loaded: Config): Reload {
     ...producersOf(running, loaded),
     queue: queueOf(running.queue, loaded.queue),
     sinks: [withAccess(running.sinks[0], loaded.sinks[0])],
-    listen: { ...running.listen, admin: { ...running.listen.admin, token: adminTokenOf(running, loaded) } },
+    listen: {
+      ...running.listen,
+      tls: listenTlsOf(running, loaded),
+      admin: { ...running.listen.admin, token: adminTokenOf(running, loaded) },
+    },
     ingest: loaded.ingest,
     apply: { ...loaded.apply, leaseMs: running.apply.leaseMs },
     retention: loaded.retention,
@@ -58,8 +62,17 @@ function placeOf(url: string): string {
 }
 
 function producersOf(running: Config, loaded: Config): Pick<Config, 'token' | 'producers'> {
-  const { token, producers } = loaded.producers.length > 0 || isLoopback(running.listen.tcp.host) ? loaded : running;
+  const { token, producers } = loaded.producers.length > 0 || isOnLoopback(running) ? loaded : running;
   return { token, producers };
+}
+
+/** A door begins to speak TLS, or ceases to, when it is opened. */
+function listenTlsOf({ listen: { tls } }: Config, loaded: Config): Config['listen']['tls'] {
+  return tls === undefined ? undefined : (loaded.listen.tls ?? tls);
+}
+
+function isOnLoopback({ listen: { tcp, web } }: Config): boolean {
+  return isLoopback(tcp.host) && (!web.enabled || isLoopback(web.host));
 }
 
 function adminTokenOf({ listen: { admin } }: Config, loaded: Config): string | undefined {

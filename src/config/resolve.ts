@@ -3,8 +3,9 @@ import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { messageOf } from '../core/errors.ts';
 import { isLoopback } from '../core/network.ts';
-import type { Config, QueueConfig, SinkConfig, TableConfig, TlsConfig } from './config.ts';
+import type { Config, QueueConfig, SinkConfig, TableConfig, TlsConfig, WebConfig } from './config.ts';
 import { readText } from './file.ts';
+import { readListenTls } from './listen-tls.ts';
 import { mappingDigest } from './mapping.ts';
 import type { Options } from './options.ts';
 import type { Problem } from './problem.ts';
@@ -39,6 +40,7 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
   checkCluster(options, queue, sinks[0], report);
   if (queue.url !== 'sqlite:' && queue.url === sinks[0].url) report(['sinks', 0, 'url'], 'must be another file than queue.url');
 
+  const listen = resolveListen(options, open, origin, report);
   const config: Config = {
     file: origin.file,
     node: options.node ?? hostname(),
@@ -49,13 +51,13 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
     sinks,
     tables,
     mapping: mappingDigest(tables),
-    listen: resolveListen(options, open, origin, report),
+    listen,
     ingest: options.ingest,
     apply: options.apply,
     cluster: options.cluster,
     retention: options.retention,
     log: options.log,
-    warnings: warningsOf(options),
+    warnings: [...warningsOf(options), ...plainDoorWarnings(listen)],
   };
   return { config, problems };
 }
@@ -205,21 +207,19 @@ function resolveTls(place: readonly PropertyKey[], tls: Options['queue']['tls'],
 }
 
 function resolveListen({ listen }: Options, open: boolean, origin: Origin, report: Report): Config['listen'] {
-  const { proxyFrom } = listen.tcp;
-  const tcp = { host: listen.tcp.host ?? (open ? '127.0.0.1' : '0.0.0.0'), port: listen.tcp.port, proxyFrom };
-  proxyFrom.forEach((range, i) => {
-    if (!isAddressRange(range))
-      report(
-        ['listen', 'tcp', 'proxyFrom', i],
-        `is ${range}, which is neither an address nor a range such as 10.0.0.0/24 or 2001:db8::/32`,
-      );
-  });
-  const { host, port, healthHost, healthPort } = listen.admin;
-  if (open && !isLoopback(tcp.host))
+  const tls = resolveListenTls(listen.tls, origin, report);
+  const tcp = { ...listen.tcp, tls: usesTls('tcp', listen, report), host: listen.tcp.host ?? (open ? '127.0.0.1' : '0.0.0.0') };
+  const web = { ...resolveWeb(listen, tcp.host, report), tls: usesTls('web', listen, report) };
+  if (open) checkLoopback('tcp', tcp.host, report);
+  if (web.tls && web.engine === 'uws')
     report(
-      ['listen', 'tcp', 'host'],
-      `is ${tcp.host}, which others can reach, but nobody is asked for a token; set token or producers, or listen on 127.0.0.1`,
+      ['listen', 'web', 'engine'],
+      'is uws, which cannot exchange a certificate while it runs; set it to auto or ws, or listen.web.tls to false',
     );
+  if (open && web.enabled) checkLoopback('web', web.host, report);
+  checkBalancers('tcp', tcp.proxyFrom, report);
+  checkBalancers('web', web.proxyFrom, report);
+  const { host, port, healthHost, healthPort } = listen.admin;
   const token = resolveAdminToken(listen.admin, origin, report);
   if (token === undefined && listen.admin.tokenFile === undefined && !isLoopback(host))
     report(
@@ -232,6 +232,7 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
   const taken = new Map<number, string>();
   for (const [name, at] of [
     ['tcp.port', tcp.port],
+    ['web.port', web.enabled ? web.port : 0],
     ['admin.port', port],
     ['admin.healthPort', healthPort ?? 0],
   ] as const) {
@@ -239,7 +240,58 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
     if (other !== undefined && at !== 0) report(['listen', ...name.split('.')], `is ${at}, which listen.${other} uses; choose another`);
     taken.set(at, name);
   }
-  return { tcp, admin: { host, port, token }, health };
+  return { tls, tcp, web, admin: { host, port, token }, health };
+}
+
+function resolveListenTls(tls: Options['listen']['tls'], origin: Origin, report: Report): Config['listen']['tls'] {
+  const place = ['listen', 'tls'];
+  return readListenTls(tls, {
+    path: (name, written) => origin.resolvePath([...place, name], written),
+    read: (name, written) => readFile([...place, name], written, origin, report),
+    report: (name, message) => report([...place, name], message),
+  });
+}
+
+/** Every door does where there is a certificate, unless it is told otherwise. */
+function usesTls(door: Door, listen: Options['listen'], report: Report): boolean {
+  const isPossible = listen.tls.cert !== undefined;
+  if (listen[door].tls === true && !isPossible)
+    report(['listen', door, 'tls'], 'is true, but there is no certificate; set listen.tls.cert and listen.tls.key');
+  return listen[door].tls ?? isPossible;
+}
+
+type Door = 'tcp' | 'web';
+
+/** Without tokens a door that takes changes is for this machine only. */
+function checkLoopback(door: Door, host: string, report: Report): void {
+  if (isLoopback(host)) return;
+  report(
+    ['listen', door, 'host'],
+    `is ${host}, which others can reach, but nobody is asked for a token; set token or producers, or listen on 127.0.0.1`,
+  );
+}
+
+function checkBalancers(door: Door, proxyFrom: readonly string[], report: Report): void {
+  proxyFrom.forEach((range, i) => {
+    if (!isAddressRange(range))
+      report(['listen', door, 'proxyFrom', i], `is ${range}, which is neither an address nor a range such as 10.0.0.0/24 or 2001:db8::/32`);
+  });
+}
+
+function resolveWeb({ web }: Options['listen'], tcpHost: string, report: Report): Omit<WebConfig, 'tls'> {
+  web.origins.forEach((origin, i) => {
+    // Opaque origins, of files and the like, are written "null" and could be anybody's.
+    if (URL.parse(origin)?.origin !== origin || origin === 'null')
+      report(
+        ['listen', 'web', 'origins', i],
+        `is ${origin}, which is no origin such as https://shop.example, in lower case and without path`,
+      );
+  });
+  web.hosts.forEach((host, i) => {
+    if (!/^([^/\s:]+|\[[0-9a-f:.]+\])$/i.test(host))
+      report(['listen', 'web', 'hosts', i], `is ${host}, which is no host such as sync.shop.example, without scheme and port`);
+  });
+  return { ...web, host: web.host ?? tcpHost, hosts: web.hosts.map((host) => host.toLowerCase()) };
 }
 
 function isAddressRange(written: string): boolean {
@@ -258,11 +310,26 @@ function resolveAdminToken({ token, tokenFile }: Options['listen']['admin'], ori
 
 function warningsOf({ queue, sinks, listen }: Options): string[] {
   const warnings: string[] = [];
-  if (listen.tcp.proxyFrom.some((range) => range.endsWith('/0')))
-    warnings.push('listen.tcp.proxyFrom includes everybody: whoever connects can say that it is somebody else; name the balancers alone');
+  for (const door of ['tcp', 'web'] satisfies Door[]) {
+    if (listen[door].proxyFrom.some((range) => range.endsWith('/0')))
+      warnings.push(
+        `listen.${door}.proxyFrom includes everybody: whoever connects can say that it is somebody else; name the balancers alone`,
+      );
+  }
   if (queue.tls?.rejectUnauthorized === false)
     warnings.push('queue.tls.rejectUnauthorized is off: whoever is in between can read and change everything');
   if (sinks[0]?.tls?.rejectUnauthorized === false)
     warnings.push('sinks[0].tls.rejectUnauthorized is off: whoever is in between can read and change everything');
   return warnings;
+}
+
+/** Doors that others reach without TLS: one line for all of them. A balancer in front of one may end TLS there. */
+function plainDoorWarnings({ tcp, web }: Config['listen']): string[] {
+  const doors = [{ name: 'listen.tcp', ...tcp }, ...(web.enabled ? [{ name: 'listen.web', ...web }] : [])];
+  const plain = doors.filter(({ host, tls, proxyFrom }) => !isLoopback(host) && !tls && proxyFrom.length === 0);
+  if (plain.length === 0) return [];
+  const where = plain.map(({ name, host, port }) => `${name} (${host}:${port})`).join(' and ');
+  return [
+    `others can reach ${where} without TLS: whoever is in between reads tokens and rows, and can change them; set listen.tls.cert and listen.tls.key, or let a balancer end TLS and name it in proxyFrom (docs/tls.md)`,
+  ];
 }

@@ -39,8 +39,16 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   'sinks.[].url': '"sqlite:"',
   'sinks.[].urlFile': '/run/secrets/sink-url',
   'sinks.[].schema': 'evolve',
+  'listen.tls.clientCa': '/etc/syncline/client-ca.pem',
+  'listen.tls.clientCertificates': 'required',
   'listen.tcp.host': '127.0.0.1',
+  'listen.tcp.tls': 'true',
+  'listen.web.tls': 'true',
   'listen.tcp.proxyFrom': '[ 10.0.0.0/24 ]',
+  'listen.web.host': '127.0.0.1',
+  'listen.web.proxyFrom': '[ 10.0.0.0/24 ]',
+  'listen.web.origins': '[ "https://shop.example" ]',
+  'listen.web.hosts': '[ sync.shop.example ]',
   'listen.admin.token': 'paste-another-secret-here',
   'listen.admin.tokenFile': '/run/secrets/syncline-admin-token',
   'listen.admin.healthHost': '0.0.0.0',
@@ -53,7 +61,7 @@ function exampleOf(entry: OptionEntry): string {
   const given = EXAMPLES[entry.path.join('.')];
   if (given !== undefined) return given;
   if (entry.kind === 'section' || entry.kind === 'list' || entry.kind === 'names') return '';
-  if (entry.path.at(-2) === 'tls' && entry.kind === 'text') return `/etc/syncline/${entry.path.at(-1)}.pem`;
+  if (entry.path.at(-2) === 'tls' && entry.kind === 'text' && entry.default === undefined) return `/etc/syncline/${entry.path.at(-1)}.pem`;
   if (typeof entry.default === 'number' && entry.unit === 'bytes') return formatBytes(entry.default);
   return typeof entry.default === 'string' && entry.default.endsWith(':') ? `"${entry.default}"` : String(entry.default);
 }

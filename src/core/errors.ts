@@ -78,8 +78,23 @@ export const ERRORS = {
   ),
   bad_proxy_header: entry(
     'connection',
-    'a connection from an address in listen.tcp.proxyFrom did not begin with a valid PROXY protocol header',
-    'let the balancer send it (HAProxy: send-proxy-v2), or take the address out of listen.tcp.proxyFrom; docs/balancer.md has both sides',
+    'a connection from an address in listen.tcp.proxyFrom or listen.web.proxyFrom did not begin with a valid PROXY protocol header',
+    'let the balancer send it (HAProxy: send-proxy-v2), or take the address out of proxyFrom; docs/balancer.md has both sides',
+  ),
+  tls_required: entry(
+    'connection',
+    'the server speaks TLS on this port, and the client does not',
+    'give the client a url with tcps://, or connect to a port without TLS',
+  ),
+  tls_failed: entry(
+    'connection',
+    'the TLS handshake failed or was not finished in time',
+    'see the message; docs/tls.md lists the common ones: a client that does not trust the certificate, no version in common',
+  ),
+  certificate_refused: entry(
+    'connection',
+    'the client showed no certificate where one is asked for, or one that is not valid here',
+    'give the client a certificate that an authority in listen.tls.clientCa has signed, and its key (tls.cert, tls.key)',
   ),
   too_many_connections: entry('connection', 'the limit of connections is reached', 'close idle connections or raise ingest.maxConnections'),
   slow_reader: entry('connection', 'the peer does not read its acknowledgements', 'read from the socket while sending'),
@@ -97,6 +112,11 @@ export const ERRORS = {
     'startup',
     'the address to listen on cannot be used',
     'see the message: choose another port or host, or stop who uses it',
+  ),
+  engine_unavailable: entry(
+    'startup',
+    'listen.web.engine asks for uWebSockets.js, which does not load on this machine',
+    'install it as docs/websocket.md says, or set listen.web.engine to ws or auto',
   ),
   listen_unprotected: entry(
     'startup',

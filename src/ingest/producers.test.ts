@@ -44,11 +44,11 @@ describe('tokens', () => {
 
 describe('where the door may be', () => {
   test.each(['127.0.0.1', '127.8.8.8', '::1', 'localhost'])('%s needs no token', (host) => {
-    expect(() => checkBind(host, false)).not.toThrow();
+    expect(() => checkBind('tcp', host, false)).not.toThrow();
   });
 
   test.each(['0.0.0.0', '::', '10.0.0.1', 'example.org', '128.0.0.1', '127.0.0.1.example.org'])('%s needs a token', (host) => {
-    expect(() => checkBind(host, false)).toThrow(/SYNCLINE_TOKEN/);
-    expect(() => checkBind(host, true)).not.toThrow();
+    expect(() => checkBind('tcp', host, false)).toThrow(/SYNCLINE_TOKEN/);
+    expect(() => checkBind('tcp', host, true)).not.toThrow();
   });
 });

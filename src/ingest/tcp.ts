@@ -1,14 +1,12 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Clock } from '../core/clock.ts';
 import { messageOf, SyncError } from '../core/errors.ts';
-import { type Connection, isLoopback, type Receiver } from '../core/network.ts';
+import { type Connection, isLoopback, type Peer, type Receiver } from '../core/network.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { encodeError } from '../protocol/messages.ts';
-import { type AddressRanges, createAddressRanges, plainAddress } from './address-ranges.ts';
 import type { Log } from './context.ts';
+import { Introductions, type ProxyOptions, type Secured, type TlsDoorOptions } from './introductions.ts';
+import { listenError } from './listen-error.ts';
 import type { Listener } from './listener.ts';
-import type { ProxyHeader } from './proxy-header.ts';
-import { receiveProxyHeader } from './receive-proxy-header.ts';
 
 export interface TcpListenerOptions {
   readonly host: string;
@@ -18,15 +16,7 @@ export interface TcpListenerOptions {
   readonly maxConnections?: number;
   readonly log?: Log;
   readonly proxy?: ProxyOptions;
-}
-
-/** Balancers that say in a PROXY protocol header for whom they connect. */
-export interface ProxyOptions {
-  /** Addresses and ranges: a connection from one of them must begin with a header, and no other is believed one. */
-  readonly from: readonly string[];
-  readonly clock: Clock;
-  /** A connection from the balancer `address` is closed, because its header is missing or wrong. */
-  readonly refused: (address: string, error: SyncError) => void;
+  readonly tls?: TlsDoorOptions | undefined;
 }
 
 /** Connections beyond the limit that may be told so. */
@@ -35,8 +25,6 @@ const BACKLOG = 1_024;
 const KEEP_ALIVE_AFTER_MS = 15_000;
 /** From so much on, what is written in one turn may make its writer hold back. */
 const NOTICEABLE_BYTES = 16 * 1024;
-/** How long a peer may take to read why it is refused. */
-const REFUSAL_DEADLINE_MS = 1_000;
 
 /** The door for frames over TCP; `accept` takes every connection that comes. */
 export function createTcpListener(options: TcpListenerOptions, accept: (connection: Connection) => void): Listener {
@@ -49,19 +37,23 @@ class TcpListener implements Listener {
   readonly #accept: (connection: Connection) => void;
   readonly #server: Server;
   readonly #connections = new Set<TcpConnection>();
-  readonly #balancers: AddressRanges | undefined;
-  /** Connections of balancers that have not said yet for whom they are, or that are told why they are refused. */
-  readonly #unintroduced = new Set<Socket>();
+  readonly #introductions: Introductions;
   #address: { readonly host: string; readonly port: number };
 
   constructor(options: TcpListenerOptions, accept: (connection: Connection) => void) {
     this.#options = options;
     this.#accept = accept;
-    this.#balancers = options.proxy && createAddressRanges(options.proxy.from);
+    this.#introductions = new Introductions(
+      options.proxy,
+      ({ code, message }) => encodeFrame({ type: FRAME.error, payload: encodeError({ code, message }) }),
+      options.tls,
+    );
     this.#address = { host: options.host, port: options.port };
     // The protocol's heartbeat finds dead peers; keep-alive is for the balancers and firewalls on the way.
     const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS };
-    this.#server = createServer(socketOptions, (socket) => this.#connected(socket));
+    this.#server = createServer(socketOptions, (socket) =>
+      this.#introductions.introduce(socket, (address, secured) => this.#take(socket, address, secured)),
+    );
     if (options.maxConnections !== undefined) this.maxConnections = options.maxConnections;
   }
 
@@ -76,7 +68,7 @@ class TcpListener implements Listener {
   async start(): Promise<void> {
     const { host, port, log } = this.#options;
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
+      this.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port, 'listen.tcp')));
       this.#server.listen({ host, port, backlog: BACKLOG }, resolve);
     });
     this.#server.removeAllListeners('error');
@@ -88,7 +80,7 @@ class TcpListener implements Listener {
   stop(): Promise<void> {
     // `close` calls back only once every connection has ended; nobody waits for that here.
     if (this.#server.listening) this.#server.close();
-    for (const socket of [...this.#unintroduced]) socket.destroy();
+    this.#introductions.close();
     return Promise.resolve();
   }
 
@@ -97,53 +89,18 @@ class TcpListener implements Listener {
     for (const connection of [...this.#connections]) connection.destroy();
   }
 
-  #connected(socket: Socket): void {
-    const address = plainAddress(socket.remoteAddress ?? 'unknown');
-    const { proxy } = this.#options;
-    if (proxy !== undefined && this.#balancers?.includes(address)) void this.#introduce(socket, address, proxy);
-    else this.#take(socket, address);
-  }
-
-  #take(socket: Socket, address: string): void {
-    const connection = new TcpConnection(socket, address, () => this.#connections.delete(connection));
+  #take(raw: Socket, address: string, secured?: Secured): void {
+    const peer = secured && { certificateNames: secured.certificateNames };
+    const connection = new TcpConnection(secured?.socket ?? raw, address, () => this.#connections.delete(connection), peer);
     this.#connections.add(connection);
     this.#accept(connection);
   }
-
-  async #introduce(socket: Socket, balancer: string, proxy: ProxyOptions): Promise<void> {
-    this.#unintroduced.add(socket);
-    const gone = () => void this.#unintroduced.delete(socket);
-    socket.once('close', gone);
-    // Without a listener a reset connection would end the process.
-    socket.on('error', () => {});
-    let header: ProxyHeader | undefined;
-    try {
-      header = await receiveProxyHeader(socket, proxy.clock);
-    } catch (error) {
-      if (!(error instanceof SyncError)) throw error;
-      if (!this.#server.listening) return;
-      proxy.refused(balancer, error);
-      return refuse(socket, error, proxy.clock);
-    }
-    if (header === undefined || socket.destroyed) return void socket.destroy();
-    socket.off('close', gone);
-    gone();
-    this.#take(socket, header.source ?? balancer);
-  }
-}
-
-/** Says why, for the client behind a balancer that sends no header; what still comes is thrown away. */
-function refuse(socket: Socket, { code, message }: SyncError, clock: Clock): void {
-  if (socket.destroyed) return;
-  const deadline = clock.setTimer(REFUSAL_DEADLINE_MS, () => socket.destroy());
-  socket.once('close', () => deadline.cancel());
-  socket.resume();
-  socket.end(encodeFrame({ type: FRAME.error, payload: encodeError({ code, message }) }));
 }
 
 /** Wraps a connected socket, of `node:net` or `node:tls`. */
 export class TcpConnection implements Connection {
   readonly remoteAddress: string;
+  readonly peer: Peer | undefined;
   readonly #socket: Socket;
   #receiver: Receiver | undefined;
   #error: Error | undefined;
@@ -152,9 +109,10 @@ export class TcpConnection implements Connection {
   #hasGrown = false;
 
   /** `remoteAddress` is the client's, which a balancer may have told. */
-  constructor(socket: Socket, remoteAddress: string, closed: () => void) {
+  constructor(socket: Socket, remoteAddress: string, closed: () => void, peer?: Peer) {
     this.#socket = socket;
     this.remoteAddress = remoteAddress;
+    this.peer = peer;
     // Without a listener a reset connection would end the process.
     socket.on('error', (error) => {
       this.#error = error;
@@ -219,24 +177,13 @@ export class TcpConnection implements Connection {
 }
 
 /**
- * Whether the door may be opened at all: without tokens everybody who reaches it may write, so it stays on loopback.
+ * Whether a door may be opened at all: without tokens everybody who reaches it may write, so it stays on loopback.
  * @throws {SyncError} `listen_unprotected`.
  */
-export function checkBind(host: string, hasAuth: boolean): void {
+export function checkBind(door: 'tcp' | 'web', host: string, hasAuth: boolean): void {
   if (hasAuth || isLoopback(host)) return;
   throw new SyncError(
     'listen_unprotected',
-    `listen.tcp.host is ${host}, beyond loopback, and no token is set: everybody who reaches it could write; set SYNCLINE_TOKEN or producers, or listen on 127.0.0.1`,
+    `listen.${door}.host is ${host}, beyond loopback, and no token is set: everybody who reaches it could write; set SYNCLINE_TOKEN or producers, or listen on 127.0.0.1`,
   );
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): SyncError {
-  const hints: Record<string, string> = {
-    EADDRINUSE: 'another process listens there; set listen.tcp.port to a free port or stop that process',
-    EACCES: 'this user may not listen there; set listen.tcp.port to a port above 1023',
-    EADDRNOTAVAIL: 'no interface of this machine has that address; correct listen.tcp.host',
-    ENOTFOUND: 'the name does not resolve; correct listen.tcp.host',
-  };
-  const hint = hints[error.code ?? ''] ?? "see the system's message";
-  return new SyncError('listen_failed', `cannot listen on ${host}:${port} (${error.code ?? messageOf(error)}): ${hint}`, { cause: error });
 }

@@ -1,6 +1,7 @@
 import { StallWatch } from '../admin/stall-watch.ts';
 import type {
   AdminState,
+  CertificateState,
   ClusterState,
   ConfigState,
   DrainState,
@@ -23,7 +24,7 @@ export interface NodeStateOptions {
   readonly clock: Clock;
   readonly queue: Queue;
   readonly sink: Sink;
-  readonly reloader: { readonly state: ConfigState };
+  readonly reloader: { readonly config: Config; readonly state: ConfigState };
 }
 
 /** Puts together what the parts of a node know of themselves, for whoever asks the admin server. */
@@ -127,6 +128,11 @@ export class NodeState implements AdminState {
       addresses[address] = (addresses[address] ?? 0) + 1;
     }
     return { open: open.length, producers, addresses };
+  }
+
+  certificate(): CertificateState | undefined {
+    const { tls } = this.#options.reloader.config.listen;
+    return tls && { names: tls.names, expiresAtMs: tls.expiresAtMs };
   }
 
   sinks(): readonly SinkState[] {

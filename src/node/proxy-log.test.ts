@@ -7,10 +7,13 @@ import { ProxyLog } from './proxy-log.ts';
 test('the first refused connection of a balancer is told at once, and those after it in one line', async () => {
   const lines: unknown[] = [];
   const clock = new VirtualClock();
-  const log = new ProxyLog(clock, createLogger({ level: 'info', format: 'json' }, { write: (line) => lines.push(JSON.parse(line)) }));
+  const logger = createLogger({ level: 'info', format: 'json' }, { write: (line) => lines.push(JSON.parse(line)) });
+  const log = new ProxyLog(clock, logger, 'listen.web.proxyFrom');
   const error = new SyncError('bad_proxy_header', 'no complete header came within 5000 ms');
   log.refused('10.0.0.5', error);
-  expect(lines).toMatchObject([{ level: 'warn', address: '10.0.0.5', code: 'bad_proxy_header', count: 1 }]);
+  expect(lines).toMatchObject([
+    { level: 'warn', address: '10.0.0.5', code: 'bad_proxy_header', count: 1, msg: expect.stringContaining('listen.web.proxyFrom') },
+  ]);
   for (let i = 0; i < 100; i++) log.refused('10.0.0.5', error);
   expect(lines.length).toBe(1);
   await clock.advance(30_000);

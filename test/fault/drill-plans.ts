@@ -4,6 +4,7 @@ export type DrillPlan = Readonly<Record<string, number>>;
 /** What the tests run: each scenario a few times. `npm run prove` does it longer. */
 export const KILL_PLAN: DrillPlan = {
   'server-kill': 12,
+  'server-kill-tls': 6,
   'server-kill-at': 8,
   'server-lose-at': 3,
   'server-delay-at': 1,

@@ -29,6 +29,8 @@ export interface WorldOptions {
   readonly mariadbDir?: string;
   /** Folder of the client's spool, instead of one of its own. */
   readonly spool?: string;
+  /** What clients speak; `tcps` needs variables that give both sides their certificates. `tcp` when it is left out. */
+  readonly scheme?: 'tcp' | 'tcps';
   /** How many clients there are beside the one that faults strike; none when it is left out. */
   readonly bystanders?: number;
   /** Variables of every server, and of the clients. */
@@ -92,8 +94,8 @@ export class FaultWorld {
     this.door = door;
     this.#options = options;
     this.patienceMs = options.patienceMs ?? PATIENCE_MS;
-    const url = `tcp://127.0.0.1:${door.port}`;
-    const { spool, clientEnv: env, bystanders = 0 } = options;
+    const { scheme = 'tcp', spool, clientEnv: env, bystanders = 0 } = options;
+    const url = `${scheme}://127.0.0.1:${door.port}`;
     this.producer = new ProducerProcess(url, { spool, env });
     this.bystanders = Array.from(
       { length: bystanders },

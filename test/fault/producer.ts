@@ -2,7 +2,7 @@
  * A client process for the fault tests: sends rows of its generation, n = 1, 2, 3, …, and writes down, after each block,
  * up to which n they are durable in its spool. Now and then it sends a row that every database refuses. SIGTERM makes it flush until everything is applied and end with 0.
  */
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { connect } from '../../src/client/client.ts';
 
 const BLOCK = 20;
@@ -25,7 +25,10 @@ const stop = new AbortController();
 let n = 0;
 process.on('SIGTERM', () => stop.abort());
 
-const client = await connect({ url: env('SYNCLINE_URL'), spool: env('SPOOL'), offline: true });
+const pem = (name: string) => readFileSync(env(name), 'utf8');
+/** Where the server asks for it. */
+const tls = 'PRODUCER_CA' in process.env ? { ca: pem('PRODUCER_CA'), cert: pem('PRODUCER_CERT'), key: pem('PRODUCER_KEY') } : {};
+const client = await connect({ url: env('SYNCLINE_URL'), spool: env('SPOOL'), offline: true, tls });
 client.on('rejected', ({ code, message, table, rows }) => {
   if (rows.length === 0) return appendFileSync(log, `foreign ${code} ${message}\n`);
   if (table !== 'strict') return appendFileSync(log, `rejected ${code} ${message}\n`);

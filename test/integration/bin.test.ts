@@ -20,7 +20,13 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 function startAndSignal(command: CliOptions['command'] & {}, signal: NodeJS.Signals) {
   return runSyncline(['start'], {
     command,
-    env: { SYNCLINE_DATA: join(folder, signal), SYNCLINE_TCP_PORT: '0', SYNCLINE_ADMIN_PORT: '0', SYNCLINE_LOG_FORMAT: 'json' },
+    env: {
+      SYNCLINE_DATA: join(folder, signal),
+      SYNCLINE_TCP_PORT: '0',
+      SYNCLINE_WEB_PORT: '0',
+      SYNCLINE_ADMIN_PORT: '0',
+      SYNCLINE_LOG_FORMAT: 'json',
+    },
     running: (child) => child.stdout?.on('data', (chunk: Buffer) => chunk.toString().includes('"listening') && child.kill(signal)),
   });
 }

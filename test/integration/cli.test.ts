@@ -211,7 +211,14 @@ describe('start', () => {
     runSyncline(['start', ...args], {
       ...(command === undefined ? {} : { command }),
       cwd: folder,
-      env: { SYNCLINE_DATA: join(folder, 'data'), SYNCLINE_TCP_PORT: '0', SYNCLINE_ADMIN_PORT: '0', SYNCLINE_LOG_LEVEL: 'error', ...env },
+      env: {
+        SYNCLINE_DATA: join(folder, 'data'),
+        SYNCLINE_TCP_PORT: '0',
+        SYNCLINE_WEB_PORT: '0',
+        SYNCLINE_ADMIN_PORT: '0',
+        SYNCLINE_LOG_LEVEL: 'error',
+        ...env,
+      },
     });
 
   /** One line on standard error with code and hint, no stack, exit code 1. */
@@ -275,7 +282,7 @@ describe('start', () => {
     const data = join(folder, 'sixteen');
     mkdirSync(data);
     const first = await runSyncline(['start'], {
-      env: { SYNCLINE_DATA: data, SYNCLINE_TCP_PORT: '0', SYNCLINE_ADMIN_PORT: '0' },
+      env: { SYNCLINE_DATA: data, SYNCLINE_TCP_PORT: '0', SYNCLINE_WEB_PORT: '0', SYNCLINE_ADMIN_PORT: '0' },
       running: (child) => child.stdout?.on('data', (chunk: Buffer) => chunk.toString().includes('listening') && child.kill('SIGTERM')),
     });
     expect(first.code).toBe(0);

@@ -76,6 +76,7 @@ describe('the package, installed from its tarball in an empty folder', () => {
       PATH: process.env['PATH'] ?? '',
       SYNCLINE_DATA: data,
       SYNCLINE_TCP_PORT: String(tcpPort),
+      SYNCLINE_WEB_PORT: '0',
       SYNCLINE_ADMIN_PORT: String(adminPort),
     };
     const server = spawn(process.execPath, [bin, 'start'], { cwd: folder, env, stdio: ['ignore', 'ignore', 'pipe'] });

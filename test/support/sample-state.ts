@@ -14,6 +14,7 @@ export function sampleState(): AdminState {
       samplePartition({ partition: 1, batches: 2, bytes: 200, oldestAgeMs: 1500 }),
     ],
     sessions: () => ({ open: 3, producers: { shop: 2, crm: 1 }, addresses: { '10.0.0.7': 3 } }),
+    certificate: () => undefined,
     sinks: () => [{ name: 'main', kind: 'sqlite', guarantee: 'exactly once', failure: undefined }],
     deadLetters: () => Promise.resolve(2),
     drain: () => ({ duty: 'serving', sessions: 3, slices: 0, leases: 2, takenOver: 'nobody' }),

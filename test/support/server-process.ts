@@ -78,6 +78,7 @@ export class ServerProcess {
         SYNCLINE_DATA: this.data,
         SYNCLINE_TCP_HOST: this.site.address,
         SYNCLINE_TCP_PORT: String(this.tcpPort),
+        SYNCLINE_WEB_PORT: '0',
         SYNCLINE_ADMIN_HOST: this.site.address,
         SYNCLINE_ADMIN_PORT: String(this.adminPort),
         SYNCLINE_LOG_FORMAT: 'json',

@@ -1,14 +1,23 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Authority } from '../../support/certificate.ts';
 import { catchClient, catchServer, inTurn, placesOf } from '../catch.ts';
 import type { Installation } from '../failpoints.ts';
-import type { Scenario } from '../scenario.ts';
+import type { Ground, Scenario } from '../scenario.ts';
 
 const MAX_PAUSE_MS = 200;
 
 /** Processes end without a word, at random moments and at every failpoint, and are started again. */
-export const KILLS: readonly Scenario[] = [...serverKills('services'), ...serverKills('embedded'), ...clientKills(), ...serviceKills()];
+export const KILLS: readonly Scenario[] = [
+  ...serverKills('services'),
+  ...serverKills('embedded'),
+  serverKillOverTls(),
+  ...clientKills(),
+  ...serviceKills(),
+];
 
 function serverKills(installation: Installation): Scenario[] {
   const suffix = installation === 'services' ? '' : '-embedded';
@@ -52,6 +61,35 @@ function serverKills(installation: Installation): Scenario[] {
       },
     },
   ];
+}
+
+function serverKillOverTls(): Scenario {
+  return {
+    name: 'server-kill-tls',
+    what: 'the server is killed at a random moment, and its clients connect over TLS and show certificates',
+    installation: 'services',
+    ground: certificates,
+    async strike(world, { random }) {
+      await delay(random.below(MAX_PAUSE_MS));
+      await world.server.stop('SIGKILL');
+      world.struck();
+      await world.server.start();
+    },
+  };
+}
+
+function certificates(): Ground {
+  const folder = mkdtempSync(join(tmpdir(), 'syncline-drill-tls-'));
+  const authority = new Authority(folder, 'authority');
+  const [server, client] = [authority.issue('server', { usage: 'serverAuth' }), authority.issue('client', { usage: 'clientAuth' })];
+  return {
+    options: {
+      scheme: 'tcps',
+      serverEnv: { SYNCLINE_TLS_CERT: server.cert, SYNCLINE_TLS_KEY: server.key, SYNCLINE_TLS_CLIENT_CA: authority.cert },
+      clientEnv: { PRODUCER_CA: authority.cert, PRODUCER_CERT: client.cert, PRODUCER_KEY: client.key },
+    },
+    remove: () => rmSync(folder, { recursive: true }),
+  };
 }
 
 function clientKills(): Scenario[] {

@@ -1,0 +1,175 @@
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import type { Timer } from '../../core/clock.ts';
+import { messageOf } from '../../core/errors.ts';
+import { Introductions } from '../introductions.ts';
+import { listenError } from '../listen-error.ts';
+import type { WebDoor, WebEngine } from './engine.ts';
+import { MAX_HEAD_BYTES, REFUSAL_RESERVE, type WebEngineOptions } from './engine-options.ts';
+import { NodeConnection } from './node-connection.ts';
+import { NodeExchange, nodeHead, type WebClient } from './node-exchange.ts';
+import { problem, rawResponse } from './problem.ts';
+
+const BACKLOG = 1_024;
+const KEEP_ALIVE_AFTER_MS = 15_000;
+/** A request's head must have come by then, and a connection that is new must have begun. */
+const HEAD_DEADLINE_MS = 5_000;
+/** How long a connection may rest between two requests. */
+const IDLE_MS = 75_000;
+/** How often deadlines and paces are looked at. */
+const CHECK_INTERVAL_MS = 1_000;
+
+/** The web engine that loads everywhere: `ws` on `node:http`. */
+export function createNodeEngine(options: WebEngineOptions, door: WebDoor): WebEngine {
+  return new NodeEngine(options, door);
+}
+
+class NodeEngine implements WebEngine {
+  readonly name = 'ws';
+  readonly #options: WebEngineOptions;
+  readonly #door: WebDoor;
+  readonly #server: Server;
+  readonly #upgrades: WebSocketServer;
+  readonly #introductions: Introductions;
+  readonly #sockets = new Set<Socket>();
+  /** For whom each connection is. */
+  readonly #clients = new WeakMap<Duplex, WebClient>();
+  readonly #connections = new Set<NodeConnection>();
+  readonly #exchanges = new Set<NodeExchange>();
+  #check: Timer | undefined;
+  #address: { readonly host: string; readonly port: number };
+
+  constructor(options: WebEngineOptions, door: WebDoor) {
+    const { host, port, maxConnections, maxMessageBytes, proxy, tls } = options;
+    this.#options = options;
+    this.#door = door;
+    this.#address = { host, port };
+    this.#server = createServer({
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS,
+      maxHeaderSize: MAX_HEAD_BYTES,
+      headersTimeout: HEAD_DEADLINE_MS,
+      connectionsCheckingInterval: CHECK_INTERVAL_MS,
+      keepAliveTimeout: IDLE_MS,
+      // A body may take as long as it needs while it keeps its pace: see NodeExchange.
+      requestTimeout: 0,
+      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
+    });
+    this.#upgrades = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: maxMessageBytes,
+    });
+    this.#introductions = new Introductions(proxy, ({ message }) => rawResponse(problem(400, message)), tls);
+    this.#serveIntroduced();
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
+    this.#server.on('request', (request, response) => {
+      const exchange = new NodeExchange(request, response, this.#clientOf(request), options.clock, () => this.#exchanges.delete(exchange));
+      this.#exchanges.add(exchange);
+      door.requested(exchange);
+    });
+    this.maxConnections = maxConnections;
+  }
+
+  get address(): { readonly host: string; readonly port: number } {
+    return this.#address;
+  }
+
+  get maxConnections(): number {
+    return this.#server.maxConnections - REFUSAL_RESERVE;
+  }
+
+  set maxConnections(count: number) {
+    this.#server.maxConnections = count + REFUSAL_RESERVE;
+  }
+
+  async start(): Promise<void> {
+    const { host, port, log } = this.#options;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port, 'listen.web')));
+      this.#server.listen({ host, port, backlog: BACKLOG }, resolve);
+    });
+    this.#server.removeAllListeners('error');
+    this.#server.on('error', (error) => log.error({ err: error }, `web listener: ${messageOf(error)}`));
+    const address = this.#server.address();
+    if (address !== null && typeof address === 'object') this.#address = { host, port: address.port };
+    this.#checkLater();
+  }
+
+  stop(): Promise<void> {
+    // `close` calls back only once every connection has ended; nobody waits for that here.
+    if (this.#server.listening) this.#server.close();
+    this.#introductions.close();
+    return Promise.resolve();
+  }
+
+  async close(): Promise<void> {
+    await this.stop();
+    this.#check?.cancel();
+    for (const socket of [...this.#sockets]) socket.destroy();
+  }
+
+  /** Puts our own reading of the PROXY header before what `node:http` does with a new connection. */
+  #serveIntroduced(): void {
+    const serve = this.#server.listeners('connection') as ((socket: Socket) => void)[];
+    this.#server.removeAllListeners('connection');
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+      this.#introductions.introduce(socket, (remoteAddress, secured) => {
+        const served = secured?.socket ?? socket;
+        this.#clients.set(served, { remoteAddress, certificateNames: secured?.certificateNames ?? [] });
+        for (const one of serve) one.call(this.#server, served);
+        // It stands still where a header was read off it first.
+        served.resume();
+      });
+    });
+  }
+
+  #clientOf({ socket }: IncomingMessage): WebClient {
+    return this.#clients.get(socket) ?? { remoteAddress: 'unknown', certificateNames: [] };
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const client = this.#clientOf(request);
+    socket.on('error', ignore);
+    const refusal = this.#door.judge(nodeHead(request, client));
+    if (refusal !== undefined) return void socket.end(rawResponse(refusal), () => socket.destroy());
+    this.#upgrades.handleUpgrade(request, socket, head, (ws) => {
+      const connection = new NodeConnection(ws, request.socket, client, () => this.#connections.delete(connection));
+      this.#connections.add(connection);
+      this.#door.connected(connection);
+    });
+  }
+
+  #checkLater(): void {
+    this.#check = this.#options.clock.setTimer(CHECK_INTERVAL_MS, () => {
+      for (const exchange of [...this.#exchanges]) exchange.checkPace();
+      this.#checkMessages();
+      this.#checkLater();
+    });
+  }
+
+  /** Of a message nothing is seen above this engine until it is complete: here it must keep its pace, and share the memory. */
+  #checkMessages(): void {
+    const { clock, heartbeatMs, maxUnfinishedBytes } = this.#options;
+    const nowMs = clock.monotonicMs();
+    let unfinishedBytes = 0;
+    for (const connection of [...this.#connections]) {
+      connection.checkPace(nowMs, heartbeatMs);
+      unfinishedBytes += connection.unfinishedBytes;
+    }
+    if (unfinishedBytes <= maxUnfinishedBytes) return;
+    for (const connection of [...this.#connections].toSorted((one, other) => other.unfinishedBytes - one.unfinishedBytes)) {
+      unfinishedBytes -= connection.unfinishedBytes;
+      connection.giveUp(`this server holds ${maxUnfinishedBytes} bytes of unfinished messages, of which yours is the longest`);
+      if (unfinishedBytes <= maxUnfinishedBytes) return;
+    }
+  }
+}
+
+function ignore(): void {}

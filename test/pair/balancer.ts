@@ -24,7 +24,7 @@ export async function statesOf(balancer: Haproxy): Promise<string[]> {
   return SERVERS.flatMap((name) => stats.get(name)?.status ?? []);
 }
 
-function withThirdNode(config: string, { address, tcp, health }: Required<NodePorts>): string {
+function withThirdNode(config: string, { address, tcp, health }: Required<Omit<NodePorts, 'web'>>): string {
   const line = /^    server backup .*_TCP_PORT\}" port "\$\{BACKUP_HEALTH_PORT\}"\n/m;
   if (!line.test(config)) throw new Error('haproxy.cfg no longer has the line of an active node');
   return config.replace(line, (backup) => `${backup}    server third ${address}:${tcp} port ${health}\n`);

@@ -14,6 +14,8 @@ export interface Haproxy {
   /** Where clients connect. */
   readonly port: number;
   readonly url: string;
+  /** Where clients connect for HTTP and WebSocket. */
+  readonly webPort: number;
   readonly statsPort: number;
   readonly pid: number;
   readonly running: boolean;
@@ -42,6 +44,8 @@ export interface NodePorts {
   /** 127.0.0.1 when it is left out. */
   readonly address?: string;
   readonly tcp: number;
+  /** Port 1, where nobody listens, when it is left out. */
+  readonly web?: number;
   readonly health: number;
 }
 
@@ -70,16 +74,19 @@ export async function startHaproxy(primary: NodePorts, backup: NodePorts, option
   const config = edit === undefined ? HAPROXY_CONFIG : join(folder, 'haproxy.cfg');
   if (edit !== undefined) writeFileSync(config, edit(readFileSync(HAPROXY_CONFIG, 'utf8')));
   const socket = join(folder, 'admin.sock');
-  const [port, statsPort] = [await freePort(), await freePort()];
+  const [port, webPort, statsPort] = [await freePort(), await freePort(), await freePort()];
   const variables = {
     PATH: process.env['PATH'] ?? '',
     PRIMARY_HOST: primary.address ?? LOOPBACK.address,
     PRIMARY_TCP_PORT: String(primary.tcp),
+    PRIMARY_HTTP_PORT: String(primary.web ?? 1),
     PRIMARY_HEALTH_PORT: String(primary.health),
     BACKUP_HOST: backup.address ?? LOOPBACK.address,
     BACKUP_TCP_PORT: String(backup.tcp),
+    BACKUP_HTTP_PORT: String(backup.web ?? 1),
     BACKUP_HEALTH_PORT: String(backup.health),
     BALANCER_TCP_BIND: `127.0.0.1:${port}`,
+    BALANCER_HTTP_BIND: `127.0.0.1:${webPort}`,
     BALANCER_STATS_BIND: `127.0.0.1:${statsPort}`,
     BALANCER_SOCKET: socket,
     BALANCER_USER: userInfo().username,
@@ -107,6 +114,7 @@ export async function startHaproxy(primary: NodePorts, backup: NodePorts, option
   return {
     port,
     url: `tcp://127.0.0.1:${port}`,
+    webPort,
     statsPort,
     get pid() {
       return child.pid as number;

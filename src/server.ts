@@ -6,10 +6,12 @@ import { createLogger, type LeveledLogger } from './admin/log.ts';
 import { createMetrics } from './admin/metrics.ts';
 import { startPool, type GenerationOptions } from './apply/pool.ts';
 import { partitionByOf, withoutPassword, type Address, type Config } from './config/config.ts';
+import { encodeAccess } from './core/access.ts';
 import { systemClock } from './core/clock.ts';
 import { randomHex, systemRandom } from './core/random.ts';
-import { createAuthenticator, hasTokens } from './ingest/producers.ts';
+import { hasTokens } from './ingest/producers.ts';
 import { checkBind, createTcpListener, type ProxyOptions } from './ingest/tcp.ts';
+import { Gatekeeper } from './node/gatekeeper.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
 import { startNode, type NodeSettings } from './node/node.ts';
@@ -48,9 +50,11 @@ export async function startServer(config: Config, logger: LeveledLogger = create
   };
   const [sinkConfig] = config.sinks;
   try {
-    checkBind(config.listen.tcp.host, hasTokens(config));
+    checkBind(config.listen.tcp.host, asksForTokens(config));
     for (const warning of config.warnings) logger.warn({}, warning);
 
+    const gatekeeper = new Gatekeeper({ tokensFile: config.tokensFile, clock, random, logger });
+    open.push(async () => gatekeeper.close());
     const sinks = config.sinks.map(({ name }) => ({ name, required: true }));
     const settings = { partitions: config.queue.partitions, sinks, mapping: config.mapping };
     const queue = await openQueue(config.queue, settings, {
@@ -84,7 +88,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         logger.level = next.log.level;
         tcp.maxConnections = next.ingest.maxConnections;
         admin.useToken(next.listen.admin.token);
-        node.configure(settingsOf(next, maxConcurrency));
+        node.configure(settingsOf(next, maxConcurrency, gatekeeper));
       },
     });
     const state = new NodeState({ config, version: VERSION, clock, queue, sink, reloader });
@@ -103,7 +107,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       runner: pool,
       leaseMs: config.apply.leaseMs,
       partitionBy: partitionByOf(config),
-      ...settingsOf(config, maxConcurrency),
+      ...settingsOf(config, maxConcurrency, gatekeeper),
       observer: {
         sliceFinished: (partition, result) => {
           metrics.sliceFinished(result);
@@ -120,6 +124,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     open.push(() => node.close());
     state.watchNode(node);
     counts.watch(node);
+    gatekeeper.watch(() => node.useAuthenticator(gatekeeper.authenticator(reloader.config)));
 
     const proxyLog = new ProxyLog(clock, logger);
     open.push(async () => proxyLog.flush());
@@ -149,7 +154,9 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         queue: withoutPassword(config.queue.url),
         sink: withoutPassword(sinkConfig.url),
       },
-      hasTokens(config) ? 'listening' : 'listening on loopback only, because no token is configured; set SYNCLINE_TOKEN to let others in',
+      asksForTokens(config)
+        ? 'listening'
+        : 'listening on loopback only, because no token is configured; set SYNCLINE_TOKEN to let others in',
     );
     return {
       addresses: { tcp: tcp.address, admin: admin.address },
@@ -169,6 +176,10 @@ export async function startServer(config: Config, logger: LeveledLogger = create
 
 const WORKER = new URL(import.meta.resolve(`./apply-worker${import.meta.filename.slice(-3)}`)).href;
 
+function asksForTokens({ producers, tokensFile }: Config): boolean {
+  return hasTokens({ producers, issued: tokensFile === undefined ? undefined : [] });
+}
+
 /** A sink that takes one slice at a time has no use for more threads than one. */
 function slicesOf({ apply }: Config, maxConcurrency: number): Pick<GenerationOptions, 'threads' | 'slicesPerThread'> {
   return maxConcurrency === 1 ? { threads: 1, slicesPerThread: 1 } : { threads: apply.threads, slicesPerThread: apply.slicesPerThread };
@@ -183,12 +194,12 @@ function workersView({ queue, sinks, apply: { threads, slicesPerThread } }: Conf
   return { queue, sinks, threads, slicesPerThread };
 }
 
-function settingsOf(config: Config, maxConcurrency: number): NodeSettings {
+function settingsOf(config: Config, maxConcurrency: number, gatekeeper: Gatekeeper): NodeSettings {
   const { threads, slicesPerThread } = slicesOf(config, maxConcurrency);
   return {
-    authenticator: createAuthenticator({ producers: config.producers }),
+    authenticator: gatekeeper.authenticator(config),
     ingest: config.ingest,
-    apply: { ...config.apply, maxConcurrency: Math.min(maxConcurrency, threads * slicesPerThread) },
+    apply: { ...config.apply, maxConcurrency: Math.min(maxConcurrency, threads * slicesPerThread), access: encodeAccess(config.producers) },
     retentionDays: config.retention.streamDays,
   };
 }

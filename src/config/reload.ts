@@ -58,7 +58,8 @@ function placeOf(url: string): string {
 }
 
 function producersOf(running: Config, loaded: Config): Pick<Config, 'token' | 'producers'> {
-  const { token, producers } = loaded.producers.length > 0 || isLoopback(running.listen.tcp.host) ? loaded : running;
+  const isSafe = loaded.producers.length > 0 || running.tokensFile !== undefined || isLoopback(running.listen.tcp.host);
+  const { token, producers } = isSafe ? loaded : running;
   return { token, producers };
 }
 

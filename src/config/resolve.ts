@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { messageOf } from '../core/errors.ts';
 import { isLoopback } from '../core/network.ts';
-import type { Config, QueueConfig, SinkConfig, TableConfig, TlsConfig } from './config.ts';
+import type { Config, Producer, QueueConfig, SinkConfig, TableConfig, TlsConfig } from './config.ts';
 import { readText } from './file.ts';
 import { mappingDigest } from './mapping.ts';
 import type { Options } from './options.ts';
@@ -31,7 +31,9 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
   const token = readSecret(['token'], options.token, options.tokenFile, origin, report);
   if (token !== undefined && /\s/.test(token)) report(['token'], 'must not contain blanks');
   checkProducers(options, token, report);
-  const open = token === undefined && options.producers.length === 0;
+  const tokensFile = options.tokensFile === undefined ? undefined : origin.resolvePath(['tokensFile'], options.tokensFile);
+  const open = token === undefined && options.producers.length === 0 && tokensFile === undefined;
+  checkAddresses(['ingest', 'addresses'], options.ingest.addresses, report);
   const tables = resolveTables(options);
   checkSizes(options, report);
   const queue = resolveQueue(options, origin, report);
@@ -44,7 +46,8 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
     node: options.node ?? hostname(),
     data: origin.resolvePath(['data'], options.data),
     token,
-    producers: [...(token === undefined ? [] : [{ name: DEFAULT_PRODUCER, tokens: [tokenDigest(token)] }]), ...options.producers],
+    producers: [...(token === undefined ? [] : [defaultProducer(token)]), ...options.producers],
+    tokensFile,
     queue,
     sinks,
     tables,
@@ -88,10 +91,26 @@ function readFile(place: readonly PropertyKey[], path: string, origin: Origin, r
 /** The name that a single token stands for. */
 const DEFAULT_PRODUCER = 'default';
 
-function checkProducers({ producers }: Options, token: string | undefined, report: Report): void {
+function defaultProducer(token: string): Producer {
+  return { name: DEFAULT_PRODUCER, tokens: [tokenDigest(token)], certificates: [], addresses: [] };
+}
+
+function checkProducers({ producers, tokensFile }: Options, token: string | undefined, report: Report): void {
   const names = new Set(token === undefined ? [] : [DEFAULT_PRODUCER]);
   const owners = new Map(token === undefined ? [] : [[tokenDigest(token), DEFAULT_PRODUCER]]);
-  producers.forEach(({ name, tokens }, i) => {
+  const certified = new Map<string, string>();
+  producers.forEach(({ name, tokens, certificates, addresses }, i) => {
+    if (tokens.length === 0 && certificates.length === 0 && tokensFile === undefined)
+      report(
+        ['producers', i],
+        `${name} has no way to come in; give it tokens (syncline token create ${name}) or certificates, or set tokensFile`,
+      );
+    checkAddresses(['producers', i, 'addresses'], addresses, report);
+    certificates.forEach((certificate, j) => {
+      const owner = certified.get(certificate.toLowerCase());
+      if (owner !== undefined) report(['producers', i, 'certificates', j], `is a certificate of ${owner} already`);
+      certified.set(certificate.toLowerCase(), name);
+    });
     if (names.has(name))
       report(
         ['producers', i, 'name'],
@@ -207,18 +226,12 @@ function resolveTls(place: readonly PropertyKey[], tls: Options['queue']['tls'],
 function resolveListen({ listen }: Options, open: boolean, origin: Origin, report: Report): Config['listen'] {
   const { proxyFrom } = listen.tcp;
   const tcp = { host: listen.tcp.host ?? (open ? '127.0.0.1' : '0.0.0.0'), port: listen.tcp.port, proxyFrom };
-  proxyFrom.forEach((range, i) => {
-    if (!isAddressRange(range))
-      report(
-        ['listen', 'tcp', 'proxyFrom', i],
-        `is ${range}, which is neither an address nor a range such as 10.0.0.0/24 or 2001:db8::/32`,
-      );
-  });
+  checkAddresses(['listen', 'tcp', 'proxyFrom'], proxyFrom, report);
   const { host, port, healthHost, healthPort } = listen.admin;
   if (open && !isLoopback(tcp.host))
     report(
       ['listen', 'tcp', 'host'],
-      `is ${tcp.host}, which others can reach, but nobody is asked for a token; set token or producers, or listen on 127.0.0.1`,
+      `is ${tcp.host}, which others can reach, but nobody is asked for a token; set token, producers or tokensFile, or listen on 127.0.0.1`,
     );
   const token = resolveAdminToken(listen.admin, origin, report);
   if (token === undefined && listen.admin.tokenFile === undefined && !isLoopback(host))
@@ -240,6 +253,13 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
     taken.set(at, name);
   }
   return { tcp, admin: { host, port, token }, health };
+}
+
+function checkAddresses(place: readonly PropertyKey[], written: readonly string[], report: Report): void {
+  written.forEach((range, i) => {
+    if (!isAddressRange(range))
+      report([...place, i], `is ${range}, which is neither an address nor a range such as 10.0.0.0/24 or 2001:db8::/32`);
+  });
 }
 
 function isAddressRange(written: string): boolean {

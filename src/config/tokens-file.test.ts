@@ -2,6 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { tokenDigest } from './resolve.ts';
 import { changeTokens, parseTokens, readTokens, type TokenEntry } from './tokens-file.ts';
 
 let folder: string;
@@ -13,7 +14,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const entry = (id: string, more: Partial<TokenEntry> = {}): TokenEntry => ({
-  ...{ id, producer: 'shop', sha256: 'a'.repeat(64), created: '2026-01-02T03:04:05.000Z' },
+  ...{ id, producer: 'shop', sha256: tokenDigest(id).slice('sha256:'.length), created: '2026-01-02T03:04:05.000Z' },
   ...more,
 });
 
@@ -59,6 +60,7 @@ test.each<[string, string]>([
   [JSON.stringify({ ...entry('b'), producer: '../shop' }), 'line 2: producer: '],
   [JSON.stringify({ ...entry('b'), expirs: '2027-01-01T00:00:00.000Z' }), 'line 2: '],
   [JSON.stringify(entry('a')), 'line 2: id a stands there twice'],
+  [JSON.stringify(entry('b', { sha256: entry('a').sha256 })), 'line 2: the digest of b stands there twice'],
 ])('one line that is wrong makes the whole file wrong: %s', (line, message) => {
   const text = `${JSON.stringify(entry('a'))}\n${line}\n`;
   expect(() => parseTokens(text, path)).toThrow(message);

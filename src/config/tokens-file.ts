@@ -40,7 +40,7 @@ export function readTokens(path: string): TokenEntry[] {
 /** @throws {SyncError} `bad_config`, naming the line. */
 export function parseTokens(text: string, path: string): TokenEntry[] {
   const entries: TokenEntry[] = [];
-  const ids = new Set<string>();
+  const known = new Set<string>();
   const wrong = (line: number, what: string) => new SyncError('bad_config', `the token file ${path} line ${line}: ${what}`);
   if (text.length > MAX_BYTES) throw wrong(1, `the file has more than ${MAX_BYTES} characters`);
   text.split('\n').forEach((line, i) => {
@@ -54,8 +54,9 @@ export function parseTokens(text: string, path: string): TokenEntry[] {
     }
     const parsed = entrySchema.safeParse(written);
     if (!parsed.success) throw wrong(i + 1, `${parsed.error.issues[0]?.path.join('.') ?? ''}: is missing, unknown or of another form`);
-    if (ids.has(parsed.data.id)) throw wrong(i + 1, `id ${parsed.data.id} stands there twice`);
-    ids.add(parsed.data.id);
+    const { id, sha256 } = parsed.data;
+    if (known.has(id) || known.has(sha256)) throw wrong(i + 1, `${known.has(id) ? `id ${id}` : `the digest of ${id}`} stands there twice`);
+    known.add(id).add(sha256);
     entries.push(parsed.data);
   });
   return entries;

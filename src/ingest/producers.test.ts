@@ -55,12 +55,12 @@ const HERE = '10.0.0.1';
 
 describe('tokens of the token file', () => {
   const issued = [
-    { id: 'shop-1', producer: 'shop', digest: hashToken('shop-1.old') },
-    { id: 'shop-2', producer: 'shop', digest: hashToken('shop-2.new') },
-    { id: 'erp-1', producer: 'erp', digest: hashToken('erp-1.secret') },
+    { producer: 'shop', digest: hashToken('shop-1.old') },
+    { producer: 'shop', digest: hashToken('shop-2.new') },
+    { producer: 'erp', digest: hashToken('erp-1.secret') },
   ];
 
-  test('are known by their id, several of one producer at a time, beside those of the configuration', async () => {
+  test('are known, several of one producer at a time, beside those of the configuration', async () => {
     const settings = {
       issued,
       producers: [
@@ -86,6 +86,15 @@ describe('tokens of the token file', () => {
     expect(producerOf(hashToken('erp-1.secret'), HERE)).toBeUndefined();
     expect(reasons()).toEqual(['unlisted_producer erp']);
     expect(await createAuthenticator({ issued }).authenticate('erp-1.secret', HERE)).toBe('erp');
+  });
+
+  test('do not change whose token of the configuration it is', async () => {
+    const again = [{ producer: 'erp', digest: hashToken('shop.configured') }];
+    const producers = [
+      { name: 'shop', tokens: [hashToken('shop.configured')] },
+      { name: 'erp', tokens: [] },
+    ];
+    expect(await createAuthenticator({ producers, issued: again }).authenticate('shop.configured', HERE)).toBe('shop');
   });
 
   test('a file without tokens lets nobody in, rather than everybody', async () => {
@@ -173,7 +182,7 @@ describe('certificates', () => {
 });
 
 test('a refusal says what a token calls itself, and never the token', async () => {
-  const { authenticate, refusals } = watched({ issued: [{ id: 'shop-1', producer: 'shop', digest: hashToken('shop-1.secret') }] });
+  const { authenticate, refusals } = watched({ issued: [{ producer: 'shop', digest: hashToken('shop-1.secret') }] });
   await authenticate('shop-1.guess', HERE);
   await authenticate('no-dot', HERE);
   await authenticate('', HERE);

@@ -7,7 +7,7 @@ import { messageOf } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Authenticator } from '../ingest/context.ts';
 import { FailedAttempts, type Refusal } from '../ingest/failed-attempts.ts';
-import { createAuthenticator } from '../ingest/producers.ts';
+import { createAuthenticator, DEFAULT_PRODUCER } from '../ingest/producers.ts';
 import { RefusalLog } from './refusal-log.ts';
 
 export interface GatekeeperOptions {
@@ -55,12 +55,13 @@ export class Gatekeeper {
   }
 
   /** Who may come in by `config`, and by the tokens that are valid now. */
-  authenticator({ producers, ingest: { addresses } }: Pick<Config, 'producers' | 'ingest'>): Authenticator {
+  authenticator({ token, producers: all, ingest: { addresses } }: Pick<Config, 'token' | 'producers' | 'ingest'>): Authenticator {
     const { tokensFile } = this.#options;
+    const producers = token === undefined ? all : all.filter(({ name }) => name !== DEFAULT_PRODUCER);
     const valid = this.#validEntries();
-    this.#valid = idsOf(valid);
-    const issued = valid.map(({ id, producer, sha256 }) => ({ id, producer, digest: `sha256:${sha256}` }));
-    const settings = { producers, addresses, issued: tokensFile === undefined ? undefined : issued };
+    this.#valid = digestsOf(valid);
+    const issued = valid.map(({ producer, sha256 }) => ({ producer, digest: `sha256:${sha256}` }));
+    const settings = { token, producers, addresses, issued: tokensFile === undefined ? undefined : issued };
     return createAuthenticator(settings, (refusal) => this.#attempts.refused(refusal));
   }
 
@@ -111,7 +112,7 @@ export class Gatekeeper {
       this.#failure = failure;
     }
     const before = this.#valid;
-    const after = idsOf(this.#validEntries());
+    const after = digestsOf(this.#validEntries());
     if (this.#closed || after === before) return;
     logger.info({ file: path, count: this.#validEntries().length }, 'tokens changed');
     this.#changed?.();
@@ -124,6 +125,6 @@ export class Gatekeeper {
 }
 
 /** Whatever an authenticator knows of tokens. */
-function idsOf(entries: readonly TokenEntry[]): string {
-  return entries.map(({ id, producer, sha256 }) => `${id} ${producer} ${sha256}`).join('\n');
+function digestsOf(entries: readonly TokenEntry[]): string {
+  return entries.map(({ producer, sha256 }) => `${producer} ${sha256}`).join('\n');
 }

@@ -303,10 +303,10 @@ export class Session implements Submitter {
     this.#heartbeat.start();
     this.#intake.release('auth');
     // Before the survey: what happens between that and WELCOME would have to be told apart from what it found.
-    const tables = await this.#context.tables();
+    const tables = tablesFor(this.#access, await this.#context.tables());
     const survey = await surveyForOpening(this.#context, hello.stream, producer, forgotten, this.#stopped.signal);
     if (survey === undefined || this.#state !== 'opening') return;
-    this.#outbox.send(welcomeFrame(this.#context, this.#settings, producer, survey, tablesFor(this.#access, tables)));
+    this.#outbox.send(welcomeFrame(this.#context, this.#settings, producer, survey, tables));
     takeSurvey(this.#acknowledgements, survey, forgotten);
     if (!survey.isComplete) this.#missedAdvance = true;
     this.#opened(hello.stream, producer);

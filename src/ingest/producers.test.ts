@@ -37,6 +37,14 @@ describe('tokens', () => {
     expect(await createAuthenticator(settings).authenticate('', '10.0.0.1')).toBeUndefined();
   });
 
+  test('half of a digest is not enough', async () => {
+    const whole = hashToken('shop.secret');
+    const half = `${whole.slice(0, -32)}${'0'.repeat(32)}`;
+    const authenticator = createAuthenticator({ producers: [{ name: 'shop', tokens: [half] }] });
+    expect(await authenticator.authenticate('shop.secret', '10.0.0.1')).toBeUndefined();
+    expect(authenticator.producerOf(whole, '10.0.0.1')).toBeUndefined();
+  });
+
   test('a hash is sha256: and 64 hex digits', () => {
     expect(hashToken('abc')).toBe('sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
     expect(() => createAuthenticator({ producers: [{ name: 'shop', tokens: ['shop.secret'] }] })).toThrow('sha256:');

@@ -6,15 +6,17 @@ import { createLogger, type LeveledLogger } from './admin/log.ts';
 import { createMetrics } from './admin/metrics.ts';
 import { startPool, type GenerationOptions } from './apply/pool.ts';
 import { partitionByOf, withoutPassword, type Address, type Config } from './config/config.ts';
+import { encodeAccess } from './core/access.ts';
 import { systemClock } from './core/clock.ts';
 import type { SyncError } from './core/errors.ts';
 import type { Connection } from './core/network.ts';
 import { randomHex, systemRandom } from './core/random.ts';
-import { createAuthenticator, hasTokens } from './ingest/producers.ts';
+import { hasTokens } from './ingest/producers.ts';
 import { checkBind, createTcpListener } from './ingest/tcp.ts';
 import type { WebExchange } from './ingest/web/engine.ts';
 import { notFound } from './ingest/web/websocket.ts';
 import { DoorTls } from './node/door-tls.ts';
+import { Gatekeeper } from './node/gatekeeper.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
 import { startNode, type NodeSettings } from './node/node.ts';
@@ -54,10 +56,12 @@ export async function startServer(config: Config, logger: LeveledLogger = create
   };
   const [sinkConfig] = config.sinks;
   try {
-    checkBind('tcp', config.listen.tcp.host, hasTokens(config));
-    if (config.listen.web.enabled) checkBind('web', config.listen.web.host, hasTokens(config));
+    checkBind('tcp', config.listen.tcp.host, asksForTokens(config));
+    if (config.listen.web.enabled) checkBind('web', config.listen.web.host, asksForTokens(config));
     for (const warning of config.warnings) logger.warn({}, warning);
 
+    const gatekeeper = new Gatekeeper({ tokensFile: config.tokensFile, clock, random, logger });
+    open.push(async () => gatekeeper.close());
     const sinks = config.sinks.map(({ name }) => ({ name, required: true }));
     const settings = { partitions: config.queue.partitions, sinks, mapping: config.mapping };
     const queue = await openQueue(config.queue, settings, {
@@ -93,7 +97,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         logger.level = next.log.level;
         for (const listener of [tcp, web]) if (listener !== undefined) listener.maxConnections = next.ingest.maxConnections;
         admin.useToken(next.listen.admin.token);
-        node.configure(settingsOf(next, maxConcurrency));
+        node.configure(settingsOf(next, maxConcurrency, gatekeeper));
       },
     });
     const state = new NodeState({ config, version: VERSION, clock, queue, sink, reloader });
@@ -112,7 +116,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       runner: pool,
       leaseMs: config.apply.leaseMs,
       partitionBy: partitionByOf(config),
-      ...settingsOf(config, maxConcurrency),
+      ...settingsOf(config, maxConcurrency, gatekeeper),
       observer: {
         sliceFinished: (partition, result) => {
           metrics.sliceFinished(result);
@@ -129,6 +133,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     open.push(() => node.close());
     state.watchNode(node);
     counts.watch(node);
+    gatekeeper.watch(() => node.useAuthenticator(gatekeeper.authenticator(reloader.config)));
 
     const tls = config.listen.tls && new DoorTls(config.listen.tls, { clock, logger, count: (code) => metrics.connectionRefused(code) });
     open.push(async () => tls?.close());
@@ -166,7 +171,9 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         queue: withoutPassword(config.queue.url),
         sink: withoutPassword(sinkConfig.url),
       },
-      hasTokens(config) ? 'listening' : 'listening on loopback only, because no token is configured; set SYNCLINE_TOKEN to let others in',
+      asksForTokens(config)
+        ? 'listening'
+        : 'listening on loopback only, because no token is configured; set SYNCLINE_TOKEN to let others in',
     );
     return {
       addresses: { tcp: tcp.address, web: web?.address, admin: admin.address },
@@ -186,6 +193,10 @@ export async function startServer(config: Config, logger: LeveledLogger = create
 
 const WORKER = new URL(import.meta.resolve(`./apply-worker${import.meta.filename.slice(-3)}`)).href;
 
+function asksForTokens({ producers, tokensFile }: Config): boolean {
+  return hasTokens({ producers, issued: tokensFile === undefined ? undefined : [] });
+}
+
 /** A sink that takes one slice at a time has no use for more threads than one. */
 function slicesOf({ apply }: Config, maxConcurrency: number): Pick<GenerationOptions, 'threads' | 'slicesPerThread'> {
   return maxConcurrency === 1 ? { threads: 1, slicesPerThread: 1 } : { threads: apply.threads, slicesPerThread: apply.slicesPerThread };
@@ -200,12 +211,12 @@ function workersView({ queue, sinks, apply: { threads, slicesPerThread } }: Conf
   return { queue, sinks, threads, slicesPerThread };
 }
 
-function settingsOf(config: Config, maxConcurrency: number): NodeSettings {
+function settingsOf(config: Config, maxConcurrency: number, gatekeeper: Gatekeeper): NodeSettings {
   const { threads, slicesPerThread } = slicesOf(config, maxConcurrency);
   return {
-    authenticator: createAuthenticator({ producers: config.producers }),
+    authenticator: gatekeeper.authenticator(config),
     ingest: config.ingest,
-    apply: { ...config.apply, maxConcurrency: Math.min(maxConcurrency, threads * slicesPerThread) },
+    apply: { ...config.apply, maxConcurrency: Math.min(maxConcurrency, threads * slicesPerThread), access: encodeAccess(config.producers) },
     retentionDays: config.retention.streamDays,
   };
 }

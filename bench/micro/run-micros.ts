@@ -1,5 +1,6 @@
 import { textTable } from '../../src/cli/text.ts';
 import { append } from './append.ts';
+import { authentication } from './authentication.ts';
 import { batches } from './batches.ts';
 import { coalescing } from './coalescing.ts';
 import { frames } from './frames.ts';
@@ -9,7 +10,7 @@ import { scan } from './scan.ts';
 import { sql } from './sql.ts';
 
 /** In the order in which a change meets them. */
-export const micros: readonly Micro[] = [batches, frames, scan, append, coalescing, sql];
+export const micros: readonly Micro[] = [authentication, batches, frames, scan, append, coalescing, sql];
 
 /** Runs one micro-bench, or all. */
 export async function runMicros(name: string | undefined, print: (line: string) => void): Promise<number> {

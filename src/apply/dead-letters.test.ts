@@ -20,6 +20,7 @@ describe('a change whose key cannot be one', () => {
       lease: { sink: 'main', partition: 0, token: '00'.repeat(16) },
       limits: { elements: 256, bytes: 1 << 20 },
       settledAtUs: 0,
+      access: '',
     };
     expect(await runSlice(task, context)).toMatchObject({ outcome: 'applied', count: 2, stats: { deadLetters: 1 } });
     expect(await sink.deadLetters.list({ limit: 10 })).toMatchObject([{ seq: 1, index: 0, key: text }]);
@@ -40,6 +41,7 @@ describe('dead letters of one batch', () => {
       lease: { sink: 'main', partition: 0, token: '00'.repeat(16) },
       limits: { elements: 256, bytes: 1 << 20 },
       settledAtUs: 0,
+      access: '',
     };
     const partitionBy = new Map([
       ...context.partitionBy,

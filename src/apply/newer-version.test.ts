@@ -11,7 +11,7 @@ beforeEach(async () => {
 
 const slice = () =>
   runSlice(
-    { lease: { sink: 'main', partition: 0, token: 'a'.repeat(32) }, limits: { elements: 256, bytes: 1 << 20 }, settledAtUs: 0 },
+    { lease: { sink: 'main', partition: 0, token: 'a'.repeat(32) }, limits: { elements: 256, bytes: 1 << 20 }, settledAtUs: 0, access: '' },
     world.context,
   );
 

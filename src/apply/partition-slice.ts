@@ -1,10 +1,13 @@
+import type { AccessList } from '../core/access.ts';
+import type { Batch } from '../core/change.ts';
 import { samePlace, START, type Place, type StreamId } from '../core/stream.ts';
 import type { SyncError } from '../core/errors.ts';
 import type { Element } from '../queue/queue.ts';
 import type { LockedPartition, Refusal, Rejection, StreamClaim } from '../sinks/sink.ts';
 import { rejectionsOf, type FailedBatch } from './dead-letters.ts';
 import { readElement, type Content, type Item } from './read-element.ts';
-import { resolveBatch, type ResolvedBatch } from './resolve.ts';
+import { readAccess } from './read-access.ts';
+import { isAllowed, resolveBatch, type ResolvedBatch } from './resolve.ts';
 import type { SliceContext } from './slice.ts';
 import type { SliceResult, SliceTask, StreamMove } from './task.ts';
 
@@ -33,6 +36,7 @@ const NEEDS_A_TURN: ReadonlySet<Content['type']> = new Set(['refused', 'damaged'
 export class PartitionSlice {
   readonly task: SliceTask;
   readonly #context: SliceContext;
+  readonly #access: AccessList;
   readonly #startedMs: number;
   #fetchedMs: number;
   #elements: readonly Element[] = [];
@@ -57,6 +61,7 @@ export class PartitionSlice {
   constructor(task: SliceTask, context: SliceContext) {
     this.task = task;
     this.#context = context;
+    this.#access = readAccess(task.access);
     this.#startedMs = context.clock.monotonicMs();
     this.#fetchedMs = this.#startedMs;
   }
@@ -233,14 +238,21 @@ export class PartitionSlice {
   #resolveCached(from: number, to: number): void {
     const context = { ...this.#context, partition: this.partition };
     for (let i = from; i < to; i++) {
-      const content = this.#items[i]?.content;
-      this.#resolved[i] = content?.type === 'batch' ? resolveBatch(content.batch, context) : undefined;
+      const { content, element } = this.#items[i]!;
+      this.#resolved[i] = content.type === 'batch' ? resolveBatch(content.batch, context, this.#access.of(element.producer)) : undefined;
     }
   }
 
-  /** The batches of items; an item without one counts as an empty batch, so that indexes stay aligned. */
-  #batches(from: number, to: number) {
-    return this.#items.slice(from, to).map(({ content }) => (content.type === 'batch' ? content.batch : { groups: [] }));
+  /**
+   * The batches of items, without what their producers may not write: no table is made for that. An item without a batch
+   * counts as an empty one, so that indexes stay aligned.
+   */
+  #batches(from: number, to: number): Pick<Batch, 'groups'>[] {
+    return this.#items.slice(from, to).map(({ content, element }) => {
+      if (content.type !== 'batch') return { groups: [] };
+      const access = this.#access.of(element.producer);
+      return access === undefined ? content.batch : { groups: content.batch.groups.filter((group) => isAllowed(access, group)) };
+    });
   }
 }
 

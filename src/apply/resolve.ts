@@ -1,4 +1,5 @@
-import type { Batch, Row } from '../core/change.ts';
+import type { Access } from '../core/access.ts';
+import type { Batch, ChangeGroup, Row } from '../core/change.ts';
 import type { ChangeFault } from '../core/errors.ts';
 import type { PartitionBy } from '../core/partition.ts';
 import { isFault, type Shape, type Sink } from '../sinks/sink.ts';
@@ -33,13 +34,15 @@ export interface ResolveContext {
 
 const NO_FAULTS: readonly RowFault[] = [];
 
-/** Finds the shape of every group and checks every row. */
-export function resolveBatch(batch: Batch, context: ResolveContext): ResolvedBatch {
+/** Finds the shape of every group and checks every row. `access` is what the batch's producer may write; undefined: everything. */
+export function resolveBatch(batch: Batch, context: ResolveContext, access?: Access): ResolvedBatch {
   const groups: ResolvedGroup[] = [];
   let clean = true;
   let lacksSchema = false;
   for (const group of batch.groups) {
     const shape =
+      // First: what comes after would tell the producer what the sink has.
+      access?.faultOf(group.table, group.op, group.keyCount, group.columns) ??
       partitionFault(group, context.partition, context.partitionCount, context.partitionBy.get(group.table)) ??
       context.sink.table(group.table)?.shape(group.op, group.keyCount, group.columns) ??
       unknownTable(context.sink, group.table);
@@ -54,6 +57,10 @@ export function resolveBatch(batch: Batch, context: ResolveContext): ResolvedBat
     groups.push({ shape, rows: group.rows, faults });
   }
   return { groups, clean, lacksSchema };
+}
+
+export function isAllowed(access: Access, { table, op, keyCount, columns }: ChangeGroup): boolean {
+  return access.faultOf(table, op, keyCount, columns) === undefined;
 }
 
 function checkRows(shape: Shape, rows: readonly Row[]): readonly RowFault[] {

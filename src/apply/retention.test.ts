@@ -13,7 +13,7 @@ function optionsOf({ queue, sink, clock }: ApplyWorld, logged: object[] = []) {
 async function applyAll({ queue, context }: ApplyWorld): Promise<void> {
   expect(await queue.acquire(LEASE, 'node', 1e12, 'steal')).toMatchObject({ taken: true });
   const { outcome, count, last } = await runSlice(
-    { lease: LEASE, limits: { elements: 1e6, bytes: 1e9 }, settledAtUs: Number.MAX_SAFE_INTEGER },
+    { lease: LEASE, limits: { elements: 1e6, bytes: 1e9 }, settledAtUs: Number.MAX_SAFE_INTEGER, access: '' },
     context,
   );
   expect(outcome).toBe('applied');

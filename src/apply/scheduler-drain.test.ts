@@ -35,6 +35,7 @@ beforeEach(async () => {
     leases,
     limits: { elements: 256, bytes: 1 << 20 },
     maxConcurrency: 2,
+    access: '',
     events: {
       moved: () => {},
       finished: () => {},
@@ -184,7 +185,7 @@ test('new limits hold from the next slice on', async () => {
     return inner(tasks);
   };
   try {
-    scheduler.configure({ elements: 2, bytes: 1000 }, 1);
+    scheduler.configure({ elements: 2, bytes: 1000 }, 1, '');
     scheduler.start();
     await world.clock.advance(100);
   } finally {

@@ -18,5 +18,7 @@ export interface SchedulerOptions {
   readonly limits: FetchLimits;
   /** Transactions in flight at most. */
   readonly maxConcurrency: number;
+  /** What producers may write: see `SliceTask.access`. */
+  readonly access: string;
   readonly events: SchedulerEvents;
 }

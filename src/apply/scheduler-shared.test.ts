@@ -36,6 +36,7 @@ function start(options: Partial<SchedulerOptions>): void {
     leases: leasesOf(world, () => scheduler, 'wait'),
     limits: { elements: 256, bytes: 1 << 20 },
     maxConcurrency: 1,
+    access: '',
     events: {
       moved: (partition, move) => moves.push({ partition, move }),
       finished: () => {},

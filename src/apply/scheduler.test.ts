@@ -65,6 +65,7 @@ function start(options: Partial<SchedulerOptions> = {}, claim: 'wait' | 'alone' 
     leases,
     limits: { elements: 256, bytes: 1 << 20 },
     maxConcurrency: 2,
+    access: '',
     events: {
       moved: (partition, move) => moves.push({ partition, move }),
       finished: () => {},
@@ -306,7 +307,7 @@ describe('a change that depends on another partition', () => {
     expect(await world.sink.deadLetters.count()).toBe(0);
     const [first] = await world.queue.fetch('main', 1, { elements: 1, bytes: 1 });
     const theirs = { sink: 'main', partition: 1, token: 'ff'.repeat(16) };
-    await runSlice({ lease: theirs, limits: { elements: 10, bytes: 1 << 20 }, settledAtUs: 0 }, world.context);
+    await runSlice({ lease: theirs, limits: { elements: 10, bytes: 1 << 20 }, settledAtUs: 0, access: '' }, world.context);
     await world.queue.trim(theirs, 1, first!.identity, []);
     await world.clock.advance(1_000);
     expect(ids('child')).toEqual([10]);

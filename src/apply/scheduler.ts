@@ -49,11 +49,13 @@ export class Scheduler {
   readonly #restWaiters: (() => void)[] = [];
   #limits: FetchLimits;
   #maxConcurrency: number;
+  #access: string;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
     this.#limits = options.limits;
     this.#maxConcurrency = options.maxConcurrency;
+    this.#access = options.access;
     for (let partition = 0; partition < options.queue.partitionCount; partition++) this.#partitions.push(new PartitionWork(partition));
   }
 
@@ -140,9 +142,10 @@ export class Scheduler {
   }
 
   /** From the next slice on. */
-  configure(limits: FetchLimits, maxConcurrency: number): void {
+  configure(limits: FetchLimits, maxConcurrency: number, access: string): void {
     this.#limits = limits;
     this.#maxConcurrency = maxConcurrency;
+    this.#access = access;
     this.#pump();
   }
 
@@ -239,7 +242,7 @@ export class Scheduler {
       for (const [i, work] of works.entries()) if (work.needsHeal) await this.#heal(work, leases[i] as Lease);
       const tasks = works.map((work, i): SliceTask => {
         const limits = work.limits(this.#limits, works.length);
-        return { lease: leases[i] as Lease, limits, settledAtUs: this.#settledAtUs(work) };
+        return { lease: leases[i] as Lease, limits, settledAtUs: this.#settledAtUs(work), access: this.#access };
       });
       results = await this.#options.runner.run(tasks);
     } catch (error) {

@@ -10,6 +10,7 @@ const TASK: SliceTask = {
   lease: { sink: 'main', partition: 0, token: '00'.repeat(16) },
   limits: { elements: 256, bytes: 1 << 20 },
   settledAtUs: 0,
+  access: '',
 };
 
 let world: ApplyWorld;

@@ -16,6 +16,8 @@ export interface SliceTask {
    * applied what was stored before them, so a foreign key or a unique index that fails there now fails for good.
    */
   readonly settledAtUs: number;
+  /** What producers may write as the slice begins, as `encodeAccess` writes it. */
+  readonly access: string;
 }
 
 export interface SliceResult {

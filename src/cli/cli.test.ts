@@ -83,6 +83,10 @@ describe('syncline', () => {
     [['dead-letters', 'show', 'x'], 'x is no id of a dead letter'],
     [['dead-letters', 'drop'], 'drop takes ids, or --all.'],
     [['token', 'create', 'a b'], 'a name has letters'],
+    [['token'], 'say what to do with tokens: create NAME, list or revoke ID.'],
+    [['token', 'create', 'a', 'b'], 'give a name'],
+    [['token', 'revoke'], 'give the id of a token'],
+    [['token', 'create', 'a', '--file', 'f', '--expires', '10'], '--expires is a time such as'],
     [['status', '--timeout', '0'], '--timeout must be a whole number from 1 to 600, not 0'],
     [['chaos', 'now'], 'chaos takes no now.'],
     [['chaos', '--duration', '5'], '--duration is a time such as 90s, 10m or 2h, from 1.0 s to 24 h, not 5'],
@@ -176,6 +180,56 @@ test('token create prints a token and the digest that the server keeps', async (
   const secret = /shop\.[\w-]{43}/.exec(out)?.[0] as string;
   expect(out).toContain(`tokens: ["${tokenDigest(secret)}"]`);
   expect((await run(['token', 'create', 'shop'])).out).not.toContain(secret);
+});
+
+describe('token with a token file', () => {
+  const FILE = { SYNCLINE_TOKENS_FILE: 'tokens.jsonl' };
+  const tokenIn = (out: string) => /^ {2}(\S+)$/m.exec(out)?.[1] as string;
+  const kept = () => readFileSync(join(cwd, 'tokens.jsonl'), 'utf8');
+
+  test('create keeps the digest, list shows it without, and revoke takes it back', async () => {
+    const first = await run(['token', 'create', 'shop', '--note', 'till \u001b[31m1'], FILE);
+    const second = await run(['token', 'create', '--producer', 'shop', '--expires', '90d'], FILE);
+    const [one, two] = [tokenIn(first.out), tokenIn(second.out)];
+    expect(one).toMatch(/^shop-[0-9a-f]{8}\.[\w-]{43}$/);
+    for (const whole of [one, two]) {
+      const [id, secret] = whole.split('.') as [string, string];
+      expect(kept()).toContain(`"id":"${id}"`);
+      expect(kept()).toContain(tokenDigest(whole).slice('sha256:'.length));
+      expect(kept()).not.toContain(secret);
+    }
+    const { out } = await run(['token', 'list'], FILE);
+    expect(out.split('\n')).toHaveLength(4);
+    expect(out).toContain('till \\u001b[31m1');
+    expect(out).toMatch(/never.*\n.*20\d\d-\d\d-\d\d \d\d:\d\dZ {2}20\d\d/);
+    const json = await run(['token', 'list', '--json', '--producer', 'shop'], FILE);
+    for (const text of [out, json.out]) {
+      expect(text).not.toContain(one.split('.')[1]);
+      expect(text).not.toContain(tokenDigest(one).slice('sha256:'.length));
+    }
+    expect((await run(['token', 'revoke', 'shop-1'], FILE)).err).toContain('has no token shop-1');
+    expect((await run(['token', 'revoke', one.split('.')[0] as string], FILE)).code).toBe(0);
+    expect(kept()).not.toContain(one.split('.')[0]);
+    expect(kept()).toContain(two.split('.')[0]);
+  });
+
+  test('create refuses a producer that the configuration does not list, and what needs a file without one', async () => {
+    writeFileSync(join(cwd, 'syncline.yaml'), 'tokensFile: tokens.jsonl\nproducers: [{ name: erp }]\n');
+    expect(await run(['token', 'create', 'shop'])).toMatchObject({ code: 2, err: expect.stringContaining('shop is not among producers') });
+    expect((await run(['token', 'create', 'erp'])).code).toBe(0);
+    writeFileSync(join(cwd, 'syncline.yaml'), '');
+    expect((await run(['token', 'create', 'shop', '--expires', '1d'])).err).toContain('set tokensFile, or name one with --file');
+    expect((await run(['token', 'list'])).err).toContain('there is no token file');
+    expect((await run(['token', 'list', '--file', 'tokens.jsonl'])).out).toContain('erp-');
+  });
+
+  test('where the configuration cannot be used, create says so and prints the entry', async () => {
+    writeFileSync(join(cwd, 'syncline.yaml'), 'producers: [{ name: shop }]\n');
+    const { code, out, err } = await run(['token', 'create', 'shop']);
+    expect(code).toBe(0);
+    expect(err).toContain('the token is kept nowhere');
+    expect(out).toContain('tokens: ["sha256:');
+  });
 });
 
 describe('status', () => {

@@ -1,7 +1,7 @@
 import { UsageError } from './command.ts';
 import { duration } from './text.ts';
 
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000 };
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** The time that a flag gives, in ms: `500ms`, `90s`, `10m`, `2h`. @throws {UsageError} */
 export function parseDuration(

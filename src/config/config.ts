@@ -1,3 +1,4 @@
+import type { Rule } from '../core/access.ts';
 import type { PartitionBy } from '../core/partition.ts';
 import type { TlsMaterial } from '../core/tls-material.ts';
 import type { Options } from './options.ts';
@@ -13,8 +14,10 @@ export interface Config {
   readonly data: string;
   /** The single token, in the clear, for commands that connect to this very server. */
   readonly token: string | undefined;
-  /** Who may send, among them `default` with the digest of `token`. When there are none nobody is asked for a token. */
+  /** Who may send, among them `default` with the digest of `token`. */
   readonly producers: readonly Producer[];
+  /** Where more tokens are kept, and change while the server runs. Without it and without producers nobody is asked for one. */
+  readonly tokensFile: string | undefined;
   readonly queue: QueueConfig;
   readonly sinks: readonly [SinkConfig];
   readonly tables: ReadonlyMap<string, TableConfig>;
@@ -50,6 +53,12 @@ export interface Producer {
   readonly name: string;
   /** `sha256:<hex>` of each token. */
   readonly tokens: readonly string[];
+  /** Names in certificates that it may show instead. */
+  readonly certificates: readonly string[];
+  /** Addresses and ranges that it may come from; empty: any. */
+  readonly addresses: readonly string[];
+  /** Undefined: it may do everything. */
+  readonly rules?: readonly Rule[] | undefined;
 }
 
 export interface QueueConfig {

@@ -333,6 +333,40 @@ describe('what no single option tells', () => {
     );
   });
 
+  test('a producer has some way to come in: tokens, certificates, or the token file', () => {
+    expect(faultOf('producers:\n  - { name: a }\n')).toContain('producers[0]: a has no way to come in; give it tokens');
+    write('syncline.yaml', 'producers: [{ name: a, certificates: ["DNS:a.example"] }]\n');
+    expect(load().producers).toEqual([{ name: 'a', tokens: [], certificates: ['DNS:a.example'], addresses: [] }]);
+    write('syncline.yaml', 'tokensFile: etc/tokens.jsonl\nproducers: [{ name: a }]\n');
+    expect(load()).toMatchObject({ tokensFile: join(cwd, 'etc/tokens.jsonl'), listen: { tcp: { host: '0.0.0.0' } } });
+    expect(load({ SYNCLINE_TOKENS_FILE: 'mine' }).tokensFile).toBe(join(cwd, 'mine'));
+  });
+
+  test('certificates belong to one producer each, and addresses are addresses', () => {
+    const two = (a: string, b: string) => `producers: [{ name: a, certificates: ["${a}"] }, { name: b, certificates: ["${b}"] }]\n`;
+    expect(faultOf(two('DNS:a.example', 'DNS:A.example'))).toContain('producers[1].certificates[0]: is a certificate of a already');
+    expect(faultOf(two('DNS:a.example', 'CN=b'))).toContain('must be a subject alternative name such as DNS:shop.example');
+    expect(faultOf('producers: [{ name: a, certificates: ["DNS:a"], addresses: [10.0.0.0/33] }]\n')).toContain(
+      'producers[0].addresses[0]: is 10.0.0.0/33, which is neither an address nor a range',
+    );
+    expect(faultOf('ingest: { addresses: [example.org] }\n')).toContain('ingest.addresses[0]: is example.org, which is neither');
+  });
+
+  test('rules name tables and operations; without operations they allow all', () => {
+    const rules = (written: string) => `producers: [{ name: a, certificates: ["DNS:a"], rules: ${written} }]\n`;
+    write('syncline.yaml', rules('[{ tables: [orders, "stock_*"] }, { tables: [a], operations: [update], columns: [x] }]'));
+    expect(load().producers[0]?.rules).toEqual([
+      { tables: ['orders', 'stock_*'], operations: ['upsert', 'insert', 'update', 'delete'] },
+      { tables: ['a'], operations: ['update'], columns: ['x'] },
+    ]);
+    write('syncline.yaml', rules('[]'));
+    expect(load().producers[0]?.rules).toEqual([]);
+    expect(faultOf(rules('[{ tables: ["a*b"] }]'))).toContain('must be the name of a table, with a star at its end');
+    expect(faultOf(rules('[{ tables: [a], operations: [updat] }]'))).toContain('did you mean update?');
+    expect(faultOf(rules('[{ tables: [] }]'))).toContain('producers[0].rules[0].tables: must not be empty');
+    expect(faultOf(rules('[{ table: a }]'))).toContain('did you mean');
+  });
+
   test('URLs have a known scheme, a host and a database', () => {
     expect(faultOf('queue:\n  url: kafka://x\n')).toContain(
       'queue.url: must be sqlite:, redis://host:6379, redis+sentinel://host,host,host/mymaster, redis+cluster://host,host,host, or rediss for TLS; kafka: is not known',

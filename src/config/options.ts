@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { OPS } from '../core/change.ts';
 import { LARGEST_FRAME_BYTES, MAX_PARTITIONS } from '../core/stream.ts';
 import { listenOptions } from './listen-options.ts';
-import { bytes, flag, integer, optionalText, requiredText, section, text } from './option.ts';
+import { bytes, flag, integer, optionalText, requiredText, section, text, textList } from './option.ts';
 
 /** Every option as it is written down, with defaults filled in; `resolve.ts` makes the {@link Config} of it. */
 export type Options = z.output<typeof optionsSchema>;
@@ -39,6 +40,29 @@ function tls(of: string, env: string) {
     .meta({ description: `TLS for the connection to the ${of}. Paths are relative to the configuration file.` });
 }
 
+const rule = z.strictObject({
+  tables: z
+    .array(z.string().regex(/^[^*]{1,255}\*?$|^\*$/))
+    .min(1)
+    .max(256)
+    .meta({
+      description: 'Names of tables; `stock_*` stands for all that begin so, `*` for all.',
+      takesEffect: 'reload',
+      form: 'the name of a table, with a star at its end for all that begin so',
+    }),
+  operations: z
+    .array(z.enum(OPS))
+    .min(1)
+    .max(OPS.length)
+    .default([...OPS])
+    .meta({ description: 'Operations on their rows.', takesEffect: 'reload', fallback: 'all' }),
+  columns: z.array(z.string().min(1)).max(1024).optional().meta({
+    description: 'Columns that may be written beside the key.',
+    takesEffect: 'reload',
+    fallback: 'all',
+  }),
+});
+
 const producer = z.strictObject({
   name: requiredText(
     { description: 'Name of the producer, in logs, metrics and dead letters.', form: NAME_FORM, takesEffect: 'reload' },
@@ -46,15 +70,36 @@ const producer = z.strictObject({
   ),
   tokens: z
     .array(z.string().regex(/^sha256:[0-9a-f]{64}$/))
-    .min(1)
     .max(16)
+    .default([])
     .meta({
       description:
-        'Digests of its tokens, `sha256:` and 64 hex digits. `syncline token create NAME` makes a token and its digest; two at a time let a token be replaced without a gap.',
+        'Digests of its tokens, `sha256:` and 64 hex digits. `syncline token create NAME` makes a token and its digest; two at a time let a token be replaced without a gap. Those in `tokensFile` count too.',
       secret: true,
       takesEffect: 'reload',
       form: '`sha256:` and 64 lower-case hex digits; `syncline token create NAME` makes one',
     }),
+  certificates: z
+    .array(z.string().regex(/^(DNS|URI|email|IP Address):\S+$/))
+    .max(16)
+    .default([])
+    .meta({
+      description:
+        'Names in client certificates, such as `DNS:shop.example` or `URI:spiffe://example/shop`: whoever proves to own one of them is this producer, and needs no token.',
+      takesEffect: 'reload',
+      form: 'a subject alternative name such as DNS:shop.example, URI:spiffe://example/shop, email:shop@example.org or IP Address:10.0.0.7',
+    }),
+  addresses: textList(64, {
+    description: 'Addresses and ranges that it may come from, such as `10.0.0.5` or `2001:db8::/32`.',
+    takesEffect: 'reload',
+    fallback: 'any',
+  }),
+  rules: z.array(rule).max(256).optional().meta({
+    description:
+      'What it may write: everything that one of these rules allows, and nothing else. Other changes become dead letters. See docs/access.md.',
+    takesEffect: 'reload',
+    fallback: 'everything',
+  }),
 });
 
 const sink = z.strictObject({
@@ -132,7 +177,17 @@ export const optionsSchema = z.strictObject({
     env: 'SYNCLINE_TOKEN_FILE',
     takesEffect: 'reload',
   }),
-  producers: z.array(producer).default([]).meta({ description: 'Who may send, each with tokens of its own.', takesEffect: 'reload' }),
+  tokensFile: optionalText({
+    description:
+      'File with the digests of tokens that `syncline token create`, `list` and `revoke` keep; a change counts within two seconds, without a reload. Where `producers` are listed, only their tokens count.',
+    env: 'SYNCLINE_TOKENS_FILE',
+    takesEffect: 'restart',
+    fallback: 'none',
+  }),
+  producers: z
+    .array(producer)
+    .default([])
+    .meta({ description: 'Who may send, each with tokens, addresses and rules of its own.', takesEffect: 'reload' }),
 
   queue: section('Where changes wait until they are applied.', {
     url: optionalText({
@@ -218,6 +273,12 @@ export const optionsSchema = z.strictObject({
   listen: listenOptions,
 
   ingest: section('Limits of the doors.', {
+    addresses: textList(256, {
+      description: 'Addresses and ranges that clients may come from, whoever they are.',
+      env: 'SYNCLINE_INGEST_ADDRESSES',
+      takesEffect: 'reload',
+      fallback: 'any',
+    }),
     maxConnections: integer([1, 100_000], 1000, {
       description: 'Connections at a time.',
       env: 'SYNCLINE_INGEST_MAX_CONNECTIONS',

@@ -46,7 +46,7 @@ const PEM = { ca: 'a.pem', cert: 'a.pem', key: 'a.pem' };
 /** A configuration in which every option may be set. */
 const BASE = {
   token: 'default.one',
-  producers: [{ name: 'shop', tokens: [digest('a')] }],
+  producers: [{ name: 'shop', tokens: [digest('a')], rules: [{ tables: ['item'] }] }],
   queue: { url: REDIS('one'), tls: { ...PEM } },
   sinks: [{ url: MYSQL('one'), tls: { ...PEM } }],
   tables: { orders: { partitionBy: { group: 'order', columns: ['id'] } } },
@@ -66,6 +66,14 @@ const OTHER: Readonly<Record<string, unknown>> = {
   producers: [{ name: 'erp', tokens: [digest('b')] }],
   'producers[].name': 'erp',
   'producers[].tokens': [digest('b')],
+  'producers[].certificates': ['DNS:other.example'],
+  'producers[].addresses': ['10.0.0.6'],
+  'producers[].rules': [],
+  'producers[].rules[].tables': ['other'],
+  'producers[].rules[].operations': ['delete'],
+  'producers[].rules[].columns': ['other'],
+  'ingest.addresses': ['10.0.0.7'],
+  tokensFile: 'other-tokens.jsonl',
   'queue.url': REDIS('two'),
   'queue.urlFile': 'queue-file',
   'queue.prefix': 'other:',
@@ -132,15 +140,23 @@ function withOther(entry: OptionEntry): object {
   const path = entry.path.map((part) => (part === '[]' ? '0' : part === '<name>' ? 'orders' : part));
   for (const part of path.slice(0, -1)) node = (node[part] ??= {}) as Record<string, unknown>;
   const last = path.at(-1) as string;
-  if (last.endsWith('File')) delete node[last.slice(0, -'File'.length)];
+  if (isInstead(entry)) delete node[last.slice(0, -'File'.length)];
   node[last] = otherValue(entry);
   return options;
 }
 
+/** Whether it names the file that holds another option. */
+function isInstead({ path }: OptionEntry): boolean {
+  const name = path.at(-1) as string;
+  return name.endsWith('File') && name !== 'tokensFile';
+}
+
 /** Under which name a difference is reported: lists and maps as a whole, the file of a secret as the secret. */
-function reportedAs({ path }: OptionEntry): string {
+function reportedAs(entry: OptionEntry): string {
+  const { path } = entry;
   if (path[0] === 'producers' || path[0] === 'tables') return path[0];
-  return placeName(path).replace('sinks[]', 'sinks[0]').replace(/File$/, '');
+  const name = placeName(entry.path).replace('sinks[]', 'sinks[0]');
+  return isInstead(entry) ? name.replace(/File$/, '') : name;
 }
 
 describe('every option changes when the schema says that it does:', () => {

@@ -62,7 +62,8 @@ function placeOf(url: string): string {
 }
 
 function producersOf(running: Config, loaded: Config): Pick<Config, 'token' | 'producers'> {
-  const { token, producers } = loaded.producers.length > 0 || isOnLoopback(running) ? loaded : running;
+  const isSafe = loaded.producers.length > 0 || running.tokensFile !== undefined || isOnLoopback(running);
+  const { token, producers } = isSafe ? loaded : running;
   return { token, producers };
 }
 

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { messageOf } from '../core/errors.ts';
 import { isLoopback } from '../core/network.ts';
-import type { Config, QueueConfig, SinkConfig, TableConfig, TlsConfig, WebConfig } from './config.ts';
+import type { Config, Producer, QueueConfig, SinkConfig, TableConfig, TlsConfig, WebConfig } from './config.ts';
 import { readText } from './file.ts';
 import { readListenTls } from './listen-tls.ts';
 import { mappingDigest } from './mapping.ts';
@@ -32,7 +32,9 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
   const token = readSecret(['token'], options.token, options.tokenFile, origin, report);
   if (token !== undefined && /\s/.test(token)) report(['token'], 'must not contain blanks');
   checkProducers(options, token, report);
-  const open = token === undefined && options.producers.length === 0;
+  const tokensFile = options.tokensFile === undefined ? undefined : origin.resolvePath(['tokensFile'], options.tokensFile);
+  const open = token === undefined && options.producers.length === 0 && tokensFile === undefined;
+  checkAddresses(['ingest', 'addresses'], options.ingest.addresses, report);
   const tables = resolveTables(options);
   checkSizes(options, report);
   const queue = resolveQueue(options, origin, report);
@@ -46,7 +48,8 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
     node: options.node ?? hostname(),
     data: origin.resolvePath(['data'], options.data),
     token,
-    producers: [...(token === undefined ? [] : [{ name: DEFAULT_PRODUCER, tokens: [tokenDigest(token)] }]), ...options.producers],
+    producers: [...(token === undefined ? [] : [defaultProducer(token)]), ...options.producers],
+    tokensFile,
     queue,
     sinks,
     tables,
@@ -90,10 +93,26 @@ function readFile(place: readonly PropertyKey[], path: string, origin: Origin, r
 /** The name that a single token stands for. */
 const DEFAULT_PRODUCER = 'default';
 
-function checkProducers({ producers }: Options, token: string | undefined, report: Report): void {
+function defaultProducer(token: string): Producer {
+  return { name: DEFAULT_PRODUCER, tokens: [tokenDigest(token)], certificates: [], addresses: [] };
+}
+
+function checkProducers({ producers, tokensFile }: Options, token: string | undefined, report: Report): void {
   const names = new Set(token === undefined ? [] : [DEFAULT_PRODUCER]);
   const owners = new Map(token === undefined ? [] : [[tokenDigest(token), DEFAULT_PRODUCER]]);
-  producers.forEach(({ name, tokens }, i) => {
+  const certified = new Map<string, string>();
+  producers.forEach(({ name, tokens, certificates, addresses }, i) => {
+    if (tokens.length === 0 && certificates.length === 0 && tokensFile === undefined)
+      report(
+        ['producers', i],
+        `${name} has no way to come in; give it tokens (syncline token create ${name}) or certificates, or set tokensFile`,
+      );
+    checkAddresses(['producers', i, 'addresses'], addresses, report);
+    certificates.forEach((certificate, j) => {
+      const owner = certified.get(certificate.toLowerCase());
+      if (owner !== undefined) report(['producers', i, 'certificates', j], `is a certificate of ${owner} already`);
+      certified.set(certificate.toLowerCase(), name);
+    });
     if (names.has(name))
       report(
         ['producers', i, 'name'],
@@ -217,8 +236,8 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
       'is uws, which cannot exchange a certificate while it runs; set it to auto or ws, or listen.web.tls to false',
     );
   if (open && web.enabled) checkLoopback('web', web.host, report);
-  checkBalancers('tcp', tcp.proxyFrom, report);
-  checkBalancers('web', web.proxyFrom, report);
+  checkAddresses(['listen', 'tcp', 'proxyFrom'], tcp.proxyFrom, report);
+  checkAddresses(['listen', 'web', 'proxyFrom'], web.proxyFrom, report);
   const { host, port, healthHost, healthPort } = listen.admin;
   const token = resolveAdminToken(listen.admin, origin, report);
   if (token === undefined && listen.admin.tokenFile === undefined && !isLoopback(host))
@@ -267,15 +286,8 @@ function checkLoopback(door: Door, host: string, report: Report): void {
   if (isLoopback(host)) return;
   report(
     ['listen', door, 'host'],
-    `is ${host}, which others can reach, but nobody is asked for a token; set token or producers, or listen on 127.0.0.1`,
+    `is ${host}, which others can reach, but nobody is asked for a token; set token, producers or tokensFile, or listen on 127.0.0.1`,
   );
-}
-
-function checkBalancers(door: Door, proxyFrom: readonly string[], report: Report): void {
-  proxyFrom.forEach((range, i) => {
-    if (!isAddressRange(range))
-      report(['listen', door, 'proxyFrom', i], `is ${range}, which is neither an address nor a range such as 10.0.0.0/24 or 2001:db8::/32`);
-  });
 }
 
 function resolveWeb({ web }: Options['listen'], tcpHost: string, report: Report): Omit<WebConfig, 'tls'> {
@@ -292,6 +304,13 @@ function resolveWeb({ web }: Options['listen'], tcpHost: string, report: Report)
       report(['listen', 'web', 'hosts', i], `is ${host}, which is no host such as sync.shop.example, without scheme and port`);
   });
   return { ...web, host: web.host ?? tcpHost, hosts: web.hosts.map((host) => host.toLowerCase()) };
+}
+
+function checkAddresses(place: readonly PropertyKey[], written: readonly string[], report: Report): void {
+  written.forEach((range, i) => {
+    if (!isAddressRange(range))
+      report([...place, i], `is ${range}, which is neither an address nor a range such as 10.0.0.0/24 or 2001:db8::/32`);
+  });
 }
 
 function isAddressRange(written: string): boolean {

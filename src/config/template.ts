@@ -19,7 +19,7 @@ function templateLines(entry: OptionEntry): string {
   const variable = entry.env === undefined ? '' : ` [${entry.env}]`;
   const comment = wrap(`${plain(entry.description ?? '')}${variable}`, WIDTH - indent.length).map((line) => `${indent}# ${line}`);
   // The first option of a list's items carries the dash; the others stand below it.
-  const first = path.at(-2) === '[]' && path.at(-1) === 'name';
+  const first = path.at(-2) === '[]' && ['name', 'tables'].includes(path.at(-1) as string);
   const begin = first ? `#${indent.slice(2)}- ` : `#${indent}`;
   const lines = [...(path.length === 1 ? [''] : []), ...comment, `${begin}${path.at(-1)}: ${exampleOf(entry)}`.trimEnd()];
   return path.includes('<name>') && path.length === 3 ? [`#  ${EXAMPLE_TABLE}:`, ...lines].join('\n') : lines.join('\n');
@@ -33,7 +33,14 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   token: 'default.paste-the-secret-here',
   tokenFile: '/run/secrets/syncline-token',
   'producers.[].name': 'shop',
+  tokensFile: 'tokens.jsonl',
   'producers.[].tokens': '[ "sha256:paste-the-64-hex-digits-here" ]',
+  'producers.[].certificates': '[ "DNS:shop.example" ]',
+  'producers.[].addresses': '[ 10.0.0.0/24 ]',
+  'producers.[].rules.[].tables': '[ orders, "stock_*" ]',
+  'producers.[].rules.[].operations': '[ insert, update ]',
+  'producers.[].rules.[].columns': '[ state, amount ]',
+  'ingest.addresses': '[]',
   'queue.url': '"sqlite:"',
   'queue.urlFile': '/run/secrets/queue-url',
   'sinks.[].url': '"sqlite:"',

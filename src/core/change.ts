@@ -4,10 +4,10 @@
  */
 
 /** What happens to the row: `upsert` writes it, `insert` needs it absent, `update` needs it present, `delete` wants it gone. */
-export type Op = 'upsert' | 'insert' | 'update' | 'delete';
+export type Op = (typeof OPS)[number];
 
 /** Wire codes of {@link Op}: the index is the code. */
-export const OPS: readonly Op[] = ['upsert', 'insert', 'update', 'delete'];
+export const OPS = ['upsert', 'insert', 'update', 'delete'] as const;
 
 /**
  * A point in time with nanoseconds, from the msgpack timestamp extension.

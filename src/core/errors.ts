@@ -33,7 +33,11 @@ export const ERRORS = {
   ),
 
   // Connections.
-  auth_failed: entry('connection', 'the token is missing, unknown or revoked', 'check the token and that this server lists its producer'),
+  auth_failed: entry(
+    'connection',
+    'the token is missing, unknown, expired or revoked, or may not be used from this address or with this certificate',
+    'the log of the server says which; docs/access.md says who is let in',
+  ),
   auth_timeout: entry('connection', 'no complete HELLO arrived in time', 'send HELLO as the first frame as soon as the connection is open'),
   hello_expected: entry('connection', 'the first frame was not HELLO', 'send HELLO first'),
   hello_repeated: entry('connection', 'a second HELLO arrived on one connection', 'open a new connection for a new HELLO'),
@@ -189,6 +193,11 @@ export const ERRORS = {
   sink_unsuitable: entry('startup', 'the database cannot keep the promise', 'see the message; docs/sinks.md lists the requirements'),
 
   // Single changes.
+  not_allowed: entry(
+    'permanent',
+    'the rules of the producer do not allow this change',
+    'give the producer a rule for table, operation and columns; docs/access.md says how',
+  ),
   malformed_payload: entry('permanent', 'the payload is not a valid batch', 'see "A batch" in docs/protocol.md'),
   payload_too_large: entry('permanent', 'the payload expands beyond the frame limit', 'send smaller batches'),
   corrupt_element: entry('permanent', 'what is stored no longer has its checksum', 'none: the server drops it and asks for it again'),

@@ -1,3 +1,4 @@
+import type { Access } from '../core/access.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import type { TableInfo } from '../protocol/messages.ts';
@@ -37,12 +38,23 @@ export interface IngestSettings {
   readonly heartbeatMs: number;
 }
 
+/** Who may come in, and what they may do there; one for all doors. */
 export interface Authenticator {
-  /** The producer that `token` belongs to; undefined when it belongs to none. */
-  authenticate(token: string, remoteAddress: string): Promise<string | undefined>;
-  /** The same for the digest of a token (`hashToken`), which a session keeps in its place. */
-  producerOf(digest: string): string | undefined;
+  /**
+   * The producer that a peer is, by its token ('' without one) or by the names in the certificate that it proved to own;
+   * undefined when it may not come in. That answer comes late, so that guessing is slow, and never says why, so that it
+   * teaches nothing: whoever asks answers `auth_failed` with {@link REFUSED}. What was wrong is in the log.
+   */
+  authenticate(token: string, remoteAddress: string, certificateNames?: readonly string[]): Promise<string | undefined>;
+  /** The same at once, for the digest of a token (`hashToken`), which a session keeps in its place. Nothing is counted. */
+  producerOf(digest: string, remoteAddress: string, certificateNames?: readonly string[]): string | undefined;
+  /** What a producer may write; undefined: everything. */
+  accessOf(producer: string): Access | undefined;
 }
+
+/** What is said to whom no door lets in. */
+export const REFUSED =
+  'the token is not accepted: it is unknown, expired or revoked, or not for this address or certificate; the log of the server says which';
 
 /** Structured lines for whoever runs the server; fits pino. */
 export interface Log {

@@ -1,3 +1,4 @@
+import type { Access } from '../core/access.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
 import { backoffMs } from '../core/random.ts';
@@ -85,6 +86,11 @@ async function storedAlone(queue: Queue, surveyed: Surveyed): Promise<Map<number
     if (mayPass(error)) return undefined;
     throw error;
   }
+}
+
+/** Those of `tables` that a producer may write: of others it is not told that they exist. */
+export function tablesFor(access: Access | undefined, tables: ReadonlyMap<string, TableInfo>): ReadonlyMap<string, TableInfo> {
+  return access === undefined ? tables : new Map([...tables].filter(([name]) => access.includes(name)));
 }
 
 /** WELCOME as it answers HELLO. */

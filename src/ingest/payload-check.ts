@@ -1,4 +1,5 @@
 // Hot path
+import type { Access } from '../core/access.ts';
 import type { Clock } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
 import { expandPayload } from '../protocol/batch.ts';
@@ -37,9 +38,10 @@ export class PayloadCheck {
 
   /**
    * Undefined when the payload is a well-formed batch; else what is stored in the frame's place: its header, followed by
-   * why it was refused. It is chained like the frame, so that the stream goes on behind it.
+   * why it was refused. It is chained like the frame, so that the stream goes on behind it. A batch of which `access` allows
+   * nothing is refused too; of one that it allows in part, slices sort out the rest.
    */
-  refusalOf(frame: Frame): Buffer | undefined {
+  refusalOf(frame: Frame, access: Access | undefined): Buffer | undefined {
     let payload = frame.payload;
     if ((frame.flags & FLAG_ZSTD) !== 0) {
       this.#count(this.#maxBytes);
@@ -51,7 +53,9 @@ export class PayloadCheck {
         return refusal(frame, error.code, error.message);
       }
     }
-    return this.#scan.scan(payload) ? undefined : refusal(frame, 'malformed_payload', this.#scan.reason);
+    if (!this.#scan.scan(payload, access)) return refusal(frame, 'malformed_payload', this.#scan.reason);
+    const { denial } = this.#scan;
+    return denial === undefined ? undefined : refusal(frame, denial.code, denial.message);
   }
 
   #count(bytes: number): void {

@@ -57,7 +57,7 @@ describe('when tokens change, sessions', () => {
 
   test('that are being opened are judged by the new ones', async () => {
     const slow = Promise.withResolvers<string>();
-    world.context.authenticator = { authenticate: () => slow.promise, producerOf: () => undefined };
+    world.context.authenticator = { authenticate: () => slow.promise, producerOf: () => undefined, accessOf: () => undefined };
     const peer = world.connect();
     peer.hello({ token: 'one', stream: 'c'.repeat(32) });
     exchange(producers(['erp', 'three']));

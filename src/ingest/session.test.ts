@@ -1,7 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { createWorld, FrameChain, rejectionOf, STREAM, type World } from '../../test/support/ingest-world.ts';
+import { systemRandom } from '../core/random.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { decodeError, decodeWelcome, encodeHello } from '../protocol/messages.ts';
+import { FailedAttempts } from './failed-attempts.ts';
+import { createAuthenticator } from './producers.ts';
 
 describe('opening', () => {
   test('WELCOME answers HELLO and names partitions, limits and tables', async () => {
@@ -80,6 +83,8 @@ describe('opening', () => {
 
   test('a wrong token is refused, and not at once', async () => {
     const world = createWorld();
+    const attempts = new FailedAttempts({ clock: world.clock, random: systemRandom, onRefused: () => {} });
+    world.context.authenticator = createAuthenticator({ token: 'right' }, (refusal) => attempts.refused(refusal));
     const peer = await world.open({ token: 'guessed' });
     await world.clock.advance(99);
     expect(peer.take()).toEqual([]);

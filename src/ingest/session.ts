@@ -1,3 +1,4 @@
+import type { Access } from '../core/access.ts';
 import type { Timer } from '../core/clock.ts';
 import { type ErrorCode, SyncError } from '../core/errors.ts';
 import type { Connection } from '../core/network.ts';
@@ -9,12 +10,12 @@ import type { AppendEntry, AppendResult } from '../queue/queue.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import type { Submitter } from './appender.ts';
 import { Confirmation } from './confirmation.ts';
-import type { IngestContext, IngestSettings } from './context.ts';
+import { REFUSED, type IngestContext, type IngestSettings } from './context.ts';
 import { Credit } from './credit.ts';
 import { logEnd, refusedFrame, toldError } from './endings.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Intake } from './intake.ts';
-import { forgottenOf, surveyForOpening, takeSurvey, welcomeFrame } from './opening.ts';
+import { forgottenOf, surveyForOpening, tablesFor, takeSurvey, welcomeFrame } from './opening.ts';
 import { Outbox } from './outbox.ts';
 import { hashToken } from './producers.ts';
 import type { PayloadCheck } from './payload-check.ts';
@@ -27,7 +28,7 @@ import type { SessionKeeper, SessionState, SessionStatus } from './session-keepe
 const CLOSE_DEADLINE_MS = 2_000;
 /** After BYE, or after the peer has seen GOAWAY: how long what is in flight may take to be stored. */
 const LEAVE_DEADLINE_MS = 5_000;
-const AUTH_FAILURE_DELAY_MS = { least: 100, most: 500 };
+const NO_TOKEN = 'HELLO brings no token, and this server asks for one';
 /** The PONG to this PING shows that the peer has seen the GOAWAY before it. */
 const GOAWAY_MARK = Buffer.from('goaway');
 
@@ -62,6 +63,8 @@ export class Session implements Submitter {
   #stream: StreamId | undefined;
   #agent = '';
   #producer: string | undefined;
+  /** What it may write; undefined: everything. */
+  #access: Access | undefined;
   #tokenDigest = '';
   #recheck: Recheck | undefined;
   #confirmation: Confirmation | undefined;
@@ -178,13 +181,16 @@ export class Session implements Submitter {
     else this.#credit.hold('queue', reason);
   }
 
-  /** Ends the session when its token is none of its producer's any more. */
+  /** Goes by an exchanged authenticator: ends the session when it would not be let in any more. */
   reauthenticate(): void {
-    if (this.#producer === undefined || this.#connection.peer?.producer !== undefined || this.gone) return;
-    if (this.#context.authenticator.producerOf(this.#tokenDigest) === this.#producer) return;
-    this.fail(
-      new SyncError('auth_failed', `the token of producer ${this.#producer} that this connection was opened with is no longer valid`),
-    );
+    const producer = this.#producer;
+    if (producer === undefined || this.gone) return;
+    const { authenticator } = this.#context;
+    const { peer } = this.#connection;
+    this.#access = authenticator.accessOf(producer);
+    if (peer?.producer !== undefined) return;
+    if (authenticator.producerOf(this.#tokenDigest, this.address, peer?.certificateNames) === producer) return;
+    this.fail(new SyncError('auth_failed', `what this connection was opened with no longer lets producer ${producer} in`));
   }
 
   /** Asks the client to go elsewhere and answers what is under way; then closes. */
@@ -202,11 +208,7 @@ export class Session implements Submitter {
     if (this.gone) return;
     const error = toldError(cause);
     this.#log(error);
-    if (this.#state === 'open' || this.#state === 'draining' || this.#state === 'leaving') this.#acknowledgements.flush();
-    const { code, message } = error;
-    const notice = error instanceof RegressedError ? { code, message, missing: error.missing } : { code, message };
-    this.#outbox.send(encodeFrame({ type: FRAME.error, payload: encodeError(notice) }));
-    this.#close(error.code);
+    this.#end(error);
   }
 
   /** Closes at once. */
@@ -229,6 +231,15 @@ export class Session implements Submitter {
 
   roomFound(): void {
     this.#intake.release('room');
+  }
+
+  /** Sends ERROR and closes; whoever calls it has seen to the log. */
+  #end(error: SyncError): void {
+    if (this.#state === 'open' || this.#state === 'draining' || this.#state === 'leaving') this.#acknowledgements.flush();
+    const { code, message } = error;
+    const notice = error instanceof RegressedError ? { code, message, missing: error.missing } : { code, message };
+    this.#outbox.send(encodeFrame({ type: FRAME.error, payload: encodeError(notice) }));
+    this.#close(error.code);
   }
 
   #received(chunk: Uint8Array): void {
@@ -276,20 +287,23 @@ export class Session implements Submitter {
   async #open(hello: Hello, forgotten: ReadonlyMap<number, number>): Promise<void> {
     this.#tokenDigest = hashToken(hello.token);
     const { authenticator } = this.#context;
-    const producer = this.#connection.peer?.producer ?? (await authenticator.authenticate(hello.token, this.address));
+    const { peer } = this.#connection;
+    // A refusal comes late on purpose: the time to say HELLO is over.
+    this.#deadline?.cancel();
+    const producer = peer?.producer ?? (await authenticator.authenticate(hello.token, this.address, peer?.certificateNames));
     if (this.gone) return;
     // Tokens changed meanwhile.
     if (authenticator !== this.#context.authenticator) return this.#open(hello, forgotten);
-    if (producer === undefined) return this.#refuseToken(hello.token);
-    this.#deadline?.cancel();
+    if (producer === undefined) return this.#end(new SyncError('auth_failed', hello.token === '' ? NO_TOKEN : REFUSED));
     this.#producer = producer;
+    this.#access = authenticator.accessOf(producer);
     this.#state = 'opening';
     this.#intake.maxFrameBytes = this.#settings.maxFrameBytes;
     this.#keeper.opening(this);
     this.#heartbeat.start();
     this.#intake.release('auth');
     // Before the survey: what happens between that and WELCOME would have to be told apart from what it found.
-    const tables = await this.#context.tables();
+    const tables = tablesFor(this.#access, await this.#context.tables());
     const survey = await surveyForOpening(this.#context, hello.stream, producer, forgotten, this.#stopped.signal);
     if (survey === undefined || this.#state !== 'opening') return;
     this.#outbox.send(welcomeFrame(this.#context, this.#settings, producer, survey, tables));
@@ -315,17 +329,6 @@ export class Session implements Submitter {
     this.#intake.release('opening');
   }
 
-  /** Answers late, so that guessing tokens is slow. */
-  #refuseToken(token: string): void {
-    const { random } = this.#context;
-    const delayMs = AUTH_FAILURE_DELAY_MS.least + random.fraction() * (AUTH_FAILURE_DELAY_MS.most - AUTH_FAILURE_DELAY_MS.least);
-    const reason =
-      token === ''
-        ? 'HELLO brings no token, and this server asks for one'
-        : 'the token in HELLO is not known here; check the token and the producers of this server';
-    this.#setDeadline(delayMs, () => this.fail(new SyncError('auth_failed', reason)));
-  }
-
   #batch(frame: Frame): void {
     if (this.#state === 'opening') return this.#intake.putBack(frame, 'opening');
     if (this.#payloads.mustWait(frame)) {
@@ -338,7 +341,7 @@ export class Session implements Submitter {
       throw new SyncError('unknown_partition', `BATCH is for partition ${partition}; there are ${queue.partitionCount}, numbered from 0`);
     }
     this.#frameCount++;
-    const refusal = this.#payloads.refusalOf(frame);
+    const refusal = this.#payloads.refusalOf(frame, this.#access);
     const bytes = refusal ?? frame.bytes;
     this.#inFlightBytes += bytes.length;
     this.#inFlightFrames++;

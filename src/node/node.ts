@@ -55,6 +55,8 @@ export interface ApplySettings {
   readonly sliceBytes: number;
   /** Slices in flight at most. */
   readonly maxConcurrency: number;
+  /** What producers may write, as `encodeAccess` writes it: asked again as it is applied. */
+  readonly access: string;
 }
 
 /** Who watches a node: state and metrics. */
@@ -84,6 +86,8 @@ export interface Node {
   resume(): void;
   /** From now on connections and slices go by `settings`; sessions whose token is no longer valid end. */
   configure(settings: NodeSettings): void;
+  /** From now on this one says who may come in; sessions that it would not let in end. */
+  useAuthenticator(authenticator: Authenticator): void;
   /**
    * Says that this node is not ready, to whoever asks, and hands its work over where there are other nodes: see
    * {@link handOver}. What comes next is {@link close}.
@@ -153,6 +157,7 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       leases,
       limits: { elements: apply.sliceElements, bytes: apply.sliceBytes },
       maxConcurrency: apply.maxConcurrency,
+      access: apply.access,
       events: {
         moved: (partition, move) => progress.advanced(sink.name, partition, move),
         finished: (partition, result) => {
@@ -231,6 +236,10 @@ export async function startNode(parts: NodeParts): Promise<Node> {
     cluster?.watchNews({ applied: (streams) => sessions.confirm(streams), missed: () => sessions.confirmAll() });
     const drainMs = () => (queue.admission.state === 'open' ? DRAIN_MS : HELD_DRAIN_MS);
     open.push(() => sessions.drainAll(drainMs(), RETRY_AFTER_MS));
+    const useAuthenticator = (authenticator: Authenticator) => {
+      Object.assign(context, { authenticator });
+      sessions.reauthenticate();
+    };
     const departure = { cluster, scheduler, sessions, clock };
     let left: Promise<void> | undefined;
     const leave = () => (left ??= handOver(departure));
@@ -259,14 +268,15 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       },
       drain: () => roster.drain(),
       resume: () => roster.resume(),
-      configure: ({ authenticator, ingest, apply: { sliceElements, sliceBytes, maxConcurrency }, retentionDays }) => {
-        Object.assign(context, { authenticator, settings: ingest });
+      configure: ({ authenticator, ingest, apply: { sliceElements, sliceBytes, maxConcurrency, access }, retentionDays }) => {
+        Object.assign(context, { settings: ingest });
         sessions.settingsChanged();
-        sessions.reauthenticate();
+        useAuthenticator(authenticator);
         appender.maxInFlightBytes = ingest.maxInFlightBytes;
-        scheduler.configure({ elements: sliceElements, bytes: sliceBytes }, maxConcurrency);
+        scheduler.configure({ elements: sliceElements, bytes: sliceBytes }, maxConcurrency, access);
         retention.days = retentionDays;
       },
+      useAuthenticator,
       leave: async () => {
         roster.stop();
         await leave();

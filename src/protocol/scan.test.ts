@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { Access } from '../core/access.ts';
+import type { ChangeGroup, Op } from '../core/change.ts';
 import { encodeBatch } from './batch.ts';
 import { BatchScan, scanValue } from './scan.ts';
 import { isUtf8 } from './value-scan.ts';
@@ -261,5 +263,46 @@ describe('the scan of a batch', () => {
     const more = Buffer.concat([hex('81a163dd'), u32(4097), ...tables, hex('95 a17a 00 01 91a16b 91 9101')]);
     expect(scan.scan(more)).toBe(false);
     expect(scan.reason).toMatch(/more than 4096 tables/);
+  });
+});
+
+describe('what a producer may write', () => {
+  const scan = new BatchScan();
+  const access = new Access('shop', [
+    { tables: ['städte', 'a_*'], operations: ['upsert', 'delete'] },
+    { tables: ['narrow'], operations: ['update'], columns: ['name'] },
+  ]);
+  const groupOf = (table: string, op: Op, columns: readonly string[]): ChangeGroup => ({
+    ...{ table, op, keyCount: 1, columns },
+    rows: [columns.map(() => 1)],
+  });
+  const good = groupOf('städte', 'upsert', ['id', 'name']);
+  const bad = groupOf('secret', 'upsert', ['id', 'name']);
+  const denialOf = (...groups: ChangeGroup[]) => {
+    expect(scan.scan(encodeBatch({ groups }), access), scan.reason).toBe(true);
+    return scan.denial;
+  };
+
+  test('none of it: the first reason; some of it: nothing is said', () => {
+    expect(denialOf(good)).toBeUndefined();
+    expect(denialOf(bad, groupOf('städte', 'insert', ['id']))).toMatchObject({
+      code: 'not_allowed',
+      message: expect.stringContaining('may not upsert table "secret"'),
+    });
+    expect(denialOf(bad, good, bad)).toBeUndefined();
+    expect(denialOf(groupOf('städte2', 'upsert', ['id']))).toBeDefined();
+    expect(denialOf(groupOf('a_', 'delete', ['id']))).toBeUndefined();
+  });
+
+  test('by column, but for those of the key', () => {
+    expect(denialOf(groupOf('narrow', 'update', ['id', 'name']))).toBeUndefined();
+    expect(denialOf(groupOf('narrow', 'update', ['id', 'name', 'wage']))?.message).toContain('column "wage" of table "narrow"');
+  });
+
+  test('is asked of well-formed batches only, and not at all of producers without rules', () => {
+    const payload = encodeBatch({ groups: [bad] });
+    expect(scan.scan(payload.subarray(0, -1), access)).toBe(false);
+    expect(scan.scan(payload)).toBe(true);
+    expect(scan.denial).toBeUndefined();
   });
 });

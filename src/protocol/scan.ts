@@ -1,5 +1,7 @@
 // Hot path: runs over every byte that a peer sends, without allocating.
+import type { Access } from '../core/access.ts';
 import { OPS } from '../core/change.ts';
+import type { ChangeFault } from '../core/errors.ts';
 import { MAX_CHANGES, MAX_COLUMNS, MAX_NAME_BYTES, MAX_TABLES, ROW_DEPTH } from './limits.ts';
 import { NameSet } from './name-set.ts';
 import { ValueScan } from './value-scan.ts';
@@ -23,10 +25,17 @@ export class BatchScan {
   readonly #tables = new NameSet(MAX_TABLES);
   readonly #columns = new NameSet(MAX_COLUMNS);
   #changes = 0;
+  #access: Access | undefined;
+  /** Of the first group that is not allowed. */
+  #fault: ChangeFault | undefined;
+  #allowsSome = false;
 
-  /** Whether `payload` (expanded) is a valid batch. */
-  scan(payload: Uint8Array): boolean {
+  /** Whether `payload` (expanded) is a valid batch; {@link denial} then says whether `access` allows none of it. */
+  scan(payload: Uint8Array, access?: Access): boolean {
     this.#changes = 0;
+    this.#access = access;
+    this.#fault = undefined;
+    this.#allowsSome = false;
     this.#in.begin(payload);
     this.#tables.begin(payload);
     return this.#batch() && this.#in.end();
@@ -35,6 +44,11 @@ export class BatchScan {
   /** Why the last scan refused, for people; names no contents. */
   get reason(): string {
     return this.#in.reason;
+  }
+
+  /** Why nothing in the last scanned batch is allowed; undefined when something is. */
+  get denial(): ChangeFault | undefined {
+    return this.#allowsSome ? undefined : this.#fault;
   }
 
   /** How many changes the last scanned batch holds. */
@@ -83,7 +97,8 @@ export class BatchScan {
     if (!input.string(MAX_NAME_BYTES) || input.stringBytes === 0) {
       return input.refuse(`group ${index}: the table is not a name of 1 to ${MAX_NAME_BYTES} bytes`);
     }
-    if (this.#tables.add(input.stringStart, input.stringBytes) === 'full') {
+    const { stringStart: tableStart, stringBytes: tableBytes } = input;
+    if (this.#tables.add(tableStart, tableBytes) === 'full') {
       return input.refuse(`group ${index}: the batch names more than ${MAX_TABLES} tables`);
     }
     const op = input.count();
@@ -98,7 +113,21 @@ export class BatchScan {
       return input.refuse(`group ${index}: a delete names ${columns} columns and a key of ${keyCount}; it must name its key only`);
     }
     if (op === OP_UPDATE && keyCount === columns) return input.refuse(`group ${index}: an update names no column besides its key`);
+    if (this.#access !== undefined && !this.#allowsSome) this.#judge(this.#access, tableStart, tableBytes, op, keyCount);
     return this.#rows(index, columns);
+  }
+
+  /** Allocates, once for each group of a producer that has rules. */
+  #judge(access: Access, tableStart: number, tableBytes: number, op: number, keyCount: number): void {
+    const { buffer, byteOffset, length } = this.#in.bytes;
+    const table = Buffer.from(buffer, byteOffset, length).toString('utf8', tableStart, tableStart + tableBytes);
+    const name = OPS[op]!;
+    const fault =
+      typeof access.grant(table, name) === 'string'
+        ? access.faultOf(table, name, keyCount, [])
+        : access.faultOf(table, name, keyCount, this.#columns.names());
+    if (fault === undefined) this.#allowsSome = true;
+    else this.#fault ??= fault;
   }
 
   #columnNames(index: number): number {

@@ -33,6 +33,12 @@ const PLANTED: readonly SourcePatch[] = [
     replace: 'if (false) return',
   },
   {
+    name: 'rules are asked for another operation than the one that is applied',
+    file: 'src/protocol/scan.ts',
+    find: 'const name = OPS[op]!;',
+    replace: 'const name = OPS[0]!;',
+  },
+  {
     name: 'a frame with another predecessor is stored',
     file: 'src/core/stream.ts',
     find: "return prev === stored.crc ? 'append' : 'mismatch';",

@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { Access } from '../../src/core/access.ts';
 import type { Batch } from '../../src/core/change.ts';
 import { SyncError } from '../../src/core/errors.ts';
 import { decodeBatch, encodeBatch, expandPayload } from '../../src/protocol/batch.ts';
@@ -14,11 +15,17 @@ const FREE_READS = 4_096;
 const COUNTED = 1 / 500;
 const MAX_COUNTED_BYTES = 5_000;
 
+/** Allows some of the samples, some of them in part, and others not at all. */
+const ACCESS = new Access('fuzz', [
+  { tables: ['citi*'], operations: ['upsert', 'delete'] },
+  { tables: ['orders', 't'], operations: ['insert', 'upsert'], columns: ['total'] },
+]);
+
 const scan = new BatchScan();
 
 /**
  * What must hold for the payload of a frame that the decoder gave out: scan and decoder agree, what is accepted can be
- * written again and means the same, and refusing is said in the protocol's words. `sample` is what was sent, where nothing was done to it. Throws what is wrong.
+ * written again and means the same, rules are asked for what is applied, and refusing is said in the protocol's words. `sample` is what was sent, where nothing was done to it. Throws what is wrong.
  */
 export function checkPayload(frame: Frame, maxBytes: number, random: SeededRandom, sample?: Sample): 'accepted' | 'refused' {
   let payload: Uint8Array;
@@ -30,7 +37,7 @@ export function checkPayload(frame: Frame, maxBytes: number, random: SeededRando
   }
   assert(payload.length <= maxBytes || payload === frame.payload, `a payload expanded to ${payload.length} bytes`);
   if (random.chance(COUNTED) && payload.length < MAX_COUNTED_BYTES) checkWork(payload);
-  const accepted = scan.scan(payload);
+  const accepted = scan.scan(payload, ACCESS);
   // The decoder scans first, too: that it does is looked at now and then.
   if (!accepted && random.chance(0.9)) return 'refused';
   let decoded: Batch;
@@ -46,6 +53,8 @@ export function checkPayload(frame: Frame, maxBytes: number, random: SeededRando
   assert(accepted, `the decoder took what the scan refused: ${scan.reason}`);
   const changes = decoded.groups.reduce((sum, { rows }) => sum + rows.length, 0);
   assert.equal(changes, scan.changes, 'scan and decoder count the same changes');
+  const isAllowed = decoded.groups.some(({ table, op, keyCount, columns }) => ACCESS.faultOf(table, op, keyCount, columns) === undefined);
+  assert.equal(scan.denial === undefined, isAllowed, 'the door asks for the tables, operations and columns that are applied');
   // What our encoder wrote comes out as it went in.
   const again = encodeBatch(decoded);
   assert(sample?.isOurs !== true || again.equals(sample.payload), 'a batch was decoded that is not the one that was sent');

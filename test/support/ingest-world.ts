@@ -1,5 +1,5 @@
 import { type ErrorCode, SyncError } from '../../src/core/errors.ts';
-import type { Connection, Receiver } from '../../src/core/network.ts';
+import type { Connection, Peer, Receiver } from '../../src/core/network.ts';
 import type { Random } from '../../src/core/random.ts';
 import type { Place, StreamId } from '../../src/core/stream.ts';
 import { Appender } from '../../src/ingest/appender.ts';
@@ -31,9 +31,9 @@ export interface World {
   readonly waiting: number[];
   readonly woken: number[];
   readonly logged: { readonly level: string; readonly message: string; readonly fields: object }[];
-  connect(address?: string): TestPeer;
+  connect(address?: string, peer?: Peer): TestPeer;
   /** Connects and says HELLO; resolves when the session is open. */
-  open(hello?: TestHello, address?: string): Promise<TestPeer>;
+  open(hello?: TestHello, address?: string, peer?: Peer): Promise<TestPeer>;
 }
 
 export interface TestHello {
@@ -63,6 +63,7 @@ const tokenOfName: Authenticator = {
   authenticate: (token) => Promise.resolve(token.startsWith('token-of-') ? token.slice('token-of-'.length) : undefined),
   // Tests of what becomes of tokens have producers of their own.
   producerOf: () => undefined,
+  accessOf: () => undefined,
 };
 
 export function createWorld(options: WorldOptions = {}): World {
@@ -109,13 +110,13 @@ export function createWorld(options: WorldOptions = {}): World {
     onWaiting: (partition: number) => void waiting.push(partition),
   };
   const sessions = new Sessions(context);
-  const connect = (address = '10.0.0.1') => {
-    const peer = new TestPeer(address);
+  const connect = (address = '10.0.0.1', known?: Peer) => {
+    const peer = new TestPeer(address, known);
     sessions.accept(peer.serverSide);
     return peer;
   };
-  const open = async (hello: TestHello = {}, address?: string) => {
-    const peer = connect(address);
+  const open = async (hello: TestHello = {}, address?: string, known?: Peer) => {
+    const peer = connect(address, known);
     peer.hello(hello);
     await clock.settle();
     return peer;
@@ -129,11 +130,12 @@ export class TestPeer {
   readonly frames: Frame[] = [];
   readonly #decoder = new FrameDecoder(1 << 26);
 
-  constructor(address: string) {
-    this.serverSide = new TestConnection(address, (chunk) => {
+  constructor(address: string, known?: Peer) {
+    const deliver = (chunk: Uint8Array) => {
       this.#decoder.push(chunk);
       for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) this.frames.push(frame);
-    });
+    };
+    this.serverSide = new TestConnection(address, deliver, known);
   }
 
   get isClosed(): boolean {
@@ -180,6 +182,7 @@ export function describeFrame({ type, partition, seq, payload }: Frame): string 
 /** The server's end of a connection that delivers at once, unless the peer does not read. */
 export class TestConnection implements Connection {
   readonly remoteAddress: string;
+  readonly peer: Peer | undefined;
   readonly #deliver: (chunk: Uint8Array) => void;
   #receiver: Receiver | undefined;
   #unread: Uint8Array[] = [];
@@ -190,8 +193,9 @@ export class TestConnection implements Connection {
   isPaused = false;
   isClosed = false;
 
-  constructor(remoteAddress: string, deliver: (chunk: Uint8Array) => void) {
+  constructor(remoteAddress: string, deliver: (chunk: Uint8Array) => void, peer?: Peer) {
     this.remoteAddress = remoteAddress;
+    this.peer = peer;
     this.#deliver = deliver;
   }
 

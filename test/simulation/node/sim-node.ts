@@ -138,7 +138,7 @@ export class SimNode {
         heartbeatMs: 10_000,
       },
       leaseMs: 3_000,
-      apply: { sliceElements: 8, sliceBytes: 8_000, maxConcurrency: threadCount },
+      apply: { sliceElements: 8, sliceBytes: 8_000, maxConcurrency: threadCount, access: '' },
       retentionDays: 30,
       observer: { sliceFinished: () => {}, backlogRead: () => {}, sinkPrepared: () => {}, sinkAway: () => {} },
     });

@@ -189,7 +189,7 @@ function settingsOf(config: Config, maxConcurrency: number): NodeSettings {
     authenticator: createAuthenticator({ producers: config.producers }),
     ingest: config.ingest,
     apply: { ...config.apply, maxConcurrency: Math.min(maxConcurrency, threads * slicesPerThread) },
-    retentionDays: config.retention.streamDays,
+    retention: config.retention,
   };
 }
 

@@ -24,6 +24,7 @@ export interface Config {
       /** Addresses and ranges of balancers that send a PROXY protocol header. */
       readonly proxyFrom: readonly string[];
     };
+    readonly web: Readonly<Options['listen']['web']>;
     readonly admin: Address & {
       /** What metrics and status ask for; set wherever it listens beyond loopback. */
       readonly token: string | undefined;

@@ -12,7 +12,7 @@ export interface OptionMeta {
   /** The environment variable that overrides it. */
   readonly env?: string;
   /** What the number counts; `bytes` also takes text such as `8 MiB`. */
-  readonly unit?: 'bytes' | 'ms' | 'days' | 'percent';
+  readonly unit?: 'bytes' | 'ms' | 'hours' | 'days' | 'percent';
   /** Never shown in messages. */
   readonly secret?: true;
   /** What holds when nothing is set and no fixed default exists; Markdown. */

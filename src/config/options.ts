@@ -232,6 +232,27 @@ export const optionsSchema = z.strictObject({
         fallback: 'nobody',
       }),
     }),
+    web: section('Changes over HTTP.', {
+      maxBodyBytes: bytes([64 * KIB, 256 * MIB], 16 * MIB, {
+        description:
+          'Largest body of an HTTP request, also after expansion. NDJSON without an `Idempotency-Key` may be of any length, and each of its lines as long as this.',
+        env: 'SYNCLINE_WEB_MAX_BODY_BYTES',
+        takesEffect: 'restart',
+      }),
+      bufferBytes: bytes([MIB, 64 * GIB], 64 * MIB, {
+        description:
+          'How much HTTP requests may hold in memory together: bodies, and changes that are not applied yet. While it is used up, requests wait, and after a while they are answered with 503. At least twice `maxBodyBytes`.',
+        env: 'SYNCLINE_WEB_BUFFER_BYTES',
+        takesEffect: 'restart',
+      }),
+      cors: textList(64, {
+        description:
+          'Origins of web pages that may send, such as `https://shop.example`. Requests that a browser sends from any other page are refused.',
+        env: 'SYNCLINE_WEB_CORS',
+        takesEffect: 'restart',
+        fallback: 'none',
+      }),
+    }),
     admin: section('Health, metrics and status over HTTP.', {
       host: text('127.0.0.1', {
         description: 'Address to listen on. Without a token only a loopback address is allowed.',
@@ -353,6 +374,12 @@ export const optionsSchema = z.strictObject({
       env: 'SYNCLINE_RETENTION_STREAM_DAYS',
       takesEffect: 'reload',
       unit: 'days',
+    }),
+    requestHours: integer([1, 8760], 24, {
+      description: 'How long an HTTP request with an `Idempotency-Key` is remembered: a repetition within that time is not applied again.',
+      env: 'SYNCLINE_RETENTION_REQUEST_HOURS',
+      takesEffect: 'reload',
+      unit: 'hours',
     }),
   }),
 

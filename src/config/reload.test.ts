@@ -71,6 +71,8 @@ const OTHER: Readonly<Record<string, unknown>> = {
   'tables.<name>.partitionBy.columns': [],
   'listen.tcp.host': '127.0.0.9',
   'listen.tcp.proxyFrom': ['10.0.0.5'],
+  'listen.web.maxBodyBytes': 8 * 1024 * 1024,
+  'listen.web.cors': ['https://other.example'],
   'listen.admin.host': '127.0.0.9',
   'listen.admin.token': 'two',
   'listen.admin.tokenFile': 'admin-file',

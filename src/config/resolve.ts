@@ -239,7 +239,17 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
     if (other !== undefined && at !== 0) report(['listen', ...name.split('.')], `is ${at}, which listen.${other} uses; choose another`);
     taken.set(at, name);
   }
-  return { tcp, admin: { host, port, token }, health };
+  return { tcp, web: resolveWeb(listen.web, report), admin: { host, port, token }, health };
+}
+
+function resolveWeb(web: Options['listen']['web'], report: Report): Options['listen']['web'] {
+  if (web.bufferBytes < 2 * web.maxBodyBytes) report(['listen', 'web', 'bufferBytes'], 'must be at least twice listen.web.maxBodyBytes');
+  web.cors.forEach((origin, i) => {
+    const url = URL.parse(origin);
+    if (url === null || !/^https?:$/.test(url.protocol) || url.origin !== origin)
+      report(['listen', 'web', 'cors', i], `is ${origin}, which is no origin such as https://shop.example`);
+  });
+  return web;
 }
 
 function isAddressRange(written: string): boolean {

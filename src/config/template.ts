@@ -41,6 +41,7 @@ const EXAMPLES: Readonly<Record<string, string>> = {
   'sinks.[].schema': 'evolve',
   'listen.tcp.host': '127.0.0.1',
   'listen.tcp.proxyFrom': '[ 10.0.0.0/24 ]',
+  'listen.web.cors': '[ "https://shop.example" ]',
   'listen.admin.token': 'paste-another-secret-here',
   'listen.admin.tokenFile': '/run/secrets/syncline-admin-token',
   'listen.admin.healthHost': '0.0.0.0',

@@ -1,7 +1,7 @@
 import type { Timer } from '../core/clock.ts';
 import { type ErrorCode, SyncError } from '../core/errors.ts';
 import type { Connection } from '../core/network.ts';
-import type { StreamId } from '../core/stream.ts';
+import { kindOfStream, REQUEST_STREAM_TAG, type StreamId } from '../core/stream.ts';
 import { encodeFrame, FRAME, type Frame, frameName, PRE_AUTH_FRAME_BYTES } from '../protocol/frame.ts';
 import { isStalled } from '../protocol/frame-pace.ts';
 import { decodeHello, encodeError, encodeGoaway, type Hello } from '../protocol/messages.ts';
@@ -265,6 +265,11 @@ export class Session implements Submitter {
   #greeted(frame: Frame): void {
     if (this.#state !== 'greeting') throw new SyncError('hello_repeated', 'a second HELLO arrived; open a new connection for it');
     const hello = decodeHello(frame.payload);
+    if (kindOfStream(hello.stream) === 'request' && this.#connection.peer?.producer === undefined)
+      throw new SyncError(
+        'bad_hello',
+        `HELLO: stream ids that begin with ${REQUEST_STREAM_TAG} are kept for HTTP requests; choose another`,
+      );
     const forgotten = forgottenOf(hello, this.#context.queue.partitionCount);
     this.#stream = hello.stream;
     this.#agent = hello.agent;

@@ -1,6 +1,6 @@
 import type { Logger } from '../admin/log.ts';
 import { SinkProgress } from '../apply/progress.ts';
-import { startRetention } from '../apply/retention.ts';
+import { startRetention, type Retention } from '../apply/retention.ts';
 import { Scheduler } from '../apply/scheduler.ts';
 import type { SliceResult, SliceRunner } from '../apply/task.ts';
 import { Cluster, type ClusterSettings } from '../cluster/cluster.ts';
@@ -46,8 +46,7 @@ export interface NodeSettings {
   readonly authenticator: Authenticator;
   readonly ingest: IngestSettings & { readonly maxInFlightBytes: number };
   readonly apply: ApplySettings;
-  /** Idle time after which a stream is forgotten. */
-  readonly retentionDays: number;
+  readonly retention: Retention;
 }
 
 export interface ApplySettings {
@@ -196,8 +195,8 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       },
     });
     open.push(() => prepared.close());
-    const retention = { queue, sink, clock, days: parts.retentionDays, logger };
-    open.push(startRetention(retention));
+    const forgetting = { queue, sink, clock, retention: parts.retention, logger };
+    open.push(startRetention(forgetting));
 
     const appender = new Appender({
       queue,
@@ -259,13 +258,13 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       },
       drain: () => roster.drain(),
       resume: () => roster.resume(),
-      configure: ({ authenticator, ingest, apply: { sliceElements, sliceBytes, maxConcurrency }, retentionDays }) => {
+      configure: ({ authenticator, ingest, apply: { sliceElements, sliceBytes, maxConcurrency }, retention }) => {
         Object.assign(context, { authenticator, settings: ingest });
         sessions.settingsChanged();
         sessions.reauthenticate();
         appender.maxInFlightBytes = ingest.maxInFlightBytes;
         scheduler.configure({ elements: sliceElements, bytes: sliceBytes }, maxConcurrency);
-        retention.days = retentionDays;
+        forgetting.retention = retention;
       },
       leave: async () => {
         roster.stop();

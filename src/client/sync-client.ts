@@ -174,6 +174,16 @@ export class Client {
     return this.#intake.take(table, op, row);
   }
 
+  /** Goes by what the server says now, which it otherwise tells at every connection: for a client beside the server. */
+  learn(facts: ServerFacts): void {
+    this.#intake.learn(facts);
+  }
+
+  /** Bytes of changes that were written and are not applied. */
+  get pendingBytes(): number {
+    return this.#outbox.heldBytes + this.#intake.openBytes;
+  }
+
   /** Throws what {@link take} would throw because of the row, and takes nothing. Only once the server is known. */
   check({ table, op, row }: Change): void {
     this.#intake.check(table, op, row);
@@ -221,7 +231,7 @@ export class Client {
       connected: this.#link.isConnected,
       stream: this.#outbox.stream,
       pendingChanges: this.#outbox.heldChanges + this.#intake.openChanges,
-      pendingBytes: this.#outbox.heldBytes + this.#intake.openBytes,
+      pendingBytes: this.pendingBytes,
       lagMs: since === undefined ? 0 : this.#parts.clock.monotonicMs() - since,
       waitingWrites: this.#intake.waitingCount,
       outstandingBytes: this.#outbox.outstandingBytes,

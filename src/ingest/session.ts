@@ -109,6 +109,11 @@ export class Session implements Submitter {
     return this.#producer;
   }
 
+  /** Whether it is with a client in this process, which a door answers for. */
+  get isInternal(): boolean {
+    return this.#connection.peer?.producer !== undefined;
+  }
+
   get gone(): boolean {
     return this.#state === 'closing' || this.#state === 'closed';
   }
@@ -180,7 +185,7 @@ export class Session implements Submitter {
 
   /** Ends the session when its token is none of its producer's any more. */
   reauthenticate(): void {
-    if (this.#producer === undefined || this.#connection.peer?.producer !== undefined || this.gone) return;
+    if (this.#producer === undefined || this.isInternal || this.gone) return;
     if (this.#context.authenticator.producerOf(this.#tokenDigest) === this.#producer) return;
     this.fail(
       new SyncError('auth_failed', `the token of producer ${this.#producer} that this connection was opened with is no longer valid`),
@@ -265,7 +270,7 @@ export class Session implements Submitter {
   #greeted(frame: Frame): void {
     if (this.#state !== 'greeting') throw new SyncError('hello_repeated', 'a second HELLO arrived; open a new connection for it');
     const hello = decodeHello(frame.payload);
-    if (kindOfStream(hello.stream) === 'request' && this.#connection.peer?.producer === undefined)
+    if (kindOfStream(hello.stream) === 'request' && !this.isInternal)
       throw new SyncError(
         'bad_hello',
         `HELLO: stream ids that begin with ${REQUEST_STREAM_TAG} are kept for HTTP requests; choose another`,
@@ -314,7 +319,7 @@ export class Session implements Submitter {
     const { admission } = context.queue;
     if (admission.state === 'held') credit.hold('queue', admission.reason);
     credit.start();
-    context.log.info({ stream, producer, address: this.address, agent: this.#agent }, 'stream opened');
+    if (!this.isInternal) context.log.info({ stream, producer, address: this.address, agent: this.#agent }, 'stream opened');
     if (this.#missedAdvance) this.#recheck.request();
     this.#recheck.watchWaiting();
     this.#intake.release('opening');
@@ -419,6 +424,8 @@ export class Session implements Submitter {
 
   #log(error: SyncError | undefined): void {
     const { stream, producer, address } = this;
+    // Of requests there are too many for a line about each.
+    if (this.isInternal && error === undefined) return;
     logEnd(this.#context.log, { stream, producer, address, frameCount: this.#frameCount }, error);
   }
 

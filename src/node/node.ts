@@ -3,6 +3,7 @@ import { SinkProgress } from '../apply/progress.ts';
 import { startRetention, type Retention } from '../apply/retention.ts';
 import { Scheduler } from '../apply/scheduler.ts';
 import type { SliceResult, SliceRunner } from '../apply/task.ts';
+import type { ServerFacts } from '../client/server-facts.ts';
 import { Cluster, type ClusterSettings } from '../cluster/cluster.ts';
 import { LeaseKeeper, type LeaseEvents } from '../cluster/lease-keeper.ts';
 import type { Clock } from '../core/clock.ts';
@@ -74,6 +75,10 @@ export interface Node {
   readonly scheduler: Scheduler;
   readonly cluster: Cluster | undefined;
   readonly duty: Duty;
+  /** Who connections and requests are, as configured now. */
+  readonly authenticator: Authenticator;
+  /** What a client of `producer` is told about this node and its tables. */
+  facts(producer: string): Promise<ServerFacts>;
   /**
    * Goes out of service: lets running slices finish, gives the leases back and sends clients away, and stays so until
    * {@link resume}. Resolves when that is done.
@@ -256,6 +261,15 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       get duty() {
         return roster.duty;
       },
+      get authenticator() {
+        return context.authenticator;
+      },
+      facts: async (producer) => ({
+        producer,
+        partitions: queue.partitionCount,
+        maxFrameBytes: context.settings.maxFrameBytes,
+        tables: await context.tables(),
+      }),
       drain: () => roster.drain(),
       resume: () => roster.resume(),
       configure: ({ authenticator, ingest, apply: { sliceElements, sliceBytes, maxConcurrency }, retention }) => {

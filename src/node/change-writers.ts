@@ -54,6 +54,8 @@ export class ClientWriters implements ChangeWriters {
   #comingCount = 0;
   /** Streams of keys that a request has. */
   readonly #keys = new Set<StreamId>();
+  /** Those of requests that were answered as stored, until they are applied: the queue may lose what it has. */
+  readonly #lingering = new Map<StreamId, WriterStream>();
   /** Who waits for a key, or for a place. */
   readonly #waiting = new Set<() => void>();
   #facts: ServerFacts | undefined;
@@ -96,6 +98,8 @@ export class ClientWriters implements ChangeWriters {
     const id = requestStream(producer, key);
     const giveBack = await this.#takeKey(id, signal);
     try {
+      const earlier = this.#lingering.get(id);
+      if (earlier !== undefined) await this.#close(earlier);
       const facts = await this.#parts.node.facts(producer);
       await this.#place(signal);
       const restored = {
@@ -111,7 +115,13 @@ export class ClientWriters implements ChangeWriters {
         restored,
       );
       stream.users++;
-      const writer = new RequestWriter(stream, 'alone', this.#lookUp, () => void this.#close(stream).then(giveBack));
+      const writer = new RequestWriter(stream, 'alone', this.#lookUp, () => {
+        stream.users--;
+        if (stream.isSettled && stream.failure === undefined && stream.client.pendingBytes > 0) {
+          this.#linger(id, stream);
+          giveBack();
+        } else void this.#close(stream).then(giveBack);
+      });
       return repeatable(writer, stream);
     } catch (error) {
       giveBack();
@@ -130,6 +140,12 @@ export class ClientWriters implements ChangeWriters {
     await Promise.race([flushed, time]);
     stored.abort();
     await Promise.all([...this.#open].map((stream) => this.#close(stream)));
+  }
+
+  #linger(id: StreamId, stream: WriterStream): void {
+    this.#lingering.set(id, stream);
+    const applied = stream.client.flush().catch(() => {});
+    void applied.then(() => this.#close(stream));
   }
 
   async #sharedStream(producer: string, signal: AbortSignal): Promise<WriterStream> {
@@ -208,7 +224,8 @@ export class ClientWriters implements ChangeWriters {
   async #place(signal: AbortSignal): Promise<void> {
     const until = this.#parts.clock.monotonicMs() + PATIENCE_MS;
     while (this.#open.size + this.#comingCount >= MAX_STREAMS) {
-      const idle = [...this.#open].find((stream) => stream.users === 0 && stream.client.pendingBytes === 0);
+      const lingering = this.#lingering.values().next().value;
+      const idle = [...this.#open].find((stream) => stream.users === 0 && stream.client.pendingBytes === 0) ?? lingering;
       if (idle !== undefined) {
         await this.#close(idle);
         continue;
@@ -250,6 +267,7 @@ export class ClientWriters implements ChangeWriters {
   async #close(stream: WriterStream): Promise<void> {
     if (!this.#open.has(stream)) return;
     if (this.#shared.get(stream.producer) === stream) this.#shared.delete(stream.producer);
+    for (const [id, one] of this.#lingering) if (one === stream) this.#lingering.delete(id);
     const free = this.#free.get(stream.producer)?.filter((one) => one !== stream) ?? [];
     if (free.length > 0) this.#free.set(stream.producer, free);
     else this.#free.delete(stream.producer);

@@ -21,6 +21,8 @@ export class WriterStream {
   idleSinceMs = 0;
   /** Changes that were taken; the next one has this number. */
   takenCount = 0;
+  /** Whether all that was written is as far as it was to be. */
+  isSettled = false;
   /** Hears of what is refused, while somebody wants to. */
   rejected: ((rejection: Rejection) => void) | undefined;
   #failure: SyncError | undefined;
@@ -64,6 +66,7 @@ export class WriterStream {
   write(change: RequestChange): Promise<void> | undefined {
     const waiting = this.client.take(this.#changeOf(change));
     this.takenCount++;
+    this.isSettled = false;
     return waiting;
   }
 
@@ -77,6 +80,7 @@ export class WriterStream {
     void sleep(this.#clock, SETTLE_MS[ack], settled.signal).then(() => late.abort());
     try {
       await this.client.flush({ until: ack, signal: AbortSignal.any([signal, late.signal]) });
+      this.isSettled = true;
     } catch (error) {
       if (error instanceof SyncError || signal.aborted || !late.signal.aborted) throw error;
       throw this.#late(ack);

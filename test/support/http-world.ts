@@ -1,4 +1,5 @@
 import { createLogger } from '../../src/admin/log.ts';
+import { schemaRenewal } from '../../src/apply/schema-renewal.ts';
 import { runSlices, type SliceContext } from '../../src/apply/slice.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { systemRandom } from '../../src/core/random.ts';
@@ -6,6 +7,7 @@ import { createAuthenticator, hashToken } from '../../src/ingest/producers.ts';
 import { openHttpDoor, type HttpDoor } from '../../src/node/http-door.ts';
 import { startNode, type Node } from '../../src/node/node.ts';
 import { createMemoryQueue, type MemoryQueue } from '../../src/queue/memory.ts';
+import type { Sink } from '../../src/sinks/sink.ts';
 import { createMemorySink } from '../../src/sinks/memory.ts';
 import { createMemoryStore, type MemoryStore } from '../../src/sinks/memory-store.ts';
 import { HttpServer } from './http-exchange.ts';
@@ -36,6 +38,8 @@ export interface Answer {
 export interface HttpWorldOptions {
   readonly web?: Partial<{ maxBodyBytes: number; bufferBytes: number; cors: readonly string[] }>;
   readonly queueBytes?: number;
+  /** Opens another sink than the one in memory: for the node, and for its slices. */
+  readonly openSink?: () => Promise<Sink>;
 }
 
 /** A node over a memory queue and a memory sink with `schema: evolve`, and its HTTP API on a port. */
@@ -51,18 +55,19 @@ export async function createHttpWorld(options: HttpWorldOptions = {}): Promise<H
     { name: 'cities', key: ['id'], columns: { id: { type: 'int', notNull: true }, name: { type: 'text' }, size: {} } },
     { name: 'seats', key: ['hall', 'seat'], columns: { hall: {}, seat: {}, guest: {} } },
   ]);
-  const sinkOf = () => createMemorySink({ name: 'main', clock, store, schema: 'evolve' });
-  const sink = sinkOf();
+  const open = options.openSink ?? (() => Promise.resolve(createMemorySink({ name: 'main', clock, store, schema: 'evolve' })));
+  const sink = await open();
+  const sliceSink = await open();
   const context: SliceContext = {
     queue,
-    sink: sinkOf(),
+    sink: sliceSink,
     clock,
     partitionCount: PARTITIONS,
     partitionBy: new Map(),
     maxFrameBytes: 4 << 20,
     budgetMs: 2_000,
+    renewSchema: schemaRenewal(sliceSink, clock),
   };
-  await context.sink.prepare({ partitions: PARTITIONS, mapping: '' });
   const logger = createLogger({ level: 'silent', format: 'json' });
   const world: { held: Promise<void> | undefined } = { held: undefined };
   const node = await startNode({
@@ -108,6 +113,7 @@ export async function createHttpWorld(options: HttpWorldOptions = {}): Promise<H
       await door.close();
       await node.close();
       await sink.close();
+      await context.sink.close();
       await queue.close();
     },
   });

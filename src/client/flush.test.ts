@@ -202,3 +202,17 @@ describe('the spool', () => {
     expect(network.link.batches().map(rowsOf)).toEqual([['cities upsert id=1']]);
   });
 });
+
+test('what WELCOME says is stored counts as stored: the STORED of a connection may be lost with it', async () => {
+  const { client, clock, network, reconnected } = await openClient({}, ONE);
+  await client.table('cities').upsert({ id: 1 });
+  let isStored = false;
+  void client.flush({ until: 'stored' }).then(() => (isStored = true));
+  await clock.settle();
+  const [frame] = network.link.batches();
+  network.link.drop();
+  const link = await reconnected();
+  link.welcome({ ...ONE, stored: new Map([[0, placeOf(frame!)]]) });
+  await clock.settle();
+  expect(isStored).toBe(true);
+});

@@ -181,6 +181,8 @@ export class Outbox {
     this.#outstandingBytes = 0;
     for (const lane of this.#lanes.values()) lane.reopen(0);
     for (const [partition, place] of stored) this.#check(partition, place, 'WELCOME')?.reopen(place.seq);
+    // The STORED that said so first may have been lost with its connection.
+    this.#listener.progressed();
   }
 
   /** The connection is gone: nothing is outstanding any more. */

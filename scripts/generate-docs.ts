@@ -24,6 +24,7 @@ export function generatedDocs(): ReadonlyMap<string, string> {
 const KINDS: Readonly<Record<ErrorKind, string>> = {
   startup: 'The configuration and the world disagree. The process says so and ends with exit code 1.',
   connection: 'The peer broke the protocol or may not go on. Sent as ERROR, then the connection closes; nobody else is touched.',
+  request: 'An HTTP request that cannot be taken as it is. Answered with a problem (RFC 9457) that says why; see [http.md](http.md).',
   transient:
     'The world is in the way. What was begun is rolled back and tried again, with growing pauses, for ever; it never becomes a dead letter.',
   blocked:

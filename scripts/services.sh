@@ -14,6 +14,10 @@ missing_packages() {
       mariadb-server-core) programs="mariadbd mariadb-install-db" ;;
       mariadb-client-core) programs=mariadb ;;
       nginx) packages="nginx-light libnginx-mod-stream" ;;
+      php-curl)
+        php -r 'exit(extension_loaded("curl") ? 0 : 1);' >/dev/null 2>&1 || printf ' php-cli php-curl'
+        continue
+        ;;
     esac
     for program in $programs; do
       command -v "$program" >/dev/null 2>&1 || {

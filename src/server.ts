@@ -13,10 +13,9 @@ import type { Connection } from './core/network.ts';
 import { randomHex, systemRandom } from './core/random.ts';
 import { hasTokens } from './ingest/producers.ts';
 import { checkBind, createTcpListener } from './ingest/tcp.ts';
-import type { WebExchange } from './ingest/web/engine.ts';
-import { notFound } from './ingest/web/websocket.ts';
 import { DoorTls } from './node/door-tls.ts';
 import { Gatekeeper } from './node/gatekeeper.ts';
+import { openHttpDoor } from './node/http-door.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
 import { startNode, type NodeSettings } from './node/node.ts';
@@ -152,8 +151,9 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       { ...address, maxConnections: config.ingest.maxConnections, log: logger, proxy, tls: usesTls ? tls?.door : undefined },
       accept,
     );
-    const requested = (exchange: WebExchange) => exchange.respond(notFound(exchange));
-    const web = createWebListener(config, { clock, logger, refused: refusedAt('web'), accept, requested, tls: tls?.door });
+    const http = openHttpDoor({ node, queue, clock, random, log: logger, web: config.listen.web, version: VERSION });
+    open.push(() => http.close());
+    const web = createWebListener(config, { clock, logger, refused: refusedAt('web'), accept, requested: http.requested, tls: tls?.door });
     const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, node, metrics, logger);
     await admin.start();
     adminAddress = `${admin.address.host}:${admin.address.port}`;
@@ -217,7 +217,7 @@ function settingsOf(config: Config, maxConcurrency: number, gatekeeper: Gatekeep
     authenticator: gatekeeper.authenticator(config),
     ingest: config.ingest,
     apply: { ...config.apply, maxConcurrency: Math.min(maxConcurrency, threads * slicesPerThread), access: encodeAccess(config.producers) },
-    retentionDays: config.retention.streamDays,
+    retention: config.retention,
   };
 }
 

@@ -1,12 +1,19 @@
 import { expect, test } from 'vitest';
 import { STREAM_A, STREAM_B, createApplyWorld, items, runSlice, StreamWriter, type ApplyWorld } from '../../test/support/apply-world.ts';
+import { REQUEST_STREAM_TAG } from '../core/stream.ts';
 import { forgetIdle, startRetention } from './retention.ts';
 
 const DAY_MS = 86_400_000;
 const LEASE = { sink: 'main', partition: 0, token: 't'.repeat(32) };
 
 function optionsOf({ queue, sink, clock }: ApplyWorld, logged: object[] = []) {
-  return { queue, sink, clock, days: 30, logger: { info: (fields: object) => void logged.push(fields) } };
+  return {
+    queue,
+    sink,
+    clock,
+    retention: { streamDays: 30, requestHours: 24 },
+    logger: { info: (fields: object) => void logged.push(fields) },
+  };
 }
 
 /** Applies what waits, and takes it from the queue. */
@@ -61,7 +68,27 @@ test('thousands that were idle are forgotten in one hour', async () => {
   const stop = startRetention(optionsOf(world));
   await world.clock.advance(3_600_000);
   expect((await world.queue.streams(0)).size).toBe(0);
-  expect(await world.sink.idleStreams(world.clock.wallMs(), 10_000)).toEqual([]);
+  expect(await world.sink.idleStreams('client', world.clock.wallMs(), 10_000)).toEqual([]);
   await stop();
   expect(world.clock.timerCount).toBe(0);
+});
+
+test('of the stream of an HTTP request nothing is left after its hours, and its id may come again', async () => {
+  const request = `${REQUEST_STREAM_TAG}${'1'.repeat(24)}`;
+  const world = await createApplyWorld();
+  await new StreamWriter(world.queue, 0, STREAM_A).append(items('upsert', [1, 'a']));
+  await new StreamWriter(world.queue, 0, request).append(items('upsert', [2, 'b']));
+  await applyAll(world);
+  await world.clock.advance(23 * 3_600_000);
+  const logged: object[] = [];
+  await forgetIdle(optionsOf(world, logged));
+  expect((await world.sink.readStream(request)).status).toBe('known');
+  await world.clock.advance(2 * 3_600_000);
+  await forgetIdle(optionsOf(world, logged));
+  expect((await world.sink.readStream(request)).status).toBe('unknown');
+  expect([...(await world.queue.streams(0)).keys()]).toEqual([STREAM_A]);
+  expect(logged).toEqual([{ requests: 1, hours: 24 }]);
+  await new StreamWriter(world.queue, 0, request).append(items('upsert', [2, 'c']));
+  await applyAll(world);
+  expect(world.store.read('item').map(({ name }) => name)).toEqual(['a', 'c']);
 });

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
-import { START, type StreamId } from '../core/stream.ts';
+import { START, type StreamId, type StreamKind } from '../core/stream.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Sink } from '../sinks/sink.ts';
 
@@ -8,12 +8,20 @@ export interface RetentionOptions {
   readonly queue: Queue;
   readonly sink: Sink;
   readonly clock: Clock;
-  /** Idle time after which a stream is forgotten; read at every turn. */
-  readonly days: number;
+  /** Read at every turn. */
+  readonly retention: Retention;
   readonly logger: { info(fields: object, message: string): void };
 }
 
+/** Idle time after which a stream is forgotten. */
+export interface Retention {
+  readonly streamDays: number;
+  /** Of a stream that carries an HTTP request: for so long a repetition is known for what it is. */
+  readonly requestHours: number;
+}
+
 const INTERVAL_MS = 3_600_000;
+const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 /** Streams that are looked at together. */
 const STREAMS_PER_TURN = 1_000;
@@ -46,16 +54,24 @@ export function startRetention(options: RetentionOptions): () => Promise<void> {
 
 /** Forgets all that are idle now, some at a time, until `signal` is aborted. A stream of which batches wait is not idle. */
 export async function forgetIdle(options: RetentionOptions, signal?: AbortSignal): Promise<void> {
-  const { sink, clock, days, logger } = options;
-  const beforeMs = clock.wallMs() - days * DAY_MS;
-  let count = 0;
-  for (;;) {
-    const idle = await sink.idleStreams(beforeMs, STREAMS_PER_TURN);
+  const { retention, logger } = options;
+  const { streamDays, requestHours } = retention;
+  const streams = await forgetKind(options, 'client', streamDays * DAY_MS, signal);
+  if (streams > 0) logger.info({ streams, days: streamDays }, 'forgot streams that were idle beyond their retention');
+  const requests = await forgetKind(options, 'request', requestHours * HOUR_MS, signal);
+  if (requests > 0) logger.info({ requests, hours: requestHours }, 'forgot idempotency keys that are beyond their retention');
+}
+
+/** Returns how many there were. */
+async function forgetKind(options: RetentionOptions, kind: StreamKind, idleMs: number, signal: AbortSignal | undefined): Promise<number> {
+  const { sink, clock } = options;
+  const beforeMs = clock.wallMs() - idleMs;
+  for (let count = 0; ;) {
+    const idle = await sink.idleStreams(kind, beforeMs, STREAMS_PER_TURN);
     const forgotten = await forgetSome(options, idle, beforeMs);
     count += forgotten;
-    if (forgotten === 0 || idle.length < STREAMS_PER_TURN || signal?.aborted === true) break;
+    if (forgotten === 0 || idle.length < STREAMS_PER_TURN || signal?.aborted === true) return count;
   }
-  if (count > 0) logger.info({ streams: count, days }, 'forgot streams that were idle beyond their retention');
 }
 
 /** Returns how many of `idle` were forgotten. */

@@ -1,9 +1,10 @@
-import type { Op } from '../core/change.ts';
+import type { Op, Value } from '../core/change.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
 import { BatchBuilder } from '../protocol/batch.ts';
 import { HEADER_BYTES } from '../protocol/frame.ts';
 import { MAX_CHANGES } from '../protocol/limits.ts';
+import { encodeValue } from '../protocol/msgpack.ts';
 import type { Outbox } from './outbox.ts';
 import type { InputRow, PreparedChange } from './row-plan.ts';
 import type { ServerFacts } from './server-facts.ts';
@@ -16,6 +17,15 @@ export interface IntakeSettings {
   readonly lingerMs: number;
   /** Writes wait while this much is not applied yet. */
   readonly bufferBytes: number;
+  /**
+   * When a batch is closed: at its size, after a while, or when nothing else is under way (the default); or at its size
+   * alone and by {@link Intake.seal}, so that the same changes always make the same batches.
+   */
+  readonly cut?: 'early' | 'by size';
+  /** What every batch names as its origin. */
+  readonly origin?: Value;
+  /** Keeps of each change its place among all that were taken, for rejections to name. */
+  readonly numbered?: boolean;
 }
 
 /** Writes that may wait for room at the same time; more means that nobody awaits them. */
@@ -41,6 +51,9 @@ export class Intake {
   /** Bytes in open batches. */
   #openBytes = 0;
   #openChanges = 0;
+  /** Changes that were ever taken, and the numbers of those in each open batch, where they are kept. */
+  #takenCount = 0;
+  readonly #numbers = new Map<number, number[]>();
   #facts: ServerFacts | undefined;
   #waiting: Waiting[] = [];
   #waitingAt = 0;
@@ -51,11 +64,14 @@ export class Intake {
   #turnBytes = 0;
   /** Encodes what must be checked before it is accepted. */
   readonly #trial = new BatchBuilder();
+  /** What the origin takes of every payload. */
+  readonly #originBytes: number;
 
   constructor(outbox: Outbox, clock: Clock, settings: IntakeSettings) {
     this.#outbox = outbox;
     this.#clock = clock;
     this.#settings = settings;
+    this.#originBytes = settings.origin === undefined ? 0 : ORIGIN_KEY_BYTES + encodeValue(settings.origin).length;
   }
 
   get openBytes(): number {
@@ -83,17 +99,26 @@ export class Intake {
 
   /** Takes one change; see {@link import('./table.ts').Table}. */
   write(table: TableSource, op: Op, row: InputRow | KeyValue): Promise<void> {
-    if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
-    const facts = this.#facts;
-    if (facts === undefined) return this.#wait(() => [this.#prepare(table, op, row)]);
     try {
-      const change = this.#prepare(table, op, row);
-      if (this.waitingCount > 0 || this.#isFull) return this.#waitWith([change]);
-      this.#accept(change);
+      return this.take(table, op, row) ?? ACCEPTED;
     } catch (error) {
       return Promise.reject(asError(error));
     }
+  }
+
+  /** As {@link write}, but throws what that rejects with at once, and returns nothing when there is nothing to wait for. */
+  take(table: TableSource, op: Op, row: InputRow | KeyValue): Promise<void> | undefined {
+    if (this.#refusal !== undefined) throw this.#refusal;
+    if (this.#facts === undefined) return this.#wait(() => [this.#prepare(table, op, row)]);
+    const change = this.#prepare(table, op, row);
+    if (this.waitingCount > 0 || this.#isFull) return this.#waitWith([change]);
+    this.#accept(change);
     return this.#accepted();
+  }
+
+  /** Throws what {@link write} would reject with because of the row; takes nothing. Not before the first {@link learn}. */
+  check(table: TableSource, op: Op, row: InputRow | KeyValue): void {
+    this.#try([this.#prepare(table, op, row)]);
   }
 
   /** Takes changes that become one atomic unit. */
@@ -109,7 +134,7 @@ export class Intake {
     } catch (error) {
       return Promise.reject(asError(error));
     }
-    return this.#accepted();
+    return this.#accepted() ?? ACCEPTED;
   }
 
   /** Resolves when every write that was called before is accepted or refused. */
@@ -139,7 +164,7 @@ export class Intake {
 
   /** Closes every open batch if nothing is under way: waiting for more would gain nothing. */
   sealIfIdle(): void {
-    if (this.#openBytes > 0 && this.#outbox.isIdle) this.seal();
+    if (this.#openBytes > 0 && this.#settings.cut !== 'by size' && this.#outbox.isIdle) this.seal();
   }
 
   /** Closes every open batch. */
@@ -170,7 +195,7 @@ export class Intake {
   }
 
   get #maxPayloadBytes(): number {
-    return this.#facts!.maxFrameBytes - HEADER_BYTES;
+    return this.#facts!.maxFrameBytes - HEADER_BYTES - this.#originBytes;
   }
 
   #prepare(table: TableSource, op: Op, row: InputRow | KeyValue): PreparedChange {
@@ -253,13 +278,15 @@ export class Intake {
     this.#openBytes += builder.byteLength - before;
     this.#turnBytes += builder.byteLength - before;
     this.#openChanges += 1;
+    if (this.#settings.numbered === true) this.#numbersOf(change.partition).push(this.#takenCount);
+    this.#takenCount += 1;
   }
 
   #closeOrLinger(partition: number, builder: BatchBuilder): void {
     if (builder.byteLength >= Math.min(this.#settings.batchBytes, this.#maxPayloadBytes) || builder.count >= MAX_CHANGES / 2) {
       return this.#close(partition, builder);
     }
-    if (this.#linger !== undefined || this.#sealDeferred) return;
+    if (this.#linger !== undefined || this.#sealDeferred || this.#settings.cut === 'by size') return;
     if (this.#outbox.isIdle || this.#settings.lingerMs === 0) {
       this.#sealDeferred = true;
       this.#clock.defer(() => {
@@ -275,7 +302,15 @@ export class Intake {
     const { byteLength, count } = builder;
     this.#openBytes -= byteLength;
     this.#openChanges -= count;
-    this.#outbox.add(partition, builder.finish(), count);
+    const { origin } = this.#settings;
+    this.#outbox.add(partition, builder.finish(origin === undefined ? {} : { origin }), count, this.#numbers.get(partition));
+    this.#numbers.delete(partition);
+  }
+
+  #numbersOf(partition: number): number[] {
+    let numbers = this.#numbers.get(partition);
+    if (numbers === undefined) this.#numbers.set(partition, (numbers = []));
+    return numbers;
   }
 
   #builder(partition: number): BatchBuilder {
@@ -284,9 +319,9 @@ export class Intake {
     return builder;
   }
 
-  #accepted(): Promise<void> {
+  #accepted(): Promise<void> | undefined {
     if (this.#turn !== undefined) return this.#turn;
-    if (this.#turnBytes < TURN_BYTES) return ACCEPTED;
+    if (this.#turnBytes < TURN_BYTES) return undefined;
     this.#turnBytes = 0;
     this.#turn = new Promise((resolve) => {
       this.#clock.defer(() => {
@@ -317,6 +352,8 @@ export class Intake {
 }
 
 const ACCEPTED: Promise<void> = Promise.resolve();
+/** The key `o` of a batch. */
+const ORIGIN_KEY_BYTES = 2;
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));

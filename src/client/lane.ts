@@ -8,6 +8,8 @@ export interface HeldFrame extends SpooledFrame {
   readonly prev: number;
   /** Number of changes in it. */
   readonly changes: number;
+  /** Of each of them, its place among all changes that the client took, from 0; kept only where `numbered` is set. */
+  readonly numbers: readonly number[] | undefined;
   /** Place among all frames of the client, over all partitions, in the order in which they were made. */
   readonly order: number;
   /** When it was made, by the monotonic clock. */

@@ -9,6 +9,8 @@ import { Session, type SessionEnd, type SessionListener, type SessionSettings } 
 export interface LinkSettings extends SessionSettings {
   /** What to do when the server has lost changes that it had acknowledged as applied. */
   readonly onRegressed: 'stop' | 'new-stream';
+  /** What to do when the server knows other content under our numbers: by default, what is held goes on in a new stream. */
+  readonly onDiverged?: 'stop' | 'new-stream';
 }
 
 /** What a link tells its owner, beside what its sessions do. */
@@ -113,6 +115,13 @@ export class Link {
     this.#session?.pump();
   }
 
+  /** Nothing more is tried, because of `error`; the session, if there is one, is left by {@link close}. */
+  fail(error: SyncError): void {
+    if (this.#stopped) return;
+    this.#stop();
+    this.#listener.failed(error);
+  }
+
   /** Says BYE if connected, and stays away. */
   async close(): Promise<void> {
     this.#stop();
@@ -182,10 +191,10 @@ export class Link {
       return this.#retryLater(error.message);
     }
     if (error.code === 'stream_taken_over') return this.#takenOver(error);
-    if (FATAL.has(error.code)) return this.#fail(error);
+    if (FATAL.has(error.code)) return this.fail(error);
     if (REGRESSED.has(error.code)) {
       this.#listener.regressed(error);
-      if (this.#settings.onRegressed === 'stop') return this.#fail(error);
+      if (this.#settings.onRegressed === 'stop') return this.fail(error);
       // A stream that has expired is closed; one that the sink lacks a part of goes on with what the queue holds of it.
       if (missing === undefined) return this.#startStream(error.message);
       this.#outbox.regress(missing);
@@ -202,23 +211,19 @@ export class Link {
 
   /** Who did not reconnect runs twice: taking the stream back would go on for ever. */
   #takenOver(error: SyncError): void {
-    if (this.#lateConnections === 0) return this.#fail(error);
+    if (this.#lateConnections === 0) return this.fail(error);
     this.#lateConnections -= 1;
     this.#retryLater(error.message);
   }
 
   /** Leaves the stream for a new one, once no frame of a lost connection can still arrive in it. */
   #startStream(reason: string): void {
+    if (this.#stopped) return;
     const waitMs = this.#lostFramesAtMs + STRAGGLER_MS - this.#clock.monotonicMs();
     if (waitMs > 0) return this.#retryIn(waitMs, reason);
     this.#outbox.startStream();
     this.#listener.streamStarted();
     this.#retryLater(reason);
-  }
-
-  #fail(error: SyncError): void {
-    this.#stop();
-    this.#listener.failed(error);
   }
 
   #retryLater(reason: string): void {

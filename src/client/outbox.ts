@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import type { Clock } from '../core/clock.ts';
-import { type Random, randomHex } from '../core/random.ts';
-import type { Place, StreamId } from '../core/stream.ts';
+import type { Random } from '../core/random.ts';
+import { newStreamId, type Place, type StreamId } from '../core/stream.ts';
 import { FRAME, encodeFrame, frameCrc, HEADER_BYTES, readFrame } from '../protocol/frame.ts';
 import { BatchScan } from '../protocol/scan.ts';
 import { type HeldFrame, Lane } from './lane.ts';
@@ -62,7 +62,7 @@ export class Outbox {
       recovered: () => listener.spoolRecovered(),
     });
     const { stream } = spool.restored;
-    this.#streamId = stream ?? randomHex(random, 16);
+    this.#streamId = stream ?? newStreamId(random);
     if (stream === undefined) this.#writer.reset(this.#streamId, []);
     else this.#restore();
   }
@@ -153,10 +153,10 @@ export class Outbox {
   }
 
   /** Gives a batch its place; it is sent once it is durable. */
-  add(partition: number, payload: Uint8Array, changes: number): void {
+  add(partition: number, payload: Uint8Array, changes: number, numbers?: readonly number[]): void {
     const lane = this.#laneOf(partition);
     this.#order += 1;
-    const frame = this.#frame(lane, payload, changes, this.#order, this.#clock.monotonicMs());
+    const frame = this.#frame(lane, { payload, changes, numbers, order: this.#order, heldSinceMs: this.#clock.monotonicMs() });
     this.#writer.append(frame);
   }
 
@@ -281,7 +281,7 @@ export class Outbox {
   /** Starts a new stream with everything that is held, in the order in which it was made. */
   startStream(): StreamId {
     const held = [...this.#lanes.values()].flatMap((lane) => lane.held()).sort((a, b) => a.order - b.order);
-    this.#streamId = randomHex(this.#random, 16);
+    this.#streamId = newStreamId(this.#random);
     this.#diverged = false;
     this.#missing = undefined;
     this.#lanes.clear();
@@ -291,7 +291,7 @@ export class Outbox {
     this.#outstandingBytes = 0;
     const moved = held.map((old) => {
       const lane = this.#laneOf(old.partition);
-      return this.#frame(lane, old.bytes.subarray(HEADER_BYTES), old.changes, old.order, old.heldSinceMs);
+      return this.#frame(lane, { ...old, payload: old.bytes.subarray(HEADER_BYTES) });
     });
     this.#writer.reset(this.#streamId, moved);
     return this.#streamId;
@@ -331,6 +331,7 @@ export class Outbox {
         bytes,
         prev: frame.prev,
         changes,
+        numbers: undefined,
         order: this.#order,
         heldSinceMs: nowMs,
         durable: true,
@@ -343,7 +344,7 @@ export class Outbox {
       assert(lane.assigned.seq === assigned.get(lane.partition)?.seq, 'a spool holds the frames up to the highest that was assigned');
   }
 
-  #frame(lane: Lane, payload: Uint8Array, changes: number, order: number, heldSinceMs: number): HeldFrame {
+  #frame(lane: Lane, { payload, changes, numbers, order, heldSinceMs }: FrameContent): HeldFrame {
     const { seq, crc: prev } = lane.assigned;
     const bytes = encodeFrame({ type: FRAME.batch, partition: lane.partition, seq: seq + 1, prev, payload });
     const frame: HeldFrame = {
@@ -353,6 +354,7 @@ export class Outbox {
       bytes,
       prev,
       changes,
+      numbers,
       order,
       heldSinceMs,
       durable: false,
@@ -411,4 +413,9 @@ export class Outbox {
     this.#diverged = true;
     this.#listener.diverged(reason);
   }
+}
+
+/** What a frame is made of, but for its place. */
+interface FrameContent extends Pick<HeldFrame, 'changes' | 'numbers' | 'order' | 'heldSinceMs'> {
+  readonly payload: Uint8Array;
 }

@@ -14,6 +14,8 @@ export interface Rejection {
   readonly seq: number;
   /** Indexes of the changes in their batch. Empty only for a whole batch that this client no longer holds. */
   readonly changes: readonly number[];
+  /** Their places among all changes that this client took, from 0; only where it was asked to keep them. */
+  readonly numbers?: readonly number[];
   /** The table of the first of them. */
   readonly table: string | undefined;
   /** The changes themselves, the first {@link MAX_REPORTED_ROWS} of them. */
@@ -34,7 +36,11 @@ export function rejectionOf(partition: number, seq: number, rejected: Rejected, 
   const whole = rejected.changes.length === 0;
   const changes = whole ? Array.from({ length: frame?.changes ?? 0 }, (_, index) => index) : rejected.changes;
   const rows = frame === undefined ? [] : rowsOf(frame, new Set(changes));
-  return { sink, code, message, partition, seq, changes, table: rows[0]?.table, rows };
+  const numbers = frame?.numbers;
+  return {
+    ...{ sink, code, message, partition, seq, changes, table: rows[0]?.table, rows },
+    ...(numbers === undefined ? {} : { numbers: changes.map((index) => numbers[index]!) }),
+  };
 }
 
 function rowsOf(frame: HeldFrame, wanted: ReadonlySet<number>): RejectedRow[] {

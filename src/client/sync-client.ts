@@ -125,7 +125,7 @@ export class Client {
     this.#outbox = new Outbox(parts.spool, parts.clock, parts.random, {
       sendable: () => this.#link.pump(),
       progressed: () => this.#progressed(),
-      diverged: (reason) => this.#events.emit('diverged', { reason }),
+      diverged: (reason) => this.#diverged(reason),
       spoolTroubled: (error) => this.#spoolHeld(messageOf(error)),
       spoolRecovered: () => this.#spoolHeld(undefined),
     });
@@ -164,6 +164,29 @@ export class Client {
    */
   batch(changes: readonly Change[]): Promise<void> {
     return this.#intake.writeAll(changes);
+  }
+
+  /**
+   * Writes one change as a {@link Table} does, for programs that write so many that a promise for each would count: what
+   * that rejects with is thrown, and nothing is returned where there is nothing to wait for.
+   */
+  take({ table, op, row }: Change): Promise<void> | undefined {
+    return this.#intake.take(table, op, row);
+  }
+
+  /** Goes by what the server says now, which it otherwise tells at every connection: for a client beside the server. */
+  learn(facts: ServerFacts): void {
+    this.#intake.learn(facts);
+  }
+
+  /** Bytes of changes that were written and are not applied. */
+  get pendingBytes(): number {
+    return this.#outbox.heldBytes + this.#intake.openBytes;
+  }
+
+  /** Throws what {@link take} would throw because of the row, and takes nothing. Only once the server is known. */
+  check({ table, op, row }: Change): void {
+    this.#intake.check(table, op, row);
   }
 
   /**
@@ -208,7 +231,7 @@ export class Client {
       connected: this.#link.isConnected,
       stream: this.#outbox.stream,
       pendingChanges: this.#outbox.heldChanges + this.#intake.openChanges,
-      pendingBytes: this.#outbox.heldBytes + this.#intake.openBytes,
+      pendingBytes: this.pendingBytes,
       lagMs: since === undefined ? 0 : this.#parts.clock.monotonicMs() - since,
       waitingWrites: this.#intake.waitingCount,
       outstandingBytes: this.#outbox.outstandingBytes,
@@ -281,6 +304,11 @@ export class Client {
       'queue_mismatch',
       `the server has ${facts.partitions} partitions, and ${this.#outbox.heldChanges} changes that wait here were made for ${known.partitions}; point the client at the server that they were made for, or move its spool away`,
     );
+  }
+
+  #diverged(reason: string): void {
+    this.#events.emit('diverged', { reason });
+    if (this.#settings.onDiverged === 'stop') this.#link.fail(new SyncError('seq_content_mismatch', reason));
   }
 
   #rejected(partition: number, seq: number, rejected: Rejected, frame: HeldFrame | undefined): void {

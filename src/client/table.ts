@@ -102,9 +102,7 @@ export class TableSource {
     const known = facts.tables.get(this.name);
     const key = this.#options.key ?? known?.key;
     if (key === undefined || key.length === 0) {
-      throw new TypeError(
-        `table "${this.name}" is not known to the server; name its key, as in client.table("${this.name}", { key: ["id"] })`,
-      );
+      throw new TypeError(`table "${this.name}" is not known to the server; name its key columns, as in { "key": ["id"] }`);
     }
     const mine = this.#options.partitionBy;
     const theirs = known?.partitionBy;

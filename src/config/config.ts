@@ -118,6 +118,10 @@ export interface WebConfig extends Address {
   readonly origins: readonly string[];
   /** In lower case, without port. */
   readonly hosts: readonly string[];
+  /** Of an HTTP request. */
+  readonly maxBodyBytes: number;
+  /** Of all HTTP requests together. */
+  readonly bufferBytes: number;
 }
 
 /** A URL without its password, for logs and messages. Rather hides too much: a password may hold any character. */

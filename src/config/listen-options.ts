@@ -1,7 +1,19 @@
 import { z } from 'zod';
-import { flag, integer, optionalFlag, optionalInteger, optionalText, section, text, textList } from './option.ts';
-
-const PORTS = [0, 65_535] as const;
+import {
+  bytes,
+  flag,
+  GIB,
+  integer,
+  KIB,
+  MIB,
+  optionalFlag,
+  optionalInteger,
+  optionalText,
+  PORTS,
+  section,
+  text,
+  textList,
+} from './option.ts';
 
 /** The options of every door: the section `listen`. */
 export const listenOptions = section('Where the server listens.', {
@@ -88,7 +100,7 @@ export const listenOptions = section('Where the server listens.', {
     }),
     origins: textList(64, {
       description:
-        'Origins of pages that may connect from browsers, such as `https://shop.example`. Programs that are no browsers send none and need none.',
+        'Origins of web pages that may connect and send, such as `https://shop.example`. Programs that are no browsers send none and need none.',
       env: 'SYNCLINE_WEB_ORIGINS',
       takesEffect: 'restart',
       fallback: 'no browser may',
@@ -98,6 +110,18 @@ export const listenOptions = section('Where the server listens.', {
       env: 'SYNCLINE_WEB_HOSTS',
       takesEffect: 'restart',
       fallback: 'any',
+    }),
+    maxBodyBytes: bytes([64 * KIB, 256 * MIB], 16 * MIB, {
+      description:
+        'Largest body of an HTTP request, also after expansion. NDJSON without an `Idempotency-Key` may be of any length, and each of its lines as long as this.',
+      env: 'SYNCLINE_WEB_MAX_BODY_BYTES',
+      takesEffect: 'restart',
+    }),
+    bufferBytes: bytes([MIB, 64 * GIB], 64 * MIB, {
+      description:
+        'How much HTTP requests may hold in memory together: bodies, and changes that are not applied yet. While it is used up, requests wait, and after a while they are answered with 503. At least twice `maxBodyBytes`.',
+      env: 'SYNCLINE_WEB_BUFFER_BYTES',
+      takesEffect: 'restart',
     }),
   }),
   admin: section('Health, metrics and status over HTTP.', {

@@ -141,7 +141,9 @@ describe('a mistake', () => {
   });
 
   test('in a name that is like no other is answered with those that are known there', () => {
-    expect(faultOf('retention:\n  xyzzyabc: 8\n')).toContain('line 2: retention.xyzzyabc: unknown option; known here are streamDays');
+    expect(faultOf('retention:\n  xyzzyabc: 8\n')).toContain(
+      'line 2: retention.xyzzyabc: unknown option; known here are streamDays, requestHours',
+    );
   });
 
   test('in a list is named with its index', () => {

@@ -1,5 +1,13 @@
 import { z } from 'zod';
 
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+export const GIB = 1024 * MIB;
+export const TIB = 1024 * GIB;
+
+/** Port numbers; 0 takes any free one. */
+export const PORTS = [0, 65_535] as const;
+
 /** What an option's schema entry says beside its type and default. */
 export interface OptionMeta {
   /** One or two sentences for people: what it does, and when to change it. */
@@ -12,7 +20,7 @@ export interface OptionMeta {
   /** The environment variable that overrides it. */
   readonly env?: string;
   /** What the number counts; `bytes` also takes text such as `8 MiB`. */
-  readonly unit?: 'bytes' | 'ms' | 'days' | 'percent';
+  readonly unit?: 'bytes' | 'ms' | 'hours' | 'days' | 'percent';
   /** Never shown in messages. */
   readonly secret?: true;
   /** What holds when nothing is set and no fixed default exists; Markdown. */

@@ -2,15 +2,10 @@ import { z } from 'zod';
 import { OPS } from '../core/change.ts';
 import { LARGEST_FRAME_BYTES, MAX_PARTITIONS } from '../core/stream.ts';
 import { listenOptions } from './listen-options.ts';
-import { bytes, flag, integer, optionalText, requiredText, section, text, textList } from './option.ts';
+import { GIB, KIB, MIB, TIB, bytes, flag, integer, optionalText, requiredText, section, text, textList } from './option.ts';
 
 /** Every option as it is written down, with defaults filled in; `resolve.ts` makes the {@link Config} of it. */
 export type Options = z.output<typeof optionsSchema>;
-
-const KIB = 1024;
-const MIB = 1024 * KIB;
-const GIB = 1024 * MIB;
-const TIB = 1024 * GIB;
 
 /** Names of producers, sinks and nodes: they appear in logs, metrics and in the databases. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -364,6 +359,12 @@ export const optionsSchema = z.strictObject({
       env: 'SYNCLINE_RETENTION_STREAM_DAYS',
       takesEffect: 'reload',
       unit: 'days',
+    }),
+    requestHours: integer([1, 8760], 24, {
+      description: 'How long an HTTP request with an `Idempotency-Key` is remembered: a repetition within that time is not applied again.',
+      env: 'SYNCLINE_RETENTION_REQUEST_HOURS',
+      takesEffect: 'reload',
+      unit: 'hours',
     }),
   }),
 

@@ -103,6 +103,7 @@ const OTHER: Readonly<Record<string, unknown>> = {
   'listen.web.proxyFrom': ['10.0.0.5'],
   'listen.web.origins': ['https://shop.example'],
   'listen.web.hosts': ['sync.shop.example'],
+  'listen.web.maxBodyBytes': 8 * 1024 * 1024,
   'listen.admin.host': '127.0.0.9',
   'listen.admin.token': 'two',
   'listen.admin.tokenFile': 'admin-file',

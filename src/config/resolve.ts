@@ -291,6 +291,7 @@ function checkLoopback(door: Door, host: string, report: Report): void {
 }
 
 function resolveWeb({ web }: Options['listen'], tcpHost: string, report: Report): Omit<WebConfig, 'tls'> {
+  if (web.bufferBytes < 2 * web.maxBodyBytes) report(['listen', 'web', 'bufferBytes'], 'must be at least twice listen.web.maxBodyBytes');
   web.origins.forEach((origin, i) => {
     // Opaque origins, of files and the like, are written "null" and could be anybody's.
     if (URL.parse(origin)?.origin !== origin || origin === 'null')

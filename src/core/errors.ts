@@ -9,9 +9,10 @@
  *   again until every other partition has passed it, then permanent.
  * - `permanent`: this change cannot be applied as it is. It becomes a dead letter.
  * - `connection`: the peer broke the protocol or may not go on. Sent as ERROR, then the connection closes.
+ * - `request`: an HTTP request that cannot be taken as it is. Answered with a problem (RFC 9457) that says why.
  * - `startup`: the configuration and the world disagree. The process refuses to start.
  */
-export type ErrorKind = 'transient' | 'blocked' | 'permanent' | 'connection' | 'startup';
+export type ErrorKind = 'transient' | 'blocked' | 'permanent' | 'connection' | 'request' | 'startup';
 
 interface Entry {
   readonly kind: ErrorKind;
@@ -111,6 +112,26 @@ export const ERRORS = {
   shutting_down: entry('connection', 'the server is stopping', 'connect again after the given time'),
   internal: entry('connection', 'the server failed to handle the frame', 'see the server log'),
 
+  // HTTP requests.
+  bad_request: entry('request', 'the request is not one that this server knows, or its body cannot be read', 'see docs/http.md'),
+  bad_change: entry('request', 'a change of the request cannot be sent to the queue', 'correct the row that the answer names'),
+  body_too_large: entry(
+    'request',
+    'the body is larger than the server takes, or expands far more than such data does',
+    'send less at a time, or NDJSON; or raise listen.web.maxBodyBytes',
+  ),
+  body_too_slow: entry('request', 'the body came too slowly', 'send what there is in a request of its own'),
+  origin_refused: entry(
+    'request',
+    'a web page of this origin may not send',
+    'list it in listen.web.origins, or send from a program instead of from a page',
+  ),
+  too_many_requests: entry(
+    'request',
+    'the producer has too many requests under way',
+    'wait for some of them, or send more changes in each',
+  ),
+
   // Doors.
   listen_failed: entry(
     'startup',
@@ -135,7 +156,11 @@ export const ERRORS = {
     'the token belongs to another producer than the one that was named',
     'use the token of that producer, or name the right one',
   ),
-  buffer_full: entry('transient', 'too many writes wait for room in the buffer of the client', 'await each write before the next'),
+  buffer_full: entry(
+    'transient',
+    'too much waits for room: writes in the buffer of the client, or HTTP requests in that of the server',
+    'await each write before the next; repeat the request later, or raise listen.web.bufferBytes',
+  ),
   client_closed: entry('connection', 'the client is closed or has stopped', 'connect a new client'),
   spool_unavailable: entry(
     'transient',

@@ -1,3 +1,5 @@
+import { randomHex, type Random } from './random.ts';
+
 /**
  * Streams and places in them.
  *
@@ -13,6 +15,24 @@ export interface Place {
 }
 
 export const START: Place = { seq: 0, crc: 0 };
+
+/** What a stream carries: a client's changes over time, or those of one HTTP request with an `Idempotency-Key`. */
+export type StreamKind = 'client' | 'request';
+
+/** The first four bytes of the id of a `request` stream, `HTTP` in ASCII. No client of the network may use such an id. */
+export const REQUEST_STREAM_TAG = '48545450';
+
+/** The id of a new stream of kind `client`. */
+export function newStreamId(random: Random): StreamId {
+  for (;;) {
+    const id = randomHex(random, 16);
+    if (kindOfStream(id) === 'client') return id;
+  }
+}
+
+export function kindOfStream(stream: StreamId): StreamKind {
+  return stream.startsWith(REQUEST_STREAM_TAG) ? 'request' : 'client';
+}
 
 /** The most partitions an installation can have; partitions are numbered from 0. */
 export const MAX_PARTITIONS = 256;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createWorld, FrameChain, rejectionOf, STREAM, type World } from '../../test/support/ingest-world.ts';
 import { systemRandom } from '../core/random.ts';
+import { REQUEST_STREAM_TAG } from '../core/stream.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { decodeError, decodeWelcome, encodeHello } from '../protocol/messages.ts';
 import { FailedAttempts } from './failed-attempts.ts';
@@ -66,6 +67,11 @@ describe('opening', () => {
     const peer = world.connect();
     peer.send({ type: FRAME.hello, payload: encodeHello({ v: 2, token: 'token-of-shop', stream: STREAM, oldest: new Map(), agent: '' }) });
     expect(peer.take()).toEqual(['ERROR unsupported_version']);
+  });
+
+  test('a HELLO with a stream id that is kept for HTTP requests is refused', async () => {
+    const peer = await createWorld().open({ stream: `${REQUEST_STREAM_TAG}${'0'.repeat(24)}` });
+    expect(peer.take()).toEqual(['ERROR bad_hello']);
   });
 
   test('a HELLO beyond 4 KiB is refused before it is read', async () => {

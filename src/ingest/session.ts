@@ -2,7 +2,7 @@ import type { Access } from '../core/access.ts';
 import type { Timer } from '../core/clock.ts';
 import { type ErrorCode, SyncError } from '../core/errors.ts';
 import type { Connection } from '../core/network.ts';
-import type { StreamId } from '../core/stream.ts';
+import { kindOfStream, REQUEST_STREAM_TAG, type StreamId } from '../core/stream.ts';
 import { encodeFrame, FRAME, type Frame, frameName, PRE_AUTH_FRAME_BYTES } from '../protocol/frame.ts';
 import { isStalled } from '../protocol/frame-pace.ts';
 import { decodeHello, encodeError, encodeGoaway, type Hello } from '../protocol/messages.ts';
@@ -112,6 +112,11 @@ export class Session implements Submitter {
     return this.#producer;
   }
 
+  /** Whether it is with a client in this process, which a door answers for. */
+  get isInternal(): boolean {
+    return this.#connection.peer?.producer !== undefined;
+  }
+
   get gone(): boolean {
     return this.#state === 'closing' || this.#state === 'closed';
   }
@@ -186,10 +191,9 @@ export class Session implements Submitter {
     const producer = this.#producer;
     if (producer === undefined || this.gone) return;
     const { authenticator } = this.#context;
-    const { peer } = this.#connection;
     this.#access = authenticator.accessOf(producer);
-    if (peer?.producer !== undefined) return;
-    if (authenticator.producerOf(this.#tokenDigest, this.address, peer?.certificateNames) === producer) return;
+    if (this.isInternal) return;
+    if (authenticator.producerOf(this.#tokenDigest, this.address, this.#connection.peer?.certificateNames) === producer) return;
     this.fail(new SyncError('auth_failed', `what this connection was opened with no longer lets producer ${producer} in`));
   }
 
@@ -276,6 +280,11 @@ export class Session implements Submitter {
   #greeted(frame: Frame): void {
     if (this.#state !== 'greeting') throw new SyncError('hello_repeated', 'a second HELLO arrived; open a new connection for it');
     const hello = decodeHello(frame.payload);
+    if (kindOfStream(hello.stream) === 'request' && !this.isInternal)
+      throw new SyncError(
+        'bad_hello',
+        `HELLO: stream ids that begin with ${REQUEST_STREAM_TAG} are kept for HTTP requests; choose another`,
+      );
     const forgotten = forgottenOf(hello, this.#context.queue.partitionCount);
     this.#stream = hello.stream;
     this.#agent = hello.agent;
@@ -323,7 +332,7 @@ export class Session implements Submitter {
     const { admission } = context.queue;
     if (admission.state === 'held') credit.hold('queue', admission.reason);
     credit.start();
-    context.log.info({ stream, producer, address: this.address, agent: this.#agent }, 'stream opened');
+    if (!this.isInternal) context.log.info({ stream, producer, address: this.address, agent: this.#agent }, 'stream opened');
     if (this.#missedAdvance) this.#recheck.request();
     this.#recheck.watchWaiting();
     this.#intake.release('opening');
@@ -417,6 +426,8 @@ export class Session implements Submitter {
 
   #log(error: SyncError | undefined): void {
     const { stream, producer, address } = this;
+    // Of requests there are too many for a line about each.
+    if (this.isInternal && error === undefined) return;
     logEnd(this.#context.log, { stream, producer, address, frameCount: this.#frameCount }, error);
   }
 

@@ -57,14 +57,16 @@ export class Sessions implements SessionKeeper {
 
   /** Runs a session on a connection that a door accepted, or turns it away. */
   accept(connection: Connection): void {
-    const refusal = this.#refusalFor(connection.remoteAddress);
+    const refusal = this.#refusalFor(connection);
     if (refusal !== undefined) return this.#refuse(connection, refusal);
     this.counters.accepted++;
     const session = new Session(connection, this.#context, this, this.#payloads);
     this.#all.add(session);
-    const count = this.#countOf(session.address);
-    count.connections++;
-    count.unauthenticated.add(session);
+    if (!session.isInternal) {
+      const count = this.#countOf(session.address);
+      count.connections++;
+      count.unauthenticated.add(session);
+    }
     session.start();
   }
 
@@ -159,9 +161,11 @@ export class Sessions implements SessionKeeper {
 
   closed(session: Session): void {
     this.#all.delete(session);
-    const count = this.#countOf(session.address);
-    count.unauthenticated.delete(session);
-    if (--count.connections === 0) this.#byAddress.delete(session.address);
+    if (!session.isInternal) {
+      const count = this.#countOf(session.address);
+      count.unauthenticated.delete(session);
+      if (--count.connections === 0) this.#byAddress.delete(session.address);
+    }
     for (const { left, emptied } of this.#leaving) {
       left.delete(session);
       if (left.size === 0) emptied();
@@ -190,9 +194,11 @@ export class Sessions implements SessionKeeper {
     this.#leaving.delete(leaving);
   }
 
-  #refusalFor(address: string): SyncError | undefined {
+  /** The limits are for those who connect to this process: within it, whoever connects has limits of its own. */
+  #refusalFor({ remoteAddress: address, peer }: Connection): SyncError | undefined {
     const { maxConnections, maxConnectionsPerAddress } = this.#context.settings;
     if (this.#shut !== undefined) return new SyncError('shutting_down', this.#shut);
+    if (peer?.producer !== undefined) return undefined;
     if (this.#all.size >= maxConnections) {
       return new SyncError('too_many_connections', `this server takes ${maxConnections} connections (ingest.maxConnections) and has them`);
     }

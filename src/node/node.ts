@@ -1,8 +1,9 @@
 import type { Logger } from '../admin/log.ts';
 import { SinkProgress } from '../apply/progress.ts';
-import { startRetention } from '../apply/retention.ts';
+import { startRetention, type Retention } from '../apply/retention.ts';
 import { Scheduler } from '../apply/scheduler.ts';
 import type { SliceResult, SliceRunner } from '../apply/task.ts';
+import type { ServerFacts } from '../client/server-facts.ts';
 import { Cluster, type ClusterSettings } from '../cluster/cluster.ts';
 import { LeaseKeeper, type LeaseEvents } from '../cluster/lease-keeper.ts';
 import type { Clock } from '../core/clock.ts';
@@ -46,8 +47,7 @@ export interface NodeSettings {
   readonly authenticator: Authenticator;
   readonly ingest: IngestSettings & { readonly maxInFlightBytes: number };
   readonly apply: ApplySettings;
-  /** Idle time after which a stream is forgotten. */
-  readonly retentionDays: number;
+  readonly retention: Retention;
 }
 
 export interface ApplySettings {
@@ -77,6 +77,10 @@ export interface Node {
   readonly scheduler: Scheduler;
   readonly cluster: Cluster | undefined;
   readonly duty: Duty;
+  /** Who connections and requests are, as configured now. */
+  readonly authenticator: Authenticator;
+  /** What a client of `producer` is told about this node and its tables. */
+  facts(producer: string): Promise<ServerFacts>;
   /**
    * Goes out of service: lets running slices finish, gives the leases back and sends clients away, and stays so until
    * {@link resume}. Resolves when that is done.
@@ -201,8 +205,8 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       },
     });
     open.push(() => prepared.close());
-    const retention = { queue, sink, clock, days: parts.retentionDays, logger };
-    open.push(startRetention(retention));
+    const forgetting = { queue, sink, clock, retention: parts.retention, logger };
+    open.push(startRetention(forgetting));
 
     const appender = new Appender({
       queue,
@@ -266,15 +270,24 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       get duty() {
         return roster.duty;
       },
+      get authenticator() {
+        return context.authenticator;
+      },
+      facts: async (producer) => ({
+        producer,
+        partitions: queue.partitionCount,
+        maxFrameBytes: context.settings.maxFrameBytes,
+        tables: await context.tables(),
+      }),
       drain: () => roster.drain(),
       resume: () => roster.resume(),
-      configure: ({ authenticator, ingest, apply: { sliceElements, sliceBytes, maxConcurrency, access }, retentionDays }) => {
+      configure: ({ authenticator, ingest, apply: { sliceElements, sliceBytes, maxConcurrency, access }, retention }) => {
         Object.assign(context, { settings: ingest });
         sessions.settingsChanged();
         useAuthenticator(authenticator);
         appender.maxInFlightBytes = ingest.maxInFlightBytes;
         scheduler.configure({ elements: sliceElements, bytes: sliceBytes }, maxConcurrency, access);
-        retention.days = retentionDays;
+        forgetting.retention = retention;
       },
       useAuthenticator,
       leave: async () => {

@@ -4,7 +4,7 @@ import type { TableInfo } from '../protocol/messages.ts';
 import type { Sink } from '../sinks/sink.ts';
 
 /** How old the schema may be that a new client is told about: less than it takes to type two commands. */
-const MAX_AGE_MS = 250;
+export const SCHEMA_AGE_MS = 250;
 /** How long a client waits for a newer one: a sink that is away does not keep it from storing. */
 const PATIENCE_MS = 500;
 
@@ -20,7 +20,7 @@ export function tableInfos(
   let readMs = clock.monotonicMs();
   let reading: Promise<void> | undefined;
   return async () => {
-    if (clock.monotonicMs() - readMs > MAX_AGE_MS) {
+    if (clock.monotonicMs() - readMs > SCHEMA_AGE_MS) {
       // A sink that is away keeps the schema that it had; slices report it.
       reading ??= sink
         .refreshSchema()

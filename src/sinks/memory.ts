@@ -1,7 +1,7 @@
 import type { Batch } from '../core/change.ts';
 import type { Clock } from '../core/clock.ts';
 import { SyncError, type ChangeFault } from '../core/errors.ts';
-import type { Place, StreamId } from '../core/stream.ts';
+import { kindOfStream, type Place, type StreamId, type StreamKind } from '../core/stream.ts';
 import { createMemoryStore, type MemoryStore } from './memory-store.ts';
 import type { MemoryTable, MemoryTableDefinition } from './memory-table.ts';
 import { MemoryTransaction } from './memory-transaction.ts';
@@ -130,8 +130,10 @@ class MemorySink implements Sink {
     return groupRejections(letters.sort((a, b) => a.partition - b.partition || a.seq - b.seq || a.id - b.id));
   }
 
-  async idleStreams(beforeMs: number, limit: number): Promise<StreamId[]> {
-    const idle = [...this.#store.streams].filter(([stream, { expired }]) => !expired && this.#isIdle(stream, beforeMs));
+  async idleStreams(kind: StreamKind, beforeMs: number, limit: number): Promise<StreamId[]> {
+    const idle = [...this.#store.streams].filter(
+      ([stream, { expired }]) => kindOfStream(stream) === kind && !expired && this.#isIdle(stream, beforeMs),
+    );
     return idle.slice(0, limit).map(([stream]) => stream);
   }
 
@@ -139,7 +141,8 @@ class MemorySink implements Sink {
     for (const stream of streams) {
       const known = this.#store.streams.get(stream);
       if (known === undefined || known.expired || !this.#isIdle(stream, beforeMs)) continue;
-      this.#store.streams.set(stream, { ...known, expired: true });
+      if (kindOfStream(stream) === 'request') this.#store.streams.delete(stream);
+      else this.#store.streams.set(stream, { ...known, expired: true });
       this.#store.watermarks.delete(stream);
     }
   }

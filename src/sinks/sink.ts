@@ -1,6 +1,6 @@
 import type { Batch, Op, Row } from '../core/change.ts';
 import type { ChangeFault, ErrorCode } from '../core/errors.ts';
-import type { Place, StreamId } from '../core/stream.ts';
+import type { Place, StreamId, StreamKind } from '../core/stream.ts';
 
 /**
  * A sink: a destination that changes are applied to, with the watermarks of every stream beside the data.
@@ -53,9 +53,9 @@ export interface Sink {
 
   readonly deadLetters: DeadLetterStore;
 
-  /** Streams whose watermarks were all last moved before `beforeMs` (wall clock), at most `limit`. */
-  idleStreams(beforeMs: number, limit: number): Promise<StreamId[]>;
-  /** Replaces the watermarks of idle streams by a tombstone each. */
+  /** Streams of a kind whose watermarks were all last moved before `beforeMs` (wall clock), at most `limit`. */
+  idleStreams(kind: StreamKind, beforeMs: number, limit: number): Promise<StreamId[]>;
+  /** Replaces the watermarks of idle streams by a tombstone each. Of `request` streams nothing is left: their ids may come again. */
   expireStreams(streams: readonly StreamId[], beforeMs: number): Promise<void>;
 
   /** Connections that are made later log in with these, and idle ones are made anew. Absent where nobody logs in. */

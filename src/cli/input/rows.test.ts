@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CsvParser } from './csv.ts';
-import { parseExact } from './exact-json.ts';
+import { parseExact } from '../../core/exact-json.ts';
 import { JsonArraySplitter } from './json-array.ts';
 import { LineSplitter } from './lines.ts';
 import { parseTypes, readRows, type InputFormat, type InputRow } from './rows.ts';

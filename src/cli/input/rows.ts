@@ -1,7 +1,7 @@
 import { TextDecoder } from 'node:util';
 import { OPS, type Op, type Value } from '../../core/change.ts';
 import { CsvParser, type CsvRecord } from './csv.ts';
-import { parseExact } from './exact-json.ts';
+import { parseExact } from '../../core/exact-json.ts';
 import { JsonArraySplitter, type TextRecord } from './json-array.ts';
 import { UnreadableInputError } from './limits.ts';
 import { LineSplitter } from './lines.ts';

@@ -1,7 +1,7 @@
 import type { Batch } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
 import { SyncError } from '../../core/errors.ts';
-import type { Place, StreamId } from '../../core/stream.ts';
+import type { Place, StreamId, StreamKind } from '../../core/stream.ts';
 import type {
   DeadLetterStore,
   PartitionClaims,
@@ -180,8 +180,8 @@ class MysqlSink implements Sink {
     return this.#barrier.pass();
   }
 
-  idleStreams(beforeMs: number, limit: number): Promise<StreamId[]> {
-    return this.#connections.use((connection) => idleStreams(connection, beforeMs, limit));
+  idleStreams(kind: StreamKind, beforeMs: number, limit: number): Promise<StreamId[]> {
+    return this.#connections.use((connection) => idleStreams(connection, kind, beforeMs, limit));
   }
 
   async expireStreams(streams: readonly StreamId[], beforeMs: number): Promise<void> {

@@ -1,6 +1,5 @@
 import { strict as assert } from 'node:assert';
-import type { Place, StreamId } from '../../core/stream.ts';
-import { MAX_PARTITIONS } from '../../core/stream.ts';
+import { kindOfStream, MAX_PARTITIONS, REQUEST_STREAM_TAG, type Place, type StreamId, type StreamKind } from '../../core/stream.ts';
 import type { LockedPartition, PartitionMoves, StreamClaim, StreamState } from '../sink.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import { instantLiteral, intLiteral, streamLiteral, textLiteral } from './sql.ts';
@@ -125,14 +124,15 @@ export async function readWatermarks(
   return places;
 }
 
-export async function idleStreams(connection: Connection, beforeMs: number, limit: number): Promise<StreamId[]> {
+export async function idleStreams(connection: Connection, kind: StreamKind, beforeMs: number, limit: number): Promise<StreamId[]> {
+  const [first, last] = ['0', 'f'].map((digit) => streamLiteral(REQUEST_STREAM_TAG.padEnd(32, digit)));
   const rows = await connection.rows(
-    `SELECT stream FROM syncline_watermark GROUP BY stream HAVING MAX(updated_at)<${instantLiteral(beforeMs)} ORDER BY MAX(updated_at) LIMIT ${intLiteral(limit)}`,
+    `SELECT stream FROM syncline_watermark WHERE stream ${kind === 'request' ? '' : 'NOT '}BETWEEN ${first} AND ${last} GROUP BY stream HAVING MAX(updated_at)<${instantLiteral(beforeMs)} ORDER BY MAX(updated_at) LIMIT ${intLiteral(limit)}`,
   );
   return rows.map((row) => streamOf(row[0]));
 }
 
-/** Leaves a tombstone in place of the watermarks of a stream, unless one of them has moved since. */
+/** Leaves a tombstone in place of the watermarks of a stream, or of a request nothing, unless one of them has moved since. */
 export async function expireStream(connection: Connection, stream: StreamId, beforeMs: number, wallMs: number): Promise<void> {
   const id = streamLiteral(stream);
   await connection.run('START TRANSACTION');
@@ -142,7 +142,8 @@ export async function expireStream(connection: Connection, stream: StreamId, bef
     `SELECT COUNT(*),COALESCE(SUM(updated_at>=${instantLiteral(beforeMs)}),0) FROM (SELECT updated_at FROM syncline_watermark WHERE stream=${id} FOR UPDATE) w`,
   );
   if (Number(row?.[0]) > 0 && Number(row?.[1]) === 0) {
-    await connection.run(`UPDATE syncline_stream SET expired_at=${instantLiteral(wallMs)} WHERE stream=${id}`);
+    if (kindOfStream(stream) === 'request') await connection.run(`DELETE FROM syncline_stream WHERE stream=${id}`);
+    else await connection.run(`UPDATE syncline_stream SET expired_at=${instantLiteral(wallMs)} WHERE stream=${id}`);
     await connection.run(`DELETE FROM syncline_watermark WHERE stream=${id}`);
   }
   await connection.run('COMMIT');

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { SyncError } from '../../core/errors.ts';
-import type { Place, StreamId } from '../../core/stream.ts';
+import { kindOfStream, REQUEST_STREAM_TAG, type Place, type StreamId, type StreamKind } from '../../core/stream.ts';
 import type { DeadLetter, SinkSettings, StreamState } from '../sink.ts';
 
 /** Layout of the sink's own tables; a later version converts an earlier one. */
@@ -154,8 +154,10 @@ export function readWatermarks(db: DatabaseSync, partition: number, streams: rea
 
 const IS_IDLE = `s.expired_at_ms IS NULL AND NOT EXISTS (SELECT 1 FROM syncline_watermark w WHERE w.stream = s.stream AND w.moved_at_ms >= ?)`;
 
-export function idleStreams(db: DatabaseSync, beforeMs: number, limit: number): StreamId[] {
-  const rows = db.prepare(`SELECT s.stream FROM syncline_stream s WHERE ${IS_IDLE} LIMIT ?`).all(beforeMs, limit) as { stream: StreamId }[];
+export function idleStreams(db: DatabaseSync, kind: StreamKind, beforeMs: number, limit: number): StreamId[] {
+  const ofKind = `s.stream ${kind === 'request' ? '' : 'NOT '}BETWEEN '${REQUEST_STREAM_TAG}' AND '${REQUEST_STREAM_TAG}g'`;
+  const statement = db.prepare(`SELECT s.stream FROM syncline_stream s WHERE ${ofKind} AND ${IS_IDLE} LIMIT ?`);
+  const rows = statement.all(beforeMs, limit) as { stream: StreamId }[];
   return rows.map((row) => row.stream);
 }
 
@@ -163,5 +165,10 @@ export function idleStreams(db: DatabaseSync, beforeMs: number, limit: number): 
 export function expireStreams(db: DatabaseSync, streams: readonly StreamId[], beforeMs: number, nowMs: number): void {
   const entomb = db.prepare(`UPDATE syncline_stream AS s SET expired_at_ms = ? WHERE ${IS_IDLE} AND s.stream = ?`);
   const forget = db.prepare('DELETE FROM syncline_watermark WHERE stream = ?');
-  for (const stream of streams) if (entomb.run(nowMs, beforeMs, stream).changes === 1) forget.run(stream);
+  const remove = db.prepare('DELETE FROM syncline_stream WHERE stream = ?');
+  for (const stream of streams) {
+    if (entomb.run(nowMs, beforeMs, stream).changes !== 1) continue;
+    forget.run(stream);
+    if (kindOfStream(stream) === 'request') remove.run(stream);
+  }
 }

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Batch } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
 import { SyncError, type ChangeFault } from '../../core/errors.ts';
-import type { Place, StreamId } from '../../core/stream.ts';
+import type { Place, StreamId, StreamKind } from '../../core/stream.ts';
 import { assertDistinct } from '../claims.ts';
 import { applyEach, changesOf, notOpen } from '../retry.ts';
 import type { DeadLetterStore, PartitionClaims, Rejection, Sink, SinkCapabilities, SinkSettings, StreamState, Table } from '../sink.ts';
@@ -121,8 +121,8 @@ class SqliteSink implements Sink {
     return this.#file.read('read rejections', (db) => readRejections(db, stream, above, upTo));
   }
 
-  async idleStreams(beforeMs: number, limit: number): Promise<StreamId[]> {
-    return this.#file.read('look for idle streams', (db) => idleStreams(db, beforeMs, limit));
+  async idleStreams(kind: StreamKind, beforeMs: number, limit: number): Promise<StreamId[]> {
+    return this.#file.read('look for idle streams', (db) => idleStreams(db, kind, beforeMs, limit));
   }
 
   async expireStreams(streams: readonly StreamId[], beforeMs: number): Promise<void> {

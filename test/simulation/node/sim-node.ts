@@ -139,7 +139,7 @@ export class SimNode {
       },
       leaseMs: 3_000,
       apply: { sliceElements: 8, sliceBytes: 8_000, maxConcurrency: threadCount, access: '' },
-      retentionDays: 30,
+      retention: { streamDays: 30, requestHours: 24 },
       observer: { sliceFinished: () => {}, backlogRead: () => {}, sinkPrepared: () => {}, sinkAway: () => {} },
     });
     this.#node = node;

@@ -1,4 +1,4 @@
-import type { Value } from '../../core/change.ts';
+import type { Value } from './change.ts';
 
 /**
  * Parses JSON without changing numbers: integers beyond ±(2^53 − 1) become `bigint`, and what neither they nor a double
@@ -6,7 +6,12 @@ import type { Value } from '../../core/change.ts';
  * @throws {SyntaxError}
  */
 export function parseExact(text: string): Value {
-  return JSON.parse(text, LONG_NUMBER.test(text) ? revive : undefined) as Value;
+  return JSON.parse(text, hasLongNumber(text) ? revive : undefined) as Value;
+}
+
+/** False where `JSON.parse` alone keeps every number of `text` as it is. */
+export function hasLongNumber(text: string): boolean {
+  return LONG_NUMBER.test(text);
 }
 
 /** The exact value of a number as it is written in JSON. */
@@ -22,7 +27,8 @@ export function exactNumber(source: string): number | bigint | string {
 }
 
 // Doubles keep 15 digits of whatever is written. Only such texts pay for the reviver, which makes parsing several times slower.
-const LONG_NUMBER = /\d[\d.]{15}/;
+// A number of JSON stands at the beginning or behind one of these; in a string, digits mostly do not.
+const LONG_NUMBER = /(?:^|[\s:[,-])\d[\d.]{15}/;
 const MIN_INT64 = -(2n ** 63n);
 const MAX_UINT64 = 2n ** 64n - 1n;
 

@@ -1,0 +1,147 @@
+import { type Clock, sleep } from '../../core/clock.ts';
+import type { Random } from '../../core/random.ts';
+import type { Authenticator, Log } from '../context.ts';
+import type { WebExchange, WebResponse } from '../web/engine.ts';
+import type { ChangeWriters } from './change-writer.ts';
+import { readChange, readSyncData } from './changes.ts';
+import { openApi } from './openapi.ts';
+import { faultOf, problemOf, RequestFault } from './request-fault.ts';
+import { type Intake, takeChanges } from './take-changes.ts';
+
+export interface HttpApiParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** May be exchanged: each request asks the one that is there. */
+  readonly authenticator: Authenticator;
+  readonly writers: ChangeWriters;
+  readonly maxBodyBytes: number;
+  /** Origins of web pages that may send. */
+  readonly origins: readonly string[];
+  /** Of the server, for the description of the API. */
+  readonly version: string;
+}
+
+/** What may be done with a path, by method. */
+type Route = Readonly<Record<string, (exchange: WebExchange, api: HttpApi) => WebResponse | Promise<WebResponse>>>;
+
+const AUTH_FAILURE_DELAY_MS = { least: 100, most: 500 };
+/** Requests of one producer that are under way at a time. */
+const MAX_REQUESTS_PER_PRODUCER = 256;
+const PREFLIGHT_MAX_AGE_S = '600';
+
+const ROUTES = new Map<string, Route>([
+  ['/api/v1', { GET: () => json(200, { name: 'syncline', openapi: '/api/v1/openapi.json' }) }],
+  ['/api/v1/openapi.json', { GET: (_, api) => json(200, openApi(api.parts)) }],
+  ['/api/v1/changes', { POST: (exchange, api) => api.take(exchange, { formats: ['json', 'lines'], readChange }) }],
+  ['/api/v1/sync-data', { POST: (exchange, api) => api.take(exchange, { formats: ['json', 'lines', 'form'], readChange: readSyncData }) }],
+]);
+
+/** The paths and methods that are answered; for tests of the description. */
+export function routes(): [path: string, method: string][] {
+  return [...ROUTES].flatMap(([path, route]) => Object.keys(route).map((method): [string, string] => [path, method]));
+}
+
+/** The HTTP API: answers every request that an engine brings. */
+export function createHttpApi(parts: HttpApiParts): (exchange: WebExchange) => void {
+  const api = new HttpApi(parts);
+  return (exchange) => void api.answer(exchange);
+}
+
+class HttpApi {
+  readonly parts: HttpApiParts;
+  readonly #underWay = new Map<string, number>();
+
+  constructor(parts: HttpApiParts) {
+    this.parts = parts;
+  }
+
+  async answer(exchange: WebExchange): Promise<void> {
+    const origin = exchange.header('origin');
+    const isListed = origin !== undefined && this.parts.origins.includes(origin);
+    let response: WebResponse;
+    try {
+      response = await this.#answerOf(exchange, origin, isListed);
+    } catch (error) {
+      // Whoever went away needs no answer, and what was thrown is only that it did.
+      if (exchange.signal.aborted) return;
+      const fault = faultOf(error);
+      if (fault.status === 500) this.parts.log.error({ err: error, path: exchange.path }, 'an HTTP request failed');
+      response = problemOf(fault);
+      // The rest of the body is not worth reading.
+      if (exchange.method === 'POST' && fault.status !== 422 && fault.status !== 409) response = { ...response, close: true };
+    }
+    exchange.respond({
+      ...response,
+      headers: { ...COMMON_HEADERS, ...(isListed ? { 'access-control-allow-origin': origin, vary: 'Origin' } : {}), ...response.headers },
+    });
+  }
+
+  async take(exchange: WebExchange, intake: Intake): Promise<WebResponse> {
+    const producer = await this.#authenticate(exchange);
+    const count = this.#underWay.get(producer) ?? 0;
+    if (count >= MAX_REQUESTS_PER_PRODUCER)
+      throw new RequestFault(429, 'too_many_requests', `producer ${producer} has ${count} requests under way, which are the most`, {
+        headers: { 'retry-after': '1' },
+      });
+    this.#underWay.set(producer, count + 1);
+    try {
+      const taken = await takeChanges(exchange, producer, intake, this.parts);
+      return json(taken.ack === 'stored' ? 202 : 200, taken);
+    } finally {
+      const left = this.#underWay.get(producer)! - 1;
+      if (left === 0) this.#underWay.delete(producer);
+      else this.#underWay.set(producer, left);
+    }
+  }
+
+  async #answerOf(exchange: WebExchange, origin: string | undefined, isListed: boolean): Promise<WebResponse> {
+    const { method, path } = exchange;
+    const route = ROUTES.get(path);
+    if (route === undefined) throw new RequestFault(404, 'bad_request', 'there is nothing here; see /api/v1/openapi.json');
+    const allow = Object.keys(route).join(', ');
+    if (method === 'OPTIONS' && isListed) return preflight(allow);
+    const run = Object.hasOwn(route, method) ? route[method] : undefined;
+    if (run === undefined) throw new RequestFault(405, 'bad_request', `this path takes ${allow} only`, { headers: { allow } });
+    // A page of any site can make a browser send to a server that only this machine, or this network, can reach.
+    if (method === 'POST' && origin !== undefined && !isListed)
+      throw new RequestFault(403, 'origin_refused', 'a page of this origin may not send; list the origin in listen.web.origins');
+    return run(exchange, this);
+  }
+
+  /** @throws {RequestFault} 401, late, so that guessing tokens is slow. */
+  async #authenticate(exchange: WebExchange): Promise<string> {
+    const { authenticator, clock, random } = this.parts;
+    const [, token] = /^Bearer +(\S+)$/i.exec(exchange.header('authorization') ?? '') ?? [];
+    const producer = await authenticator.authenticate(token ?? '', exchange.remoteAddress);
+    if (producer !== undefined) return producer;
+    const { least, most } = AUTH_FAILURE_DELAY_MS;
+    await sleep(clock, least + random.fraction() * (most - least), exchange.signal);
+    const challenge = token === undefined ? 'Bearer realm="syncline"' : 'Bearer realm="syncline", error="invalid_token"';
+    throw new RequestFault(
+      401,
+      'auth_failed',
+      token === undefined
+        ? 'the request brings no token; send Authorization: Bearer TOKEN'
+        : 'the token is not known here; check it and the producers of this server',
+      { headers: { 'www-authenticate': challenge } },
+    );
+  }
+}
+
+const COMMON_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+
+function preflight(methods: string): WebResponse {
+  return {
+    status: 204,
+    headers: {
+      'access-control-allow-methods': methods,
+      'access-control-allow-headers': 'authorization, content-type, content-encoding, idempotency-key',
+      'access-control-max-age': PREFLIGHT_MAX_AGE_S,
+    },
+  };
+}
+
+function json(status: number, body: object): WebResponse {
+  return { status, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+}

@@ -11,16 +11,18 @@ import { randomHex, systemRandom } from './core/random.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
 import { checkBind, createTcpListener, type ProxyOptions } from './ingest/tcp.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
+import { ingestSettingsOf } from './node/ingest-settings.ts';
 import { NodeState } from './node/node-state.ts';
 import { startNode, type NodeSettings } from './node/node.ts';
 import { ProxyLog } from './node/proxy-log.ts';
 import { Reloader } from './node/reloader.ts';
+import { startUdp } from './node/udp.ts';
 import { openQueue } from './queue/open.ts';
 import { openSink } from './sinks/registry.ts';
 
 /** A running node. */
 export interface Server {
-  readonly addresses: { readonly tcp: Address; readonly admin: Address };
+  readonly addresses: { readonly tcp: Address; readonly udp: Address | undefined; readonly admin: Address };
   /**
    * Goes by another configuration, as far as that is possible while it runs: see `planReload`. Where `load` throws or its
    * result cannot be used, everything stays as it was, and log and status say why.
@@ -49,6 +51,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
   const [sinkConfig] = config.sinks;
   try {
     checkBind(config.listen.tcp.host, hasTokens(config));
+    if (config.listen.udp.port !== undefined) checkBind(config.listen.udp.host, hasTokens(config), 'listen.udp.host');
     for (const warning of config.warnings) logger.warn({}, warning);
 
     const sinks = config.sinks.map(({ name }) => ({ name, required: true }));
@@ -84,12 +87,15 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         logger.level = next.log.level;
         tcp.maxConnections = next.ingest.maxConnections;
         admin.useToken(next.listen.admin.token);
-        node.configure(settingsOf(next, maxConcurrency));
+        const nextSettings = settingsOf(next, maxConcurrency);
+        node.configure(nextSettings);
+        udp?.configure(next.listen.udp, nextSettings.authenticator);
       },
     });
     const state = new NodeState({ config, version: VERSION, clock, queue, sink, reloader });
     const metrics = createMetrics(state);
     const counts = new IngestCounts(metrics);
+    const nodeSettings = settingsOf(config, maxConcurrency);
     const node = await startNode({
       name: config.node,
       cluster:
@@ -103,7 +109,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       runner: pool,
       leaseMs: config.apply.leaseMs,
       partitionBy: partitionByOf(config),
-      ...settingsOf(config, maxConcurrency),
+      ...nodeSettings,
       observer: {
         sliceFinished: (partition, result) => {
           metrics.sliceFinished(result);
@@ -135,6 +141,10 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     const tcp = createTcpListener({ ...address, maxConnections: config.ingest.maxConnections, log: logger, proxy }, (connection) =>
       node.sessions.accept(connection),
     );
+    const { authenticator } = nodeSettings;
+    const udp = await startUdp(config.listen.udp, { clock, random, logger, queue, node, authenticator });
+    if (udp !== undefined) open.push(() => udp.close());
+    state.watchDatagrams(udp);
     const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, node, metrics, logger);
     await admin.start();
     adminAddress = `${admin.address.host}:${admin.address.port}`;
@@ -145,6 +155,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     logger.info(
       {
         tcp: `${tcp.address.host}:${tcp.address.port}`,
+        ...(udp === undefined ? {} : { udp: `${udp.address.host}:${udp.address.port}` }),
         admin: `${admin.address.host}:${admin.address.port}`,
         queue: withoutPassword(config.queue.url),
         sink: withoutPassword(sinkConfig.url),
@@ -152,7 +163,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       hasTokens(config) ? 'listening' : 'listening on loopback only, because no token is configured; set SYNCLINE_TOKEN to let others in',
     );
     return {
-      addresses: { tcp: tcp.address, admin: admin.address },
+      addresses: { tcp: tcp.address, udp: udp?.address, admin: admin.address },
       reload: async (load) => {
         if (node.duty !== 'stopping') await reloader.reload(load);
       },
@@ -187,7 +198,7 @@ function settingsOf(config: Config, maxConcurrency: number): NodeSettings {
   const { threads, slicesPerThread } = slicesOf(config, maxConcurrency);
   return {
     authenticator: createAuthenticator({ producers: config.producers }),
-    ingest: config.ingest,
+    ingest: ingestSettingsOf(config),
     apply: { ...config.apply, maxConcurrency: Math.min(maxConcurrency, threads * slicesPerThread) },
     retentionDays: config.retention.streamDays,
   };

@@ -14,6 +14,8 @@ export interface AdminState {
   /** Every partition once, in order. */
   partitions(): readonly PartitionState[];
   sessions(): SessionsState;
+  /** Undefined where nothing listens for datagrams. */
+  datagrams(): DatagramsState | undefined;
   sinks(): readonly SinkState[];
   /** How many dead letters are open, over all sinks. */
   deadLetters(): Promise<number>;
@@ -99,6 +101,15 @@ export interface SessionsState {
   readonly producers: Readonly<Record<string, number>>;
   /** By address of the client, also behind a balancer that tells it. */
   readonly addresses: Readonly<Record<string, number>>;
+}
+
+export interface DatagramsState {
+  /** How many there were since the start, by what became of them. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** Changes of accepted ones that could not be stored after all. */
+  readonly unsendableChanges: number;
+  /** Those that the system threw away before anybody read them; undefined where it does not say. */
+  kernelDrops(): Promise<number | undefined>;
 }
 
 export interface SinkState {

@@ -24,6 +24,8 @@ export interface Config {
       /** Addresses and ranges of balancers that send a PROXY protocol header. */
       readonly proxyFrom: readonly string[];
     };
+    /** Without a port nothing listens for datagrams. */
+    readonly udp: Readonly<Options['listen']['udp']> & { readonly host: string };
     readonly admin: Address & {
       /** What metrics and status ask for; set wherever it listens beyond loopback. */
       readonly token: string | undefined;
@@ -44,6 +46,8 @@ export interface Producer {
   readonly name: string;
   /** `sha256:<hex>` of each token. */
   readonly tokens: readonly string[];
+  /** What differs from the limits of `ingest` for this one. */
+  readonly limits?: Options['producers'][number]['limits'];
 }
 
 export interface QueueConfig {

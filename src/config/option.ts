@@ -1,5 +1,13 @@
 import { z } from 'zod';
 
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+export const GIB = 1024 * MIB;
+export const TIB = 1024 * GIB;
+
+/** Port numbers; 0 takes any free one. */
+export const PORTS = [0, 65_535] as const;
+
 /** What an option's schema entry says beside its type and default. */
 export interface OptionMeta {
   /** One or two sentences for people: what it does, and when to change it. */
@@ -73,6 +81,11 @@ export function textList(most: number, meta: OptionMeta) {
 
 export function bytes(range: readonly [min: number, max: number], fallback: number, meta: OptionMeta) {
   const size = z.int().min(range[0]).max(range[1]).default(fallback);
+  return z.preprocess((value) => (typeof value === 'string' ? parseBytes(value) : value), size).meta({ ...meta, unit: 'bytes' });
+}
+
+export function optionalBytes(range: readonly [min: number, max: number], meta: OptionMeta) {
+  const size = z.int().min(range[0]).max(range[1]).optional();
   return z.preprocess((value) => (typeof value === 'string' ? parseBytes(value) : value), size).meta({ ...meta, unit: 'bytes' });
 }
 

@@ -1,19 +1,31 @@
 import { z } from 'zod';
-import { LARGEST_FRAME_BYTES, MAX_PARTITIONS } from '../core/stream.ts';
-import { bytes, flag, integer, optionalInteger, optionalText, requiredText, section, text, textList } from './option.ts';
+import { LARGEST_FRAME_BYTES, MAX_BATCH_CHANGES, MAX_PARTITIONS } from '../core/stream.ts';
+import {
+  bytes,
+  flag,
+  GIB,
+  integer,
+  KIB,
+  MIB,
+  optionalBytes,
+  optionalInteger,
+  optionalText,
+  PORTS,
+  requiredText,
+  section,
+  text,
+  textList,
+  TIB,
+} from './option.ts';
+import { producerLimits } from './producer-limits.ts';
+import { udpOptions } from './udp-options.ts';
 
 /** Every option as it is written down, with defaults filled in; `resolve.ts` makes the {@link Config} of it. */
 export type Options = z.output<typeof optionsSchema>;
 
-const KIB = 1024;
-const MIB = 1024 * KIB;
-const GIB = 1024 * MIB;
-const TIB = 1024 * GIB;
-
 /** Names of producers, sinks and nodes: they appear in logs, metrics and in the databases. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const NAME_FORM = 'letters, digits, dots, dashes and underscores, 64 at most, a letter or digit first';
-const PORTS = [0, 65_535] as const;
 
 function tls(of: string, env: string) {
   return z
@@ -55,6 +67,7 @@ const producer = z.strictObject({
       takesEffect: 'reload',
       form: '`sha256:` and 64 lower-case hex digits; `syncline token create NAME` makes one',
     }),
+  limits: producerLimits,
 });
 
 const sink = z.strictObject({
@@ -232,6 +245,7 @@ export const optionsSchema = z.strictObject({
         fallback: 'nobody',
       }),
     }),
+    udp: udpOptions,
     admin: section('Health, metrics and status over HTTP.', {
       host: text('127.0.0.1', {
         description: 'Address to listen on. Without a token only a loopback address is allowed.',
@@ -277,6 +291,30 @@ export const optionsSchema = z.strictObject({
       description: 'Connections at a time from one address.',
       env: 'SYNCLINE_INGEST_MAX_CONNECTIONS_PER_ADDRESS',
       takesEffect: 'reload',
+    }),
+    maxConnectionsPerProducer: integer([1, 100_000], 1000, {
+      description: 'Connections at a time of one producer.',
+      env: 'SYNCLINE_INGEST_MAX_CONNECTIONS_PER_PRODUCER',
+      takesEffect: 'reload',
+    }),
+    maxBatchChanges: integer([1, MAX_BATCH_CHANGES], MAX_BATCH_CHANGES, {
+      description:
+        'Changes in one batch. A batch with more becomes dead letters as a whole, so keep it above what your clients send: `syncline/client` puts up to `batchBytes` of rows in one.',
+      env: 'SYNCLINE_INGEST_MAX_BATCH_CHANGES',
+      takesEffect: 'reload',
+    }),
+    bytesPerSecond: optionalBytes([KIB, TIB], {
+      description:
+        'What one producer may send in a second, over all of its connections, in frames as they travel. Above it, it is held back, and nothing is lost.',
+      env: 'SYNCLINE_INGEST_BYTES_PER_SECOND',
+      takesEffect: 'reload',
+      fallback: 'no limit',
+    }),
+    changesPerSecond: optionalInteger([1, 1_000_000_000], {
+      description: 'The same in changes.',
+      env: 'SYNCLINE_INGEST_CHANGES_PER_SECOND',
+      takesEffect: 'reload',
+      fallback: 'no limit',
     }),
     maxFrameBytes: bytes([64 * KIB, LARGEST_FRAME_BYTES], 4 * MIB, {
       description: 'Largest frame, also after expansion.',

@@ -43,7 +43,7 @@ const BASE = {
   queue: { url: REDIS('one'), tls: { ...PEM } },
   sinks: [{ url: MYSQL('one'), tls: { ...PEM } }],
   tables: { orders: { partitionBy: { group: 'order', columns: ['id'] } } },
-  listen: { admin: { token: 'one', healthHost: '127.0.0.1', healthPort: 9504 } },
+  listen: { udp: { port: 9503 }, admin: { token: 'one', healthHost: '127.0.0.1', healthPort: 9504 } },
 };
 
 /** Values for options whose type does not tell one that differs from {@link BASE}. */
@@ -71,11 +71,13 @@ const OTHER: Readonly<Record<string, unknown>> = {
   'tables.<name>.partitionBy.columns': [],
   'listen.tcp.host': '127.0.0.9',
   'listen.tcp.proxyFrom': ['10.0.0.5'],
+  'listen.udp.host': '127.0.0.9',
   'listen.admin.host': '127.0.0.9',
   'listen.admin.token': 'two',
   'listen.admin.tokenFile': 'admin-file',
   'listen.admin.healthHost': '127.0.0.9',
   'listen.admin.healthPort': 9505,
+  'ingest.maxBatchChanges': 1000,
   'ingest.maxFrameBytes': 1024 * 1024,
   'ingest.creditBytes': 16 * 1024 * 1024,
   'log.level': 'debug',

@@ -24,7 +24,7 @@ export function planReload(running: Config, loaded: Config): Reload {
     ...producersOf(running, loaded),
     queue: queueOf(running.queue, loaded.queue),
     sinks: [withAccess(running.sinks[0], loaded.sinks[0])],
-    listen: { ...running.listen, admin: { ...running.listen.admin, token: adminTokenOf(running, loaded) } },
+    listen: { ...running.listen, udp: udpOf(running, loaded), admin: { ...running.listen.admin, token: adminTokenOf(running, loaded) } },
     ingest: loaded.ingest,
     apply: { ...loaded.apply, leaseMs: running.apply.leaseMs },
     retention: loaded.retention,
@@ -58,8 +58,18 @@ function placeOf(url: string): string {
 }
 
 function producersOf(running: Config, loaded: Config): Pick<Config, 'token' | 'producers'> {
-  const { token, producers } = loaded.producers.length > 0 || isLoopback(running.listen.tcp.host) ? loaded : running;
+  const { token, producers } = loaded.producers.length > 0 || isOnLoopback(running) ? loaded : running;
   return { token, producers };
+}
+
+function isOnLoopback({ listen: { tcp, udp } }: Config): boolean {
+  return isLoopback(tcp.host) && (udp.port === undefined || isLoopback(udp.host));
+}
+
+/** Its limits; the door stays where it is, and as open or shut as it is. */
+function udpOf({ listen: { udp: running } }: Config, { listen: { udp: loaded } }: Config): Config['listen']['udp'] {
+  const { maxDatagramBytes, datagramsPerSecond, datagramsPerSecondPerAddress } = loaded;
+  return { ...running, maxDatagramBytes, datagramsPerSecond, datagramsPerSecondPerAddress };
 }
 
 function adminTokenOf({ listen: { admin } }: Config, loaded: Config): string | undefined {

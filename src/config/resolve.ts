@@ -214,6 +214,7 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
         `is ${range}, which is neither an address nor a range such as 10.0.0.0/24 or 2001:db8::/32`,
       );
   });
+  const udp = resolveUdp(listen.udp, open, report);
   const { host, port, healthHost, healthPort } = listen.admin;
   if (open && !isLoopback(tcp.host))
     report(
@@ -239,7 +240,18 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
     if (other !== undefined && at !== 0) report(['listen', ...name.split('.')], `is ${at}, which listen.${other} uses; choose another`);
     taken.set(at, name);
   }
-  return { tcp, admin: { host, port, token }, health };
+  return { tcp, udp, admin: { host, port, token }, health };
+}
+
+function resolveUdp({ host: written, ...rest }: Options['listen']['udp'], open: boolean, report: Report): Config['listen']['udp'] {
+  const host = written ?? (open || rest.port === undefined ? '127.0.0.1' : '0.0.0.0');
+  if (isIP(host) === 0) report(['listen', 'udp', 'host'], `is ${host}, which is no address of IPv4 or IPv6`);
+  if (open && !isLoopback(host))
+    report(
+      ['listen', 'udp', 'host'],
+      `is ${host}, which others can reach, but nobody is asked for a token; set token or producers, or listen on 127.0.0.1`,
+    );
+  return { ...rest, host };
 }
 
 function isAddressRange(written: string): boolean {

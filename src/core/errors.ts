@@ -81,7 +81,16 @@ export const ERRORS = {
     'a connection from an address in listen.tcp.proxyFrom did not begin with a valid PROXY protocol header',
     'let the balancer send it (HAProxy: send-proxy-v2), or take the address out of listen.tcp.proxyFrom; docs/balancer.md has both sides',
   ),
-  too_many_connections: entry('connection', 'the limit of connections is reached', 'close idle connections or raise ingest.maxConnections'),
+  too_many_connections: entry(
+    'connection',
+    'the limit of connections is reached',
+    'close idle connections, or raise the limit that the message names',
+  ),
+  rate_limited: entry(
+    'transient',
+    'the producer sends more in a second than it may',
+    'send slower, or raise bytesPerSecond or changesPerSecond; nothing is lost',
+  ),
   slow_reader: entry('connection', 'the peer does not read its acknowledgements', 'read from the socket while sending'),
   frame_unfinished: entry(
     'connection',
@@ -170,7 +179,11 @@ export const ERRORS = {
 
   // Single changes.
   malformed_payload: entry('permanent', 'the payload is not a valid batch', 'see "A batch" in docs/protocol.md'),
-  payload_too_large: entry('permanent', 'the payload expands beyond the frame limit', 'send smaller batches'),
+  payload_too_large: entry(
+    'permanent',
+    'the payload expands beyond the frame limit, or the batch has more changes than its producer may send in one',
+    'send smaller batches',
+  ),
   corrupt_element: entry('permanent', 'what is stored no longer has its checksum', 'none: the server drops it and asks for it again'),
   wrong_partition: entry(
     'permanent',

@@ -35,11 +35,16 @@ export class PayloadCheck {
     this.#waiters.push(resume);
   }
 
+  /** Changes in the batch that {@link refusalOf} found well-formed last. */
+  get changes(): number {
+    return this.#scan.changes;
+  }
+
   /**
    * Undefined when the payload is a well-formed batch; else what is stored in the frame's place: its header, followed by
    * why it was refused. It is chained like the frame, so that the stream goes on behind it.
    */
-  refusalOf(frame: Frame): Buffer | undefined {
+  refusalOf(frame: Frame, maxChanges: number): Buffer | undefined {
     let payload = frame.payload;
     if ((frame.flags & FLAG_ZSTD) !== 0) {
       this.#count(this.#maxBytes);
@@ -51,7 +56,9 @@ export class PayloadCheck {
         return refusal(frame, error.code, error.message);
       }
     }
-    return this.#scan.scan(payload) ? undefined : refusal(frame, 'malformed_payload', this.#scan.reason);
+    if (!this.#scan.scan(payload)) return refusal(frame, 'malformed_payload', this.#scan.reason);
+    if (this.#scan.changes <= maxChanges) return undefined;
+    return refusal(frame, 'payload_too_large', `the batch has ${this.#scan.changes} changes; ${maxChanges} are allowed`);
   }
 
   #count(bytes: number): void {

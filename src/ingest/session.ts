@@ -17,7 +17,9 @@ import { Intake } from './intake.ts';
 import { forgottenOf, surveyForOpening, takeSurvey, welcomeFrame } from './opening.ts';
 import { Outbox } from './outbox.ts';
 import { hashToken } from './producers.ts';
+import { Pace } from './pace.ts';
 import type { PayloadCheck } from './payload-check.ts';
+import type { ProducerLoad } from './producer-load.ts';
 import type { Advance } from '../core/progress.ts';
 import { Recheck } from './recheck.ts';
 import { RegressedError } from './survey.ts';
@@ -63,6 +65,8 @@ export class Session implements Submitter {
   #agent = '';
   #producer: string | undefined;
   #tokenDigest = '';
+  #load: ProducerLoad | undefined;
+  #pace: Pace | undefined;
   #recheck: Recheck | undefined;
   #confirmation: Confirmation | undefined;
   /** News of a commit came before WELCOME: what was read for it may be older. */
@@ -107,6 +111,11 @@ export class Session implements Submitter {
 
   get producer(): string | undefined {
     return this.#producer;
+  }
+
+  /** What its producer does; undefined until that is known. */
+  get load(): ProducerLoad | undefined {
+    return this.#load;
   }
 
   get gone(): boolean {
@@ -285,7 +294,8 @@ export class Session implements Submitter {
     this.#producer = producer;
     this.#state = 'opening';
     this.#intake.maxFrameBytes = this.#settings.maxFrameBytes;
-    this.#keeper.opening(this);
+    this.#load = this.#keeper.opening(this);
+    this.#pace = new Pace(this.#context.clock, this.#load, this.#intake, this.#credit, (rate) => this.#keeper.paced(rate));
     this.#heartbeat.start();
     this.#intake.release('auth');
     // Before the survey: what happens between that and WELCOME would have to be told apart from what it found.
@@ -338,7 +348,7 @@ export class Session implements Submitter {
       throw new SyncError('unknown_partition', `BATCH is for partition ${partition}; there are ${queue.partitionCount}, numbered from 0`);
     }
     this.#frameCount++;
-    const refusal = this.#payloads.refusalOf(frame);
+    const refusal = this.#payloads.refusalOf(frame, this.#load!.limits.maxBatchChanges);
     const bytes = refusal ?? frame.bytes;
     this.#inFlightBytes += bytes.length;
     this.#inFlightFrames++;
@@ -346,6 +356,7 @@ export class Session implements Submitter {
     appender.submit(partition, { stream: this.#stream!, producer: this.#producer!, seq, prev, crc, frame: bytes, kind }, this);
     if (this.#inFlightBytes > this.#settings.creditBytes + this.#settings.maxFrameBytes) this.#intake.hold('window');
     if (appender.isFull) this.#waitForRoom();
+    this.#pace?.took(frame.bytes.length, refusal === undefined ? this.#payloads.changes : 0);
   }
 
   /** A peer may be alive and yet read nothing of what waits for it, or send nothing of the rest of a frame. */
@@ -404,6 +415,7 @@ export class Session implements Submitter {
     this.#state = 'closing';
     this.#deadline?.cancel();
     this.#stopped.abort();
+    this.#pace?.stop();
     this.#recheck?.stop();
     this.#confirmation?.stop();
     this.#heartbeat.stop();

@@ -6,6 +6,7 @@ import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { encodeError } from '../protocol/messages.ts';
 import { type AddressRanges, createAddressRanges, plainAddress } from './address-ranges.ts';
 import type { Log } from './context.ts';
+import { listenError } from './listen-error.ts';
 import type { Listener } from './listener.ts';
 import type { ProxyHeader } from './proxy-header.ts';
 import { receiveProxyHeader } from './receive-proxy-header.ts';
@@ -74,7 +75,7 @@ class TcpListener implements Listener {
   async start(): Promise<void> {
     const { host, port, log } = this.#options;
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port)));
+      this.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, 'listen.tcp', host, port)));
       this.#server.listen({ host, port, backlog: BACKLOG }, resolve);
     });
     this.#server.removeAllListeners('error');
@@ -218,21 +219,10 @@ export class TcpConnection implements Connection {
  * Whether the door may be opened at all: without tokens everybody who reaches it may write, so it stays on loopback.
  * @throws {SyncError} `listen_unprotected`.
  */
-export function checkBind(host: string, hasAuth: boolean): void {
+export function checkBind(host: string, hasAuth: boolean, option = 'listen.tcp.host'): void {
   if (hasAuth || isLoopback(host)) return;
   throw new SyncError(
     'listen_unprotected',
-    `listen.tcp.host is ${host}, beyond loopback, and no token is set: everybody who reaches it could write; set SYNCLINE_TOKEN or producers, or listen on 127.0.0.1`,
+    `${option} is ${host}, beyond loopback, and no token is set: everybody who reaches it could write; set SYNCLINE_TOKEN or producers, or listen on 127.0.0.1`,
   );
-}
-
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): SyncError {
-  const hints: Record<string, string> = {
-    EADDRINUSE: 'another process listens there; set listen.tcp.port to a free port or stop that process',
-    EACCES: 'this user may not listen there; set listen.tcp.port to a port above 1023',
-    EADDRNOTAVAIL: 'no interface of this machine has that address; correct listen.tcp.host',
-    ENOTFOUND: 'the name does not resolve; correct listen.tcp.host',
-  };
-  const hint = hints[error.code ?? ''] ?? "see the system's message";
-  return new SyncError('listen_failed', `cannot listen on ${host}:${port} (${error.code ?? messageOf(error)}): ${hint}`, { cause: error });
 }

@@ -3,6 +3,7 @@ import type {
   AdminState,
   ClusterState,
   ConfigState,
+  DatagramsState,
   DrainState,
   PartitionState,
   QueueState,
@@ -34,6 +35,7 @@ export class NodeState implements AdminState {
   readonly #startedMs: number;
   readonly #stalls: StallWatch;
   #node: Pick<Node, 'scheduler' | 'sessions' | 'cluster' | 'duty'> | undefined;
+  #datagrams: DatagramsState | undefined;
   #backlog: readonly Backlog[] = [];
   #sinkFailure: string | undefined;
   /** No slice runs before the sink has been there once. */
@@ -50,6 +52,11 @@ export class NodeState implements AdminState {
   /** From now on also tells how the node's partitions and sessions are. */
   watchNode(node: Pick<Node, 'scheduler' | 'sessions' | 'cluster' | 'duty'>): void {
     this.#node = node;
+  }
+
+  /** From now on also tells what became of datagrams. */
+  watchDatagrams(datagrams: DatagramsState | undefined): void {
+    this.#datagrams = datagrams;
   }
 
   backlogRead(backlog: readonly Backlog[]): void {
@@ -127,6 +134,10 @@ export class NodeState implements AdminState {
       addresses[address] = (addresses[address] ?? 0) + 1;
     }
     return { open: open.length, producers, addresses };
+  }
+
+  datagrams(): DatagramsState | undefined {
+    return this.#datagrams;
   }
 
   sinks(): readonly SinkState[] {

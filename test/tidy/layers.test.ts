@@ -17,7 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   client: ['core', 'protocol'],
   admin: ['core'],
   // Parts of the composition root, which knows all parts.
-  node: ['core', 'protocol', 'config', 'admin', 'apply', 'cluster', 'ingest', 'queue', 'sinks'],
+  node: ['core', 'protocol', 'config', 'admin', 'apply', 'client', 'cluster', 'ingest', 'queue', 'sinks'],
   // A user's view of the whole, which starts servers and clients and reads the database past the sink.
   chaos: ['core', 'config', 'client', 'sinks', 'server.ts'],
   cli: ['core', 'protocol', 'config', 'client', 'admin', 'queue', 'sinks', 'chaos', 'server.ts'],

@@ -10,6 +10,7 @@ import { systemClock } from './core/clock.ts';
 import { randomHex, systemRandom } from './core/random.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
 import { checkBind, createTcpListener, type ProxyOptions } from './ingest/tcp.ts';
+import { descriptorWarning } from './node/descriptors.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { ingestSettingsOf } from './node/ingest-settings.ts';
 import { NodeState } from './node/node-state.ts';
@@ -53,6 +54,8 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     checkBind(config.listen.tcp.host, hasTokens(config));
     if (config.listen.udp.port !== undefined) checkBind(config.listen.udp.host, hasTokens(config), 'listen.udp.host');
     for (const warning of config.warnings) logger.warn({}, warning);
+    const tooFew = descriptorWarning(config.ingest.maxConnections);
+    if (tooFew !== undefined) logger.warn({}, tooFew);
 
     const sinks = config.sinks.map(({ name }) => ({ name, required: true }));
     const settings = { partitions: config.queue.partitions, sinks, mapping: config.mapping };
@@ -85,9 +88,9 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         queue.useAccess?.(next.queue);
         sink.useAccess?.(next.sinks[0]);
         logger.level = next.log.level;
-        tcp.maxConnections = next.ingest.maxConnections;
         admin.useToken(next.listen.admin.token);
         const nextSettings = settingsOf(next, maxConcurrency);
+        tcp.maxConnections = nextSettings.ingest.maxConnections;
         node.configure(nextSettings);
         udp?.configure(next.listen.udp, nextSettings.authenticator);
       },
@@ -138,7 +141,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         proxyLog.refused(balancer, error);
       },
     };
-    const tcp = createTcpListener({ ...address, maxConnections: config.ingest.maxConnections, log: logger, proxy }, (connection) =>
+    const tcp = createTcpListener({ ...address, maxConnections: nodeSettings.ingest.maxConnections, log: logger, proxy }, (connection) =>
       node.sessions.accept(connection),
     );
     const { authenticator } = nodeSettings;

@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import { connectionsThatFit } from './descriptors.ts';
 import type { NodeSettings } from './node.ts';
 
 /** What the doors of a node go by, out of its configuration. */
@@ -6,6 +7,7 @@ export function ingestSettingsOf({ ingest, producers }: Pick<Config, 'ingest' | 
   const { maxConnectionsPerProducer, maxBatchChanges, bytesPerSecond, changesPerSecond, ...settings } = ingest;
   return {
     ...settings,
+    maxConnections: connectionsThatFit(settings.maxConnections),
     limits: { maxConnections: maxConnectionsPerProducer, maxBatchChanges, bytesPerSecond, changesPerSecond },
     producerLimits: new Map(producers.map(({ name, limits }) => [name, limits ?? {}])),
   };

@@ -28,7 +28,7 @@ async function gather(plan: CrowdPlan): Promise<void> {
 
 function open({ port, token }: CrowdPlan, index: number): Promise<void> {
   const place = Math.floor(index / PER_ADDRESS);
-  const localAddress = `127.1.${place >> 8}.${place & 255 || 1}`;
+  const localAddress = `127.1.${place >> 8}.${place & 255}`;
   return new Promise((resolve, reject) => {
     const socket = connect({ host: '127.0.0.1', port, localAddress, noDelay: true });
     const decoder = new FrameDecoder(DEFAULT_MAX_FRAME_BYTES);

@@ -57,7 +57,8 @@ export class Session implements Submitter {
   readonly #acknowledgements: Acknowledgements;
   readonly #credit: Credit;
   readonly #heartbeat: Heartbeat;
-  readonly #stopped = new AbortController();
+  /** While `opening`. */
+  #opening: AbortController | undefined;
   readonly #sinceMs: number;
   #state: SessionState = 'greeting';
   /** From HELLO; of the token only its digest is kept. */
@@ -290,7 +291,7 @@ export class Session implements Submitter {
     // Tokens changed meanwhile.
     if (authenticator !== this.#context.authenticator) return this.#open(hello, forgotten);
     if (producer === undefined) return this.#refuseToken(hello.token);
-    this.#deadline?.cancel();
+    this.#clearDeadline();
     this.#producer = producer;
     this.#state = 'opening';
     this.#intake.maxFrameBytes = this.#settings.maxFrameBytes;
@@ -299,8 +300,10 @@ export class Session implements Submitter {
     this.#heartbeat.start();
     this.#intake.release('auth');
     // Before the survey: what happens between that and WELCOME would have to be told apart from what it found.
+    const { signal } = (this.#opening = new AbortController());
     const tables = await this.#context.tables();
-    const survey = await surveyForOpening(this.#context, hello.stream, producer, forgotten, this.#stopped.signal);
+    const survey = await surveyForOpening(this.#context, hello.stream, producer, forgotten, signal);
+    this.#opening = undefined;
     if (survey === undefined || this.#state !== 'opening') return;
     this.#outbox.send(welcomeFrame(this.#context, this.#settings, producer, survey, tables));
     takeSurvey(this.#acknowledgements, survey, forgotten);
@@ -406,15 +409,15 @@ export class Session implements Submitter {
       this.#stop(undefined);
     }
     this.#state = 'closed';
-    this.#deadline?.cancel();
+    this.#clearDeadline();
     this.#keeper.closed(this);
   }
 
   /** Nothing is sent or handled any more. */
   #stop(code: ErrorCode | undefined): void {
     this.#state = 'closing';
-    this.#deadline?.cancel();
-    this.#stopped.abort();
+    this.#clearDeadline();
+    this.#opening?.abort();
     this.#pace?.stop();
     this.#recheck?.stop();
     this.#confirmation?.stop();
@@ -429,8 +432,14 @@ export class Session implements Submitter {
     logEnd(this.#context.log, { stream, producer, address, frameCount: this.#frameCount }, error);
   }
 
-  #setDeadline(delayMs: number, run: () => void): void {
+  /** A timer that is cancelled and kept would take memory for as long as the connection lasts. */
+  #clearDeadline(): void {
     this.#deadline?.cancel();
+    this.#deadline = undefined;
+  }
+
+  #setDeadline(delayMs: number, run: () => void): void {
+    this.#clearDeadline();
     this.#deadline = this.#context.clock.setTimer(delayMs, run);
   }
 }

@@ -17,6 +17,7 @@ interface Arrival {
   readonly address: string;
   readonly connection: Connection;
   received: string;
+  drains: number;
   isClosed: boolean;
 }
 
@@ -29,11 +30,11 @@ let sockets: Socket[];
 async function listen(from: readonly string[]): Promise<void> {
   const proxy = { from, clock, refused: (balancer: string, error: SyncError) => void refusals.push({ balancer, error }) };
   listener = createTcpListener({ host: '127.0.0.1', port: 0, proxy }, (connection) => {
-    const arrival: Arrival = { address: connection.remoteAddress, connection, received: '', isClosed: false };
+    const arrival: Arrival = { address: connection.remoteAddress, connection, received: '', drains: 0, isClosed: false };
     arrivals.push(arrival);
     connection.open({
       data: (chunk) => void (arrival.received += Buffer.from(chunk).toString()),
-      drain: () => {},
+      drain: () => void arrival.drains++,
       close: () => void (arrival.isClosed = true),
     });
   });
@@ -205,4 +206,16 @@ test('a header from anybody else is a part of what he sends, and changes nothing
   (await dial()).write(header);
   await eventually(() => expect(arrivals).toMatchObject([{ address: '127.0.0.1', received: header }]));
   expect(refusals).toEqual([]);
+});
+
+test('a connection tells that it has drained also when the system takes at once what a turn has written', async () => {
+  await listen([]);
+  const socket = await dial();
+  let readBytes = 0;
+  socket.on('data', (chunk: Buffer) => (readBytes += chunk.length));
+  await eventually(() => expect(arrivals).toHaveLength(1));
+  const { connection } = arrivals[0]!;
+  for (let i = 0; i < 80; i++) connection.write(Buffer.alloc(1_024));
+  expect(connection.bufferedBytes).toBeGreaterThan(64 * 1_024);
+  await eventually(() => expect([readBytes, connection.bufferedBytes, arrivals[0]!.drains]).toEqual([80 * 1_024, 0, 1]));
 });

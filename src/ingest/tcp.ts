@@ -34,6 +34,8 @@ export interface ProxyOptions {
 const REFUSAL_RESERVE = 128;
 const BACKLOG = 1_024;
 const KEEP_ALIVE_AFTER_MS = 15_000;
+/** From so much on, what is written in one turn may make its writer hold back. */
+const NOTICEABLE_BYTES = 16 * 1024;
 /** How long a peer may take to read why it is refused. */
 const REFUSAL_DEADLINE_MS = 1_000;
 
@@ -147,7 +149,7 @@ export class TcpConnection implements Connection {
   #receiver: Receiver | undefined;
   #error: Error | undefined;
   #isCorked = false;
-  /** Something was written that the system did not take at once. */
+  /** Something was written that the system did not take at once, or much in one turn. */
   #hasGrown = false;
 
   /** `remoteAddress` is the client's, which a balancer may have told. */
@@ -204,6 +206,8 @@ export class TcpConnection implements Connection {
 
   readonly #uncork = (): void => {
     this.#isCorked = false;
+    // The system may take it all at once; who held back meanwhile, because of what was corked, must be told all the same.
+    if (this.#socket.writableLength >= NOTICEABLE_BYTES) this.#hasGrown = true;
     this.#socket.uncork();
     if (this.#socket.writableLength > 0) this.#hasGrown = true;
   };

@@ -34,6 +34,12 @@ describe('comparisons', () => {
 });
 
 describe('other modes', () => {
+  test('connections are ten thousand unless it is said how many', () => {
+    expect(read('--connections')).toEqual({ mode: 'connections', connections: 10_000 });
+    expect(read('--connections', '500')).toEqual({ mode: 'connections', connections: 500 });
+    expect(() => read('--connections', '0')).toThrow(UsageError);
+  });
+
   test('a server to load needs its url only', () => {
     expect(read('--url', 'tcp://127.0.0.1:9501')).toMatchObject({ mode: 'load', producers: 4, rate: 1000, seconds: 10, table: 'bench' });
     expect(read('--url', 'tcp://h:1', '--rate', '250.5', '--seconds', '3')).toMatchObject({ rate: 250.5, seconds: 3 });

@@ -6,7 +6,8 @@ export type BenchOptions =
   | CompareOptions
   | LoadOptions
   | { readonly mode: 'profile'; readonly name: string; readonly scale: number; readonly folder: string | undefined }
-  | { readonly mode: 'micro'; readonly name: string | undefined };
+  | { readonly mode: 'micro'; readonly name: string | undefined }
+  | { readonly mode: 'connections'; readonly connections: number };
 
 export interface CompareOptions {
   readonly mode: 'compare';
@@ -51,7 +52,7 @@ export class UsageError extends Error {}
 export function readOptions(args: readonly string[], known: KnownNames): BenchOptions {
   const given = readFlags(args);
   if (given.has('help')) return { mode: 'help' };
-  const modes = (['url', 'profile', 'micro'] as const).filter((name) => given.has(name));
+  const modes = (['url', 'profile', 'micro', 'connections'] as const).filter((name) => given.has(name));
   if (modes.length > 1) throw new UsageError(`${modes.map((name) => `--${name}`).join(' and ')} are different things to do`);
   const mode = modes[0] ?? 'compare';
   for (const name of given.keys()) {
@@ -70,6 +71,11 @@ export function readOptions(args: readonly string[], known: KnownNames): BenchOp
       const name = flags.text('micro');
       return { mode: 'micro', name: name ? knownName(name, known.micros, 'micro-bench') : undefined };
     }
+    case 'connections':
+      return {
+        mode: 'connections',
+        connections: given.get('connections') === '' ? 10_000 : (flags.integer('connections', 100_000) ?? 10_000),
+      };
     default:
       return compareOptions(flags, known);
   }
@@ -106,13 +112,17 @@ Runs one case under the profiler and prints where the time goes, by source file.
        npm run bench -- --micro [NAME]
 
 Measures the code on the way of a change piece by piece.
+
+       npm run bench -- --connections [N]
+
+Opens N connections (10,000) that send nothing, and prints what each costs a server in memory, and all of them in processor time.
 `;
 
 type FlagName = keyof typeof FLAGS;
 
 /** Whether an option has a value, and where it means something. */
 const FLAGS = {
-  help: { value: 'none', modes: ['compare', 'url', 'profile', 'micro'] },
+  help: { value: 'none', modes: ['compare', 'url', 'profile', 'micro', 'connections'] },
   quick: { value: 'none', modes: ['compare'] },
   only: { value: 'needed', modes: ['compare'] },
   pairs: { value: 'needed', modes: ['compare'] },
@@ -130,6 +140,7 @@ const FLAGS = {
   profile: { value: 'optional', modes: ['profile'] },
   folder: { value: 'needed', modes: ['profile'] },
   micro: { value: 'optional', modes: ['micro'] },
+  connections: { value: 'optional', modes: ['connections'] },
 } as const satisfies Record<string, { value: 'none' | 'needed' | 'optional'; modes: readonly string[] }>;
 
 function readFlags(args: readonly string[]): Map<FlagName, string> {

@@ -13,21 +13,29 @@ import type { Connection } from './core/network.ts';
 import { randomHex, systemRandom } from './core/random.ts';
 import { hasTokens } from './ingest/producers.ts';
 import { checkBind, createTcpListener } from './ingest/tcp.ts';
+import { descriptorWarning } from './node/descriptors.ts';
 import { DoorTls } from './node/door-tls.ts';
 import { Gatekeeper } from './node/gatekeeper.ts';
 import { openHttpDoor } from './node/http-door.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
+import { ingestSettingsOf } from './node/ingest-settings.ts';
 import { NodeState } from './node/node-state.ts';
 import { startNode, type NodeSettings } from './node/node.ts';
 import { ProxyLog } from './node/proxy-log.ts';
 import { Reloader } from './node/reloader.ts';
+import { startUdp } from './node/udp.ts';
 import { createWebListener } from './node/web-listener.ts';
 import { openQueue } from './queue/open.ts';
 import { openSink } from './sinks/registry.ts';
 
 /** A running node. */
 export interface Server {
-  readonly addresses: { readonly tcp: Address; readonly web: Address | undefined; readonly admin: Address };
+  readonly addresses: {
+    readonly tcp: Address;
+    readonly web: Address | undefined;
+    readonly udp: Address | undefined;
+    readonly admin: Address;
+  };
   /**
    * Goes by another configuration, as far as that is possible while it runs: see `planReload`. Where `load` throws or its
    * result cannot be used, everything stays as it was, and log and status say why.
@@ -57,7 +65,10 @@ export async function startServer(config: Config, logger: LeveledLogger = create
   try {
     checkBind('tcp', config.listen.tcp.host, asksForTokens(config));
     if (config.listen.web.enabled) checkBind('web', config.listen.web.host, asksForTokens(config));
+    if (config.listen.udp.port !== undefined) checkBind('udp', config.listen.udp.host, asksForTokens(config));
     for (const warning of config.warnings) logger.warn({}, warning);
+    const tooFew = descriptorWarning(config.ingest.maxConnections);
+    if (tooFew !== undefined) logger.warn({}, tooFew);
 
     const gatekeeper = new Gatekeeper({ tokensFile: config.tokensFile, clock, random, logger });
     open.push(async () => gatekeeper.close());
@@ -94,14 +105,17 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         queue.useAccess?.(next.queue);
         sink.useAccess?.(next.sinks[0]);
         logger.level = next.log.level;
-        for (const listener of [tcp, web]) if (listener !== undefined) listener.maxConnections = next.ingest.maxConnections;
+        const nextSettings = settingsOf(next, maxConcurrency, gatekeeper);
+        for (const listener of [tcp, web]) if (listener !== undefined) listener.maxConnections = nextSettings.ingest.maxConnections;
         admin.useToken(next.listen.admin.token);
-        node.configure(settingsOf(next, maxConcurrency, gatekeeper));
+        node.configure(nextSettings);
+        udp?.configure(next.listen.udp);
       },
     });
     const state = new NodeState({ config, version: VERSION, clock, queue, sink, reloader });
     const metrics = createMetrics(state);
     const counts = new IngestCounts(metrics);
+    const nodeSettings = settingsOf(config, maxConcurrency, gatekeeper);
     const node = await startNode({
       name: config.node,
       cluster:
@@ -115,7 +129,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       runner: pool,
       leaseMs: config.apply.leaseMs,
       partitionBy: partitionByOf(config),
-      ...settingsOf(config, maxConcurrency, gatekeeper),
+      ...nodeSettings,
       observer: {
         sliceFinished: (partition, result) => {
           metrics.sliceFinished(result);
@@ -148,12 +162,15 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     const { proxyFrom: from, tls: usesTls, ...address } = config.listen.tcp;
     const proxy = { from, clock, refused: refusedAt('tcp') };
     const tcp = createTcpListener(
-      { ...address, maxConnections: config.ingest.maxConnections, log: logger, proxy, tls: usesTls ? tls?.door : undefined },
+      { ...address, maxConnections: nodeSettings.ingest.maxConnections, log: logger, proxy, tls: usesTls ? tls?.door : undefined },
       accept,
     );
     const http = openHttpDoor({ node, queue, clock, random, log: logger, web: config.listen.web, version: VERSION });
     open.push(() => http.close());
     const web = createWebListener(config, { clock, logger, refused: refusedAt('web'), accept, requested: http.requested, tls: tls?.door });
+    const udp = await startUdp(config.listen.udp, { clock, random, logger, queue, node });
+    if (udp !== undefined) open.push(() => udp.close());
+    state.watchDatagrams(udp);
     const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, node, metrics, logger);
     await admin.start();
     adminAddress = `${admin.address.host}:${admin.address.port}`;
@@ -167,6 +184,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       {
         tcp: `${tcp.address.host}:${tcp.address.port}`,
         ...(web && { web: `${web.address.host}:${web.address.port}` }),
+        ...(udp === undefined ? {} : { udp: `${udp.address.host}:${udp.address.port}` }),
         admin: `${admin.address.host}:${admin.address.port}`,
         queue: withoutPassword(config.queue.url),
         sink: withoutPassword(sinkConfig.url),
@@ -176,7 +194,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         : 'listening on loopback only, because no token is configured; set SYNCLINE_TOKEN to let others in',
     );
     return {
-      addresses: { tcp: tcp.address, web: web?.address, admin: admin.address },
+      addresses: { tcp: tcp.address, web: web?.address, udp: udp?.address, admin: admin.address },
       reload: async (load) => {
         if (node.duty !== 'stopping') await reloader.reload(load);
       },
@@ -215,7 +233,7 @@ function settingsOf(config: Config, maxConcurrency: number, gatekeeper: Gatekeep
   const { threads, slicesPerThread } = slicesOf(config, maxConcurrency);
   return {
     authenticator: gatekeeper.authenticator(config),
-    ingest: config.ingest,
+    ingest: ingestSettingsOf(config),
     apply: { ...config.apply, maxConcurrency: Math.min(maxConcurrency, threads * slicesPerThread), access: encodeAccess(config.producers) },
     retention: config.retention,
   };

@@ -44,7 +44,7 @@ test('counts retries and refused connections by code, and never by a text that i
   metrics.connectionRefused('made up "by\n a client');
   metrics.connectionRefused('toString');
   const samples = await scrape(metrics);
-  expect([...samples].filter(([name]) => /retries|refused/.test(name))).toEqual([
+  expect([...samples].filter(([name]) => /retries|connections_refused/.test(name))).toEqual([
     ['syncline_slice_retries_total{code="sink_busy"}', 1],
     ['syncline_slice_retries_total{code="other"}', 1],
     ['syncline_connections_refused_total{reason="auth_failed"}', 1],

@@ -16,6 +16,10 @@ export interface Metrics {
   sliceFinished(slice: FinishedSlice): void;
   /** A connection was refused or ended with an error `code`. */
   connectionRefused(code: string): void;
+  /** `count` frames were stored as refusals: what they hold becomes dead letters. */
+  refusedFrames(count: number): void;
+  /** Reading from a connection stopped `count` times, because its producer sent more than it may. */
+  rateLimited(limit: 'bytes' | 'changes', count: number): void;
   readonly contentType: string;
   /** Everything, as Prometheus reads it. */
   render(): Promise<string>;
@@ -45,6 +49,7 @@ export function createMetrics(state: AdminState): Metrics {
   const registers = [registry];
   addProcessMetrics(registry);
   addStateGauges(registry, state);
+  addDatagramCounters(registry, state);
   const counter = <T extends string = never>(name: string, help: string, labelNames: readonly T[] = []) =>
     new Counter({ name: `syncline_${name}`, help, labelNames, registers });
 
@@ -55,6 +60,15 @@ export function createMetrics(state: AdminState): Metrics {
   const deadLetters = counter('dead_letters_total', 'Changes that became dead letters.');
   const sliceRetries = counter('slice_retries_total', 'Slices that failed and are tried again, by error code.', ['code']);
   const refused = counter('connections_refused_total', 'Connections that were refused or ended by the server, by error code.', ['reason']);
+  const refusedFrames = counter(
+    'refused_frames_total',
+    'Frames that were refused at the door: malformed, or with more changes than allowed.',
+  );
+  const rateLimited = counter(
+    'rate_limited_total',
+    'Times that a connection was held back because its producer exceeded a rate, by rate.',
+    ['limit'],
+  );
   const sliceSeconds = new Histogram({
     name: 'syncline_slice_seconds',
     help: 'Time of a slice from fetch to commit, in seconds, by outcome. Slices that share a transaction count its whole time each; deferred ones run again alone.',
@@ -75,6 +89,8 @@ export function createMetrics(state: AdminState): Metrics {
       sliceSeconds.observe({ outcome }, (stats.fetchMs + stats.applyMs) / 1000);
       if (outcome === 'failed') sliceRetries.inc({ code: knownCode(error?.code) });
     },
+    refusedFrames: (count) => refusedFrames.inc(count),
+    rateLimited: (limit, count) => rateLimited.inc({ limit }, count),
     connectionRefused: (code) => refused.inc({ reason: knownCode(code) }),
     contentType: registry.contentType,
     render: () => registry.metrics(),
@@ -179,6 +195,39 @@ function addStateGauges(registry: Registry, state: AdminState): void {
       const open = await withDeadline(state.deadLetters()).catch(() => undefined);
       if (open === undefined) this.remove();
       else this.set(open);
+    },
+  });
+}
+
+function addDatagramCounters(registry: Registry, state: AdminState): void {
+  const registers = [registry];
+  new Counter({
+    name: 'syncline_datagrams_total',
+    help: 'Datagrams that were read, by what became of them; missing where nothing listens for any.',
+    labelNames: ['outcome'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [outcome, count] of Object.entries(state.datagrams()?.counts ?? {})) this.inc({ outcome }, count);
+    },
+  });
+  new Counter({
+    name: 'syncline_datagrams_unsendable_changes_total',
+    help: 'Changes in accepted datagrams that could not be stored: their key is none, or a column of partitionBy is missing.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(state.datagrams()?.unsendableChanges ?? 0);
+    },
+  });
+  new Counter({
+    name: 'syncline_datagrams_dropped_by_system_total',
+    help: 'Datagrams that the system dropped because they came faster than they were read; 0 where it does not say.',
+    registers,
+    async collect() {
+      const drops = await state.datagrams()?.kernelDrops();
+      this.reset();
+      this.inc(drops ?? 0);
     },
   });
 }

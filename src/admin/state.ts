@@ -16,6 +16,8 @@ export interface AdminState {
   sessions(): SessionsState;
   /** Undefined where no door speaks TLS. */
   certificate(): CertificateState | undefined;
+  /** Undefined where nothing listens for datagrams. */
+  datagrams(): DatagramsState | undefined;
   sinks(): readonly SinkState[];
   /** How many dead letters are open, over all sinks. */
   deadLetters(): Promise<number>;
@@ -109,6 +111,15 @@ export interface CertificateState {
   readonly names: readonly string[];
   /** Wall clock. */
   readonly expiresAtMs: number;
+}
+
+export interface DatagramsState {
+  /** How many there were since the start, by what became of them. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** Changes of accepted ones that could not be stored after all. */
+  readonly unsendableChanges: number;
+  /** Those that the system threw away before anybody read them; undefined where it does not say. */
+  kernelDrops(): Promise<number | undefined>;
 }
 
 export interface SinkState {

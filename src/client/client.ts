@@ -16,6 +16,7 @@ export type { Level } from './outbox.ts';
 export type { RejectedRow, Rejection } from './rejection.ts';
 export type { InputRow } from './row-plan.ts';
 export type { Spool, SpooledFrame, SpoolState } from './spool.ts';
+export { type DatagramChange, encodeDatagram } from './datagram.ts';
 export { Client, type ClientEvents, type ClientStatus, type CloseOptions, type FlushOptions, type FlushSummary } from './sync-client.ts';
 export { type Change, type ChangeMaker, type KeyValue, Table, type TableOptions } from './table.ts';
 export type { TlsOptions } from './tcp-dialer.ts';

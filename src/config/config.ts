@@ -33,6 +33,8 @@ export interface Config {
       readonly proxyFrom: readonly string[];
     };
     readonly web: WebConfig;
+    /** Without a port nothing listens for datagrams. */
+    readonly udp: Readonly<Options['listen']['udp']> & { readonly host: string };
     readonly admin: Address & {
       /** What metrics and status ask for; set wherever it listens beyond loopback. */
       readonly token: string | undefined;
@@ -59,6 +61,8 @@ export interface Producer {
   readonly addresses: readonly string[];
   /** Undefined: it may do everything. */
   readonly rules?: readonly Rule[] | undefined;
+  /** What differs from the limits of `ingest` for this one. */
+  readonly limits?: Options['producers'][number]['limits'];
 }
 
 export interface QueueConfig {

@@ -14,6 +14,7 @@ import {
   text,
   textList,
 } from './option.ts';
+import { udpOptions } from './udp-options.ts';
 
 /** The options of every door: the section `listen`. */
 export const listenOptions = section('Where the server listens.', {
@@ -124,6 +125,7 @@ export const listenOptions = section('Where the server listens.', {
       takesEffect: 'restart',
     }),
   }),
+  udp: udpOptions,
   admin: section('Health, metrics and status over HTTP.', {
     host: text('127.0.0.1', {
       description: 'Address to listen on. Without a token only a loopback address is allowed.',

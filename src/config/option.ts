@@ -84,6 +84,11 @@ export function bytes(range: readonly [min: number, max: number], fallback: numb
   return z.preprocess((value) => (typeof value === 'string' ? parseBytes(value) : value), size).meta({ ...meta, unit: 'bytes' });
 }
 
+export function optionalBytes(range: readonly [min: number, max: number], meta: OptionMeta) {
+  const size = z.int().min(range[0]).max(range[1]).optional();
+  return z.preprocess((value) => (typeof value === 'string' ? parseBytes(value) : value), size).meta({ ...meta, unit: 'bytes' });
+}
+
 export function flag(fallback: boolean, meta: OptionMeta) {
   return z
     .boolean()

@@ -1,8 +1,24 @@
 import { z } from 'zod';
 import { OPS } from '../core/change.ts';
-import { LARGEST_FRAME_BYTES, MAX_PARTITIONS } from '../core/stream.ts';
+import { LARGEST_FRAME_BYTES, MAX_BATCH_CHANGES, MAX_PARTITIONS } from '../core/stream.ts';
 import { listenOptions } from './listen-options.ts';
-import { GIB, KIB, MIB, TIB, bytes, flag, integer, optionalText, requiredText, section, text, textList } from './option.ts';
+import {
+  bytes,
+  flag,
+  GIB,
+  integer,
+  KIB,
+  MIB,
+  optionalBytes,
+  optionalInteger,
+  optionalText,
+  requiredText,
+  section,
+  text,
+  textList,
+  TIB,
+} from './option.ts';
+import { producerLimits } from './producer-limits.ts';
 
 /** Every option as it is written down, with defaults filled in; `resolve.ts` makes the {@link Config} of it. */
 export type Options = z.output<typeof optionsSchema>;
@@ -95,6 +111,7 @@ const producer = z.strictObject({
     takesEffect: 'reload',
     fallback: 'everything',
   }),
+  limits: producerLimits,
 });
 
 const sink = z.strictObject({
@@ -283,6 +300,30 @@ export const optionsSchema = z.strictObject({
       description: 'Connections at a time from one address.',
       env: 'SYNCLINE_INGEST_MAX_CONNECTIONS_PER_ADDRESS',
       takesEffect: 'reload',
+    }),
+    maxConnectionsPerProducer: integer([1, 100_000], 1000, {
+      description: 'Connections at a time of one producer.',
+      env: 'SYNCLINE_INGEST_MAX_CONNECTIONS_PER_PRODUCER',
+      takesEffect: 'reload',
+    }),
+    maxBatchChanges: integer([1, MAX_BATCH_CHANGES], MAX_BATCH_CHANGES, {
+      description:
+        'Changes in one batch. A batch with more becomes dead letters as a whole, so keep it above what your clients send: `syncline/client` puts up to `batchBytes` of rows in one.',
+      env: 'SYNCLINE_INGEST_MAX_BATCH_CHANGES',
+      takesEffect: 'reload',
+    }),
+    bytesPerSecond: optionalBytes([KIB, TIB], {
+      description:
+        'What one producer may send in a second, over all of its connections, in frames as they travel. Above it, it is held back, and nothing is lost.',
+      env: 'SYNCLINE_INGEST_BYTES_PER_SECOND',
+      takesEffect: 'reload',
+      fallback: 'no limit',
+    }),
+    changesPerSecond: optionalInteger([1, 1_000_000_000], {
+      description: 'The same in changes.',
+      env: 'SYNCLINE_INGEST_CHANGES_PER_SECOND',
+      takesEffect: 'reload',
+      fallback: 'no limit',
     }),
     maxFrameBytes: bytes([64 * KIB, LARGEST_FRAME_BYTES], 4 * MIB, {
       description: 'Largest frame, also after expansion.',

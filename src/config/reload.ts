@@ -27,6 +27,7 @@ export function planReload(running: Config, loaded: Config): Reload {
     listen: {
       ...running.listen,
       tls: listenTlsOf(running, loaded),
+      udp: udpOf(running, loaded),
       admin: { ...running.listen.admin, token: adminTokenOf(running, loaded) },
     },
     ingest: loaded.ingest,
@@ -72,8 +73,14 @@ function listenTlsOf({ listen: { tls } }: Config, loaded: Config): Config['liste
   return tls === undefined ? undefined : (loaded.listen.tls ?? tls);
 }
 
-function isOnLoopback({ listen: { tcp, web } }: Config): boolean {
-  return isLoopback(tcp.host) && (!web.enabled || isLoopback(web.host));
+function isOnLoopback({ listen: { tcp, web, udp } }: Config): boolean {
+  return isLoopback(tcp.host) && (!web.enabled || isLoopback(web.host)) && (udp.port === undefined || isLoopback(udp.host));
+}
+
+/** Its limits; the door stays where it is, and as open or shut as it is. */
+function udpOf({ listen: { udp: running } }: Config, { listen: { udp: loaded } }: Config): Config['listen']['udp'] {
+  const { maxDatagramBytes, datagramsPerSecond, datagramsPerSecondPerAddress } = loaded;
+  return { ...running, maxDatagramBytes, datagramsPerSecond, datagramsPerSecondPerAddress };
 }
 
 function adminTokenOf({ listen: { admin } }: Config, loaded: Config): string | undefined {

@@ -229,6 +229,7 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
   const tls = resolveListenTls(listen.tls, origin, report);
   const tcp = { ...listen.tcp, tls: usesTls('tcp', listen, report), host: listen.tcp.host ?? (open ? '127.0.0.1' : '0.0.0.0') };
   const web = { ...resolveWeb(listen, tcp.host, report), tls: usesTls('web', listen, report) };
+  const udp = resolveUdp(listen.udp, open, report);
   if (open) checkLoopback('tcp', tcp.host, report);
   if (web.tls && web.engine === 'uws')
     report(
@@ -259,7 +260,7 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
     if (other !== undefined && at !== 0) report(['listen', ...name.split('.')], `is ${at}, which listen.${other} uses; choose another`);
     taken.set(at, name);
   }
-  return { tls, tcp, web, admin: { host, port, token }, health };
+  return { tls, tcp, web, udp, admin: { host, port, token }, health };
 }
 
 function resolveListenTls(tls: Options['listen']['tls'], origin: Origin, report: Report): Config['listen']['tls'] {
@@ -272,14 +273,14 @@ function resolveListenTls(tls: Options['listen']['tls'], origin: Origin, report:
 }
 
 /** Every door does where there is a certificate, unless it is told otherwise. */
-function usesTls(door: Door, listen: Options['listen'], report: Report): boolean {
+function usesTls(door: 'tcp' | 'web', listen: Options['listen'], report: Report): boolean {
   const isPossible = listen.tls.cert !== undefined;
   if (listen[door].tls === true && !isPossible)
     report(['listen', door, 'tls'], 'is true, but there is no certificate; set listen.tls.cert and listen.tls.key');
   return listen[door].tls ?? isPossible;
 }
 
-type Door = 'tcp' | 'web';
+type Door = 'tcp' | 'web' | 'udp';
 
 /** Without tokens a door that takes changes is for this machine only. */
 function checkLoopback(door: Door, host: string, report: Report): void {
@@ -312,6 +313,13 @@ function checkAddresses(place: readonly PropertyKey[], written: readonly string[
     if (!isAddressRange(range))
       report([...place, i], `is ${range}, which is neither an address nor a range such as 10.0.0.0/24 or 2001:db8::/32`);
   });
+}
+
+function resolveUdp({ host: written, ...rest }: Options['listen']['udp'], open: boolean, report: Report): Config['listen']['udp'] {
+  const host = written ?? (open || rest.port === undefined ? '127.0.0.1' : '0.0.0.0');
+  if (isIP(host) === 0) report(['listen', 'udp', 'host'], `is ${host}, which is no address of IPv4 or IPv6`);
+  if (open) checkLoopback('udp', host, report);
+  return { ...rest, host };
 }
 
 function isAddressRange(written: string): boolean {

@@ -101,7 +101,16 @@ export const ERRORS = {
     'the client showed no certificate where one is asked for, or one that is not valid here',
     'give the client a certificate that an authority in listen.tls.clientCa has signed, and its key (tls.cert, tls.key)',
   ),
-  too_many_connections: entry('connection', 'the limit of connections is reached', 'close idle connections or raise ingest.maxConnections'),
+  too_many_connections: entry(
+    'connection',
+    'the limit of connections is reached',
+    'close idle connections, or raise the limit that the message names',
+  ),
+  rate_limited: entry(
+    'transient',
+    'the producer sends more in a second than it may',
+    'send slower, or raise bytesPerSecond or changesPerSecond; nothing is lost',
+  ),
   slow_reader: entry('connection', 'the peer does not read its acknowledgements', 'read from the socket while sending'),
   frame_unfinished: entry(
     'connection',
@@ -224,7 +233,11 @@ export const ERRORS = {
     'give the producer a rule for table, operation and columns; docs/access.md says how',
   ),
   malformed_payload: entry('permanent', 'the payload is not a valid batch', 'see "A batch" in docs/protocol.md'),
-  payload_too_large: entry('permanent', 'the payload expands beyond the frame limit', 'send smaller batches'),
+  payload_too_large: entry(
+    'permanent',
+    'the payload expands beyond the frame limit, or the batch has more changes than its producer may send in one',
+    'send smaller batches',
+  ),
   corrupt_element: entry('permanent', 'what is stored no longer has its checksum', 'none: the server drops it and asks for it again'),
   wrong_partition: entry(
     'permanent',

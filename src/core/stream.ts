@@ -38,6 +38,10 @@ export function kindOfStream(stream: StreamId): StreamKind {
 export const MAX_PARTITIONS = 256;
 /** The largest frame that a server may be configured to take, also after expansion. */
 export const LARGEST_FRAME_BYTES = 64 * 1024 * 1024;
+/** Changes in one batch, as the protocol bounds them: what its rows take once they are decoded, some hundred times their bytes at worst. */
+export const MAX_BATCH_CHANGES = 65_536;
+/** What one datagram can hold: a packet of IP has 65,535 bytes, of which IP and UDP take 28. */
+export const MAX_DATAGRAM_BYTES = 65_507;
 
 /** What {@link judge} decides about a frame. */
 export type Verdict = 'append' | 'duplicate' | 'gap' | 'mismatch';

@@ -5,6 +5,7 @@ import type { TableInfo } from '../protocol/messages.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Appender } from './appender.ts';
 import type { Progress } from '../core/progress.ts';
+import type { ProducerLimits, ProducerOverrides } from './producer-load.ts';
 
 /** What sessions work with; the composition root makes one and shares it among all doors. */
 export interface IngestContext {
@@ -36,6 +37,10 @@ export interface IngestSettings {
   readonly creditBytes: number;
   readonly authTimeoutMs: number;
   readonly heartbeatMs: number;
+  /** Of each producer. */
+  readonly limits: ProducerLimits;
+  /** What differs for single ones, by name. */
+  readonly producerLimits: ReadonlyMap<string, ProducerOverrides>;
 }
 
 /** Who may come in, and what they may do there; one for all doors. */

@@ -2,8 +2,8 @@ import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { encodeCredit } from '../protocol/messages.ts';
 import type { Outbox } from './outbox.ts';
 
-/** Why a session is held back: the queue takes nothing, or the floor cannot be read. */
-export type CreditCause = 'queue' | 'floor';
+/** Why a session is held back: the queue takes nothing, the floor cannot be read, or its producer sent more than it may. */
+export type CreditCause = 'queue' | 'floor' | 'pace';
 
 /** The window that the client was told: all of it, or 0 with a reason while anything holds it back. */
 export class Credit {

@@ -36,12 +36,17 @@ export class PayloadCheck {
     this.#waiters.push(resume);
   }
 
+  /** Changes in the batch that {@link refusalOf} found well-formed last. */
+  get changes(): number {
+    return this.#scan.changes;
+  }
+
   /**
    * Undefined when the payload is a well-formed batch; else what is stored in the frame's place: its header, followed by
    * why it was refused. It is chained like the frame, so that the stream goes on behind it. A batch of which `access` allows
    * nothing is refused too; of one that it allows in part, slices sort out the rest.
    */
-  refusalOf(frame: Frame, access: Access | undefined): Buffer | undefined {
+  refusalOf(frame: Frame, access: Access | undefined, maxChanges: number): Buffer | undefined {
     let payload = frame.payload;
     if ((frame.flags & FLAG_ZSTD) !== 0) {
       this.#count(this.#maxBytes);
@@ -54,8 +59,10 @@ export class PayloadCheck {
       }
     }
     if (!this.#scan.scan(payload, access)) return refusal(frame, 'malformed_payload', this.#scan.reason);
-    const { denial } = this.#scan;
-    return denial === undefined ? undefined : refusal(frame, denial.code, denial.message);
+    const { denial, changes } = this.#scan;
+    if (denial !== undefined) return refusal(frame, denial.code, denial.message);
+    if (changes <= maxChanges) return undefined;
+    return refusal(frame, 'payload_too_large', `the batch has ${changes} changes; ${maxChanges} are allowed`);
   }
 
   #count(bytes: number): void {

@@ -33,7 +33,9 @@ const RETRY_CAP_MS = 5_000;
 export class Recheck {
   readonly #options: RecheckOptions;
   readonly #clock: Clock;
-  readonly #stopped = new AbortController();
+  /** While a look is under way. */
+  #looking: AbortController | undefined;
+  #isStopped = false;
   #running = false;
   #again = false;
   #timer: Timer | undefined;
@@ -57,20 +59,21 @@ export class Recheck {
 
   /** The client may be waiting for an APPLIED: from now on that is watched until it is not. */
   watchWaiting(): void {
-    if (this.#timer !== undefined || this.#stopped.signal.aborted) return;
+    if (this.#timer !== undefined || this.#isStopped) return;
     this.#lookedAtMs = this.#clock.monotonicMs();
     this.#timer = this.#clock.setTimer(REPEAT_MS, this.#tick);
   }
 
   stop(): void {
-    this.#stopped.abort();
+    this.#isStopped = true;
+    this.#looking?.abort();
     this.#timer?.cancel();
   }
 
   readonly #tick = (): void => {
     const { acknowledgements, context } = this.#options;
     this.#timer = undefined;
-    if (this.#stopped.signal.aborted || !acknowledgements.isWaiting) return;
+    if (this.#isStopped || !acknowledgements.isWaiting) return;
     acknowledgements.repeatApplied(REPEAT_MS);
     const nowMs = this.#clock.monotonicMs();
     if (nowMs - this.#lookedAtMs >= LOOK_MS) {
@@ -85,25 +88,23 @@ export class Recheck {
 
   async #run(): Promise<void> {
     this.#running = true;
+    const { signal } = (this.#looking = new AbortController());
     try {
-      for (let failureCount = 0; !this.#stopped.signal.aborted;) {
+      for (let failureCount = 0; !this.#isStopped;) {
         this.#again = false;
         if (await this.#look()) {
           failureCount = 0;
           if (!this.#again && !this.#options.acknowledgements.owesRewind) break;
         } else {
           failureCount++;
-          await sleep(
-            this.#clock,
-            backoffMs(this.#options.context.random, failureCount, RETRY_BASE_MS, RETRY_CAP_MS),
-            this.#stopped.signal,
-          );
+          await sleep(this.#clock, backoffMs(this.#options.context.random, failureCount, RETRY_BASE_MS, RETRY_CAP_MS), signal);
         }
       }
     } catch (error) {
-      if (!this.#stopped.signal.aborted) this.#options.failed(error);
+      if (!this.#isStopped) this.#options.failed(error);
     }
     this.#running = false;
+    this.#looking = undefined;
   }
 
   /** False when the sinks or the queue could not be read. */
@@ -124,7 +125,7 @@ export class Recheck {
       await this.#holdBackBelowFloor(surveyed, error);
       return false;
     }
-    if (this.#stopped.signal.aborted) return true;
+    if (this.#isStopped) return true;
     credit.release('floor');
     for (const [partition, stored] of result.stored)
       this.#settle(acknowledgements.lane(partition), stored, before.get(partition) ?? 0, result);

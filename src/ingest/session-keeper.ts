@@ -1,16 +1,22 @@
 import type { ErrorCode } from '../core/errors.ts';
 import type { StreamId } from '../core/stream.ts';
+import type { ProducerLoad, Rate } from './producer-load.ts';
 import type { Session } from './session.ts';
 
 /** Who keeps the sessions of a node, as a session sees it. */
 export interface SessionKeeper {
-  /** The client is known; makes this session the one of its stream. @throws {SyncError} when the stream is another producer's. */
-  opening(session: Session): void;
+  /**
+   * The client is known; makes this session the one of its stream. Returns what its producer does at the moment.
+   * @throws {SyncError} when the stream is another producer's, or the producer has too many connections.
+   */
+  opening(session: Session): ProducerLoad;
   /** The session holds `deltaBytes` more, or less, of a frame that is not complete. */
   unfinished(deltaBytes: number): void;
   /** Nothing of the stream happens in this session any more. */
   closing(session: Session, code: ErrorCode | undefined): void;
   closed(session: Session): void;
+  /** The session stops reading, because its producer exceeds `rate`. */
+  paced(rate: Rate): void;
 }
 
 /** The states and their transitions stand with {@link Session}. */

@@ -18,7 +18,9 @@ import { Intake } from './intake.ts';
 import { forgottenOf, surveyForOpening, tablesFor, takeSurvey, welcomeFrame } from './opening.ts';
 import { Outbox } from './outbox.ts';
 import { hashToken } from './producers.ts';
+import { Pace } from './pace.ts';
 import type { PayloadCheck } from './payload-check.ts';
+import type { ProducerLoad } from './producer-load.ts';
 import type { Advance } from '../core/progress.ts';
 import { Recheck } from './recheck.ts';
 import { RegressedError } from './survey.ts';
@@ -56,7 +58,8 @@ export class Session implements Submitter {
   readonly #acknowledgements: Acknowledgements;
   readonly #credit: Credit;
   readonly #heartbeat: Heartbeat;
-  readonly #stopped = new AbortController();
+  /** While `opening`. */
+  #opening: AbortController | undefined;
   readonly #sinceMs: number;
   #state: SessionState = 'greeting';
   /** From HELLO; of the token only its digest is kept. */
@@ -66,6 +69,8 @@ export class Session implements Submitter {
   /** What it may write; undefined: everything. */
   #access: Access | undefined;
   #tokenDigest = '';
+  #load: ProducerLoad | undefined;
+  #pace: Pace | undefined;
   #recheck: Recheck | undefined;
   #confirmation: Confirmation | undefined;
   /** News of a commit came before WELCOME: what was read for it may be older. */
@@ -115,6 +120,11 @@ export class Session implements Submitter {
   /** Whether it is with a client in this process, which a door answers for. */
   get isInternal(): boolean {
     return this.#connection.peer?.producer !== undefined;
+  }
+
+  /** What its producer does; undefined until that is known. */
+  get load(): ProducerLoad | undefined {
+    return this.#load;
   }
 
   get gone(): boolean {
@@ -304,16 +314,20 @@ export class Session implements Submitter {
     // Tokens changed meanwhile.
     if (authenticator !== this.#context.authenticator) return this.#open(hello, forgotten);
     if (producer === undefined) return this.#end(new SyncError('auth_failed', hello.token === '' ? NO_TOKEN : REFUSED));
+    this.#clearDeadline();
     this.#producer = producer;
     this.#access = authenticator.accessOf(producer);
     this.#state = 'opening';
     this.#intake.maxFrameBytes = this.#settings.maxFrameBytes;
-    this.#keeper.opening(this);
+    this.#load = this.#keeper.opening(this);
+    this.#pace = new Pace(this.#context.clock, this.#load, this.#intake, this.#credit, (rate) => this.#keeper.paced(rate));
     this.#heartbeat.start();
     this.#intake.release('auth');
     // Before the survey: what happens between that and WELCOME would have to be told apart from what it found.
+    const { signal } = (this.#opening = new AbortController());
     const tables = tablesFor(this.#access, await this.#context.tables());
-    const survey = await surveyForOpening(this.#context, hello.stream, producer, forgotten, this.#stopped.signal);
+    const survey = await surveyForOpening(this.#context, hello.stream, producer, forgotten, signal);
+    this.#opening = undefined;
     if (survey === undefined || this.#state !== 'opening') return;
     this.#outbox.send(welcomeFrame(this.#context, this.#settings, producer, survey, tables));
     takeSurvey(this.#acknowledgements, survey, forgotten);
@@ -350,7 +364,7 @@ export class Session implements Submitter {
       throw new SyncError('unknown_partition', `BATCH is for partition ${partition}; there are ${queue.partitionCount}, numbered from 0`);
     }
     this.#frameCount++;
-    const refusal = this.#payloads.refusalOf(frame, this.#access);
+    const refusal = this.#payloads.refusalOf(frame, this.#access, this.#load!.limits.maxBatchChanges);
     const bytes = refusal ?? frame.bytes;
     this.#inFlightBytes += bytes.length;
     this.#inFlightFrames++;
@@ -358,6 +372,7 @@ export class Session implements Submitter {
     appender.submit(partition, { stream: this.#stream!, producer: this.#producer!, seq, prev, crc, frame: bytes, kind }, this);
     if (this.#inFlightBytes > this.#settings.creditBytes + this.#settings.maxFrameBytes) this.#intake.hold('window');
     if (appender.isFull) this.#waitForRoom();
+    this.#pace?.took(frame.bytes.length, refusal === undefined ? this.#payloads.changes : 0);
   }
 
   /** A peer may be alive and yet read nothing of what waits for it, or send nothing of the rest of a frame. */
@@ -407,15 +422,16 @@ export class Session implements Submitter {
       this.#stop(undefined);
     }
     this.#state = 'closed';
-    this.#deadline?.cancel();
+    this.#clearDeadline();
     this.#keeper.closed(this);
   }
 
   /** Nothing is sent or handled any more. */
   #stop(code: ErrorCode | undefined): void {
     this.#state = 'closing';
-    this.#deadline?.cancel();
-    this.#stopped.abort();
+    this.#clearDeadline();
+    this.#opening?.abort();
+    this.#pace?.stop();
     this.#recheck?.stop();
     this.#confirmation?.stop();
     this.#heartbeat.stop();
@@ -431,8 +447,14 @@ export class Session implements Submitter {
     logEnd(this.#context.log, { stream, producer, address, frameCount: this.#frameCount }, error);
   }
 
-  #setDeadline(delayMs: number, run: () => void): void {
+  /** A timer that is cancelled and kept would take memory for as long as the connection lasts. */
+  #clearDeadline(): void {
     this.#deadline?.cancel();
+    this.#deadline = undefined;
+  }
+
+  #setDeadline(delayMs: number, run: () => void): void {
+    this.#clearDeadline();
     this.#deadline = this.#context.clock.setTimer(delayMs, run);
   }
 }

@@ -7,6 +7,7 @@ import { encodeError } from '../protocol/messages.ts';
 import type { QueueEvent } from '../queue/queue.ts';
 import type { IngestContext } from './context.ts';
 import { PayloadCheck } from './payload-check.ts';
+import { type ProducerLoad, ProducerLoads, type Rate } from './producer-load.ts';
 import { Session } from './session.ts';
 import type { SessionKeeper, SessionStatus } from './session-keeper.ts';
 
@@ -17,6 +18,8 @@ export interface SessionCounters {
   refused: number;
   /** Closed with an error, by code. */
   readonly errors: Map<ErrorCode, number>;
+  /** Reading stopped because a producer exceeded a rate. */
+  readonly paced: Record<Rate, number>;
 }
 
 /** Connections from one address that have not shown a token yet. */
@@ -29,12 +32,13 @@ const DRAINED = 'this node is drained; connect to another, or again in a moment'
 
 /** All sessions of a node: takes connections from the doors, enforces their limits, and brings them the news. */
 export class Sessions implements SessionKeeper {
-  readonly counters: SessionCounters = { accepted: 0, refused: 0, errors: new Map() };
+  readonly counters: SessionCounters = { accepted: 0, refused: 0, errors: new Map(), paced: { bytes: 0, changes: 0 } };
   readonly #context: IngestContext;
   #payloads: PayloadCheck;
   readonly #all = new Set<Session>();
   readonly #byStream = new Map<StreamId, Session>();
   readonly #byAddress = new Map<string, AddressCount>();
+  readonly #loads: ProducerLoads;
   readonly #refusals = new Set<Connection>();
   readonly #unwatch: (() => void)[];
   #unfinishedBytes = 0;
@@ -45,6 +49,7 @@ export class Sessions implements SessionKeeper {
   constructor(context: IngestContext) {
     this.#context = context;
     this.#payloads = new PayloadCheck(context.settings.maxFrameBytes, context.clock);
+    this.#loads = new ProducerLoads(context.settings, context.clock);
     this.#unwatch = [
       context.progress.watch((advance) => this.#byStream.get(advance.stream)?.advanced(advance)),
       context.queue.watch((event) => this.#queueChanged(event)),
@@ -108,8 +113,9 @@ export class Sessions implements SessionKeeper {
     this.#shut = undefined;
   }
 
-  /** Holds new connections to the settings that are in the context now. */
+  /** Holds new connections, and all producers, to the settings that are in the context now. */
   settingsChanged(): void {
+    this.#loads.configure(this.#context.settings);
     this.#payloads = new PayloadCheck(this.#context.settings.maxFrameBytes, this.#context.clock);
   }
 
@@ -126,7 +132,7 @@ export class Sessions implements SessionKeeper {
     for (const connection of [...this.#refusals]) connection.destroy();
   }
 
-  opening(session: Session): void {
+  opening(session: Session): ProducerLoad {
     this.#byAddress.get(session.address)?.unauthenticated.delete(session);
     const { stream, producer } = session;
     assert(stream !== undefined && producer !== undefined, 'a session that opens has said HELLO');
@@ -134,8 +140,11 @@ export class Sessions implements SessionKeeper {
     if (other !== undefined && other.producer !== producer) {
       throw new SyncError('stream_owned_by_other', `stream ${stream} is in use by another producer than ${producer}; start a new stream`);
     }
+    const load = this.#loads.of(producer);
+    load.connect(other === undefined ? 0 : 1);
     this.#byStream.set(stream, session);
     other?.fail(new SyncError('stream_taken_over', `a newer connection, from ${session.address}, uses stream ${stream}`));
+    return load;
   }
 
   /** Many peers that each owe us the rest of a large frame would fill our memory: the one that has owed it longest goes. */
@@ -161,6 +170,7 @@ export class Sessions implements SessionKeeper {
 
   closed(session: Session): void {
     this.#all.delete(session);
+    session.load?.disconnect();
     if (!session.isInternal) {
       const count = this.#countOf(session.address);
       count.unauthenticated.delete(session);
@@ -170,6 +180,10 @@ export class Sessions implements SessionKeeper {
       left.delete(session);
       if (left.size === 0) emptied();
     }
+  }
+
+  paced(rate: Rate): void {
+    this.counters.paced[rate]++;
   }
 
   async #sendAway(reason: string, timeoutMs: number, retryAfterMs: number): Promise<void> {

@@ -180,7 +180,7 @@ export class TcpConnection implements Connection {
  * Whether a door may be opened at all: without tokens everybody who reaches it may write, so it stays on loopback.
  * @throws {SyncError} `listen_unprotected`.
  */
-export function checkBind(door: 'tcp' | 'web', host: string, hasAuth: boolean): void {
+export function checkBind(door: 'tcp' | 'web' | 'udp', host: string, hasAuth: boolean): void {
   if (hasAuth || isLoopback(host)) return;
   throw new SyncError(
     'listen_unprotected',

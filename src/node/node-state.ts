@@ -4,6 +4,7 @@ import type {
   CertificateState,
   ClusterState,
   ConfigState,
+  DatagramsState,
   DrainState,
   PartitionState,
   QueueState,
@@ -35,6 +36,7 @@ export class NodeState implements AdminState {
   readonly #startedMs: number;
   readonly #stalls: StallWatch;
   #node: Pick<Node, 'scheduler' | 'sessions' | 'cluster' | 'duty'> | undefined;
+  #datagrams: DatagramsState | undefined;
   #backlog: readonly Backlog[] = [];
   #sinkFailure: string | undefined;
   /** No slice runs before the sink has been there once. */
@@ -51,6 +53,11 @@ export class NodeState implements AdminState {
   /** From now on also tells how the node's partitions and sessions are. */
   watchNode(node: Pick<Node, 'scheduler' | 'sessions' | 'cluster' | 'duty'>): void {
     this.#node = node;
+  }
+
+  /** From now on also tells what became of datagrams. */
+  watchDatagrams(datagrams: DatagramsState | undefined): void {
+    this.#datagrams = datagrams;
   }
 
   backlogRead(backlog: readonly Backlog[]): void {
@@ -133,6 +140,10 @@ export class NodeState implements AdminState {
   certificate(): CertificateState | undefined {
     const { tls } = this.#options.reloader.config.listen;
     return tls && { names: tls.names, expiresAtMs: tls.expiresAtMs };
+  }
+
+  datagrams(): DatagramsState | undefined {
+    return this.#datagrams;
   }
 
   sinks(): readonly SinkState[] {

@@ -201,8 +201,8 @@ function checkHeader(header: FrameHeader, payloadBytes: number): void {
 
 const TWO_32 = 0x1_0000_0000;
 
-/** CRC-32 over bytes 4 to 19 and the payload as sent. */
-function checksum(bytes: Uint8Array): number {
+/** The crc that a whole frame must carry: CRC-32 over bytes 4 to 19 and the payload as sent. */
+export function checksum(bytes: Uint8Array): number {
   return crc32Of(bytes, HEADER_BYTES, bytes.length, crc32Of(bytes, 4, 20));
 }
 

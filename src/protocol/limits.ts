@@ -1,3 +1,5 @@
+import { MAX_BATCH_CHANGES } from '../core/stream.ts';
+
 /** Bounds of payloads, the same for writing, scanning and documentation (`docs/protocol.md`, "Limits"). */
 
 /** How deep arrays and maps may nest, the payload's own map included. */
@@ -7,8 +9,8 @@ export const ROW_DEPTH = 5;
 /** Bytes of a table's or a column's name in UTF-8. */
 export const MAX_NAME_BYTES = 256;
 export const MAX_COLUMNS = 4096;
-/** Changes in one batch: a bound on what its rows take once they are decoded, some hundred times their bytes at worst. */
-export const MAX_CHANGES = 65_536;
+/** Changes in one batch. */
+export const MAX_CHANGES = MAX_BATCH_CHANGES;
 /** Distinct tables in one batch. */
 export const MAX_TABLES = 4096;
 

@@ -3,15 +3,20 @@ import { runInNewContext } from 'node:vm';
 import { messageOf } from '../../src/core/errors.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { ClientCase } from './client-case.ts';
+import { DatagramCase } from './datagram-case.ts';
 import { DecoderCase } from './decoder-case.ts';
 import type { FuzzCase } from './fuzz-case.ts';
 import type { FuzzReport } from './fuzz-report.ts';
+import { ProxyCase } from './proxy-case.ts';
 import { SessionCase } from './session-case.ts';
 
 const CASE_INPUTS = 64;
 /** So often a case goes through whole sessions of a server, and of a client; the others take the decoders alone, and a tenth of the time. */
 const SESSIONS_EVERY = 16;
 const CLIENTS_EVERY = 32;
+/** And so often through the doors for datagrams and for connections of balancers, which take little time. */
+const DATAGRAMS_EVERY = 8;
+const BALANCERS_EVERY = 32;
 const MAX_VIOLATIONS = 5;
 const MAX_SHOWN_HEX = 20_000;
 const WARM_UP_CASES = 300;
@@ -63,6 +68,8 @@ function inputsOf(number: number): string {
 
 function caseOf(number: number, random: SeededRandom): FuzzCase {
   if (number % SESSIONS_EVERY === 0) return new SessionCase(random);
+  if (number % DATAGRAMS_EVERY === 2) return new DatagramCase(random);
+  if (number % BALANCERS_EVERY === 3) return new ProxyCase(random);
   return number % CLIENTS_EVERY === 1 ? new ClientCase(random) : new DecoderCase(random);
 }
 

@@ -57,6 +57,24 @@ const PLANTED: readonly SourcePatch[] = [
     replace: 'default:\n        throw new Error(',
   },
   {
+    name: 'a datagram is taken whatever its checksum',
+    file: 'src/protocol/datagram.ts',
+    find: 'if (checksum(bytes) !== crc)',
+    replace: 'if (false)',
+  },
+  {
+    name: 'a datagram is taken with any token',
+    file: 'src/ingest/datagrams.ts',
+    find: "if (producer === undefined) return 'wrong_token';",
+    replace: '',
+  },
+  {
+    name: 'the checksum of a PROXY header is compared when it should not be',
+    file: 'src/ingest/proxy-header.ts',
+    find: 'zeroed.fill(0, at, end);',
+    replace: '',
+  },
+  {
     name: 'a client forgets what is stored and not applied',
     file: 'src/client/outbox.ts',
     find: 'this.#settle(lane, () => lane.markStored(place.seq));\n',

@@ -90,6 +90,7 @@ export async function createHttpWorld(options: HttpWorldOptions = {}): Promise<H
     ingest: {
       ...{ maxConnections: 100, maxConnectionsPerAddress: 100, authTimeoutMs: 5_000, heartbeatMs: 10_000 },
       ...{ maxFrameBytes: 1 << 20, creditBytes: 8 << 20, maxInFlightBytes: 64 << 20 },
+      ...{ limits: { maxConnections: 100, maxBatchChanges: 65_536 }, producerLimits: new Map() },
     },
     leaseMs: 3_000,
     apply: { sliceElements: 256, sliceBytes: 1 << 20, maxConcurrency: 1, access: '' },

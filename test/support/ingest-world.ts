@@ -56,6 +56,8 @@ export const SETTINGS: IngestSettings = {
   creditBytes: 262_144,
   authTimeoutMs: 5_000,
   heartbeatMs: 10_000,
+  limits: { maxConnections: 100, maxBatchChanges: 65_536 },
+  producerLimits: new Map(),
 };
 
 /** Tokens are `token-of-NAME`. */

@@ -18,6 +18,7 @@ export function sampleState(): AdminState {
     sinks: () => [{ name: 'main', kind: 'sqlite', guarantee: 'exactly once', failure: undefined }],
     deadLetters: () => Promise.resolve(2),
     drain: () => ({ duty: 'serving', sessions: 3, slices: 0, leases: 2, takenOver: 'nobody' }),
+    datagrams: () => undefined,
     config: () => ({ loadedAtMs: 0, waiting: [], failure: undefined }),
   };
 }

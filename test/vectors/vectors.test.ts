@@ -6,6 +6,7 @@ import { type Batch, type Op, Timestamp, type Value } from '../../src/core/chang
 import { ERRORS, SyncError } from '../../src/core/errors.ts';
 import { partitionOf } from '../../src/core/partition.ts';
 import { decodeBatch, encodeBatch, expandPayload } from '../../src/protocol/batch.ts';
+import { decodeDatagram, encodeDatagram, readDatagram } from '../../src/protocol/datagram.ts';
 import { FrameDecoder } from '../../src/protocol/frame-decoder.ts';
 import { encodeFrame, FLAG_ZSTD, FRAME, frameName, PRE_AUTH_FRAME_BYTES, readFrame } from '../../src/protocol/frame.ts';
 import {
@@ -30,6 +31,9 @@ interface BatchMeaning {
   readonly groups: readonly { readonly table: string; readonly op: Op; readonly keyCount: number; readonly columns: string[]; readonly rows: Typed[][] }[];
 }
 interface BatchVector extends Named { readonly hex: string; readonly meaning: BatchMeaning; readonly decodeOnly?: true }
+interface DatagramVector extends Named {
+  readonly hex: string; readonly meaning: Pick<BatchMeaning, 'groups'> & { readonly token: string }; readonly decodeOnly?: true;
+}
 interface PartitionVector extends Named {
   readonly group: string; readonly values: Typed[]; readonly partitions: number; readonly hashed: string; readonly crc32: number; readonly partition: number;
 }
@@ -38,7 +42,7 @@ interface FrameVector extends Named { readonly hex: string; readonly meaning: He
 interface Session extends Named {
   readonly frames: readonly { readonly from: 'client' | 'server'; readonly note: string; readonly hex: string; readonly meaning: Header & { readonly content?: unknown } }[];
 }
-interface InvalidVector extends Named { readonly layer: 'frame' | 'hello' | 'batch' | 'compressed'; readonly hex: string; readonly code: string }
+interface InvalidVector extends Named { readonly layer: 'frame' | 'hello' | 'batch' | 'compressed' | 'datagram'; readonly hex: string; readonly code: string }
 
 test.each(load<ValueVector>('values.json'))('the value vector "$name" is read and written', ({ hex, meaning, decodeOnly }) => {
   expect(decodeValue(bytes(hex))).toEqual(untyped(meaning));
@@ -48,6 +52,14 @@ test.each(load<ValueVector>('values.json'))('the value vector "$name" is read an
 test.each(load<BatchVector>('batches.json'))('the batch vector "$name" is read and written', ({ hex, meaning, decodeOnly }) => {
   expect(decodeBatch(bytes(hex))).toEqual(batchOf(meaning));
   if (decodeOnly !== true) expect(encodeBatch(batchOf(meaning)).toString('hex')).toBe(hex);
+});
+
+test.each(load<DatagramVector>('datagrams.json'))('the datagram vector "$name" is read and written', ({ hex, meaning, decodeOnly }) => {
+  const { groups } = batchOf(meaning);
+  const datagram = readDatagram(bytes(hex));
+  expect(datagram.token).toBe(meaning.token);
+  expect(decodeDatagram(datagram)).toEqual(groups);
+  if (decodeOnly !== true) expect(encodeDatagram(meaning.token, groups).toString('hex')).toBe(hex);
 });
 
 test.each(load<PartitionVector>('partitions.json'))('the partition vector "$name" agrees', (vector) => {
@@ -143,6 +155,7 @@ function refusal(layer: InvalidVector['layer'], data: Buffer): string {
       decoder.next();
     } else if (layer === 'hello') decodeHello(data);
     else if (layer === 'batch') decodeBatch(data);
+    else if (layer === 'datagram') decodeDatagram(readDatagram(data));
     else decodeBatch(expandPayload(readFrame(encodeFrame({ type: FRAME.batch, flags: FLAG_ZSTD, seq: 1, payload: data })), 4096));
   } catch (error) {
     if (error instanceof SyncError) return error.code;

@@ -136,6 +136,8 @@ export class SimNode {
         maxInFlightBytes: 8_000,
         authTimeoutMs: 5_000,
         heartbeatMs: 10_000,
+        limits: { maxConnections: 64, maxBatchChanges: 65_536 },
+        producerLimits: new Map(),
       },
       leaseMs: 3_000,
       apply: { sliceElements: 8, sliceBytes: 8_000, maxConcurrency: threadCount, access: '' },

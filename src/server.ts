@@ -10,6 +10,7 @@ import { systemClock } from './core/clock.ts';
 import { randomHex, systemRandom } from './core/random.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
 import { checkBind, createTcpListener, type ProxyOptions } from './ingest/tcp.ts';
+import { NodeAudit } from './node/node-audit.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
 import { startNode, type NodeSettings } from './node/node.ts';
@@ -51,6 +52,8 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     checkBind(config.listen.tcp.host, hasTokens(config));
     for (const warning of config.warnings) logger.warn({}, warning);
 
+    const audit = new NodeAudit({ config, version: VERSION, clock, logger });
+    open.push(() => audit.close());
     const sinks = config.sinks.map(({ name }) => ({ name, required: true }));
     const settings = { partitions: config.queue.partitions, sinks, mapping: config.mapping };
     const queue = await openQueue(config.queue, settings, {
@@ -76,6 +79,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       config,
       clock,
       logger,
+      observer: audit,
       apply: async (next, before) => {
         // First, because it is the one that may fail: the certificates and passwords of queue and sink are tried here.
         if (!isDeepStrictEqual(workersView(next), workersView(before))) await pool.roll(threadsOf(next, maxConcurrency, incarnation));
@@ -87,7 +91,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         node.configure(settingsOf(next, maxConcurrency));
       },
     });
-    const state = new NodeState({ config, version: VERSION, clock, queue, sink, reloader });
+    const state = new NodeState({ config, version: VERSION, clock, queue, sink, reloader, audit });
     const metrics = createMetrics(state);
     const counts = new IngestCounts(metrics);
     const node = await startNode({
@@ -100,6 +104,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       queue,
       settings,
       sink,
+      access: audit,
       runner: pool,
       leaseMs: config.apply.leaseMs,
       partitionBy: partitionByOf(config),
@@ -107,6 +112,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       observer: {
         sliceFinished: (partition, result) => {
           metrics.sliceFinished(result);
+          audit.sliceFinished(result);
           state.sliceFinished(partition, result);
         },
         backlogRead: (backlog) => {
@@ -130,12 +136,13 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       refused: (balancer, error) => {
         metrics.connectionRefused(error.code);
         proxyLog.refused(balancer, error);
+        audit.refused({ address: balancer, producer: undefined, code: error.code });
       },
     };
     const tcp = createTcpListener({ ...address, maxConnections: config.ingest.maxConnections, log: logger, proxy }, (connection) =>
       node.sessions.accept(connection),
     );
-    const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, node, metrics, logger);
+    const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health, observer: audit }, state, node, metrics, logger);
     await admin.start();
     adminAddress = `${admin.address.host}:${admin.address.port}`;
     open.unshift(() => admin.close());

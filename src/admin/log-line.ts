@@ -1,3 +1,5 @@
+import { escapeControls } from '../core/visible-text.ts';
+
 /**
  * From the JSON that pino makes of one call to the line that is written. Nothing here trusts the values: names of
  * producers and tables, messages of databases and text from clients all end up in lines.
@@ -38,15 +40,6 @@ function renderValue(value: unknown): string {
 
 /** Texts that need no quotes to be read as one value. */
 const PLAIN = /^[^\s"=\p{Cc}\p{Cf}]+$/u;
-
-/** JSON escapes C0 itself; C1, delete, line separators and what turns the direction of text remain. */
-function escapeControls(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => {
-    let escaped = '';
-    for (let i = 0; i < character.length; i++) escaped += `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`;
-    return escaped;
-  });
-}
 
 /** `scheme://user:password@host` and `?password=…`; rather a little too much than too little. */
 function blankSecrets(text: string): string {

@@ -1,6 +1,16 @@
 import { messageOf } from '../core/errors.ts';
 import { obstacles } from './readiness.ts';
-import type { AdminState, ClusterState, ConfigState, DrainState, PartitionState, QueueState, SessionsState, SinkState } from './state.ts';
+import type {
+  AdminState,
+  AuditState,
+  ClusterState,
+  ConfigState,
+  DrainState,
+  PartitionState,
+  QueueState,
+  SessionsState,
+  SinkState,
+} from './state.ts';
 import { withDeadline } from './deadline.ts';
 
 /** What `GET /api/v1/status` answers, and `syncline status` shows. */
@@ -30,6 +40,8 @@ export interface Status {
   /** `open` is missing, and `failure` says why, while it cannot be read. */
   readonly deadLetters: { readonly open?: number; readonly failure?: string };
   readonly config: Omit<ConfigState, 'failure'> & { readonly failure?: string };
+  /** Missing where there is no audit log. */
+  readonly audit?: Omit<AuditState, 'failure'> & { readonly failure?: string };
 }
 
 export async function readStatus(state: AdminState): Promise<Status> {
@@ -60,7 +72,14 @@ export async function readStatus(state: AdminState): Promise<Status> {
     sinks: state.sinks().map(({ failure: fault, ...sink }) => (fault === undefined ? sink : { ...sink, failure: fault })),
     deadLetters,
     config: failure === undefined ? config : { ...config, failure },
+    ...auditStatus(state.audit()),
   };
+}
+
+function auditStatus(audit: AuditState | undefined): Pick<Status, 'audit'> {
+  if (audit === undefined) return {};
+  const { failure, ...rest } = audit;
+  return { audit: failure === undefined ? rest : { ...rest, failure } };
 }
 
 /** Sums over all partitions; the age is that of the oldest batch anywhere. */

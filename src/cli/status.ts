@@ -55,6 +55,7 @@ export function describeStatus(status: Status): string {
         : `${count(deadLetters.open)}${deadLetters.open > 0 ? ' open; see: syncline dead-letters list' : ''}`,
     ],
     ['configuration', describeConfig(config)],
+    ...auditLines(status),
   ];
   const page = lines.map(([name, value]) => `${name.padEnd(13)} ${printable(value)}`).join('\n');
   const busy = partitions.filter(({ batches, state }) => batches > 0 || (state !== 'applying' && state !== 'elsewhere'));
@@ -82,6 +83,15 @@ function describeConfig({ loadedAtMs, waiting, failure }: Status['config']): str
   const since = `loaded ${new Date(loadedAtMs).toISOString().slice(0, 19).replace('T', ' ')}Z`;
   const pending = waiting.length === 0 ? '' : `; a restart is needed for ${waiting.join(', ')}`;
   return `${since}${pending}${failure === undefined ? '' : `; the last reload failed and changed nothing: ${failure}`}`;
+}
+
+function auditLines({ audit }: Status): [string, string][] {
+  if (audit === undefined) return [];
+  const { last, lost, failure } = audit;
+  const gap = lost === 0 ? '' : `, ${count(lost)} events lost`;
+  return [
+    ['audit log', `line ${count(last.seq)}, hash ${last.hash}${gap}${failure === undefined ? '' : `, cannot be written (${failure})`}`],
+  ];
 }
 
 /** What a node of several says of its place among them. */

@@ -78,6 +78,7 @@ const OTHER: Readonly<Record<string, unknown>> = {
   'listen.admin.healthPort': 9505,
   'ingest.maxFrameBytes': 1024 * 1024,
   'ingest.creditBytes': 16 * 1024 * 1024,
+  'audit.file': 'other.log',
   'log.level': 'debug',
   'log.format': 'json',
 };

@@ -54,6 +54,7 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
     apply: options.apply,
     cluster: options.cluster,
     retention: options.retention,
+    audit: resolveAudit(options, origin),
     log: options.log,
     warnings: warningsOf(options),
   };
@@ -202,6 +203,10 @@ function resolveTls(place: readonly PropertyKey[], tls: Options['queue']['tls'],
     return pem === undefined ? {} : { [name]: pem };
   };
   return { tls: { ...read('ca'), ...read('cert'), ...read('key'), rejectUnauthorized: tls.rejectUnauthorized } };
+}
+
+function resolveAudit({ audit: { file, ...rest } }: Options, origin: Origin): Config['audit'] {
+  return file === undefined ? rest : { ...rest, file: origin.resolvePath(['audit', 'file'], file) };
 }
 
 function resolveListen({ listen }: Options, open: boolean, origin: Origin, report: Report): Config['listen'] {

@@ -53,6 +53,11 @@ export function hashToken(token: string): string {
   return `${HASH_PREFIX}${sha256(token).toString('hex')}`;
 }
 
+/** What names a token in records: the beginning of its digest, of which nothing can be made. */
+export function tokenId(hash: string): string {
+  return hash.slice(HASH_PREFIX.length, HASH_PREFIX.length + 12);
+}
+
 interface KnownToken {
   readonly producer: string;
   readonly digest: Buffer;

@@ -16,7 +16,7 @@ import { Heartbeat } from './heartbeat.ts';
 import { Intake } from './intake.ts';
 import { forgottenOf, surveyForOpening, takeSurvey, welcomeFrame } from './opening.ts';
 import { Outbox } from './outbox.ts';
-import { hashToken } from './producers.ts';
+import { hashToken, tokenId } from './producers.ts';
 import type { PayloadCheck } from './payload-check.ts';
 import type { Advance } from '../core/progress.ts';
 import { Recheck } from './recheck.ts';
@@ -63,6 +63,7 @@ export class Session implements Submitter {
   #agent = '';
   #producer: string | undefined;
   #tokenDigest = '';
+  #tokenId: string | undefined;
   #recheck: Recheck | undefined;
   #confirmation: Confirmation | undefined;
   /** News of a commit came before WELCOME: what was read for it may be older. */
@@ -107,6 +108,11 @@ export class Session implements Submitter {
 
   get producer(): string | undefined {
     return this.#producer;
+  }
+
+  /** Says which token it came with, and not what that is; undefined where it came without one. */
+  get tokenId(): string | undefined {
+    return this.#tokenId;
   }
 
   get gone(): boolean {
@@ -275,6 +281,7 @@ export class Session implements Submitter {
 
   async #open(hello: Hello, forgotten: ReadonlyMap<number, number>): Promise<void> {
     this.#tokenDigest = hashToken(hello.token);
+    if (hello.token !== '') this.#tokenId = tokenId(this.#tokenDigest);
     const { authenticator } = this.#context;
     const producer = this.#connection.peer?.producer ?? (await authenticator.authenticate(hello.token, this.address));
     if (this.gone) return;

@@ -1,6 +1,7 @@
 import { StallWatch } from '../admin/stall-watch.ts';
 import type {
   AdminState,
+  AuditState,
   ClusterState,
   ConfigState,
   DrainState,
@@ -24,6 +25,7 @@ export interface NodeStateOptions {
   readonly queue: Queue;
   readonly sink: Sink;
   readonly reloader: { readonly state: ConfigState };
+  readonly audit: { readonly state: AuditState | undefined };
 }
 
 /** Puts together what the parts of a node know of themselves, for whoever asks the admin server. */
@@ -152,6 +154,10 @@ export class NodeState implements AdminState {
 
   config(): ConfigState {
     return this.#options.reloader.state;
+  }
+
+  audit(): AuditState | undefined {
+    return this.#options.audit.state;
   }
 }
 

@@ -18,6 +18,7 @@ export function sampleState(): AdminState {
     deadLetters: () => Promise.resolve(2),
     drain: () => ({ duty: 'serving', sessions: 3, slices: 0, leases: 2, takenOver: 'nobody' }),
     config: () => ({ loadedAtMs: 0, waiting: [], failure: undefined }),
+    audit: () => undefined,
   };
 }
 

@@ -6,10 +6,11 @@ import { createLogger, type LeveledLogger } from './admin/log.ts';
 import { createMetrics } from './admin/metrics.ts';
 import { startPool, type GenerationOptions } from './apply/pool.ts';
 import { partitionByOf, withoutPassword, type Address, type Config } from './config/config.ts';
+import { checkBind, producerDoor } from './core/bind.ts';
 import { systemClock } from './core/clock.ts';
 import { randomHex, systemRandom } from './core/random.ts';
 import { createAuthenticator, hasTokens } from './ingest/producers.ts';
-import { checkBind, createTcpListener, type ProxyOptions } from './ingest/tcp.ts';
+import { createTcpListener, type ProxyOptions } from './ingest/tcp.ts';
 import { NodeAudit } from './node/node-audit.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { NodeState } from './node/node-state.ts';
@@ -49,7 +50,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
   };
   const [sinkConfig] = config.sinks;
   try {
-    checkBind(config.listen.tcp.host, hasTokens(config));
+    checkBind(producerDoor('listen.tcp.host', config.listen.tcp.host, hasTokens(config) ? 'token' : 'nothing'));
     for (const warning of config.warnings) logger.warn({}, warning);
 
     const audit = new NodeAudit({ config, version: VERSION, clock, logger });

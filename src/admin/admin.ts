@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { adminDoor, checkBind } from '../core/bind.ts';
 import { messageOf, SyncError } from '../core/errors.ts';
 import { isLoopback } from '../core/network.ts';
 import type { Logger } from './log.ts';
@@ -97,12 +98,7 @@ export function createAdmin(options: AdminOptions, state: AdminState, control: D
 
   return {
     async start() {
-      if (!isLoopback(admin.host) && admin.token === undefined) {
-        throw new SyncError(
-          'listen_unprotected',
-          `admin would listen on ${admin.host}, which others can reach, without a token; set listen.admin.token, or listen on 127.0.0.1`,
-        );
-      }
+      checkBind(adminDoor(admin.host, admin.token));
       await listen(main, admin, 'listen.admin.port');
       if (health === undefined || options.health === undefined) return;
       await listen(health, options.health, 'listen.admin.healthPort').catch(async (error: unknown) => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { messageOf } from '../core/errors.ts';
-import { isLoopback } from '../core/network.ts';
+import { adminDoor, bindFault, producerDoor } from '../core/bind.ts';
 import type { Config, QueueConfig, SinkConfig, TableConfig, TlsConfig } from './config.ts';
 import { readText } from './file.ts';
 import { mappingDigest } from './mapping.ts';
@@ -220,17 +220,16 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
       );
   });
   const { host, port, healthHost, healthPort } = listen.admin;
-  if (open && !isLoopback(tcp.host))
-    report(
-      ['listen', 'tcp', 'host'],
-      `is ${tcp.host}, which others can reach, but nobody is asked for a token; set token or producers, or listen on 127.0.0.1`,
-    );
   const token = resolveAdminToken(listen.admin, origin, report);
-  if (token === undefined && listen.admin.tokenFile === undefined && !isLoopback(host))
-    report(
-      ['listen', 'admin', 'host'],
-      `is ${host}, which others can reach, but metrics and status ask nobody for a token; set listen.admin.token, or listen on 127.0.0.1 and use healthPort for health`,
-    );
+  const doors = [
+    producerDoor('listen.tcp.host', tcp.host, open ? 'nothing' : 'token'),
+    // Of a file that cannot be read, that is what is reported.
+    adminDoor(host, token ?? listen.admin.tokenFile),
+  ];
+  for (const door of doors) {
+    const fault = bindFault(door);
+    if (fault !== undefined) report(door.option.split('.'), fault);
+  }
   if (healthHost !== undefined && healthPort === undefined) report(['listen', 'admin', 'healthHost'], 'needs healthPort beside it');
   const health = healthPort === undefined ? undefined : { host: healthHost ?? '0.0.0.0', port: healthPort };
 

@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { createAuthenticator, hashToken, hasTokens } from './producers.ts';
-import { checkBind } from './tcp.ts';
 
 describe('tokens', () => {
   test('a configured token names its producer; another, a part of it or none names nobody', async () => {
@@ -39,16 +38,5 @@ describe('tokens', () => {
   test('a hash is sha256: and 64 hex digits', () => {
     expect(hashToken('abc')).toBe('sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad');
     expect(() => createAuthenticator({ producers: [{ name: 'shop', tokens: ['shop.secret'] }] })).toThrow('sha256:');
-  });
-});
-
-describe('where the door may be', () => {
-  test.each(['127.0.0.1', '127.8.8.8', '::1', 'localhost'])('%s needs no token', (host) => {
-    expect(() => checkBind(host, false)).not.toThrow();
-  });
-
-  test.each(['0.0.0.0', '::', '10.0.0.1', 'example.org', '128.0.0.1', '127.0.0.1.example.org'])('%s needs a token', (host) => {
-    expect(() => checkBind(host, false)).toThrow(/SYNCLINE_TOKEN/);
-    expect(() => checkBind(host, true)).not.toThrow();
   });
 });

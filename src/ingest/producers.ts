@@ -19,7 +19,7 @@ export interface AuthenticatorSettings {
 
 /**
  * Tells producers by their tokens. Only digests are kept, and they are compared in constant time, an unknown token with
- * a dummy. Without any token every client is {@link DEFAULT_PRODUCER}: only for loopback, see `checkBind`.
+ * a dummy. Without any token every client is {@link DEFAULT_PRODUCER}: only for loopback, see `core/bind.ts`.
  */
 export function createAuthenticator(settings: AuthenticatorSettings): Authenticator {
   if (!hasTokens(settings)) return { authenticate: () => Promise.resolve(DEFAULT_PRODUCER), producerOf: () => DEFAULT_PRODUCER };

@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import { messageOf, SyncError } from '../core/errors.ts';
-import { type Connection, isLoopback, type Receiver } from '../core/network.ts';
+import type { Connection, Receiver } from '../core/network.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { encodeError } from '../protocol/messages.ts';
 import { type AddressRanges, createAddressRanges, plainAddress } from './address-ranges.ts';
@@ -212,18 +212,6 @@ export class TcpConnection implements Connection {
     this.#hasGrown = false;
     this.#receiver?.drain();
   };
-}
-
-/**
- * Whether the door may be opened at all: without tokens everybody who reaches it may write, so it stays on loopback.
- * @throws {SyncError} `listen_unprotected`.
- */
-export function checkBind(host: string, hasAuth: boolean): void {
-  if (hasAuth || isLoopback(host)) return;
-  throw new SyncError(
-    'listen_unprotected',
-    `listen.tcp.host is ${host}, beyond loopback, and no token is set: everybody who reaches it could write; set SYNCLINE_TOKEN or producers, or listen on 127.0.0.1`,
-  );
 }
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number): SyncError {

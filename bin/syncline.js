@@ -13,9 +13,9 @@ const WANTED = [24, 15];
 // Set for the second run, so that a pinned Node.js that is too old itself does not start a third.
 const RELAUNCHED = 'SYNCLINE_RELAUNCHED';
 
-// What the server reads from others never becomes code, and no name of theirs reaches a prototype: Node.js takes this at its
-// start only. Also in package.json, deploy/Dockerfile and the tests.
-const SERVER_FLAGS = ['--disallow-code-generation-from-strings', '--disable-proto=throw'];
+// What the server reads from others never becomes code, no name of theirs reaches a prototype, and a report of a crash holds
+// no variables: Node.js takes this at its start only. Also in package.json, deploy/Dockerfile and the tests.
+const SERVER_FLAGS = ['--disallow-code-generation-from-strings', '--disable-proto=throw', '--report-exclude-env'];
 
 const here = dirname(fileURLToPath(import.meta.url));
 

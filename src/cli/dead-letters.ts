@@ -8,7 +8,7 @@ import { decodeBatch } from '../protocol/batch.ts';
 import type { DeadLetterState, Sink, StoredDeadLetter } from '../sinks/sink.ts';
 import { EXIT, integerFlag, parseFlags, UsageError, type Command, type Terminal } from './command.ts';
 import { recordCommand } from './command-audit.ts';
-import { count, printable, textTable } from './text.ts';
+import { count, printable, printableJson, textTable } from './text.ts';
 
 export const deadLetters: Command = {
   name: 'dead-letters',
@@ -89,7 +89,7 @@ async function list(sink: Sink, where: string, flags: Flags, terminal: Terminal)
     limit,
   });
   if (flags.json) {
-    terminal.out(letters.map((letter) => `${JSON.stringify(summaryOf(letter))}\n`).join(''));
+    terminal.out(letters.map((letter) => `${printableJson(summaryOf(letter))}\n`).join(''));
     return EXIT.ok;
   }
   if (letters.length === 0) {
@@ -175,7 +175,7 @@ function summaryOf({ payload, ...letter }: StoredDeadLetter): object {
 }
 
 function printableRows({ payload }: StoredDeadLetter): string {
-  return JSON.stringify(changesOf(payload), null, 2).split('\n').map(printable).join('\n');
+  return printableJson(changesOf(payload), 2);
 }
 
 /** The changes of a letter as plain JSON, or its bytes where they cannot be read. */

@@ -1,7 +1,7 @@
 import type { Status } from '../admin/status.ts';
 import { ADMIN_FLAGS, ADMIN_FLAGS_HELP, adminTarget, askAdmin, unreachableReason } from './admin-client.ts';
 import { EXIT, integerFlag, parseFlags, UsageError, type Command, type Terminal } from './command.ts';
-import { count, duration, printable, size, textTable } from './text.ts';
+import { count, duration, printable, printableJson, size, textTable } from './text.ts';
 
 export const status: Command = { name: 'status', summary: 'show queue, lag, sessions and dead letters of a running server', help, run };
 
@@ -25,7 +25,7 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number>
     terminal.err(`syncline: no status from ${target.url}: ${unreachableReason(error)}\n`);
     return EXIT.unreachable;
   }
-  terminal.out(values.json ? `${JSON.stringify(answer, null, 2)}\n` : describeStatus(answer));
+  terminal.out(values.json ? `${printableJson(answer, 2)}\n` : describeStatus(answer));
   return EXIT.ok;
 }
 

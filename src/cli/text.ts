@@ -39,3 +39,8 @@ export function duration(ms: number): string {
 
 /** What others wrote, without what would move a terminal's cursor or change its colours. */
 export const printable: (text: string) => string = escapeControls;
+
+/** JSON that a terminal shows as it is; with `indent` over several lines. */
+export function printableJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).split('\n').map(printable).join('\n');
+}

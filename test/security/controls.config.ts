@@ -6,6 +6,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const patches = JSON.parse(process.env['CONTROL_PATCHES'] ?? '[]') as SourcePatch[];
 
 /** For `controls.test.ts`: the runner of one test whose subject was patched. */
+// oxlint-disable-next-line import/no-default-export -- the runner takes no other
 export default defineConfig({
   root: ROOT,
   plugins: [

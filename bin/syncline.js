@@ -13,12 +13,16 @@ const WANTED = [24, 15];
 // Set for the second run, so that a pinned Node.js that is too old itself does not start a third.
 const RELAUNCHED = 'SYNCLINE_RELAUNCHED';
 
+// What the server reads from others never becomes code, no name of theirs reaches a prototype, and a report of a crash holds
+// no variables: Node.js takes this at its start only. Also in package.json, deploy/Dockerfile and the tests.
+const SERVER_FLAGS = ['--disallow-code-generation-from-strings', '--disable-proto=throw', '--report-exclude-env'];
+
 const here = dirname(fileURLToPath(import.meta.url));
 
 function main() {
   const relaunched = process.env[RELAUNCHED] !== undefined;
   delete process.env[RELAUNCHED];
-  if (isNewEnough(process.versions.node)) return load();
+  if (isNewEnough(process.versions.node)) return process.argv[2] === 'start' && becomeServer() ? undefined : load();
   const pinned = relaunched ? undefined : pinnedNode();
   if (pinned !== undefined) return relaunch(pinned);
   process.stderr.write(
@@ -37,6 +41,17 @@ function main() {
 function isNewEnough(version) {
   const parts = version.split('.').map(Number);
   return parts[0] > WANTED[0] || (parts[0] === WANTED[0] && parts[1] >= WANTED[1]);
+}
+
+/** Runs this again in the same process, with the flags of the server. False where that is done, or cannot be. */
+function becomeServer() {
+  const given = process.execArgv.concat((process.env.NODE_OPTIONS || '').split(' '));
+  const missing = SERVER_FLAGS.filter((flag) => !given.includes(flag));
+  // Windows cannot exchange the program of a process.
+  if (missing.length === 0 || process.platform === 'win32' || process.execve === undefined) return false;
+  const args = missing.concat(process.execArgv, process.argv.slice(1));
+  process.execve(process.execPath, [process.execPath].concat(args), process.env);
+  return true;
 }
 
 function load() {

@@ -13,6 +13,6 @@ if ! command -v npm >/dev/null 2>&1; then
   exit 1
 fi
 echo "setup: npm ci (the packages of package-lock.json, among them the Node.js that everything here runs on)"
-npm ci --no-audit --no-fund
+npm ci --ignore-scripts --no-audit --no-fund
 # npm keeps the time of the lock file where nothing had to be written.
 touch "$installed"

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** What `npm run check` runs, in this order: scripts of package.json, each of which may be run alone. */
-export const CHECKS: readonly string[] = ['types', 'lint', 'format:check', 'unused', 'build', 'package'];
+export const CHECKS: readonly string[] = ['types', 'lint', 'format:check', 'unused', 'lock', 'build', 'package'];
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 

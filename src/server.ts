@@ -7,16 +7,18 @@ import { createMetrics } from './admin/metrics.ts';
 import { startPool, type GenerationOptions } from './apply/pool.ts';
 import { partitionByOf, withoutPassword, type Address, type Config } from './config/config.ts';
 import { encodeAccess } from './core/access.ts';
+import { checkBind, producerDoor } from './core/bind.ts';
 import { systemClock } from './core/clock.ts';
 import type { SyncError } from './core/errors.ts';
 import type { Connection } from './core/network.ts';
 import { randomHex, systemRandom } from './core/random.ts';
 import { hasTokens } from './ingest/producers.ts';
-import { checkBind, createTcpListener } from './ingest/tcp.ts';
+import { createTcpListener } from './ingest/tcp.ts';
 import { descriptorWarning } from './node/descriptors.ts';
 import { DoorTls } from './node/door-tls.ts';
 import { Gatekeeper } from './node/gatekeeper.ts';
 import { openHttpDoor } from './node/http-door.ts';
+import { NodeAudit } from './node/node-audit.ts';
 import { IngestCounts } from './node/ingest-counts.ts';
 import { ingestSettingsOf } from './node/ingest-settings.ts';
 import { NodeState } from './node/node-state.ts';
@@ -63,13 +65,13 @@ export async function startServer(config: Config, logger: LeveledLogger = create
   };
   const [sinkConfig] = config.sinks;
   try {
-    checkBind('tcp', config.listen.tcp.host, asksForTokens(config));
-    if (config.listen.web.enabled) checkBind('web', config.listen.web.host, asksForTokens(config));
-    if (config.listen.udp.port !== undefined) checkBind('udp', config.listen.udp.host, asksForTokens(config));
+    checkDoors(config);
     for (const warning of config.warnings) logger.warn({}, warning);
     const tooFew = descriptorWarning(config.ingest.maxConnections);
     if (tooFew !== undefined) logger.warn({}, tooFew);
 
+    const audit = new NodeAudit({ config, version: VERSION, clock, logger });
+    open.push(() => audit.close());
     const gatekeeper = new Gatekeeper({ tokensFile: config.tokensFile, clock, random, logger });
     open.push(async () => gatekeeper.close());
     const sinks = config.sinks.map(({ name }) => ({ name, required: true }));
@@ -97,6 +99,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       config,
       clock,
       logger,
+      observer: audit,
       apply: async (next, before) => {
         // First what may fail: the certificate of the doors, then the certificates and passwords of queue and sink.
         const takeCertificate = tls !== undefined && next.listen.tls !== undefined ? tls.prepare(next.listen.tls) : () => {};
@@ -112,7 +115,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         udp?.configure(next.listen.udp);
       },
     });
-    const state = new NodeState({ config, version: VERSION, clock, queue, sink, reloader });
+    const state = new NodeState({ config, version: VERSION, clock, queue, sink, reloader, audit });
     const metrics = createMetrics(state);
     const counts = new IngestCounts(metrics);
     const nodeSettings = settingsOf(config, maxConcurrency, gatekeeper);
@@ -126,6 +129,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       queue,
       settings,
       sink,
+      access: audit,
       runner: pool,
       leaseMs: config.apply.leaseMs,
       partitionBy: partitionByOf(config),
@@ -133,6 +137,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       observer: {
         sliceFinished: (partition, result) => {
           metrics.sliceFinished(result);
+          audit.sliceFinished(result);
           state.sliceFinished(partition, result);
         },
         backlogRead: (backlog) => {
@@ -156,6 +161,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       return (balancer: string, error: SyncError) => {
         metrics.connectionRefused(error.code);
         proxyLog.refused(balancer, error);
+        audit.refused({ address: balancer, producer: undefined, code: error.code });
       };
     };
     const accept = (connection: Connection) => node.sessions.accept(connection);
@@ -171,7 +177,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     const udp = await startUdp(config.listen.udp, { clock, random, logger, queue, node });
     if (udp !== undefined) open.push(() => udp.close());
     state.watchDatagrams(udp);
-    const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health }, state, node, metrics, logger);
+    const admin = createAdmin({ admin: config.listen.admin, health: config.listen.health, observer: audit }, state, node, metrics, logger);
     await admin.start();
     adminAddress = `${admin.address.host}:${admin.address.port}`;
     open.unshift(() => admin.close());
@@ -213,6 +219,15 @@ const WORKER = new URL(import.meta.resolve(`./apply-worker${import.meta.filename
 
 function asksForTokens({ producers, tokensFile }: Config): boolean {
   return hasTokens({ producers, issued: tokensFile === undefined ? undefined : [] });
+}
+
+/** @throws {SyncError} `listen_unprotected` */
+function checkDoors(config: Config): void {
+  const asks = asksForTokens(config) ? 'token' : 'nothing';
+  const { tcp, web, udp } = config.listen;
+  checkBind(producerDoor('listen.tcp.host', tcp.host, asks));
+  if (web.enabled) checkBind(producerDoor('listen.web.host', web.host, asks));
+  if (udp.port !== undefined) checkBind(producerDoor('listen.udp.host', udp.host, asks));
 }
 
 /** A sink that takes one slice at a time has no use for more threads than one. */

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { adminDoor, checkBind } from '../core/bind.ts';
 import { messageOf, SyncError } from '../core/errors.ts';
 import { isLoopback } from '../core/network.ts';
 import type { Logger } from './log.ts';
@@ -29,6 +30,15 @@ export interface AdminOptions {
   };
   /** A second listener that serves `/health/*` only: it may be open to others, because health tells nothing but its status. */
   readonly health: Address | undefined;
+  readonly observer?: AdminObserver | undefined;
+}
+
+/** Told of what somebody did here, or was not let do. */
+export interface AdminObserver {
+  /** Somebody asked for what is guarded, and may not have it. */
+  adminRefused(address: string, path: string): void;
+  /** Somebody took the node out of service, or put it back. */
+  dutyChanged(to: 'drain' | 'resume', address: string): void;
 }
 
 export interface Address {
@@ -44,7 +54,7 @@ interface Answer {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-type Route = () => Answer | Promise<Answer>;
+type Route = (address: string) => Answer | Promise<Answer>;
 
 /** What may be done with a path, by method. */
 type Methods = Readonly<Record<string, Route>>;
@@ -66,13 +76,16 @@ export function createAdmin(options: AdminOptions, state: AdminState, control: D
   const guarded = new Map<string, Methods>([
     ['/metrics', { GET: async () => ({ status: 200, type: metrics.contentType, body: await metrics.render() }) }],
     ['/api/v1/status', { GET: async () => json(200, await readStatus(state)) }],
-    ['/api/v1/drain', drainRoutes(state, control, log)],
+    ['/api/v1/drain', drainRoutes(state, control, log, options.observer)],
   ]);
   const main = listenerOf(async (request, path) => {
     const methods = open.get(path) ?? guarded.get(path);
     if (methods === undefined)
       return problem(404, 'not found', 'see /health/live, /health/ready, /health/primary, /metrics, /api/v1/status and /api/v1/drain');
-    return (guarded.has(path) ? refusalOf(request, admin) : undefined) ?? (await answerOf(methods, request));
+    const refusal = guarded.has(path) ? refusalOf(request, admin) : undefined;
+    if (refusal === undefined) return answerOf(methods, request);
+    options.observer?.adminRefused(addressOfPeer(request), path);
+    return refusal;
   }, log);
   const health =
     options.health &&
@@ -85,12 +98,7 @@ export function createAdmin(options: AdminOptions, state: AdminState, control: D
 
   return {
     async start() {
-      if (!isLoopback(admin.host) && admin.token === undefined) {
-        throw new SyncError(
-          'listen_unprotected',
-          `admin would listen on ${admin.host}, which others can reach, without a token; set listen.admin.token, or listen on 127.0.0.1`,
-        );
-      }
+      checkBind(adminDoor(admin.host, admin.token));
       await listen(main, admin, 'listen.admin.port');
       if (health === undefined || options.health === undefined) return;
       await listen(health, options.health, 'listen.admin.healthPort').catch(async (error: unknown) => {
@@ -123,21 +131,24 @@ function healthRoutes(state: AdminState): ReadonlyMap<string, Methods> {
 }
 
 /** POST takes the node out of service, DELETE puts it back. Both answer at once, as GET does, with what is left to hand over. */
-function drainRoutes(state: AdminState, control: DutyControl, log: Logger): Methods {
+function drainRoutes(state: AdminState, control: DutyControl, log: Logger, observer: AdminObserver | undefined): Methods {
   return {
     GET: () => json(200, state.drain()),
-    POST: () => {
+    POST: (address) => {
+      observer?.dutyChanged('drain', address);
       control.drain().catch((error: unknown) => log.error({ reason: messageOf(error) }, 'draining failed'));
       return json(202, state.drain());
     },
-    DELETE: () => {
+    DELETE: (address) => {
+      observer?.dutyChanged('resume', address);
       control.resume();
       return json(200, state.drain());
     },
   };
 }
 
-async function answerOf(methods: Methods, { method = '', headers }: IncomingMessage): Promise<Answer> {
+async function answerOf(methods: Methods, request: IncomingMessage): Promise<Answer> {
+  const { method = '', headers } = request;
   const route = Object.hasOwn(methods, method) ? methods[method] : undefined;
   if (route === undefined) {
     const allow = Object.keys(methods).join(', ');
@@ -145,7 +156,11 @@ async function answerOf(methods: Methods, { method = '', headers }: IncomingMess
   }
   // A page in somebody's browser can send this unasked; then its origin is named here.
   if (method !== 'GET' && headers.origin !== undefined) return problem(403, 'wrong origin', 'a browser may not do this');
-  return route();
+  return route(addressOfPeer(request));
+}
+
+function addressOfPeer({ socket }: IncomingMessage): string {
+  return socket.remoteAddress ?? '';
 }
 
 /** Why this request may not see what is guarded; undefined when it may. */

@@ -1,3 +1,5 @@
+import { escapeControls } from '../core/visible-text.ts';
+
 /**
  * From the JSON that pino makes of one call to the line that is written. Nothing here trusts the values: names of
  * producers and tables, messages of databases and text from clients all end up in lines.
@@ -8,9 +10,8 @@ const MAX_LINE = 8 * 1024;
 
 /** Everything that a terminal or a reader of lines could take for more than text, in JSON's own notation. */
 export function safeLine(line: string): string {
-  const text = blankSecrets(line.trimEnd());
-  const short = text.length <= MAX_LINE ? text : shorten(text);
-  return `${escapeControls(short)}\n`;
+  const text = escapeControls(line.trimEnd());
+  return `${text.length <= MAX_LINE ? blankSecrets(text) : shorten(text)}\n`;
 }
 
 /** A line for people: time, level, message, then the fields as `name=value`. */
@@ -37,16 +38,7 @@ function renderValue(value: unknown): string {
 }
 
 /** Texts that need no quotes to be read as one value. */
-const PLAIN = /^[^\s"=\p{Cc}\p{Cf}]+$/u;
-
-/** JSON escapes C0 itself; C1, delete, line separators and what turns the direction of text remain. */
-function escapeControls(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => {
-    let escaped = '';
-    for (let i = 0; i < character.length; i++) escaped += `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`;
-    return escaped;
-  });
-}
+const PLAIN = /^[^\s"=\p{Cc}\p{Cf}\p{Cs}]+$/u;
 
 /** `scheme://user:password@host` and `?password=…`; rather a little too much than too little. */
 function blankSecrets(text: string): string {
@@ -56,10 +48,15 @@ function blankSecrets(text: string): string {
     .replace(/(\bBearer )[^\s"]+/g, '$1***');
 }
 
+/** Cut before it is searched for secrets: the search would take long for a long text that is made for it. */
 function shorten(text: string): string {
   const { time, level, msg } = JSON.parse(text) as PinoLine;
-  return JSON.stringify({ level, time, truncated: text.slice(0, MAX_LINE / 2), msg: msg?.slice(0, MAX_LINE / 4) });
+  const cut = (long: string, most: number) => blankSecrets(long.slice(0, most)).replace(CUT_SECRET, '$1:***');
+  return escapeControls(JSON.stringify({ level, time, truncated: cut(text, MAX_LINE / 2), msg: msg && cut(msg, MAX_LINE / 4) }));
 }
+
+/** The beginning of a URL that was cut before its `@`. */
+const CUT_SECRET = /([a-z][a-z0-9+.-]{0,31}:\/\/[^\s:/@"]*):[^\s"]*$/i;
 
 /** What our logger always writes; everything else in a line is fields. */
 interface PinoLine {

@@ -68,6 +68,14 @@ describe.each(['json', 'pretty'] as const)('%s', (format) => {
     expect(lines[0]).toContain('large');
   });
 
+  test('a password is blanked in a long line too, also where it is cut in two', () => {
+    for (let length = 3_990; length < 4_090; length++) {
+      const { log, lines } = capture(format);
+      log.info({ name: `${'x'.repeat(length)} mysql://root:hunter2@db/shop ${'x'.repeat(10_000)}` }, 'connecting');
+      expect(lines.join('')).not.toContain('hu');
+    }
+  });
+
   test('leaves out what is below the level', () => {
     const { log, lines } = capture(format, 'warn');
     log.info({}, 'no');

@@ -188,6 +188,23 @@ function addStateGauges(registry: Registry, state: AdminState): void {
     },
   });
   new Gauge({
+    name: 'syncline_audit_failing',
+    help: '1 while the audit log cannot be written; else 0.',
+    registers,
+    collect() {
+      this.set(state.audit()?.failure === undefined ? 0 : 1);
+    },
+  });
+  new Counter({
+    name: 'syncline_audit_lost_total',
+    help: 'Events that the audit log lacks, because it could not be written for too long.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(state.audit()?.lost ?? 0);
+    },
+  });
+  new Gauge({
     name: 'syncline_dead_letters_open',
     help: 'Dead letters that nobody has dealt with; missing while the sink cannot be read.',
     registers,

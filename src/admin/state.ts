@@ -23,6 +23,8 @@ export interface AdminState {
   deadLetters(): Promise<number>;
   drain(): DrainState;
   config(): ConfigState;
+  /** Undefined where there is no audit log. */
+  audit(): AuditState | undefined;
 }
 
 /** Takes a node out of service and puts it back; both may be called at any time, and again. */
@@ -48,6 +50,15 @@ export interface ConfigState {
   /** Options that were changed since and wait for a restart. */
   readonly waiting: readonly string[];
   /** Why the last reload changed nothing, as `code: message`; undefined when it did, or there was none. */
+  readonly failure: string | undefined;
+}
+
+export interface AuditState {
+  /** The last line that is on the disk: whoever notes its hash sees later whether the end was cut off. */
+  readonly last: { readonly seq: number; readonly hash: string };
+  /** Events that were lost, because the disk took nothing for too long. */
+  readonly lost: number;
+  /** Why nothing can be written now. */
   readonly failure: string | undefined;
 }
 

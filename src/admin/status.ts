@@ -3,6 +3,7 @@ import { obstacles } from './readiness.ts';
 import type {
   AdminState,
   CertificateState,
+  AuditState,
   ClusterState,
   ConfigState,
   DrainState,
@@ -42,6 +43,8 @@ export interface Status {
   /** `open` is missing, and `failure` says why, while it cannot be read. */
   readonly deadLetters: { readonly open?: number; readonly failure?: string };
   readonly config: Omit<ConfigState, 'failure'> & { readonly failure?: string };
+  /** Missing where there is no audit log. */
+  readonly audit?: Omit<AuditState, 'failure'> & { readonly failure?: string };
 }
 
 export async function readStatus(state: AdminState): Promise<Status> {
@@ -74,7 +77,14 @@ export async function readStatus(state: AdminState): Promise<Status> {
     sinks: state.sinks().map(({ failure: fault, ...sink }) => (fault === undefined ? sink : { ...sink, failure: fault })),
     deadLetters,
     config: failure === undefined ? config : { ...config, failure },
+    ...auditStatus(state.audit()),
   };
+}
+
+function auditStatus(audit: AuditState | undefined): Pick<Status, 'audit'> {
+  if (audit === undefined) return {};
+  const { failure, ...rest } = audit;
+  return { audit: failure === undefined ? rest : { ...rest, failure } };
 }
 
 /** Sums over all partitions; the age is that of the oldest batch anywhere. */

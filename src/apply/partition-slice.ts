@@ -49,7 +49,7 @@ export class PartitionSlice {
   #full = false;
   /** Items at the head that are dealt with: committed, or dropped under a lock that is now released. */
   done = 0;
-  readonly #moves = new Map<StreamId, { before: Place; after: Place; rejections: Rejection[] }>();
+  readonly #moves = new Map<StreamId, { before: Place; after: Place; rejections: Rejection[]; producer?: string }>();
   readonly #gaps = new Set<StreamId>();
   readonly #refused = new Map<StreamId, Refusal>();
   readonly #damage: string[] = [];
@@ -189,7 +189,9 @@ export class PartitionSlice {
       this.#newestStoredAtUs = item.element.storedAtUs;
     }
     for (const batch of failed) {
-      this.#moves.get(batch.item.stream)?.rejections.push(...rejectionsOf(batch, this.partition));
+      const move = this.#moves.get(batch.item.stream);
+      move?.rejections.push(...rejectionsOf(batch, this.partition));
+      if (move !== undefined) move.producer = batch.item.element.producer;
       this.#deadLetters += batch.whole ? 1 : batch.changes.length;
     }
   }
@@ -197,7 +199,7 @@ export class PartitionSlice {
   result(outcome: SliceResult['outcome'], error?: SyncError, blockedAtUs?: number): SliceResult {
     const { clock } = this.#context;
     const moves: StreamMove[] = [];
-    for (const [stream, { before, after, rejections }] of this.#moves) moves.push({ stream, before, after, rejections });
+    for (const [stream, move] of this.#moves) moves.push({ stream, ...move });
     return {
       outcome,
       count: this.done,

@@ -61,6 +61,8 @@ export interface StreamMove {
   readonly before: Place;
   readonly after: Place;
   readonly rejections: readonly Rejection[];
+  /** Whose stream it is, where there are rejections. */
+  readonly producer?: string;
 }
 
 export interface SliceStats {

@@ -1,5 +1,6 @@
 import { nearest } from '../config/nearest.ts';
 import { SyncError } from '../core/errors.ts';
+import { audit } from './audit.ts';
 import { chaos } from './chaos.ts';
 import { checkConfig } from './check-config.ts';
 import { describeError, EXIT, UsageError, type Command, type Terminal } from './command.ts';
@@ -12,7 +13,7 @@ import { status } from './status.ts';
 import { token } from './token.ts';
 import { version } from './version.ts';
 
-export const COMMANDS: readonly Command[] = [start, send, status, drain, deadLetters, checkConfig, init, token, chaos];
+export const COMMANDS: readonly Command[] = [start, send, status, drain, deadLetters, checkConfig, init, token, audit, chaos];
 
 /** Runs `syncline` with arguments and resolves with the exit code. Rejects only for bugs. */
 export async function runCli(args: readonly string[], terminal: Terminal): Promise<number> {

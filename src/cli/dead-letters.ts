@@ -1,4 +1,4 @@
-import { withoutPassword } from '../config/config.ts';
+import { withoutPassword, type Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
 import { Timestamp, type Value } from '../core/change.ts';
 import { systemClock } from '../core/clock.ts';
@@ -7,7 +7,8 @@ import { timeText } from '../core/partition.ts';
 import { decodeBatch } from '../protocol/batch.ts';
 import type { DeadLetterState, Sink, StoredDeadLetter } from '../sinks/sink.ts';
 import { EXIT, integerFlag, parseFlags, UsageError, type Command, type Terminal } from './command.ts';
-import { count, printable, textTable } from './text.ts';
+import { recordCommand } from './command-audit.ts';
+import { count, printable, printableJson, textTable } from './text.ts';
 
 export const deadLetters: Command = {
   name: 'dead-letters',
@@ -46,9 +47,9 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number>
     case 'retry':
     case 'drop':
       if (values.all === ids.length > 0) throw new UsageError(`${action} takes ids, or --all.`);
-      return withSink(values, terminal, async (sink) => {
+      return withSink(values, terminal, async (sink, _, config) => {
         const chosen = values.all ? await openIds(sink, values.table) : ids;
-        return action === 'retry' ? retry(sink, chosen, terminal) : drop(sink, chosen, terminal);
+        return action === 'retry' ? retry(sink, chosen, config, terminal) : drop(sink, chosen, config, terminal);
       });
     default:
       throw new UsageError(`say what to do with dead letters: list, show, retry or drop${action === undefined ? '' : `, not ${action}`}.`);
@@ -61,14 +62,17 @@ function parseId(written: string): number {
   return id;
 }
 
-/** Opens the sink itself: dead letters can be looked after while no server runs. `where` is which one that is, for people. */
-async function withSink(flags: Flags, terminal: Terminal, work: (sink: Sink, where: string) => Promise<number>): Promise<number> {
+/** `where` is which sink that is, for people. */
+type Work = (sink: Sink, where: string, config: Config) => Promise<number>;
+
+/** Opens the sink itself: dead letters can be looked after while no server runs. */
+async function withSink(flags: Flags, terminal: Terminal, work: Work): Promise<number> {
   const config = loadConfig({ file: flags.config, env: terminal.env, cwd: terminal.cwd });
   const { openSink } = await import('../sinks/registry.ts');
   const [sinkConfig] = config.sinks;
   const sink = await openSink({ ...sinkConfig, clock: systemClock, folder: config.data });
   try {
-    return await work(sink, `${sinkConfig.name} (${withoutPassword(sinkConfig.url)})`);
+    return await work(sink, `${sinkConfig.name} (${withoutPassword(sinkConfig.url)})`, config);
   } finally {
     await sink.close();
   }
@@ -85,7 +89,7 @@ async function list(sink: Sink, where: string, flags: Flags, terminal: Terminal)
     limit,
   });
   if (flags.json) {
-    terminal.out(letters.map((letter) => `${JSON.stringify(summaryOf(letter))}\n`).join(''));
+    terminal.out(letters.map((letter) => `${printableJson(summaryOf(letter))}\n`).join(''));
     return EXIT.ok;
   }
   if (letters.length === 0) {
@@ -131,21 +135,26 @@ async function show(sink: Sink, id: number, terminal: Terminal): Promise<number>
   return EXIT.ok;
 }
 
-async function retry(sink: Sink, ids: readonly number[], terminal: Terminal): Promise<number> {
+async function retry(sink: Sink, ids: readonly number[], config: Config, terminal: Terminal): Promise<number> {
   await sink.refreshSchema();
   let applied = 0;
-  for (const id of ids) {
-    if (terminal.stop.aborted) break;
-    const fault = await sink.deadLetters.retry(id);
-    if (fault === undefined) applied++;
-    else terminal.err(`${id}: ${printable(fault.message)} [${fault.code}]\n`);
+  try {
+    for (const id of ids) {
+      if (terminal.stop.aborted) break;
+      const fault = await sink.deadLetters.retry(id);
+      if (fault === undefined) applied++;
+      else terminal.err(`${id}: ${printable(fault.message)} [${fault.code}]\n`);
+    }
+  } finally {
+    await recordCommand(config, terminal, 'dead_letters_retried', { ids: ids.map(String), count: ids.length, applied });
   }
   terminal.out(`${count(applied)} applied, ${count(ids.length - applied)} not\n`);
   return applied === ids.length ? EXIT.ok : EXIT.failed;
 }
 
-async function drop(sink: Sink, ids: readonly number[], terminal: Terminal): Promise<number> {
+async function drop(sink: Sink, ids: readonly number[], config: Config, terminal: Terminal): Promise<number> {
   const dropped = await sink.deadLetters.drop(ids);
+  await recordCommand(config, terminal, 'dead_letters_dropped', { ids: ids.map(String), count: ids.length, dropped });
   terminal.out(`${count(dropped)} dropped${dropped < ids.length ? `, ${count(ids.length - dropped)} were not open` : ''}\n`);
   return dropped === ids.length ? EXIT.ok : EXIT.failed;
 }
@@ -166,7 +175,7 @@ function summaryOf({ payload, ...letter }: StoredDeadLetter): object {
 }
 
 function printableRows({ payload }: StoredDeadLetter): string {
-  return JSON.stringify(changesOf(payload), null, 2).split('\n').map(printable).join('\n');
+  return printableJson(changesOf(payload), 2);
 }
 
 /** The changes of a letter as plain JSON, or its bytes where they cannot be read. */

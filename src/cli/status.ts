@@ -1,7 +1,7 @@
 import type { Status } from '../admin/status.ts';
 import { ADMIN_FLAGS, ADMIN_FLAGS_HELP, adminTarget, askAdmin, unreachableReason } from './admin-client.ts';
 import { EXIT, integerFlag, parseFlags, UsageError, type Command, type Terminal } from './command.ts';
-import { count, duration, printable, size, textTable } from './text.ts';
+import { count, duration, printable, printableJson, size, textTable } from './text.ts';
 
 export const status: Command = { name: 'status', summary: 'show queue, lag, sessions and dead letters of a running server', help, run };
 
@@ -25,7 +25,7 @@ async function run(args: readonly string[], terminal: Terminal): Promise<number>
     terminal.err(`syncline: no status from ${target.url}: ${unreachableReason(error)}\n`);
     return EXIT.unreachable;
   }
-  terminal.out(values.json ? `${JSON.stringify(answer, null, 2)}\n` : describeStatus(answer));
+  terminal.out(values.json ? `${printableJson(answer, 2)}\n` : describeStatus(answer));
   return EXIT.ok;
 }
 
@@ -56,6 +56,7 @@ export function describeStatus(status: Status): string {
         : `${count(deadLetters.open)}${deadLetters.open > 0 ? ' open; see: syncline dead-letters list' : ''}`,
     ],
     ['configuration', describeConfig(config)],
+    ...auditLines(status),
   ];
   const page = lines.map(([name, value]) => `${name.padEnd(13)} ${printable(value)}`).join('\n');
   const busy = partitions.filter(({ batches, state }) => batches > 0 || (state !== 'applying' && state !== 'elsewhere'));
@@ -91,6 +92,15 @@ function describeConfig({ loadedAtMs, waiting, failure }: Status['config']): str
   const since = `loaded ${new Date(loadedAtMs).toISOString().slice(0, 19).replace('T', ' ')}Z`;
   const pending = waiting.length === 0 ? '' : `; a restart is needed for ${waiting.join(', ')}`;
   return `${since}${pending}${failure === undefined ? '' : `; the last reload failed and changed nothing: ${failure}`}`;
+}
+
+function auditLines({ audit }: Status): [string, string][] {
+  if (audit === undefined) return [];
+  const { last, lost, failure } = audit;
+  const gap = lost === 0 ? '' : `, ${count(lost)} events lost`;
+  return [
+    ['audit log', `line ${count(last.seq)}, hash ${last.hash}${gap}${failure === undefined ? '' : `, cannot be written (${failure})`}`],
+  ];
 }
 
 /** What a node of several says of its place among them. */

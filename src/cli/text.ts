@@ -1,3 +1,5 @@
+import { escapeControls } from '../core/visible-text.ts';
+
 /** Columns that line up; numbers are set to the right. */
 export function textTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((name, i) => Math.max(name.length, ...rows.map((row) => (row[i] ?? '').length)));
@@ -36,9 +38,9 @@ export function duration(ms: number): string {
 }
 
 /** What others wrote, without what would move a terminal's cursor or change its colours. */
-export function printable(text: string): string {
-  return text.replaceAll(
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+export const printable: (text: string) => string = escapeControls;
+
+/** JSON that a terminal shows as it is; with `indent` over several lines. */
+export function printableJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).split('\n').map(printable).join('\n');
 }

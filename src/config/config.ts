@@ -46,6 +46,7 @@ export interface Config {
   readonly apply: Readonly<Options['apply']>;
   readonly cluster: Readonly<Options['cluster']>;
   readonly retention: Readonly<Options['retention']>;
+  readonly audit: Readonly<Options['audit']>;
   readonly log: Readonly<Options['log']>;
   /** What is allowed but worth a line in the log. */
   readonly warnings: readonly string[];

@@ -74,7 +74,11 @@ function toPlain(document: Document.Parsed, path: string): unknown {
   try {
     return document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    throw new SyncError('bad_config', `${path}: ${lowerFirst(messageOf(error))}`, { cause: error });
+    // Not the name: a token that begins with * is one, too.
+    const reason = messageOf(error).startsWith('Unresolved alias')
+      ? 'a value that begins with * means an anchor that is not there; put it in quotes'
+      : lowerFirst(messageOf(error));
+    throw new SyncError('bad_config', `${path}: ${reason}`, { cause: error });
   }
 }
 

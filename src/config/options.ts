@@ -409,6 +409,26 @@ export const optionsSchema = z.strictObject({
     }),
   }),
 
+  audit: section('A record of who came in, what was refused and what operators did: docs/security.md describes it.', {
+    file: optionalText({
+      description:
+        'File of the audit log. Each line is chained to the one before it, so that a change shows: `syncline audit verify`. Every node and every server needs one of its own.',
+      env: 'SYNCLINE_AUDIT_FILE',
+      takesEffect: 'restart',
+      fallback: 'no audit log',
+    }),
+    maxBytes: bytes([64 * KIB, TIB], 64 * MIB, {
+      description: 'Size at which the file is full: it gets the number of its last line to its name, and another is begun.',
+      env: 'SYNCLINE_AUDIT_MAX_BYTES',
+      takesEffect: 'restart',
+    }),
+    maxFiles: integer([1, 10_000], 16, {
+      description: 'Full files that are kept beside it; older ones are removed.',
+      env: 'SYNCLINE_AUDIT_MAX_FILES',
+      takesEffect: 'restart',
+    }),
+  }),
+
   log: section('What is logged, on standard output.', {
     level: z
       .enum(['debug', 'info', 'warn', 'error', 'silent'])

@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import { entriesIn, entryAt, optionEntries, placeName } from './catalogue.ts';
+import { withoutPassword } from './config.ts';
 import { nearest } from './nearest.ts';
 import { formatBytes } from './option.ts';
 
@@ -85,7 +86,11 @@ function quoteHint(expected: string, value: unknown): string {
 }
 
 function describeValue(value: unknown): string {
-  if (typeof value === 'string') return `"${value.length > 40 ? `${value.slice(0, 40)}…` : value}"`;
+  if (typeof value === 'string') {
+    // A URL may stand where its section belongs.
+    const shown = withoutPassword(value);
+    return `"${shown.length > 40 ? `${shown.slice(0, 40)}…` : shown}"`;
+  }
   if (Array.isArray(value)) return 'a list';
   return typeof value === 'object' && value !== null ? 'a section' : String(value);
 }

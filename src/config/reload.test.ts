@@ -114,6 +114,7 @@ const OTHER: Readonly<Record<string, unknown>> = {
   'ingest.maxBatchChanges': 1000,
   'ingest.maxFrameBytes': 1024 * 1024,
   'ingest.creditBytes': 16 * 1024 * 1024,
+  'audit.file': 'other.log',
   'log.level': 'debug',
   'log.format': 'json',
 };

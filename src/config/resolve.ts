@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { messageOf } from '../core/errors.ts';
+import { adminDoor, bindFault, producerDoor } from '../core/bind.ts';
 import { isLoopback } from '../core/network.ts';
 import type { Config, Producer, QueueConfig, SinkConfig, TableConfig, TlsConfig, WebConfig } from './config.ts';
 import { readText } from './file.ts';
@@ -59,6 +60,7 @@ export function resolveConfig(options: Options, origin: Origin): { config: Confi
     apply: options.apply,
     cluster: options.cluster,
     retention: options.retention,
+    audit: resolveAudit(options, origin),
     log: options.log,
     warnings: [...warningsOf(options), ...plainDoorWarnings(listen)],
   };
@@ -225,27 +227,36 @@ function resolveTls(place: readonly PropertyKey[], tls: Options['queue']['tls'],
   return { tls: { ...read('ca'), ...read('cert'), ...read('key'), rejectUnauthorized: tls.rejectUnauthorized } };
 }
 
+function resolveAudit({ audit: { file, ...rest } }: Options, origin: Origin): Config['audit'] {
+  return file === undefined ? rest : { ...rest, file: origin.resolvePath(['audit', 'file'], file) };
+}
+
 function resolveListen({ listen }: Options, open: boolean, origin: Origin, report: Report): Config['listen'] {
   const tls = resolveListenTls(listen.tls, origin, report);
   const tcp = { ...listen.tcp, tls: usesTls('tcp', listen, report), host: listen.tcp.host ?? (open ? '127.0.0.1' : '0.0.0.0') };
   const web = { ...resolveWeb(listen, tcp.host, report), tls: usesTls('web', listen, report) };
   const udp = resolveUdp(listen.udp, open, report);
-  if (open) checkLoopback('tcp', tcp.host, report);
   if (web.tls && web.engine === 'uws')
     report(
       ['listen', 'web', 'engine'],
       'is uws, which cannot exchange a certificate while it runs; set it to auto or ws, or listen.web.tls to false',
     );
-  if (open && web.enabled) checkLoopback('web', web.host, report);
   checkAddresses(['listen', 'tcp', 'proxyFrom'], tcp.proxyFrom, report);
   checkAddresses(['listen', 'web', 'proxyFrom'], web.proxyFrom, report);
   const { host, port, healthHost, healthPort } = listen.admin;
   const token = resolveAdminToken(listen.admin, origin, report);
-  if (token === undefined && listen.admin.tokenFile === undefined && !isLoopback(host))
-    report(
-      ['listen', 'admin', 'host'],
-      `is ${host}, which others can reach, but metrics and status ask nobody for a token; set listen.admin.token, or listen on 127.0.0.1 and use healthPort for health`,
-    );
+  const asks = open ? 'nothing' : 'token';
+  const doors = [
+    producerDoor('listen.tcp.host', tcp.host, asks),
+    ...(web.enabled ? [producerDoor('listen.web.host', web.host, asks)] : []),
+    ...(udp.port === undefined ? [] : [producerDoor('listen.udp.host', udp.host, asks)]),
+    // Of a file that cannot be read, that is what is reported.
+    adminDoor(host, token ?? listen.admin.tokenFile),
+  ];
+  for (const door of doors) {
+    const fault = bindFault(door);
+    if (fault !== undefined) report(door.option.split('.'), fault);
+  }
   if (healthHost !== undefined && healthPort === undefined) report(['listen', 'admin', 'healthHost'], 'needs healthPort beside it');
   const health = healthPort === undefined ? undefined : { host: healthHost ?? '0.0.0.0', port: healthPort };
 
@@ -280,17 +291,6 @@ function usesTls(door: 'tcp' | 'web', listen: Options['listen'], report: Report)
   return listen[door].tls ?? isPossible;
 }
 
-type Door = 'tcp' | 'web' | 'udp';
-
-/** Without tokens a door that takes changes is for this machine only. */
-function checkLoopback(door: Door, host: string, report: Report): void {
-  if (isLoopback(host)) return;
-  report(
-    ['listen', door, 'host'],
-    `is ${host}, which others can reach, but nobody is asked for a token; set token, producers or tokensFile, or listen on 127.0.0.1`,
-  );
-}
-
 function resolveWeb({ web }: Options['listen'], tcpHost: string, report: Report): Omit<WebConfig, 'tls'> {
   if (web.bufferBytes < 2 * web.maxBodyBytes) report(['listen', 'web', 'bufferBytes'], 'must be at least twice listen.web.maxBodyBytes');
   web.origins.forEach((origin, i) => {
@@ -318,7 +318,6 @@ function checkAddresses(place: readonly PropertyKey[], written: readonly string[
 function resolveUdp({ host: written, ...rest }: Options['listen']['udp'], open: boolean, report: Report): Config['listen']['udp'] {
   const host = written ?? (open || rest.port === undefined ? '127.0.0.1' : '0.0.0.0');
   if (isIP(host) === 0) report(['listen', 'udp', 'host'], `is ${host}, which is no address of IPv4 or IPv6`);
-  if (open) checkLoopback('udp', host, report);
   return { ...rest, host };
 }
 
@@ -338,7 +337,7 @@ function resolveAdminToken({ token, tokenFile }: Options['listen']['admin'], ori
 
 function warningsOf({ queue, sinks, listen }: Options): string[] {
   const warnings: string[] = [];
-  for (const door of ['tcp', 'web'] satisfies Door[]) {
+  for (const door of ['tcp', 'web'] as const) {
     if (listen[door].proxyFrom.some((range) => range.endsWith('/0')))
       warnings.push(
         `listen.${door}.proxyFrom includes everybody: whoever connects can say that it is somebody else; name the balancers alone`,

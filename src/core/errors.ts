@@ -158,6 +158,8 @@ export const ERRORS = {
     'set SYNCLINE_TOKEN or producers, for admin SYNCLINE_ADMIN_TOKEN, or listen on 127.0.0.1',
   ),
 
+  audit_unavailable: entry('startup', 'the audit log cannot be opened', 'see the message; docs/security.md says what it needs'),
+
   // The client.
   server_unavailable: entry('transient', 'the server cannot be reached', 'check the url and that the server runs; the client keeps trying'),
   wrong_producer: entry(

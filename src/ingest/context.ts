@@ -21,6 +21,8 @@ export interface IngestContext {
   /** May be exchanged: each session keeps those that it began with. */
   readonly settings: IngestSettings;
   readonly log: Log;
+  /** Told who comes in and who is turned away; nobody where it is left out. */
+  readonly access?: AccessObserver | undefined;
   /** What WELCOME says about tables: the key of each, and how its rows find their partition. */
   tables(): Promise<ReadonlyMap<string, TableInfo>>;
   /** A client has waited for APPLIED in `partition` for more than 5 s: the moment to look whether the queue lost its elements. */
@@ -60,6 +62,19 @@ export interface Authenticator {
 /** What is said to whom no door lets in. */
 export const REFUSED =
   'the token is not accepted: it is unknown, expired or revoked, or not for this address or certificate; the log of the server says which';
+
+/** Told of whatever concerns who may use the doors. Anybody can cause floods of it, so its methods return at once. */
+export interface AccessObserver {
+  admitted(client: {
+    readonly address: string;
+    readonly producer: string;
+    /** The beginning of the digest of its token; undefined where it needed none. */
+    readonly token: string | undefined;
+    readonly stream: string;
+  }): void;
+  /** A connection was turned away, or ended with an error. `producer` is known once its token was right. */
+  refused(peer: { readonly address: string; readonly producer: string | undefined; readonly code: string }): void;
+}
 
 /** Structured lines for whoever runs the server; fits pino. */
 export interface Log {

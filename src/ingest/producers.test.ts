@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createAuthenticator, hashToken, hasTokens, type AuthenticatorSettings } from './producers.ts';
 import type { Refusal } from './failed-attempts.ts';
-import { checkBind } from './tcp.ts';
 
 describe('tokens', () => {
   test('a configured token names its producer; another, a part of it or none names nobody', async () => {
@@ -202,15 +201,4 @@ test('a refusal says what a token calls itself, and never the token', async () =
     ['unknown_token', undefined],
   ]);
   expect(JSON.stringify(refusals)).not.toMatch(/guess|no-dot|secret/);
-});
-
-describe('where the door may be', () => {
-  test.each(['127.0.0.1', '127.8.8.8', '::1', 'localhost'])('%s needs no token', (host) => {
-    expect(() => checkBind('tcp', host, false)).not.toThrow();
-  });
-
-  test.each(['0.0.0.0', '::', '10.0.0.1', 'example.org', '128.0.0.1', '127.0.0.1.example.org'])('%s needs a token', (host) => {
-    expect(() => checkBind('tcp', host, false)).toThrow(/SYNCLINE_TOKEN/);
-    expect(() => checkBind('tcp', host, true)).not.toThrow();
-  });
 });

@@ -40,7 +40,7 @@ export interface AuthenticatorSettings {
 
 /**
  * Tells producers by their tokens and certificates. Only digests are kept, and they are compared in constant time, an unknown
- * token with a dummy. Without any token every client is {@link DEFAULT_PRODUCER}: only for loopback, see `checkBind`.
+ * token with a dummy. Without any token every client is {@link DEFAULT_PRODUCER}: only for loopback, see `core/bind.ts`.
  * `refused` is told of everybody who is not let in, and the answer waits for it; left out, it comes at once.
  */
 export function createAuthenticator(
@@ -73,6 +73,11 @@ export function hasTokens({ token, producers = [], issued }: AuthenticatorSettin
 /** How a token is written in the configuration. */
 export function hashToken(token: string): string {
   return `${HASH_PREFIX}${sha256(token).toString('hex')}`;
+}
+
+/** What names a token in records: the beginning of its digest, of which nothing can be made. */
+export function tokenId(hash: string): string {
+  return hash.slice(HASH_PREFIX.length, HASH_PREFIX.length + 12);
 }
 
 interface Shown {

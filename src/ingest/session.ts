@@ -17,7 +17,7 @@ import { Heartbeat } from './heartbeat.ts';
 import { Intake } from './intake.ts';
 import { forgottenOf, surveyForOpening, tablesFor, takeSurvey, welcomeFrame } from './opening.ts';
 import { Outbox } from './outbox.ts';
-import { hashToken } from './producers.ts';
+import { hashToken, tokenId } from './producers.ts';
 import { Pace } from './pace.ts';
 import type { PayloadCheck } from './payload-check.ts';
 import type { ProducerLoad } from './producer-load.ts';
@@ -71,6 +71,7 @@ export class Session implements Submitter {
   #tokenDigest = '';
   #load: ProducerLoad | undefined;
   #pace: Pace | undefined;
+  #tokenId: string | undefined;
   #recheck: Recheck | undefined;
   #confirmation: Confirmation | undefined;
   /** News of a commit came before WELCOME: what was read for it may be older. */
@@ -125,6 +126,11 @@ export class Session implements Submitter {
   /** What its producer does; undefined until that is known. */
   get load(): ProducerLoad | undefined {
     return this.#load;
+  }
+
+  /** Says which token it came with, and not what that is; undefined where it came without one. */
+  get tokenId(): string | undefined {
+    return this.#tokenId;
   }
 
   get gone(): boolean {
@@ -305,6 +311,7 @@ export class Session implements Submitter {
 
   async #open(hello: Hello, forgotten: ReadonlyMap<number, number>): Promise<void> {
     this.#tokenDigest = hashToken(hello.token);
+    if (hello.token !== '') this.#tokenId = tokenId(this.#tokenDigest);
     const { authenticator } = this.#context;
     const { peer } = this.#connection;
     // A refusal comes late on purpose: the time to say HELLO is over.

@@ -143,6 +143,7 @@ export class Sessions implements SessionKeeper {
     const load = this.#loads.of(producer);
     load.connect(other === undefined ? 0 : 1);
     this.#byStream.set(stream, session);
+    this.#context.access?.admitted({ address: session.address, producer, token: session.tokenId, stream });
     other?.fail(new SyncError('stream_taken_over', `a newer connection, from ${session.address}, uses stream ${stream}`));
     return load;
   }
@@ -164,7 +165,10 @@ export class Sessions implements SessionKeeper {
   }
 
   closing(session: Session, code: ErrorCode | undefined): void {
-    if (code !== undefined) this.counters.errors.set(code, (this.counters.errors.get(code) ?? 0) + 1);
+    if (code !== undefined) {
+      this.counters.errors.set(code, (this.counters.errors.get(code) ?? 0) + 1);
+      this.#context.access?.refused({ address: session.address, producer: session.producer, code });
+    }
     if (session.stream !== undefined && this.#byStream.get(session.stream) === session) this.#byStream.delete(session.stream);
   }
 
@@ -236,6 +240,7 @@ export class Sessions implements SessionKeeper {
   /** Says why and closes; what the peer sends meanwhile is thrown away. */
   #refuse(connection: Connection, { code, message }: SyncError): void {
     this.counters.refused++;
+    this.#context.access?.refused({ address: connection.remoteAddress, producer: undefined, code });
     if (this.#refusals.size >= MAX_REFUSALS) return connection.destroy();
     this.#refusals.add(connection);
     const deadline = this.#context.clock.setTimer(REFUSAL_DEADLINE_MS, () => connection.destroy());

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { messageOf, SyncError } from '../core/errors.ts';
-import { type Connection, isLoopback, type Peer, type Receiver } from '../core/network.ts';
+import { messageOf } from '../core/errors.ts';
+import type { Connection, Peer, Receiver } from '../core/network.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { encodeError } from '../protocol/messages.ts';
 import type { Log } from './context.ts';
@@ -174,16 +174,4 @@ export class TcpConnection implements Connection {
     this.#hasGrown = false;
     this.#receiver?.drain();
   };
-}
-
-/**
- * Whether a door may be opened at all: without tokens everybody who reaches it may write, so it stays on loopback.
- * @throws {SyncError} `listen_unprotected`.
- */
-export function checkBind(door: 'tcp' | 'web' | 'udp', host: string, hasAuth: boolean): void {
-  if (hasAuth || isLoopback(host)) return;
-  throw new SyncError(
-    'listen_unprotected',
-    `listen.${door}.host is ${host}, beyond loopback, and no token is set: everybody who reaches it could write; set SYNCLINE_TOKEN or producers, or listen on 127.0.0.1`,
-  );
 }

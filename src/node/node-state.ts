@@ -2,6 +2,7 @@ import { StallWatch } from '../admin/stall-watch.ts';
 import type {
   AdminState,
   CertificateState,
+  AuditState,
   ClusterState,
   ConfigState,
   DatagramsState,
@@ -26,6 +27,7 @@ export interface NodeStateOptions {
   readonly queue: Queue;
   readonly sink: Sink;
   readonly reloader: { readonly config: Config; readonly state: ConfigState };
+  readonly audit: { readonly state: AuditState | undefined };
 }
 
 /** Puts together what the parts of a node know of themselves, for whoever asks the admin server. */
@@ -169,6 +171,10 @@ export class NodeState implements AdminState {
 
   config(): ConfigState {
     return this.#options.reloader.state;
+  }
+
+  audit(): AuditState | undefined {
+    return this.#options.audit.state;
   }
 }
 

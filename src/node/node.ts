@@ -11,7 +11,7 @@ import type { SyncError } from '../core/errors.ts';
 import type { PartitionBy } from '../core/partition.ts';
 import type { Random } from '../core/random.ts';
 import { Appender } from '../ingest/appender.ts';
-import type { Authenticator, IngestSettings } from '../ingest/context.ts';
+import type { AccessObserver, Authenticator, IngestSettings } from '../ingest/context.ts';
 import { Sessions } from '../ingest/sessions.ts';
 import type { Backlog, Queue, QueueSettings } from '../queue/queue.ts';
 import type { Sink } from '../sinks/sink.ts';
@@ -36,6 +36,8 @@ export interface NodeParts extends NodeSettings {
   readonly settings: QueueSettings;
   /** For the main thread; slices have sinks of their own. */
   readonly sink: Sink;
+  /** Told who comes in. */
+  readonly access?: AccessObserver | undefined;
   readonly runner: SliceRunner;
   readonly leaseMs: number;
   readonly partitionBy: ReadonlyMap<string, PartitionBy>;
@@ -230,6 +232,7 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       authenticator: parts.authenticator,
       settings: parts.ingest,
       log: logger,
+      access: parts.access,
       tables: tableInfos(sink, parts.partitionBy, clock),
       onWaiting: (partition: number) => {
         scheduler.heal(partition);

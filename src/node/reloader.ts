@@ -1,7 +1,7 @@
 import type { ConfigState } from '../admin/state.ts';
 import type { Logger } from '../admin/log.ts';
 import type { Config } from '../config/config.ts';
-import { planReload } from '../config/reload.ts';
+import { planReload, type Reload } from '../config/reload.ts';
 import type { Clock } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
 
@@ -12,6 +12,13 @@ export interface ReloaderOptions {
   readonly logger: Logger;
   /** Makes a running server go by `next`. @throws {SyncError} when it cannot; then nothing has changed. */
   readonly apply: (next: Config, before: Config) => Promise<void>;
+  /** Told of every reload. */
+  readonly observer: ReloadObserver;
+}
+
+export interface ReloadObserver {
+  reloaded(reload: Reload, before: Config): void;
+  reloadFailed(error: SyncError): void;
 }
 
 /** Keeps the configuration that a server runs with, and changes it while it runs: all of what can change, or nothing. */
@@ -45,11 +52,14 @@ export class Reloader {
   }
 
   async #reload(load: () => Config): Promise<void> {
-    const { clock, logger, apply } = this.#options;
+    const { clock, logger, apply, observer } = this.#options;
     try {
-      const { config, changed, waiting } = planReload(this.#config, load());
-      await apply(config, this.#config);
+      const before = this.#config;
+      const reload = planReload(before, load());
+      const { config, changed, waiting } = reload;
+      await apply(config, before);
       this.#config = config;
+      observer.reloaded(reload, before);
       this.#loadedAtMs = clock.wallMs();
       this.#waiting = waiting;
       this.#failure = undefined;
@@ -59,6 +69,7 @@ export class Reloader {
         logger.warn({ options: waiting }, 'options have changed that wait for a restart; until then they are as they were');
     } catch (error) {
       if (!(error instanceof SyncError)) throw error;
+      observer.reloadFailed(error);
       this.#failure = `${error.code}: ${error.message}`;
       logger.error({ code: error.code, reason: error.message }, 'the configuration was not loaded again, and everything is as it was');
     }

@@ -249,10 +249,12 @@ describe.skipIf(!systemd)('deploy/systemd (skipped where there is no systemd)', 
     expect(status).toBe(0);
   });
 
+  // In tenths, of 96 for a service without any restriction: it is 12 with systemd 252, and newer ones look at more.
+  const MOST_EXPOSURE = 15;
+
   test('the unit leaves little to whoever breaks in', () => {
-    const { status, stdout } = spawnSync('systemd-analyze', ['security', '--offline=true', '--threshold=20', '--no-pager', unit], {
-      encoding: 'utf8',
-    });
+    const options = ['security', '--offline=true', `--threshold=${MOST_EXPOSURE}`, '--no-pager'];
+    const { status, stdout } = spawnSync('systemd-analyze', [...options, unit], { encoding: 'utf8' });
     expect(stdout).toContain('Overall exposure level');
     expect(status).toBe(0);
   });

@@ -62,6 +62,18 @@ describe('the package, installed from its tarball in an empty folder', () => {
     ).toEqual([]);
   });
 
+  test('holds the bill of what was installed with it', () => {
+    const { components } = JSON.parse(readFileSync(installed('dist/sbom.cdx.json'), 'utf8')) as { components: { name: string }[] };
+    const listed = new Set(components.map(({ name }) => name));
+    const { packages } = JSON.parse(readFileSync(join(folder, 'home', 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, { optional?: boolean }>;
+    };
+    const all = Object.entries(packages).filter(([path]) => path !== '' && path !== 'node_modules/syncline');
+    const names = new Set(all.map(([path]) => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)));
+    expect([...names].filter((name) => !listed.has(name))).toEqual([]);
+    expect([...listed].filter((name) => !names.has(name))).toEqual([]);
+  });
+
   test('says its version', async () => {
     expect(await runSyncline(['--version'], { command: [process.execPath, bin] })).toMatchObject({
       code: 0,

@@ -20,6 +20,7 @@ export function sampleState(): AdminState {
     drain: () => ({ duty: 'serving', sessions: 3, slices: 0, leases: 2, takenOver: 'nobody' }),
     datagrams: () => undefined,
     config: () => ({ loadedAtMs: 0, waiting: [], failure: undefined }),
+    audit: () => undefined,
   };
 }
 

@@ -10,14 +10,22 @@ import { endWithUs } from '../../src/chaos/end-with-us.ts';
 import { COMPILE_CACHE } from './compile-cache.ts';
 import { eventually } from './eventually.ts';
 import { mergedEnv } from './source-patches.ts';
+import { SERVER_FLAGS } from './server-flags.ts';
 import { LOOPBACK, type Site } from './test-network.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+/** Node.js itself, so that signals reach the server. */
+const OURS: readonly string[] = [process.execPath, ...SERVER_FLAGS, MAIN];
 
 export interface ServerOptions {
   readonly site?: Site;
   /** The folder that its own is made in. */
   readonly dir?: string;
+  /** What runs instead of our own program with this Node. */
+  readonly command?: readonly string[];
+  /** Instead of its own folder. */
+  readonly cwd?: string;
 }
 
 /** Whoever stands still does not lead. */
@@ -30,22 +38,26 @@ export class ServerProcess {
   readonly data: string;
   readonly site: Site;
   readonly #env: Readonly<Record<string, string>>;
+  readonly #command: readonly string[];
+  readonly #cwd: string;
   #child: ChildProcess | undefined;
   /** Everything that it printed, over all its lives. */
   output = '';
 
-  private constructor(tcpPort: number, adminPort: number, data: string, env: Readonly<Record<string, string>>, site: Site) {
-    this.tcpPort = tcpPort;
-    this.adminPort = adminPort;
+  private constructor(ports: readonly [number, number], data: string, env: Readonly<Record<string, string>>, options: ServerOptions) {
+    const { site = LOOPBACK, command = OURS, cwd = data } = options;
+    [this.tcpPort, this.adminPort] = ports;
+    this.#command = command;
+    this.#cwd = cwd;
     this.data = data;
     this.#env = env;
     this.site = site;
   }
 
   /** `env` holds SYNCLINE_… variables; ports and the data folder are chosen here. A site other than loopback needs tokens. */
-  static async create(env: Readonly<Record<string, string>> = {}, { site = LOOPBACK, dir }: ServerOptions = {}): Promise<ServerProcess> {
-    const data = mkdtempSync(join(dir ?? tmpdir(), 'syncline-test-'));
-    return new ServerProcess(await freePort(), await freePort(), data, env, site);
+  static async create(env: Readonly<Record<string, string>> = {}, options: ServerOptions = {}): Promise<ServerProcess> {
+    const data = mkdtempSync(join(options.dir ?? tmpdir(), 'syncline-test-'));
+    return new ServerProcess([await freePort(), await freePort()], data, env, options);
   }
 
   get adminUrl(): string {
@@ -69,9 +81,9 @@ export class ServerProcess {
 
   /** Starts it, with more variables for this life, and waits for nothing. */
   launch(env: Readonly<Record<string, string>> = {}): void {
-    const [program, ...args] = [...this.site.prefix, process.execPath, MAIN, 'start'];
+    const [program, ...args] = [...this.site.prefix, ...this.#command, 'start'];
     const child = spawn(program, args, {
-      cwd: this.data,
+      cwd: this.#cwd,
       env: {
         PATH: process.env['PATH'] ?? '',
         ...COMPILE_CACHE,

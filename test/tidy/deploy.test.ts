@@ -8,6 +8,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import { optionEntries } from '../../src/config/catalogue.ts';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { SERVER_FLAGS } from '../support/server-flags.ts';
 import { files, read, ROOT } from '../support/source-files.ts';
 
 const VARIABLES = new Set(optionEntries().flatMap(({ env }) => (env === undefined ? [] : [env])));
@@ -169,7 +170,7 @@ describe('Dockerfile', () => {
   });
 
   test('runs Node.js itself, and not as root', () => {
-    expect(JSON.parse(all('ENTRYPOINT')[0] ?? '')).toEqual(['node', '/app/dist/main.js']);
+    expect(JSON.parse(all('ENTRYPOINT')[0] ?? '')).toEqual(['node', ...SERVER_FLAGS, '/app/dist/main.js']);
     expect(all('CMD')).toEqual(['["start"]']);
     expect(all('USER')).toEqual(['1000:1000']);
     const variables = Object.fromEntries(all('ENV').flatMap((line) => line.split(' ').map((pair) => pair.split('=') as [string, string])));

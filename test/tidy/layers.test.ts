@@ -16,11 +16,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   sinks: ['core', 'protocol'],
   client: ['core', 'protocol'],
   admin: ['core'],
+  audit: ['core'],
   // Parts of the composition root, which knows all parts.
-  node: ['core', 'protocol', 'config', 'admin', 'apply', 'client', 'cluster', 'ingest', 'queue', 'sinks'],
+  node: ['core', 'protocol', 'config', 'admin', 'apply', 'audit', 'client', 'cluster', 'ingest', 'queue', 'sinks'],
   // A user's view of the whole, which starts servers and clients and reads the database past the sink.
   chaos: ['core', 'config', 'client', 'sinks', 'server.ts'],
-  cli: ['core', 'protocol', 'config', 'client', 'admin', 'queue', 'sinks', 'chaos', 'server.ts'],
+  cli: ['core', 'protocol', 'config', 'client', 'admin', 'audit', 'queue', 'sinks', 'chaos', 'server.ts'],
 };
 
 /** Files at the top of src put concrete parts together; so do these two. */

@@ -17,7 +17,7 @@ export const scan: Micro = {
   },
 };
 
-function scanning(name: string, payloads: readonly Buffer[]): MicroCase {
+function scanning(name: string, payloads: readonly Uint8Array[]): MicroCase {
   const one = new BatchScan();
   const run = () => {
     for (const payload of payloads) if (!one.scan(payload)) throw new Error(one.reason);

@@ -1,4 +1,4 @@
-import { strict as assert } from 'node:assert';
+import { assert } from '../core/assert.ts';
 import type { Clock } from '../core/clock.ts';
 import { type Random, randomHex } from '../core/random.ts';
 import type { Place, StreamId } from '../core/stream.ts';

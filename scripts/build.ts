@@ -2,12 +2,19 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, globSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { BROWSER_CLIENT, bundleForBrowser } from './browser-bundle.ts';
 import { toolEnv } from './steps.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 rmSync(`${ROOT}dist`, { recursive: true, force: true });
-const { status } = spawnSync('tsc', ['-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit', env: toolEnv() });
+compile('tsconfig.build.json');
 // The compiler leaves behind what it does not compile.
 for (const path of globSync('**/*.lua', { cwd: `${ROOT}src` })) cpSync(`${ROOT}src/${path}`, `${ROOT}dist/${path}`);
-process.exitCode = status ?? 1;
+compile('src/client/browser/tsconfig.build.json');
+await bundleForBrowser(BROWSER_CLIENT, `${ROOT}dist/browser/client.js`);
+
+function compile(project: string): void {
+  const { status } = spawnSync('tsc', ['-p', project], { cwd: ROOT, stdio: 'inherit', env: toolEnv() });
+  if (status !== 0) process.exit(status ?? 1);
+}

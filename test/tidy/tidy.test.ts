@@ -50,7 +50,7 @@ describe('sources', () => {
 });
 
 describe('nothing ages or leaks', () => {
-  const texts = [...sources, ...pages, ...scripts, ...files('test/**/*.ts', 'bench/**/*.ts', 'scripts/*', 'examples/**/*')].filter(
+  const texts = [...sources, ...pages, ...scripts, ...files('test/**/*.ts', 'bench/**/*.ts', 'scripts/*', 'examples/**/*.*')].filter(
     (path) => path !== 'test/tidy/tidy.test.ts',
   );
 

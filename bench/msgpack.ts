@@ -41,7 +41,7 @@ const writer = new MsgpackWriter();
 const scan = new BatchScan();
 const payload = build();
 
-function build(): Buffer {
+function build(): Uint8Array {
   for (const values of rows) builder.add('cities', 'upsert', 1, COLUMNS, values);
   return builder.finish();
 }

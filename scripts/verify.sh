@@ -22,7 +22,7 @@ failed() {
   exit 1
 }
 
-missing="$(missing_packages redis-server mariadb-server-core mariadb-client-core haproxy nginx curl keepalived openssl php-curl)"
+missing="$(missing_packages redis-server mariadb-server-core mariadb-client-core haproxy nginx curl keepalived openssl php-curl chromium-headless-shell)"
 if [ -n "$missing" ] && ! command -v apt-get >/dev/null 2>&1; then
   echo "verify: not on the path, and there is no apt-get to install it with (names of Debian's packages):$missing; tests that need them are skipped"
 elif [ -n "$missing" ]; then

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { crc32Of } from '../../src/protocol/crc32.ts';
+import { crc32Of } from '../../src/core/crc32.ts';
 import { FrameDecoder } from '../../src/protocol/frame-decoder.ts';
 import { DEFAULT_MAX_FRAME_BYTES, encodeFrame, FRAME } from '../../src/protocol/frame.ts';
 import type { Tape } from '../load/tape.ts';

@@ -12,7 +12,7 @@ export function sampleItems(kind: Workload['kind'] = 'inserts'): Item[] {
 }
 
 /** The payload of a batch of upserts. */
-export function batchOf(items: readonly Item[]): Buffer {
+export function batchOf(items: readonly Item[]): Uint8Array {
   const builder = new BatchBuilder();
   for (const item of items) builder.add('item', 'upsert', 1, ITEM_COLUMNS, item);
   return builder.finish();

@@ -27,7 +27,7 @@ function access(columns: readonly string[] | undefined): Access {
   return new Access('shop', [...others, { tables: ['item'], operations: ['upsert'], columns }]);
 }
 
-function scanning(name: string, payloads: readonly Buffer[], rules?: Access): MicroCase {
+function scanning(name: string, payloads: readonly Uint8Array[], rules?: Access): MicroCase {
   const one = new BatchScan();
   const run = () => {
     for (const payload of payloads) if (!one.scan(payload, rules) || one.denial !== undefined) throw new Error(one.reason);

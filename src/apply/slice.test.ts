@@ -258,7 +258,7 @@ describe('a permanent failure', () => {
   test('of a payload that cannot be read after all is one dead letter too', async () => {
     const entry = writer.entry([items('insert', [1, 'a'])]);
     const frame = encodeFrame({ type: FRAME.batch, partition: 0, seq: 1, prev: 0, payload: Buffer.from('c1', 'hex') });
-    await writer.appendEntry({ ...entry, frame, crc: frame.readUInt32BE(20) });
+    await writer.appendEntry({ ...entry, frame, crc: frameCrc(frame) });
     const { moves } = await run();
     expect(moves[0]?.rejections).toEqual([expect.objectContaining({ seq: 1, code: 'malformed_payload', changes: [] })]);
   });

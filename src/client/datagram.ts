@@ -19,7 +19,7 @@ export interface DatagramChange {
  * @throws {TypeError} that names table and column, for a row that cannot be sent.
  * @throws {SyncError} `frame_too_large` for more than a datagram holds.
  */
-export function encodeDatagram(token: string, changes: readonly DatagramChange[]): Buffer {
+export function encodeDatagram(token: string, changes: readonly DatagramChange[]): Uint8Array {
   return encodeGroups(
     token,
     changes.map(({ table, key, op = 'upsert', row }): ChangeGroup => {

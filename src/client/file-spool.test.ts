@@ -4,14 +4,15 @@ import { join } from 'node:path';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { Place } from '../core/stream.ts';
+import { describeNewSpool, describeSpool } from '../../test/contract/spool.contract.ts';
+import { FrameChain, heldOf } from '../../test/support/frame-chain.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
-import { FRAME, encodeFrame, frameCrc } from '../protocol/frame.ts';
+import { FRAME } from '../protocol/frame.ts';
 import { type Disk, nodeDisk } from './disk.ts';
 import { openFileSpool } from './file-spool.ts';
 import { SEGMENT_BYTES } from './generation.ts';
 import { createMemorySpool } from './memory-spool.ts';
-import type { Spool, SpooledFrame } from './spool.ts';
+import type { Spool } from './spool.ts';
 
 const STREAM = '00112233445566778899aabbccddeeff';
 const OTHER = 'ffeeddccbbaa99887766554433221100';
@@ -36,132 +37,35 @@ async function open(folder: string, disk?: Disk): Promise<Spool> {
   return spool;
 }
 
-/** Frames of one partition, each naming the one before. */
-class Chain {
-  readonly frames: SpooledFrame[] = [];
-  readonly #partition: number;
-  readonly #bytes: number;
-
-  constructor(partition: number, bytes = 20) {
-    this.#partition = partition;
-    this.#bytes = bytes;
-  }
-
-  /** The next `count` frames. */
-  next(count: number): SpooledFrame[] {
-    const added: SpooledFrame[] = [];
-    for (let i = 0; i < count; i++) {
-      const seq = this.frames.length + 1;
-      const payload = Buffer.alloc(this.#bytes, `${this.#partition} ${seq} `);
-      const bytes = encodeFrame({ type: FRAME.batch, partition: this.#partition, seq, prev: this.frames.at(-1)?.crc ?? 0, payload });
-      const frame = { partition: this.#partition, seq, crc: frameCrc(bytes), bytes };
-      this.frames.push(frame);
-      added.push(frame);
-    }
-    return added;
-  }
-
-  place(seq: number): Place {
-    return { seq, crc: this.frames[seq - 1]!.crc };
-  }
-}
-
-/** What is held, as `partition:seq`, and the bytes of it. */
-function heldOf(spool: Spool): string[] {
-  return spool.restored.held.map(({ partition, seq }) => `${partition}:${seq}`);
-}
-
 function segments(folder: string): string[] {
   return readdirSync(folder)
     .filter((name) => name.endsWith('.frames'))
     .sort();
 }
 
-describe.each<[string, () => Promise<Spool>]>([
-  ['memory', () => Promise.resolve(createMemorySpool())],
-  ['file', () => open(newFolder())],
-])('a new %s spool', (_, create) => {
-  test('holds nothing, and takes frames, marks, notes and new streams', async () => {
-    const spool = await create();
-    expect(spool.restored).toEqual({ stream: undefined, assigned: new Map(), held: [], note: undefined });
-    const chain = new Chain(1);
-    await spool.reset(STREAM, []);
-    await spool.append(chain.next(3));
-    spool.applied(1, chain.place(2));
-    await spool.remember('a note');
-    await spool.append(chain.next(1));
-    await spool.reset(OTHER, new Chain(2).next(2));
-    await spool.append(new Chain(3).next(1));
-    await spool.close();
-    await spool.close();
-  });
+describeNewSpool('a memory spool', () => Promise.resolve({ open: () => Promise.resolve(createMemorySpool()) }));
+describeSpool('a file spool', () => {
+  const folder = newFolder();
+  return Promise.resolve({ open: () => open(folder) });
 });
 
-describe('a file spool that is opened again', () => {
-  test('has the stream, the note, the frames byte for byte, and what was assigned', async () => {
-    const folder = newFolder();
-    const spool = await open(folder);
-    const [one, two] = [new Chain(1), new Chain(250)];
-    await spool.reset(STREAM, []);
-    await spool.remember('{"a":"note"}');
-    await spool.append([...one.next(2), ...two.next(1)]);
-    await spool.append(one.next(1));
-    await spool.close();
-    const again = await open(folder);
-    expect(again.restored.stream).toBe(STREAM);
-    expect(again.restored.note).toBe('{"a":"note"}');
-    expect(again.restored.assigned).toEqual(
-      new Map([
-        [1, one.place(3)],
-        [250, two.place(1)],
-      ]),
-    );
-    // In the order in which they were made.
-    expect(heldOf(again)).toEqual(['1:1', '1:2', '250:1', '1:3']);
-    expect(again.restored.held.map((frame) => Buffer.from(frame.bytes))).toEqual(
-      [...one.frames.slice(0, 2), ...two.frames, ...one.frames.slice(2)].map((frame) => frame.bytes),
-    );
-  });
-
-  test('has forgotten what was applied, but not what was assigned', async () => {
-    const folder = newFolder();
-    const spool = await open(folder);
-    const chain = new Chain(0);
-    await spool.reset(STREAM, []);
-    await spool.append(chain.next(5));
-    spool.applied(0, chain.place(3));
-    await spool.close();
-    const again = await open(folder);
-    expect(heldOf(again)).toEqual(['0:4', '0:5']);
-    again.applied(0, chain.place(5));
-    await again.close();
-    const last = await open(folder);
-    expect(heldOf(last)).toEqual([]);
-    expect(last.restored.assigned).toEqual(new Map([[0, chain.place(5)]]));
-  });
-
-  test('has only the new stream after a reset', async () => {
-    const folder = newFolder();
-    const spool = await open(folder);
-    await spool.reset(STREAM, []);
-    await spool.append(new Chain(0).next(4));
-    const chain = new Chain(7);
-    await spool.reset(OTHER, chain.next(2));
-    await spool.append(chain.next(1));
-    await spool.close();
-    const again = await open(folder);
-    expect(again.restored.stream).toBe(OTHER);
-    expect(heldOf(again)).toEqual(['7:1', '7:2', '7:3']);
-    expect(segments(folder)).toHaveLength(1);
-  });
-
-  test('is refused while another client uses it, and says who', async () => {
+describe('a file spool', () => {
+  test('says who has it when it is refused', async () => {
     const folder = newFolder();
     await open(folder);
     await expect(openFileSpool(folder)).rejects.toMatchObject({
       code: 'spool_locked',
       message: expect.stringContaining(`process ${process.pid}`) as string,
     });
+  });
+
+  test('has one file again after a reset', async () => {
+    const folder = newFolder();
+    const spool = await open(folder);
+    await spool.reset(STREAM, []);
+    await spool.append(new FrameChain(0).next(4));
+    await spool.reset(OTHER, new FrameChain(7).next(2));
+    expect(segments(folder)).toHaveLength(1);
   });
 
   test('is free when its owner was killed', async () => {
@@ -189,7 +93,7 @@ describe('segments', () => {
   test('are deleted when everything in them is applied, while what was assigned is kept', async () => {
     const folder = newFolder();
     const spool = await open(folder);
-    const [big, idle] = [new Chain(0, SEGMENT_BYTES / 2), new Chain(1)];
+    const [big, idle] = [new FrameChain(0, SEGMENT_BYTES / 2), new FrameChain(1)];
     await spool.reset(STREAM, []);
     await spool.append(idle.next(1));
     spool.applied(1, idle.place(1));
@@ -212,7 +116,7 @@ describe('segments', () => {
   test('do not pile up behind one partition that is stuck', async () => {
     const folder = newFolder();
     const spool = await open(folder);
-    const [big, stuck] = [new Chain(0, SEGMENT_BYTES / 4), new Chain(1)];
+    const [big, stuck] = [new FrameChain(0, SEGMENT_BYTES / 4), new FrameChain(1)];
     await spool.reset(STREAM, []);
     for (let i = 1; i <= 60; i++) {
       await spool.append([...big.next(1), ...stuck.next(1)]);
@@ -229,7 +133,7 @@ describe('segments', () => {
   test('give frames that were carried forward back before those that followed them', async () => {
     const folder = newFolder();
     const spool = await open(folder);
-    const [big, stuck, late] = [new Chain(0, SEGMENT_BYTES / 4), new Chain(1), new Chain(2)];
+    const [big, stuck, late] = [new FrameChain(0, SEGMENT_BYTES / 4), new FrameChain(1), new FrameChain(2)];
     await spool.reset(STREAM, []);
     for (let i = 1; i <= 60; i++) {
       await spool.append([...big.next(1), ...stuck.next(i % 7 === 0 ? 1 : 0), ...late.next(i > 50 ? 1 : 0)]);
@@ -263,7 +167,7 @@ function wholeFrames(bytes: Buffer): string[] {
 async function smallSpool(): Promise<{ folder: string; path: string; ends: number[]; held: string[][] }> {
   const folder = newFolder();
   const spool = await open(folder);
-  const [one, two] = [new Chain(0), new Chain(3)];
+  const [one, two] = [new FrameChain(0), new FrameChain(3)];
   await spool.reset(STREAM, []);
   const ends: number[] = [];
   const held: string[][] = [[]];
@@ -294,7 +198,7 @@ describe('damage', () => {
       if (bytes % 20 > 0) continue;
       const copy = newFolder();
       cpSync(folder, copy, { recursive: true });
-      const chain = new Chain(0);
+      const chain = new FrameChain(0);
       chain.next(spool.restored.assigned.get(0)?.seq ?? 0);
       const longer = await open(copy);
       await longer.append(chain.next(1));
@@ -330,7 +234,7 @@ describe('damage', () => {
   test('a missing segment or head is an error', async () => {
     const folder = newFolder();
     const spool = await open(folder);
-    const chain = new Chain(0, SEGMENT_BYTES);
+    const chain = new FrameChain(0, SEGMENT_BYTES);
     await spool.reset(STREAM, []);
     for (let i = 0; i < 3; i++) await spool.append(chain.next(1));
     await spool.close();
@@ -396,7 +300,7 @@ describe('a disk that fails', () => {
         folder,
         failingDisk((operation) => failing && operations.split(' ').includes(operation)),
       );
-      const chain = new Chain(0, SEGMENT_BYTES / 2 + 1);
+      const chain = new FrameChain(0, SEGMENT_BYTES / 2 + 1);
       await spool.reset(STREAM, []);
       await spool.append(chain.next(2));
       failing = true;
@@ -420,9 +324,9 @@ describe('a disk that fails', () => {
         failingDisk((operation) => failing && operation === failure),
       );
       await spool.reset(STREAM, []);
-      await spool.append(new Chain(0).next(3));
+      await spool.append(new FrameChain(0).next(3));
       failing = true;
-      const chain = new Chain(5);
+      const chain = new FrameChain(5);
       const frames = chain.next(2);
       await expect(spool.reset(OTHER, frames)).rejects.toMatchObject({ code: 'spool_unavailable' });
       const killed = newFolder();

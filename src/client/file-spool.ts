@@ -1,4 +1,4 @@
-import { strict as assert } from 'node:assert';
+import { assert } from '../core/assert.ts';
 import { mkdir, readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, SyncError } from '../core/errors.ts';

@@ -1,4 +1,4 @@
-import { strict as assert } from 'node:assert';
+import { assert } from '../core/assert.ts';
 import { type Place, START } from '../core/stream.ts';
 import type { SpooledFrame } from './spool.ts';
 

@@ -1,4 +1,4 @@
-import { strict as assert } from 'node:assert';
+import { assert } from '../core/assert.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { newStreamId, type Place, type StreamId } from '../core/stream.ts';

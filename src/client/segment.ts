@@ -13,11 +13,11 @@ import type { SpooledFrame } from './spool.ts';
  * - APPLIED: a mark that everything up to its place is applied.
  */
 
-export function storedMark(partition: number, { seq, crc }: Place): Buffer {
+export function storedMark(partition: number, { seq, crc }: Place): Uint8Array {
   return encodeFrame({ type: FRAME.stored, partition, seq, prev: crc });
 }
 
-export function appliedMark(partition: number, { seq, crc }: Place): Buffer {
+export function appliedMark(partition: number, { seq, crc }: Place): Uint8Array {
   return encodeFrame({ type: FRAME.applied, partition, seq, prev: crc });
 }
 

@@ -72,7 +72,8 @@ class WebSocketConnection implements Connection {
 
   write(chunk: Uint8Array): void {
     if (this.#end !== undefined || this.#socket.readyState !== WebSocket.OPEN) return;
-    this.#socket.send(chunk);
+    // oxlint-disable-next-line typescript/no-unnecessary-type-assertion -- the types of browsers ask for it: shared memory cannot be sent, and is never here
+    this.#socket.send(chunk as Uint8Array<ArrayBuffer>);
     this.#drain ??= this.#clock.setTimer(DRAIN_POLL_MS, this.#watchDrain);
   }
 

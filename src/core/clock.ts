@@ -1,3 +1,5 @@
+import { defer } from './platform.ts';
+
 /**
  * Time as everything but the composition roots sees it, so that the same rules run on real and on virtual time.
  * Durations use {@link Clock.monotonicMs}; {@link Clock.wallMs} is for what people and other machines read.
@@ -26,7 +28,7 @@ export const systemClock: Clock = {
     const handle = setTimeout(run, delayMs);
     return { cancel: () => clearTimeout(handle) };
   },
-  defer: (run) => void setImmediate(run),
+  defer,
 };
 
 /** Resolves after `delayMs`, or at once when `signal` is aborted. */

@@ -175,14 +175,14 @@ export const ERRORS = {
   client_closed: entry('connection', 'the client is closed or has stopped', 'connect a new client'),
   spool_unavailable: entry(
     'transient',
-    'the folder of the spool cannot be written',
+    'the spool cannot be read or written',
     'free disk space; the client tries again and keeps what it has',
   ),
-  spool_locked: entry('startup', 'another client uses this spool', 'give each client a folder of its own'),
+  spool_locked: entry('startup', 'another client uses this spool', 'give each client a spool of its own'),
   spool_corrupt: entry(
     'startup',
-    'a file of the spool is damaged where it had been durable',
-    'restore the folder, or move it away; then what it held is not sent',
+    'what the spool holds is damaged where it had been durable',
+    'restore it, or move it away; then what it held is not sent',
   ),
 
   // The queue.

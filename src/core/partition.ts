@@ -1,5 +1,7 @@
-import { crc32 } from 'node:zlib';
+// Hot path: every row that is written or applied passes here.
 import { Timestamp, type Value } from './change.ts';
+import { crc32Of } from './crc32.ts';
+import { utf8Bytes } from './platform.ts';
 
 /** How rows of a table find their partition. */
 export interface PartitionBy {
@@ -16,25 +18,71 @@ export interface PartitionBy {
  * @throws {TypeError} for a value that cannot be hashed: null, a fractional number, an array or an object.
  */
 export function partitionOf(group: string, values: readonly Value[], partitionCount: number): number {
-  let crc = crc32(group);
-  crc = crc32(ZERO, crc);
+  let crc = 0;
+  /** Of what is in the scratch and not in the CRC yet. */
+  let end = putText(group, 0);
+  if (end < 0) {
+    crc = crcOf(utf8Bytes(group), 0);
+    end = 0;
+  }
+  scratch[end++] = 0;
   for (let i = 0; i < values.length; i++) {
     const value = values[i] as Value;
-    const bytes = typeof value === 'string' ? Buffer.from(value, 'utf8') : canonicalBytes(value);
-    lengthBytes.writeUInt32BE(bytes.length, 0);
-    crc = crc32(bytes, crc32(lengthBytes, crc));
+    const text = typeof value === 'string' ? value : canonicalText(value);
+    const valueAt = end + LENGTH_BYTES;
+    const valueEnd = text === undefined ? -1 : putText(text, valueAt);
+    if (valueEnd >= 0) {
+      putLength(valueEnd - valueAt, end);
+      end = valueEnd;
+      continue;
+    }
+    // What does not fit, or is no ASCII.
+    const bytes = text === undefined ? (value as Uint8Array) : utf8Bytes(text);
+    if (valueAt > SCRATCH_BYTES) {
+      crc = crc32Of(scratch, 0, end, crc);
+      end = 0;
+    }
+    putLength(bytes.length, end);
+    crc = crcOf(bytes, crc32Of(scratch, 0, end + LENGTH_BYTES, crc));
+    end = 0;
   }
-  return crc % partitionCount;
+  return crc32Of(scratch, 0, end, crc) % partitionCount;
 }
 
-const ZERO = Buffer.alloc(1);
-const lengthBytes = Buffer.alloc(4);
+const LENGTH_BYTES = 4;
+/** As much as the CRC takes at once without a call into the engine. */
+const SCRATCH_BYTES = 256;
+/** What is hashed, collected: keys are short, and many calls with few bytes cost more than one. */
+const scratch = new Uint8Array(SCRATCH_BYTES);
 
-function canonicalBytes(value: Value): Uint8Array {
-  if (typeof value === 'number' && Number.isSafeInteger(value)) return Buffer.from(value === 0 ? '0' : String(value));
-  if (typeof value === 'bigint' || typeof value === 'boolean') return Buffer.from(String(value));
-  if (value instanceof Uint8Array) return value;
-  if (value instanceof Timestamp) return Buffer.from(isoNanoseconds(value));
+/** Writes ASCII at `at` and returns where it ends; −1 when it does not fit, or is none. */
+function putText(text: string, at: number): number {
+  if (at + text.length >= SCRATCH_BYTES) return -1;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x80) return -1;
+    scratch[at++] = code;
+  }
+  return at;
+}
+
+function putLength(byteCount: number, at: number): void {
+  scratch[at] = byteCount >>> 24;
+  scratch[at + 1] = byteCount >>> 16;
+  scratch[at + 2] = byteCount >>> 8;
+  scratch[at + 3] = byteCount;
+}
+
+function crcOf(bytes: Uint8Array, crc: number): number {
+  return crc32Of(bytes, 0, bytes.length, crc);
+}
+
+/** Undefined for bytes, which stand for themselves. */
+function canonicalText(value: Value): string | undefined {
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return value === 0 ? '0' : String(value);
+  if (typeof value === 'bigint' || typeof value === 'boolean') return String(value);
+  if (value instanceof Uint8Array) return undefined;
+  if (value instanceof Timestamp) return isoNanoseconds(value);
   throw new TypeError(`${describe(value)} cannot be part of a key`);
 }
 

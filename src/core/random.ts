@@ -1,4 +1,5 @@
-import { randomFillSync } from 'node:crypto';
+import { toHex } from './hex.ts';
+import { fillRandom } from './platform.ts';
 
 /** Randomness as everything but the composition roots sees it, so that a simulation can seed it. */
 export interface Random {
@@ -9,15 +10,15 @@ export interface Random {
 }
 
 export const systemRandom: Random = {
-  fill: (target) => void randomFillSync(target),
+  fill: fillRandom,
   fraction: () => Math.random(),
 };
 
 /** `byteCount` random bytes as lower-case hex. */
 export function randomHex(random: Random, byteCount: number): string {
-  const bytes = Buffer.alloc(byteCount);
+  const bytes = new Uint8Array(byteCount);
   random.fill(bytes);
-  return bytes.toString('hex');
+  return toHex(bytes);
 }
 
 /** Full-jitter exponential backoff: for the n-th failure in a row (from 1), a delay in [base/2, cap]. */

@@ -100,7 +100,7 @@ export function welcomeFrame(
   producer: string,
   { stored }: Survey,
   tables: ReadonlyMap<string, TableInfo>,
-): Buffer {
+): Uint8Array {
   const { maxFrameBytes, creditBytes, heartbeatMs } = settings;
   const partitions = queue.partitionCount;
   const payload = encodeWelcome({

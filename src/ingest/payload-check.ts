@@ -2,7 +2,7 @@
 import type { Access } from '../core/access.ts';
 import type { Clock } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
-import { expandPayload } from '../protocol/batch.ts';
+import { expandPayload } from '../protocol/expand-payload.ts';
 import { FLAG_ZSTD, type Frame, HEADER_BYTES } from '../protocol/frame.ts';
 import { encodeRefusal } from '../protocol/messages.ts';
 import { BatchScan } from '../protocol/scan.ts';

@@ -1,11 +1,10 @@
 import { type Batch, type ChangeGroup, type Op, OPS, type Row, type Value } from '../core/change.ts';
 import { SyncError } from '../core/errors.ts';
-import { FLAG_ZSTD, type Frame } from './frame.ts';
+import { allocate, utf8Length } from '../core/platform.ts';
 import { MAX_COLUMNS, MAX_NAME_BYTES, ROW_DEPTH } from './limits.ts';
 import { MsgpackReader } from './msgpack-reader.ts';
 import { MsgpackWriter } from './msgpack.ts';
 import { BatchScan } from './scan.ts';
-import { expandZstd } from './zstd.ts';
 
 /** What {@link BatchBuilder.finish} writes beside the changes. */
 export interface BatchInfo {
@@ -75,10 +74,10 @@ export class BatchBuilder {
    * The payload, in memory of its own; the builder is empty afterwards.
    * @throws {TypeError} when there are no changes, or `info` cannot be sent; the builder is then as it was before.
    */
-  finish(info: BatchInfo = {}): Buffer {
+  finish(info: BatchInfo = {}): Uint8Array {
     if (this.#count === 0) throw new TypeError('a batch needs at least one change');
     const head = encodeHead(info, this.#groupCount);
-    const payload = Buffer.allocUnsafeSlow(head.length + this.#groups.length);
+    const payload = allocate(head.length + this.#groups.length);
     payload.set(head, 0);
     payload.set(this.#groups.view(0), head.length);
     this.#groups.length = 0;
@@ -125,7 +124,7 @@ export class BatchBuilder {
 }
 
 /** A batch as a payload; neighbouring groups of the same shape become one. @throws {TypeError} */
-export function encodeBatch(batch: Batch): Buffer {
+export function encodeBatch(batch: Batch): Uint8Array {
   const builder = new BatchBuilder();
   for (const group of batch.groups) {
     for (const row of group.rows) builder.add(group.table, group.op, group.keyCount, group.columns, row);
@@ -155,14 +154,6 @@ export function decodeBatch(payload: Uint8Array): Batch {
   return { ...(timeMs === undefined ? {} : { timeMs }), ...(origin === undefined ? {} : { origin }), groups };
 }
 
-/**
- * The payload of a BATCH as it was before compression; of an uncompressed one, the payload itself.
- * @throws {SyncError} `malformed_payload`, or `payload_too_large` when it expands beyond `maxBytes`.
- */
-export function expandPayload(frame: Frame, maxBytes: number): Uint8Array {
-  return (frame.flags & FLAG_ZSTD) === 0 ? frame.payload : expandZstd(frame.payload, maxBytes);
-}
-
 function readGroups(reader: MsgpackReader): ChangeGroup[] {
   const groups: ChangeGroup[] = [];
   for (let left = reader.arrayHeader(); left > 0; left--) {
@@ -178,7 +169,7 @@ function readGroups(reader: MsgpackReader): ChangeGroup[] {
 }
 
 /** Everything of a payload before its groups. */
-function encodeHead(info: BatchInfo, groupCount: number): Buffer {
+function encodeHead(info: BatchInfo, groupCount: number): Uint8Array {
   const { timeMs, origin } = info;
   const head = new MsgpackWriter(HEAD_BYTES + 16);
   head.mapHeader(1 + (timeMs === undefined ? 0 : 1) + (origin === undefined ? 0 : 1));
@@ -215,7 +206,7 @@ function checkGroup(table: string, op: Op, keyCount: number, columns: readonly s
 
 function checkName(what: string, name: string): void {
   if (typeof name !== 'string') throw new TypeError(`${what} has a name that is not a string`);
-  const byteCount = Buffer.byteLength(name, 'utf8');
+  const byteCount = utf8Length(name);
   if (byteCount === 0 || byteCount > MAX_NAME_BYTES) {
     throw new TypeError(`${what} has a name of ${byteCount} bytes; 1 to ${MAX_NAME_BYTES} can be sent`);
   }

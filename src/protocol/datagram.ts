@@ -21,7 +21,7 @@ export interface Datagram {
  * Rows may belong in any partitions: the server finds them.
  * @throws {TypeError} for what cannot be sent. @throws {SyncError} `frame_too_large` for more than {@link MAX_DATAGRAM_BYTES}.
  */
-export function encodeDatagram(token: string, groups: readonly ChangeGroup[]): Buffer {
+export function encodeDatagram(token: string, groups: readonly ChangeGroup[]): Uint8Array {
   const tokenBytes = Buffer.byteLength(token, 'utf8');
   if (tokenBytes > MAX_TOKEN_BYTES || !token.isWellFormed())
     throw new TypeError(`a token of ${tokenBytes} bytes is not one; it has at most ${MAX_TOKEN_BYTES}`);

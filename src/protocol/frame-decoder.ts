@@ -1,4 +1,5 @@
 import { SyncError } from '../core/errors.ts';
+import { allocate } from '../core/platform.ts';
 import { checkLength, type Frame, readFrame } from './frame.ts';
 
 /**
@@ -102,7 +103,7 @@ export class FrameDecoder {
       this.#dropUsed(end === first.length ? 1 : 0, end === first.length ? 0 : end);
       return start === 0 && first.length === count ? first : first.subarray(start, end);
     }
-    const joined = Buffer.allocUnsafeSlow(count);
+    const joined = allocate(count);
     let filled = 0;
     let index = 0;
     let at = start;
@@ -132,7 +133,7 @@ export class FrameDecoder {
     if (this.#scratch.length - this.#scratchEnd < chunk.length) {
       const bytes = Math.max(chunk.length, Math.min(this.#scratch.length * 2, MAX_SCRATCH_BYTES), MIN_SCRATCH_BYTES);
       this.#seal();
-      this.#scratch = Buffer.allocUnsafeSlow(bytes);
+      this.#scratch = allocate(bytes);
       this.#scratchStart = 0;
       this.#scratchEnd = 0;
     }

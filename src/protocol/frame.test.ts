@@ -65,7 +65,7 @@ describe('a frame', () => {
   });
 
   test('a seq above 2^53 − 1 is refused with its value', () => {
-    const bytes = encodeFrame({ type: FRAME.batch, seq: 1 });
+    const bytes = Buffer.from(encodeFrame({ type: FRAME.batch, seq: 1 }));
     bytes.writeBigUInt64BE(2n ** 53n, 8);
     bytes.writeUInt32BE(crc32(bytes.subarray(4, 20)), 20);
     const error = thrownBy(() => readFrame(bytes));
@@ -74,7 +74,7 @@ describe('a frame', () => {
   });
 
   test('a length that does not fit the bytes is refused', () => {
-    const bytes = encodeFrame({ type: FRAME.bye });
+    const bytes = Buffer.from(encodeFrame({ type: FRAME.bye }));
     expect(thrownBy(() => readFrame(bytes.subarray(0, 23))).code).toBe('frame_too_small');
     expect(thrownBy(() => readFrame(Buffer.concat([bytes, Buffer.alloc(1)]))).code).toBe('bad_frame');
     bytes.writeUInt32BE(19, 0);

@@ -1,6 +1,7 @@
-import { strict as assert } from 'node:assert';
+import { assert } from '../core/assert.ts';
+import { crc32Of } from '../core/crc32.ts';
 import { SyncError } from '../core/errors.ts';
-import { crc32Of } from './crc32.ts';
+import { allocate } from '../core/platform.ts';
 
 /** Frame types. 0x10 … 0x1f are reserved. */
 export const FRAME = {
@@ -59,20 +60,21 @@ export const DEFAULT_MAX_FRAME_BYTES = 4 * 1024 * 1024;
 export const MAX_PING_BYTES = 64;
 
 /** Writes a frame into memory of its own. What a type allows is the caller's business; {@link readFrame} checks it. */
-export function encodeFrame(fields: FrameFields): Buffer {
+export function encodeFrame(fields: FrameFields): Uint8Array {
   const { type, flags = 0, partition = 0, seq = 0, prev = 0, payload } = fields;
   const payloadBytes = payload === undefined ? 0 : payload.length;
   assert(Number.isSafeInteger(seq) && seq >= 0, `seq ${seq} is not a sequence number`);
-  const bytes = Buffer.allocUnsafeSlow(HEADER_BYTES + payloadBytes);
-  bytes.writeUInt32BE(MIN_LENGTH + payloadBytes, 0);
-  bytes.writeUInt8(type, 4);
-  bytes.writeUInt8(flags, 5);
-  bytes.writeUInt16BE(partition, 6);
-  bytes.writeUInt32BE(Math.floor(seq / TWO_32), 8);
-  bytes.writeUInt32BE(seq % TWO_32, 12);
-  bytes.writeUInt32BE(prev, 16);
+  const bytes = allocate(HEADER_BYTES + payloadBytes);
+  writeU32(bytes, MIN_LENGTH + payloadBytes, 0);
+  bytes[4] = type;
+  bytes[5] = flags;
+  bytes[6] = partition >>> 8;
+  bytes[7] = partition;
+  writeU32(bytes, Math.floor(seq / TWO_32), 8);
+  writeU32(bytes, seq >>> 0, 12);
+  writeU32(bytes, prev, 16);
   if (payload !== undefined) bytes.set(payload, HEADER_BYTES);
-  bytes.writeUInt32BE(checksum(bytes), 20);
+  writeU32(bytes, checksum(bytes), 20);
   return bytes;
 }
 
@@ -208,6 +210,13 @@ export function checksum(bytes: Uint8Array): number {
 
 function readU32(bytes: Uint8Array, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}
+
+function writeU32(bytes: Uint8Array, value: number, at: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
 }
 
 function hex(value: number): string {

@@ -1,5 +1,6 @@
-import { strict as assert } from 'node:assert';
+import { assert } from '../core/assert.ts';
 import { SyncError } from '../core/errors.ts';
+import { fromHex, toHex } from '../core/hex.ts';
 import type { PartitionBy } from '../core/partition.ts';
 import { MAX_PARTITIONS, type Place, type StreamId } from '../core/stream.ts';
 import { Fields } from './fields.ts';
@@ -67,7 +68,7 @@ export interface ErrorNotice {
 
 export const PROTOCOL_VERSION = 1;
 
-export function encodeHello(hello: Hello): Buffer {
+export function encodeHello(hello: Hello): Uint8Array {
   assert(STREAM_ID.test(hello.stream), `"${hello.stream}" is not a stream id`);
   const out = new MsgpackWriter(256);
   out.mapHeader(5);
@@ -76,7 +77,7 @@ export function encodeHello(hello: Hello): Buffer {
   out.str('token');
   out.str(hello.token);
   out.str('stream');
-  out.bin(Buffer.from(hello.stream, 'hex'));
+  out.bin(fromHex(hello.stream));
   out.str('oldest');
   writeSeqs(out, hello.oldest);
   out.str('agent');
@@ -94,13 +95,13 @@ export function decodeHello(payload: Uint8Array): Hello {
   return {
     v,
     token: fields.text('token', MAX_TOKEN_CHARS),
-    stream: Buffer.from(fields.bin('stream', 16)).toString('hex'),
+    stream: toHex(fields.bin('stream', 16)),
     oldest: fields.seqs('oldest'),
     agent: fields.has('agent') ? fields.text('agent', MAX_AGENT_CHARS) : '',
   };
 }
 
-export function encodeWelcome(welcome: Welcome): Buffer {
+export function encodeWelcome(welcome: Welcome): Uint8Array {
   const out = new MsgpackWriter(1024);
   out.mapHeader(9);
   out.str('v');
@@ -158,7 +159,7 @@ export function decodeWelcome(payload: Uint8Array): Welcome {
   };
 }
 
-export function encodeRewind(rewind: Rewind): Buffer {
+export function encodeRewind(rewind: Rewind): Uint8Array {
   const out = new MsgpackWriter(64);
   out.mapHeader(1);
   out.str('reason');
@@ -171,7 +172,7 @@ export function decodeRewind(payload: Uint8Array): Rewind {
   return { reason: Fields.read('REWIND', 'bad_frame', payload).text('reason', MAX_TEXT_CHARS) };
 }
 
-export function encodeRejected(rejected: Rejected): Buffer {
+export function encodeRejected(rejected: Rejected): Uint8Array {
   const out = new MsgpackWriter(256);
   out.mapHeader(4);
   out.str('sink');
@@ -197,7 +198,7 @@ export function decodeRejected(payload: Uint8Array): Rejected {
   };
 }
 
-export function encodeCredit(credit: Credit): Buffer {
+export function encodeCredit(credit: Credit): Uint8Array {
   const out = new MsgpackWriter(64);
   out.mapHeader(credit.reason === undefined ? 1 : 2);
   out.str('bytes');
@@ -216,7 +217,7 @@ export function decodeCredit(payload: Uint8Array): Credit {
   return fields.has('reason') ? { bytes, reason: fields.text('reason', MAX_TEXT_CHARS) } : { bytes };
 }
 
-export function encodeGoaway(goaway: Goaway): Buffer {
+export function encodeGoaway(goaway: Goaway): Uint8Array {
   const out = new MsgpackWriter(64);
   out.mapHeader(2);
   out.str('reason');
@@ -232,7 +233,7 @@ export function decodeGoaway(payload: Uint8Array): Goaway {
   return { reason: fields.text('reason', MAX_TEXT_CHARS), retryAfterMs: fields.count('retryAfterMs') };
 }
 
-export function encodeError(notice: ErrorNotice): Buffer {
+export function encodeError(notice: ErrorNotice): Uint8Array {
   const { missing } = notice;
   const out = new MsgpackWriter(256);
   out.mapHeader(missing === undefined ? 2 : 3);
@@ -254,7 +255,7 @@ export function decodeError(payload: Uint8Array): ErrorNotice {
 }
 
 /** What is stored in place of the payload of a frame that was refused at the door: why. */
-export const encodeRefusal: (refusal: ErrorNotice) => Buffer = encodeError;
+export const encodeRefusal: (refusal: ErrorNotice) => Uint8Array = encodeError;
 
 /** @throws {SyncError} `corrupt_element`. */
 export function decodeRefusal(payload: Uint8Array): ErrorNotice {

@@ -1,6 +1,7 @@
 // Hot path: decodes every value that is applied.
 import { Timestamp, type Value } from '../core/change.ts';
 import { SyncError } from '../core/errors.ts';
+import { readUtf8, textSource } from '../core/platform.ts';
 import { scanValue } from './scan.ts';
 
 /**
@@ -16,12 +17,12 @@ export function decodeValue(bytes: Uint8Array): Value {
 
 /** A cursor over bytes that passed a scan: it trusts every length and every type it finds. */
 export class MsgpackReader {
-  readonly #bytes: Buffer;
+  readonly #bytes: Uint8Array;
   readonly #view: DataView;
   #pos = 0;
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#bytes = textSource(bytes);
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
@@ -133,7 +134,7 @@ export class MsgpackReader {
       const short = shortAscii(this.#bytes, start, byteCount);
       if (short !== undefined) return short;
     }
-    return this.#bytes.toString('utf8', start, start + byteCount);
+    return readUtf8(this.#bytes, start, start + byteCount);
   }
 
   /** A copy, so that a value never keeps a whole payload in memory. */

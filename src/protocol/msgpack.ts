@@ -1,5 +1,6 @@
 // Hot path: writes every value that a client sends.
 import { Timestamp, type Value } from '../core/change.ts';
+import { allocate, utf8Length, writeUtf8 } from '../core/platform.ts';
 import { FORBIDDEN_KEYS, MAX_DEPTH } from './limits.ts';
 
 /**
@@ -7,11 +8,13 @@ import { FORBIDDEN_KEYS, MAX_DEPTH } from './limits.ts';
  * Methods throw a {@link TypeError} that says what cannot be sent; cut back with {@link length} then.
  */
 export class MsgpackWriter {
-  #bytes: Buffer;
+  #bytes: Uint8Array;
+  /** The same memory, for floats; made for the first one. */
+  #view: DataView | undefined;
   #length = 0;
 
   constructor(initialBytes = 1024) {
-    this.#bytes = Buffer.allocUnsafeSlow(initialBytes);
+    this.#bytes = allocate(initialBytes);
   }
 
   /** Bytes written so far. Set it to an earlier value to drop what came after. */
@@ -25,14 +28,14 @@ export class MsgpackWriter {
   }
 
   /** Memory of the writer itself, which the next call may overwrite. */
-  view(start: number): Buffer {
+  view(start: number): Uint8Array {
     return this.#bytes.subarray(start, this.#length);
   }
 
   /** A copy of what was written; the writer is empty afterwards. */
-  take(): Buffer {
-    const bytes = Buffer.allocUnsafeSlow(this.#length);
-    this.#bytes.copy(bytes, 0, 0, this.#length);
+  take(): Uint8Array {
+    const bytes = allocate(this.#length);
+    bytes.set(this.#bytes.subarray(0, this.#length));
     this.#length = 0;
     return bytes;
   }
@@ -72,20 +75,21 @@ export class MsgpackWriter {
     if (!Number.isFinite(value)) throw new TypeError(`${value} cannot be sent: floats must be finite`);
     this.#reserve(9);
     this.#bytes[this.#length] = 0xcb;
-    this.#bytes.writeDoubleBE(value, this.#length + 1);
+    this.#view ??= new DataView(this.#bytes.buffer, this.#bytes.byteOffset);
+    this.#view.setFloat64(this.#length + 1, value);
     this.#length += 9;
   }
 
   str(value: string): void {
     if (value.length < SHORT_STRING && this.#shortAscii(value)) return;
-    const byteCount = Buffer.byteLength(value, 'utf8');
+    const byteCount = utf8Length(value);
     if (byteCount !== value.length && !value.isWellFormed()) throw new TypeError('a string with a lone surrogate cannot be sent');
     if (byteCount < 0x20) this.#byte(0xa0 | byteCount);
     else if (byteCount < 0x100) this.#sized(0xd9, byteCount, 1);
     else if (byteCount < 0x1_0000) this.#sized(0xda, byteCount, 2);
     else this.#sized(0xdb, byteCount, 4);
     this.#reserve(byteCount);
-    this.#bytes.write(value, this.#length, byteCount, 'utf8');
+    writeUtf8(this.#bytes, value, this.#length, byteCount);
     this.#length += byteCount;
   }
 
@@ -182,10 +186,8 @@ export class MsgpackWriter {
     if (value >= MIN_SAFE && value <= MAX_SAFE) return this.int(Number(value));
     if (value < -(2n ** 63n) || value >= 2n ** 64n)
       throw new TypeError('an integer outside −2^63 … 2^64 − 1 cannot be sent; send it as a string');
-    this.#reserve(9);
-    this.#bytes[this.#length] = value < 0n ? 0xd3 : 0xcf;
-    this.#bytes.writeBigUInt64BE(BigInt.asUintN(64, value), this.#length + 1);
-    this.#length += 9;
+    this.#sized(value < 0n ? 0xd3 : 0xcf, Number(BigInt.asUintN(32, value >> 32n)), 4);
+    this.#u32(Number(BigInt.asUintN(32, value)));
   }
 
   /** Writes a short string in one pass; false, with nothing written, when it is not ASCII. */
@@ -221,8 +223,13 @@ export class MsgpackWriter {
 
   #u32(value: number): void {
     this.#reserve(4);
-    this.#bytes.writeUInt32BE(value, this.#length);
-    this.#length += 4;
+    const bytes = this.#bytes;
+    const at = this.#length;
+    bytes[at] = value >>> 24;
+    bytes[at + 1] = value >>> 16;
+    bytes[at + 2] = value >>> 8;
+    bytes[at + 3] = value;
+    this.#length = at + 4;
   }
 
   /** A type byte and a big-endian number of 1, 2 or 4 bytes. */
@@ -244,14 +251,15 @@ export class MsgpackWriter {
     const needed = this.#length + byteCount;
     if (needed <= this.#bytes.length) return;
     if (needed > MAX_WRITER_BYTES) throw new TypeError(`more than ${MAX_WRITER_BYTES} bytes cannot be sent in one piece`);
-    const bytes = Buffer.allocUnsafeSlow(Math.max(needed, this.#bytes.length * 2));
-    this.#bytes.copy(bytes, 0, 0, this.#length);
+    const bytes = allocate(Math.max(needed, this.#bytes.length * 2));
+    bytes.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = bytes;
+    this.#view = undefined;
   }
 }
 
 /** One value as msgpack. @throws {TypeError} for what cannot be sent. */
-export function encodeValue(value: Value): Buffer {
+export function encodeValue(value: Value): Uint8Array {
   const writer = new MsgpackWriter(64);
   writer.value(value, 0);
   return writer.take();

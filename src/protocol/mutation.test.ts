@@ -2,7 +2,8 @@ import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { type Batch, Timestamp } from '../core/change.ts';
 import { SyncError } from '../core/errors.ts';
-import { decodeBatch, encodeBatch, expandPayload } from './batch.ts';
+import { decodeBatch, encodeBatch } from './batch.ts';
+import { expandPayload } from './expand-payload.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import { encodeFrame, FRAME } from './frame.ts';
 import { decodeHello, decodeWelcome, encodeHello, encodeWelcome } from './messages.ts';
@@ -113,7 +114,7 @@ describe('after random damage', () => {
 });
 
 /** Copies of `bytes` with one to four bytes changed, or a piece cut out; the same in every run. */
-function* damaged(bytes: Buffer, count: number): Generator<Buffer> {
+function* damaged(bytes: Uint8Array, count: number): Generator<Buffer> {
   const random = pseudoRandom(bytes.length);
   for (let i = 0; i < count; i++) {
     const copy = Buffer.from(bytes);

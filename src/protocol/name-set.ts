@@ -1,3 +1,5 @@
+import { readUtf8, textSource } from '../core/platform.ts';
+
 /**
  * The distinct names in one payload, kept as ranges of its bytes: an open-addressing hash set that allocates only when
  * it outgrows what it held before.
@@ -41,12 +43,11 @@ export class NameSet {
 
   /** The names, in the order in which they were added. */
   names(): string[] {
-    const { buffer, byteOffset, length } = this.#bytes;
-    const bytes = Buffer.from(buffer, byteOffset, length);
+    const source = textSource(this.#bytes);
     const names: string[] = [];
     for (let i = 0; i < this.#count; i++) {
       const start = this.#starts[i]!;
-      names.push(bytes.toString('utf8', start, start + this.#lengths[i]!));
+      names.push(readUtf8(source, start, start + this.#lengths[i]!));
     }
     return names;
   }

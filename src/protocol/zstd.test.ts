@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { constants, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { SyncError } from '../core/errors.ts';
-import { expandPayload } from './batch.ts';
+import { expandPayload } from './expand-payload.ts';
 import { encodeFrame, FRAME, FLAG_ZSTD, type Frame, readFrame } from './frame.ts';
 
 const MAX = 1 << 20;

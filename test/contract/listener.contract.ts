@@ -432,7 +432,7 @@ export function listenerContract(subject: ListenerSubject): void {
     });
 
     test('frame names and checksums in these tests are those of the protocol', () => {
-      const frame = encodeFrame({ type: FRAME.ping, payload: Buffer.from('x') });
+      const frame = Buffer.from(encodeFrame({ type: FRAME.ping, payload: Buffer.from('x') }));
       expect(frameName(frame[4]!)).toBe('PING');
       expect(frame.readUInt32BE(20)).toBe(crc32(Buffer.concat([frame.subarray(4, 20), frame.subarray(24)])));
     });

@@ -131,11 +131,11 @@ export class ClientCase implements FuzzCase {
   /** Now and then something is wrong with it. */
   #frame(fields: FrameFields, wrong: number): Buffer {
     const random = this.#random;
-    const good = encodeFrame(fields);
+    const good = Buffer.from(encodeFrame(fields));
     if (!random.chance(wrong)) return good;
     const { payload } = fields;
     if (payload !== undefined && random.chance(0.6)) {
-      return encodeFrame({ ...fields, payload: mutatePayload(Buffer.from(payload), random, good) });
+      return Buffer.from(encodeFrame({ ...fields, payload: mutatePayload(Buffer.from(payload), random, good) }));
     }
     return random.chance(0.7) ? mutateHeader(good, random) : mutateFrame(good, random, good);
   }

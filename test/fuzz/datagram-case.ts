@@ -20,7 +20,7 @@ export class DatagramCase implements FuzzCase {
   readonly #door: Datagrams;
   #written = 0;
   #last: Buffer = Buffer.alloc(0);
-  #before: Buffer = encodeFrame({ type: FRAME.ping });
+  #before: Buffer = Buffer.from(encodeFrame({ type: FRAME.ping }));
   accepted = 0;
   connections = 0;
 
@@ -83,14 +83,17 @@ export class DatagramCase implements FuzzCase {
     const token = random.chance(0.7) ? (TOKENS[0] as string) : random.pick(TOKENS);
     const payload = withToken(token, random.pick(PLAIN).payload);
     const dice = random.fraction();
-    if (dice < 0.2) return { bytes: encodeFrame({ type: FRAME.batch, payload }), isGood: token === TOKENS[0] };
-    if (dice < 0.7)
-      return { bytes: encodeFrame({ type: FRAME.batch, payload: mutatePayload(payload, random, this.#before) }), isGood: false };
-    const good = encodeFrame({ type: FRAME.batch, payload });
+    if (dice < 0.2) return { bytes: batchOf(payload), isGood: token === TOKENS[0] };
+    if (dice < 0.7) return { bytes: batchOf(mutatePayload(payload, random, this.#before)), isGood: false };
+    const good = batchOf(payload);
     if (dice < 0.8) return { bytes: mutateHeader(good, random), isGood: false };
-    if (dice < 0.85) return { bytes: encodeFrame({ type: FRAME.batch, flags: FLAG_ZSTD, payload }), isGood: false };
+    if (dice < 0.85) return { bytes: batchOf(payload, FLAG_ZSTD), isGood: false };
     return { bytes: mutateFrame(good, random, this.#before), isGood: false };
   }
+}
+
+function batchOf(payload: Uint8Array, flags = 0): Buffer {
+  return Buffer.from(encodeFrame({ type: FRAME.batch, flags, payload }));
 }
 
 /** A batch has at most three keys, so that its map has a short header. */

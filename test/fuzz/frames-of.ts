@@ -17,7 +17,7 @@ export function framesOf(bytes: Buffer, maxFrameBytes: number, random: SeededRan
       decoder.push(bytes.subarray(at, end));
       at = end;
       for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
-        assert(encodeFrame(frame).equals(frame.bytes), 'a frame was accepted that nobody would write');
+        assert(Buffer.from(encodeFrame(frame)).equals(frame.bytes), 'a frame was accepted that nobody would write');
         frames.push(frame);
       }
       assert(decoder.bufferedBytes < maxFrameBytes, `${decoder.bufferedBytes} bytes wait for the rest of a frame`);

@@ -42,7 +42,7 @@ export class HostileSender {
   readonly #stored = new Map<number, Place>();
   readonly stream: StreamId;
   /** The last frame that was right: for splices and repeats. */
-  #before: Buffer = encodeFrame({ type: FRAME.ping });
+  #before: Buffer = Buffer.from(encodeFrame({ type: FRAME.ping }));
 
   /** `bombs` is what it sends now and then. */
   constructor(random: SeededRandom, token: string, bombs: readonly Sample[] = BOMBS) {
@@ -55,10 +55,12 @@ export class HostileSender {
   /** A HELLO that is right. */
   hello(): Buffer {
     const oldest = new Map([...this.#stored].map(([partition]) => [partition, 1]));
-    return encodeFrame({
-      type: FRAME.hello,
-      payload: encodeHello({ v: 1, token: this.#token, stream: this.stream, oldest, agent: 'fuzz' }),
-    });
+    return Buffer.from(
+      encodeFrame({
+        type: FRAME.hello,
+        payload: encodeHello({ v: 1, token: this.#token, stream: this.stream, oldest, agent: 'fuzz' }),
+      }),
+    );
   }
 
   /** What the server said about the stream. */
@@ -93,15 +95,17 @@ export class HostileSender {
   #frame(payload: Buffer, zstd: boolean): Buffer {
     const partition = this.#random.below(PARTITIONS);
     const { seq, crc } = this.#stored.get(partition) ?? START;
-    return encodeFrame({ type: FRAME.batch, flags: zstd ? FLAG_ZSTD : 0, partition, seq: seq + 1, prev: crc, payload });
+    return Buffer.from(encodeFrame({ type: FRAME.batch, flags: zstd ? FLAG_ZSTD : 0, partition, seq: seq + 1, prev: crc, payload }));
   }
 
   #small(): Buffer {
     const random = this.#random;
-    return encodeFrame({
-      type: random.pick(CLIENT_TYPES),
-      payload: Buffer.alloc(random.below(70), random.below(256)),
-      ...(random.chance(0.2) ? { seq: random.below(3), partition: random.below(300) } : {}),
-    });
+    return Buffer.from(
+      encodeFrame({
+        type: random.pick(CLIENT_TYPES),
+        payload: Buffer.alloc(random.below(70), random.below(256)),
+        ...(random.chance(0.2) ? { seq: random.below(3), partition: random.below(300) } : {}),
+      }),
+    );
   }
 }

@@ -75,7 +75,7 @@ function ourBatches(): Sample[] {
     ...groups.map((group) => ({ groups: [group] })),
     { timeMs: 1_795_000_000_000, origin: { file: 'x', at: [1, null] }, groups },
   ];
-  const payloads = batches.map((batch) => encodeBatch(batch));
+  const payloads = batches.map((batch) => Buffer.from(encodeBatch(batch)));
   return [...payloads.map((payload) => ({ payload, zstd: false, isOurs: true as const })), zstd(payloads[3] as Buffer)];
 }
 
@@ -102,5 +102,5 @@ function nestedOrigin(depth: number): Buffer {
 
 function manyColumns(count: number): Buffer {
   const names = Array.from({ length: count }, (_, i) => `c${i}`);
-  return encodeBatch({ groups: [{ table: 't', op: 'upsert', keyCount: 1, columns: names, rows: [names.map(() => 1)] }] });
+  return Buffer.from(encodeBatch({ groups: [{ table: 't', op: 'upsert', keyCount: 1, columns: names, rows: [names.map(() => 1)] }] }));
 }

@@ -1,10 +1,10 @@
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { version } from '../../src/cli/version.ts';
 import { runSyncline } from '../support/cli-process.ts';
@@ -125,6 +125,39 @@ describe('the package, installed from its tarball in an empty folder', () => {
     expect(execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: join(folder, 'home'), encoding: 'utf8' })).toBe(
       'function\n',
     );
+  });
+
+  test('gives a bundler for browsers the other client', () => {
+    const resolve = (name: string, ...conditions: string[]) => {
+      const args = [...conditions, '--input-type=module', '-e', `console.log(import.meta.resolve('${name}'))`];
+      return execFileSync(process.execPath, args, { cwd: join(folder, 'home'), encoding: 'utf8' }).trim();
+    };
+    const bundle = pathToFileURL(installed('dist/browser/client.js')).href;
+    expect(resolve('syncline/client', '--conditions=browser')).toBe(bundle);
+    expect(resolve('syncline/client/browser')).toBe(bundle);
+  });
+
+  test('gives a program for browsers the types of the client, without those of Node.js', () => {
+    const page = join(folder, 'home', 'page');
+    mkdirSync(page);
+    writeFileSync(
+      join(page, 'page.mts'),
+      `import { connect, type Client } from 'syncline/client/browser';
+      const client: Client = await connect({ url: 'wss://sync.example', spool: 'indexeddb:orders' });
+      await client.table<{ id: number }>('orders').upsert({ id: 1 });
+      export const seen: number = client.status().pendingChanges;\n`,
+    );
+    const compilerOptions = {
+      strict: true,
+      noEmit: true,
+      types: [],
+      lib: ['es2024', 'esnext.disposable', 'dom'],
+      module: 'nodenext',
+      target: 'es2024',
+    };
+    writeFileSync(join(page, 'tsconfig.json'), JSON.stringify({ compilerOptions }));
+    const { stdout } = spawnSync(`${ROOT}node_modules/.bin/tsc`, ['-p', page], { encoding: 'utf8' });
+    expect(stdout).toBe('');
   });
 
   test.skipIf(oldNode === undefined)('on an older Node.js says what to do (skipped where there is none)', async () => {

@@ -277,7 +277,7 @@ export class FrameChain {
   add(payload: Uint8Array = smallBatch(`${this.#label} ${this.frames.length}`), flags = 0): Buffer {
     const seq = this.frames.length + 1;
     const prev = seq === 1 ? 0 : this.place(seq - 1).crc;
-    const frame = encodeFrame({ type: FRAME.batch, flags, partition: this.partition, seq, prev, payload });
+    const frame = Buffer.from(encodeFrame({ type: FRAME.batch, flags, partition: this.partition, seq, prev, payload }));
     this.frames.push(frame);
     return frame;
   }
@@ -293,7 +293,7 @@ export class FrameChain {
 }
 
 export function smallBatch(text: string): Buffer {
-  return encodeBatch({ groups: [{ table: 'cities', op: 'upsert', keyCount: 1, columns: ['id', 'name'], rows: [[1, text]] }] });
+  return Buffer.from(encodeBatch({ groups: [{ table: 'cities', op: 'upsert', keyCount: 1, columns: ['id', 'name'], rows: [[1, text]] }] }));
 }
 
 /** How far one stream is in the sink, as the test decides. */

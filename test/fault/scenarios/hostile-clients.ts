@@ -68,7 +68,7 @@ function misbehave(port: number, localAddress: string, { pieces, deaf }: Misbeha
 function hello(random: SeededRandom): Buffer {
   const stream = Buffer.from(randomBytes(random, 16)).toString('hex');
   const payload = encodeHello({ v: PROTOCOL_VERSION, token: '', stream, oldest: new Map(), agent: 'hostile' });
-  return encodeFrame({ type: FRAME.hello, payload });
+  return Buffer.from(encodeFrame({ type: FRAME.hello, payload }));
 }
 
 const PINGS = Buffer.concat(Array.from({ length: 500 }, () => encodeFrame({ type: FRAME.ping, payload: Buffer.alloc(64, 'p') })));
@@ -82,7 +82,7 @@ function announcing(bytes: number): Buffer {
 }
 
 function garbageBatch(random: SeededRandom): Buffer {
-  return encodeFrame({ type: FRAME.batch, partition: 0, seq: 1, payload: randomBytes(random, 1 + random.below(2000)) });
+  return Buffer.from(encodeFrame({ type: FRAME.batch, partition: 0, seq: 1, payload: randomBytes(random, 1 + random.below(2000)) }));
 }
 
 function spoiled(frame: Buffer): Buffer {

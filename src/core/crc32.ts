@@ -1,5 +1,5 @@
 // Hot path
-import { crc32 } from 'node:zlib';
+import { nativeCrc32 } from './platform.ts';
 
 /**
  * CRC-32 (as in zlib) of `bytes` from `start` to `end`, going on from `crc`, the CRC of what comes before it.
@@ -8,7 +8,7 @@ import { crc32 } from 'node:zlib';
  * (`npm run bench -- --micro frames`). From some 300 bytes on zlib is faster.
  */
 export function crc32Of(bytes: Uint8Array, start: number, end: number, crc = 0): number {
-  if (end - start > MAX_OWN_BYTES) return crc32(bytes.subarray(start, end), crc);
+  if (end - start > MAX_OWN_BYTES && nativeCrc32 !== undefined) return nativeCrc32(bytes.subarray(start, end), crc);
   let c = ~crc;
   let i = start;
   for (; i + 8 <= end; i += 8) {

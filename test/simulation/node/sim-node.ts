@@ -75,7 +75,9 @@ export class SimNode {
 
   /** Whether it says to a balancer that clients belong here. */
   get isPrimary(): boolean {
-    return this.host.isRunning && this.#node?.duty === 'serving' && this.#node.cluster?.isPrimary !== false;
+    if (!this.host.isRunning || this.#node === undefined) return false;
+    const { duty, cluster } = this.#node;
+    return this.#options.mode === 'standby' ? cluster!.isPrimary : duty === 'serving' && cluster?.isPrimary !== false;
   }
 
   boot(): void {

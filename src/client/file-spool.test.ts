@@ -83,14 +83,14 @@ describe.each<[string, () => Promise<Spool>]>([
 ])('a new %s spool', (_, create) => {
   test('holds nothing, and takes frames, marks, notes and new streams', async () => {
     const spool = await create();
-    expect(spool.restored).toEqual({ stream: undefined, assigned: new Map(), held: [], note: undefined });
+    expect(spool.restored).toEqual({ stream: undefined, assigned: new Map(), held: [], left: [], note: undefined });
     const chain = new Chain(1);
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.append(chain.next(3));
     spool.applied(1, chain.place(2));
     await spool.remember('a note');
     await spool.append(chain.next(1));
-    await spool.reset(OTHER, new Chain(2).next(2));
+    await spool.reset(OTHER, new Chain(2).next(2), []);
     await spool.append(new Chain(3).next(1));
     await spool.close();
     await spool.close();
@@ -98,11 +98,21 @@ describe.each<[string, () => Promise<Spool>]>([
 });
 
 describe('a file spool that is opened again', () => {
+  test('has the streams that were left, and none where an earlier version wrote it', async () => {
+    const folder = newFolder();
+    const spool = await open(folder);
+    await spool.reset(STREAM, [], []);
+    expect(Object.keys(JSON.parse(readFileSync(join(folder, 'head.json'), 'utf8')) as object)).toEqual(['version', 'stream', 'generation']);
+    await spool.reset(OTHER, [], [STREAM]);
+    await spool.close();
+    expect((await open(folder)).restored).toMatchObject({ stream: OTHER, left: [STREAM] });
+  });
+
   test('has the stream, the note, the frames byte for byte, and what was assigned', async () => {
     const folder = newFolder();
     const spool = await open(folder);
     const [one, two] = [new Chain(1), new Chain(250)];
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.remember('{"a":"note"}');
     await spool.append([...one.next(2), ...two.next(1)]);
     await spool.append(one.next(1));
@@ -127,7 +137,7 @@ describe('a file spool that is opened again', () => {
     const folder = newFolder();
     const spool = await open(folder);
     const chain = new Chain(0);
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.append(chain.next(5));
     spool.applied(0, chain.place(3));
     await spool.close();
@@ -143,10 +153,10 @@ describe('a file spool that is opened again', () => {
   test('has only the new stream after a reset', async () => {
     const folder = newFolder();
     const spool = await open(folder);
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.append(new Chain(0).next(4));
     const chain = new Chain(7);
-    await spool.reset(OTHER, chain.next(2));
+    await spool.reset(OTHER, chain.next(2), []);
     await spool.append(chain.next(1));
     await spool.close();
     const again = await open(folder);
@@ -169,7 +179,7 @@ describe('a file spool that is opened again', () => {
     const script = `
       const { openFileSpool } = await import(${JSON.stringify(new URL('./file-spool.ts', import.meta.url).href)});
       const spool = await openFileSpool(${JSON.stringify(folder)});
-      await spool.reset(${JSON.stringify(STREAM)}, []);
+      await spool.reset(${JSON.stringify(STREAM)}, [], []);
       console.log('open');
       setInterval(() => {}, 1000);`;
     const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -190,7 +200,7 @@ describe('segments', () => {
     const folder = newFolder();
     const spool = await open(folder);
     const [big, idle] = [new Chain(0, SEGMENT_BYTES / 2), new Chain(1)];
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.append(idle.next(1));
     spool.applied(1, idle.place(1));
     for (let i = 0; i < 6; i++) await spool.append(big.next(1));
@@ -213,7 +223,7 @@ describe('segments', () => {
     const folder = newFolder();
     const spool = await open(folder);
     const [big, stuck] = [new Chain(0, SEGMENT_BYTES / 4), new Chain(1)];
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     for (let i = 1; i <= 60; i++) {
       await spool.append([...big.next(1), ...stuck.next(1)]);
       spool.applied(0, big.place(i));
@@ -230,7 +240,7 @@ describe('segments', () => {
     const folder = newFolder();
     const spool = await open(folder);
     const [big, stuck, late] = [new Chain(0, SEGMENT_BYTES / 4), new Chain(1), new Chain(2)];
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     for (let i = 1; i <= 60; i++) {
       await spool.append([...big.next(1), ...stuck.next(i % 7 === 0 ? 1 : 0), ...late.next(i > 50 ? 1 : 0)]);
       spool.applied(0, big.place(i));
@@ -264,7 +274,7 @@ async function smallSpool(): Promise<{ folder: string; path: string; ends: numbe
   const folder = newFolder();
   const spool = await open(folder);
   const [one, two] = [new Chain(0), new Chain(3)];
-  await spool.reset(STREAM, []);
+  await spool.reset(STREAM, [], []);
   const ends: number[] = [];
   const held: string[][] = [[]];
   const path = () => join(folder, segments(folder)[0]!);
@@ -331,7 +341,7 @@ describe('damage', () => {
     const folder = newFolder();
     const spool = await open(folder);
     const chain = new Chain(0, SEGMENT_BYTES);
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     for (let i = 0; i < 3; i++) await spool.append(chain.next(1));
     await spool.close();
     const copy = newFolder();
@@ -397,7 +407,7 @@ describe('a disk that fails', () => {
         failingDisk((operation) => failing && operations.split(' ').includes(operation)),
       );
       const chain = new Chain(0, SEGMENT_BYTES / 2 + 1);
-      await spool.reset(STREAM, []);
+      await spool.reset(STREAM, [], []);
       await spool.append(chain.next(2));
       failing = true;
       const frames = chain.next(2);
@@ -419,19 +429,19 @@ describe('a disk that fails', () => {
         folder,
         failingDisk((operation) => failing && operation === failure),
       );
-      await spool.reset(STREAM, []);
+      await spool.reset(STREAM, [], []);
       await spool.append(new Chain(0).next(3));
       failing = true;
       const chain = new Chain(5);
       const frames = chain.next(2);
-      await expect(spool.reset(OTHER, frames)).rejects.toMatchObject({ code: 'spool_unavailable' });
+      await expect(spool.reset(OTHER, frames, [])).rejects.toMatchObject({ code: 'spool_unavailable' });
       const killed = newFolder();
       cpSync(folder, killed, { recursive: true, filter: (path) => !path.endsWith('lock') });
       const found = await open(killed);
       expect(found.restored.stream).toBe(STREAM);
       expect(heldOf(found)).toEqual(['0:1', '0:2', '0:3']);
       failing = false;
-      await spool.reset(OTHER, frames);
+      await spool.reset(OTHER, frames, []);
       await spool.append(chain.next(1));
       await spool.close();
       const again = await open(folder);

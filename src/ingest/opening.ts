@@ -32,25 +32,28 @@ export function forgottenOf(hello: Hello, partitionCount: number): Map<number, n
 
 /**
  * Reads how far the stream is, as often as it takes; undefined when `signal` was aborted. Rejects as {@link survey} does,
- * but for what passes. While the sinks cannot be read, the queue alone will do if it holds everything that the client has
+ * but for what passes. First of all the streams that HELLO says were left are ended. While the sinks cannot be read, the queue alone will do if it holds everything that the client has
  * let go of: the survey then lacks watermarks and rejections, and must be made again.
  */
 export async function surveyForOpening(
   { progress, queue, clock, random, log }: IngestContext,
-  stream: string,
+  { stream, left = [] }: Pick<Hello, 'stream' | 'left'>,
   producer: string,
   forgotten: ReadonlyMap<number, number>,
   signal: AbortSignal,
 ): Promise<OpeningSurvey | undefined> {
   const surveyed = { stream, producer, above: forgotten };
+  const toEnd = [...left];
   for (let failureCount = 0; !signal.aborted;) {
     try {
+      for (; toEnd[0] !== undefined; toEnd.shift()) await within(clock, SINK_PATIENCE_MS, progress.end(toEnd[0], producer));
       const result = await survey({ read: (...asked) => within(clock, SINK_PATIENCE_MS, progress.read(...asked)) }, queue, surveyed);
       return signal.aborted ? undefined : { ...result, isComplete: true };
     } catch (error) {
       if (!mayPass(error)) throw error;
       failureCount++;
-      const stored = await storedAlone(queue, surveyed);
+      // What was left must not be applied behind what comes now.
+      const stored = toEnd.length > 0 ? undefined : await storedAlone(queue, surveyed);
       if (signal.aborted) return undefined;
       if (stored !== undefined) return { watermarks: new Map(), rejections: [], stored, isComplete: false };
       if (failureCount === 1) log.warn({ stream, producer, code: error.code }, `a stream cannot be opened yet: ${error.message}`);

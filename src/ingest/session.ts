@@ -290,7 +290,7 @@ export class Session implements Submitter {
     this.#intake.release('auth');
     // Before the survey: what happens between that and WELCOME would have to be told apart from what it found.
     const tables = await this.#context.tables();
-    const survey = await surveyForOpening(this.#context, hello.stream, producer, forgotten, this.#stopped.signal);
+    const survey = await surveyForOpening(this.#context, hello, producer, forgotten, this.#stopped.signal);
     if (survey === undefined || this.#state !== 'opening') return;
     this.#outbox.send(welcomeFrame(this.#context, this.#settings, producer, survey, tables));
     takeSurvey(this.#acknowledgements, survey, forgotten);

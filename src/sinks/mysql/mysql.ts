@@ -32,6 +32,7 @@ import { MysqlTable } from './table.ts';
 import { MysqlTransaction } from './transaction.ts';
 import {
   createWatermarks,
+  endStream,
   expireStream,
   idleStreams,
   lockWatermarks,
@@ -189,6 +190,10 @@ class MysqlSink implements Sink {
 
   idleStreams(beforeMs: number, limit: number): Promise<StreamId[]> {
     return this.#connections.use((connection) => idleStreams(connection, beforeMs, limit));
+  }
+
+  endStream(claim: StreamClaim): Promise<'ended' | 'owned by other'> {
+    return this.#connections.use((connection) => endStream(connection, claim, this.#clock.wallMs()));
   }
 
   async expireStreams(streams: readonly StreamId[], beforeMs: number): Promise<void> {

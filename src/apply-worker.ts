@@ -56,7 +56,8 @@ export async function warmUp(): Promise<WarmUpResult> {
 /** Opening connects nowhere: whatever is away is met by the first slice, as a failure that is tried again. */
 async function openContext(): Promise<SliceContext> {
   const [sinkConfig] = config.sinks;
-  const sink = await openSink({ ...sinkConfig, clock: systemClock, folder: config.data, incarnation });
+  const settings = { partitions: config.queue.partitions, mapping: config.mapping };
+  const sink = await openSink({ ...sinkConfig, settings, clock: systemClock, folder: config.data, incarnation });
   const renewSchema = schemaRenewal(sink, systemClock);
   const keepReady = async () => {
     await sink.keepAlive();

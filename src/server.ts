@@ -87,7 +87,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
 
     const { mode } = config.cluster;
     const incarnation = mode === 'standalone' ? undefined : randomHex(random, 16);
-    const sink = await openSink({ ...sinkConfig, clock, folder: config.data, incarnation });
+    const sink = await openSink({ ...sinkConfig, settings, clock, folder: config.data, incarnation });
     open.push(() => sink.close());
 
     const { maxConcurrency } = sink.capabilities;

@@ -73,7 +73,8 @@ export class PartitionWork {
 
   /** A slice has ended, which shared its transaction or did not; `limits`: what it may take when it is alone. */
   passed(result: SliceResult, limits: FetchLimits, isShared: boolean, nowMs: number): void {
-    const { count, stats, outcome, more, damage, refused } = result;
+    const { count, stats, outcome, more, damage, refused, resets } = result;
+    if (damage.length > 0 || resets.length > 0) this.forgetSeen();
     if (this.#seen !== undefined) this.#seen = { ...this.#seen, count: this.#seen.count - count };
     if (stats.changes > stats.deadLetters) this.helpedAtMs = nowMs;
     const isLittle = !more && stats.elements * MAX_TOGETHER <= limits.elements && stats.bytes * MAX_TOGETHER <= limits.bytes;
@@ -105,7 +106,8 @@ export class PartitionWork {
 
   /** So many elements are in the list now. No slice and no trim may be under way. */
   see(count: number, nowMs: number): void {
-    if (this.#seen === undefined || this.#seen.count <= 0) this.#seen = { sinceMs: nowMs, count };
+    // Fewer than were seen, and what is there now may be others.
+    if (this.#seen === undefined || this.#seen.count <= 0 || count < this.#seen.count) this.#seen = { sinceMs: nowMs, count };
   }
 
   /**

@@ -1,3 +1,4 @@
+import { SyncError } from '../core/errors.ts';
 import type { Advance, Progress, SinkRejection, StreamProgress } from '../core/progress.ts';
 import type { Place, StreamId } from '../core/stream.ts';
 import type { Sink } from '../sinks/sink.ts';
@@ -36,6 +37,16 @@ export class SinkProgress implements Progress {
     rejections.sort((a, b) => a.partition - b.partition || a.seq - b.seq);
     const producer = states.find((state) => state.producer !== undefined)?.producer;
     return { status: expired ? 'expired' : known ? 'known' : 'unknown', producer, watermarks, rejections };
+  }
+
+  async end(stream: StreamId, producer: string): Promise<void> {
+    for (const sink of this.#sinks) {
+      if ((await sink.endStream({ stream, producer })) === 'owned by other')
+        throw new SyncError(
+          'stream_owned_by_other',
+          `stream ${stream}, which was to be ended, belongs to another producer than ${producer}`,
+        );
+    }
   }
 
   watch(listener: (advance: Advance) => void): () => void {

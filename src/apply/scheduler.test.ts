@@ -326,6 +326,23 @@ describe('a change that depends on another partition', () => {
     expect(await world.sink.deadLetters.count()).toBe(5);
   });
 
+  test('need not wait anew because a client waits too, and it is looked whether the queue has lost anything', async () => {
+    const writer = new StreamWriter(world.queue, 0);
+    await writer.append(children('insert', [10, 77]));
+    await world.clock.advance(300);
+    await world.queue.acquire({ sink: 'main', partition: 1, token: 'ff'.repeat(16) }, 'n2', 60_000, 'steal');
+    start({ limits: { elements: 1, bytes: 1 << 20 } });
+    await world.clock.advance(500);
+    for (let id = 11; id < 15; id++) await writer.append(children('insert', [id, 77]));
+    await new StreamWriter(world.queue, 1).append(children('insert', [20, 78]));
+    for (let looks = 0; looks < 3; looks++) {
+      await world.clock.advance(4_500);
+      scheduler.heal(0);
+    }
+    await world.clock.advance(1_000);
+    expect(await world.sink.deadLetters.count()).toBe(5);
+  });
+
   test('two partitions that wait for one another both end', async () => {
     await new StreamWriter(world.queue, 0).append(children('insert', [10, 77]));
     await new StreamWriter(world.queue, 1).append(children('insert', [11, 78]));

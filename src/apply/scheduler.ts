@@ -90,6 +90,8 @@ export class Scheduler {
     const work = this.#partitions[lease.partition];
     if (work === undefined) return;
     work.lease = lease;
+    // Another node may have had it meanwhile.
+    work.forgetSeen();
     work.needsHeal = true;
     this.#setState(work, 'applying', '');
     // A slice of the lost lease may still be running; its end makes the partition ready.
@@ -257,8 +259,8 @@ export class Scheduler {
   }
 
   async #heal(work: PartitionWork, lease: Lease): Promise<void> {
-    work.forgetSeen();
-    await healPartition(this.#options.queue, this.#options.sink, lease);
+    const found = await healPartition(this.#options.queue, this.#options.sink, lease);
+    if (found === 'lost') work.forgetSeen();
     work.needsHeal = false;
   }
 
@@ -396,7 +398,10 @@ export class Scheduler {
 
   /** After each connection: the queue may have lost elements, and leases, of any partition. */
   async #lookForLosses(): Promise<void> {
-    for (const work of this.#partitions) work.needsHeal = true;
+    for (const work of this.#partitions) {
+      work.forgetSeen();
+      work.needsHeal = true;
+    }
     await this.#options.leases.connected();
     for (const { partition } of this.#partitions) this.wake(partition);
   }

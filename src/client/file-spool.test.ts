@@ -62,9 +62,9 @@ describe('a file spool', () => {
   test('has one file again after a reset', async () => {
     const folder = newFolder();
     const spool = await open(folder);
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.append(new FrameChain(0).next(4));
-    await spool.reset(OTHER, new FrameChain(7).next(2));
+    await spool.reset(OTHER, new FrameChain(7).next(2), []);
     expect(segments(folder)).toHaveLength(1);
   });
 
@@ -73,7 +73,7 @@ describe('a file spool', () => {
     const script = `
       const { openFileSpool } = await import(${JSON.stringify(new URL('./file-spool.ts', import.meta.url).href)});
       const spool = await openFileSpool(${JSON.stringify(folder)});
-      await spool.reset(${JSON.stringify(STREAM)}, []);
+      await spool.reset(${JSON.stringify(STREAM)}, [], []);
       console.log('open');
       setInterval(() => {}, 1000);`;
     const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -94,7 +94,7 @@ describe('segments', () => {
     const folder = newFolder();
     const spool = await open(folder);
     const [big, idle] = [new FrameChain(0, SEGMENT_BYTES / 2), new FrameChain(1)];
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.append(idle.next(1));
     spool.applied(1, idle.place(1));
     for (let i = 0; i < 6; i++) await spool.append(big.next(1));
@@ -117,7 +117,7 @@ describe('segments', () => {
     const folder = newFolder();
     const spool = await open(folder);
     const [big, stuck] = [new FrameChain(0, SEGMENT_BYTES / 4), new FrameChain(1)];
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     for (let i = 1; i <= 60; i++) {
       await spool.append([...big.next(1), ...stuck.next(1)]);
       spool.applied(0, big.place(i));
@@ -134,7 +134,7 @@ describe('segments', () => {
     const folder = newFolder();
     const spool = await open(folder);
     const [big, stuck, late] = [new FrameChain(0, SEGMENT_BYTES / 4), new FrameChain(1), new FrameChain(2)];
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     for (let i = 1; i <= 60; i++) {
       await spool.append([...big.next(1), ...stuck.next(i % 7 === 0 ? 1 : 0), ...late.next(i > 50 ? 1 : 0)]);
       spool.applied(0, big.place(i));
@@ -168,7 +168,7 @@ async function smallSpool(): Promise<{ folder: string; path: string; ends: numbe
   const folder = newFolder();
   const spool = await open(folder);
   const [one, two] = [new FrameChain(0), new FrameChain(3)];
-  await spool.reset(STREAM, []);
+  await spool.reset(STREAM, [], []);
   const ends: number[] = [];
   const held: string[][] = [[]];
   const path = () => join(folder, segments(folder)[0]!);
@@ -235,7 +235,7 @@ describe('damage', () => {
     const folder = newFolder();
     const spool = await open(folder);
     const chain = new FrameChain(0, SEGMENT_BYTES);
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     for (let i = 0; i < 3; i++) await spool.append(chain.next(1));
     await spool.close();
     const copy = newFolder();
@@ -301,7 +301,7 @@ describe('a disk that fails', () => {
         failingDisk((operation) => failing && operations.split(' ').includes(operation)),
       );
       const chain = new FrameChain(0, SEGMENT_BYTES / 2 + 1);
-      await spool.reset(STREAM, []);
+      await spool.reset(STREAM, [], []);
       await spool.append(chain.next(2));
       failing = true;
       const frames = chain.next(2);
@@ -323,19 +323,19 @@ describe('a disk that fails', () => {
         folder,
         failingDisk((operation) => failing && operation === failure),
       );
-      await spool.reset(STREAM, []);
+      await spool.reset(STREAM, [], []);
       await spool.append(new FrameChain(0).next(3));
       failing = true;
       const chain = new FrameChain(5);
       const frames = chain.next(2);
-      await expect(spool.reset(OTHER, frames)).rejects.toMatchObject({ code: 'spool_unavailable' });
+      await expect(spool.reset(OTHER, frames, [])).rejects.toMatchObject({ code: 'spool_unavailable' });
       const killed = newFolder();
       cpSync(folder, killed, { recursive: true, filter: (path) => !path.endsWith('lock') });
       const found = await open(killed);
       expect(found.restored.stream).toBe(STREAM);
       expect(heldOf(found)).toEqual(['0:1', '0:2', '0:3']);
       failing = false;
-      await spool.reset(OTHER, frames);
+      await spool.reset(OTHER, frames, []);
       await spool.append(chain.next(1));
       await spool.close();
       const again = await open(folder);

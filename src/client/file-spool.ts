@@ -2,7 +2,7 @@ import { assert } from '../core/assert.ts';
 import { mkdir, readdir, readFile, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, SyncError } from '../core/errors.ts';
-import type { Place, StreamId } from '../core/stream.ts';
+import { type Place, STREAM_ID, type StreamId } from '../core/stream.ts';
 import { type Disk, nodeDisk } from './disk.ts';
 import { Generation, generationPrefix, type Segment } from './generation.ts';
 import { emptyReplay, heldFrames, replaySegment } from './segment.ts';
@@ -42,6 +42,8 @@ interface Head {
   readonly version: 1;
   readonly stream: StreamId;
   readonly generation: number;
+  /** Absent where there are none, and in those of earlier versions. */
+  readonly left?: readonly StreamId[];
 }
 
 async function restore(folder: string, disk: Disk, lock: SpoolLock): Promise<Spool> {
@@ -55,7 +57,7 @@ async function restore(folder: string, disk: Disk, lock: SpoolLock): Promise<Spo
   }
   const note = await readFile(join(folder, NOTE), 'utf8').catch(() => undefined);
   const places = { folder, disk, lock };
-  if (head === undefined) return new FileSpool({ stream: undefined, assigned: new Map(), held: [], note }, places, undefined);
+  if (head === undefined) return new FileSpool({ stream: undefined, assigned: new Map(), held: [], left: [], note }, places, undefined);
   // Files of other generations: a reset that was cut short, or what it replaced.
   const prefix = generationPrefix(head.generation);
   for (const name of names) if (!name.startsWith(prefix)) await rm(join(folder, name));
@@ -79,7 +81,7 @@ async function restore(folder: string, disk: Disk, lock: SpoolLock): Promise<Spo
   }
   const held = heldFrames(replay, folder);
   for (const frame of held) segments[frame.segment]!.held.push(frame);
-  const state: SpoolState = { stream: head.stream, assigned: replay.assigned, held, note };
+  const state: SpoolState = { stream: head.stream, assigned: replay.assigned, held, left: head.left ?? [], note };
   const nextIndex = (indexes.at(-1) ?? 0) + 1;
   const { assigned, applied } = replay;
   return new FileSpool(state, places, new Generation(folder, disk, head.generation, { segments, nextIndex, assigned, applied }));
@@ -125,7 +127,7 @@ class FileSpool implements Spool {
     }, MARK_DELAY_MS).unref();
   }
 
-  reset(stream: StreamId, frames: readonly SpooledFrame[]): Promise<void> {
+  reset(stream: StreamId, frames: readonly SpooledFrame[], left: readonly StreamId[]): Promise<void> {
     return this.#inOrder(async () => {
       const { folder, disk } = this.#places;
       this.#newestNumber += 1;
@@ -146,7 +148,7 @@ class FileSpool implements Spool {
       this.#superseded.push(next);
       // From here on the files of the new generation count, and no longer those of the old one. Where this fails, nobody
       // knows which of them do, so neither is deleted before it has succeeded.
-      const head: Head = { version: 1, stream, generation: next.number };
+      const head: Head = { version: 1, stream, generation: next.number, ...(left.length > 0 ? { left } : {}) };
       await disk.replace(join(folder, HEAD), `${JSON.stringify(head)}\n`);
       const superseded = this.#superseded.filter((one) => one !== next);
       if (this.#generation !== undefined) superseded.push(this.#generation);
@@ -202,9 +204,9 @@ async function readHead(folder: string): Promise<Head | undefined> {
     throw error;
   }
   try {
-    const { version, stream, generation } = JSON.parse(text) as Partial<Head>;
-    if (version === 1 && /^[0-9a-f]{32}$/.test(stream ?? '') && Number.isSafeInteger(generation)) {
-      return { version, stream: stream!, generation: generation! };
+    const { version, stream, generation, left = [] } = JSON.parse(text) as Partial<Head>;
+    if (version === 1 && Number.isSafeInteger(generation) && [stream, ...left].every((id) => STREAM_ID.test(id ?? ''))) {
+      return { version, stream: stream!, generation: generation!, left };
     }
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;

@@ -177,7 +177,7 @@ export class Link {
       case 'goaway':
         return this.#retryIn(end.retryAfterMs * (1 + this.#random.fraction() / 2), `the server asked to connect again: ${end.reason}`);
       case 'settled':
-        return this.#startStream('the stream had diverged');
+        return this.#startStream('the stream had diverged', 'diverged');
       case 'unfit':
         return this.#refused(end.error);
       case 'refused':
@@ -196,7 +196,7 @@ export class Link {
       this.#listener.regressed(error);
       if (this.#settings.onRegressed === 'stop') return this.fail(error);
       // A stream that has expired is closed; one that the sink lacks a part of goes on with what the queue holds of it.
-      if (missing === undefined) return this.#startStream(error.message);
+      if (missing === undefined) return this.#startStream(error.message, 'regressed');
       this.#outbox.regress(missing);
       return this.#retryLater(error.message);
     }
@@ -217,11 +217,11 @@ export class Link {
   }
 
   /** Leaves the stream for a new one, once no frame of a lost connection can still arrive in it. */
-  #startStream(reason: string): void {
+  #startStream(reason: string, why: 'diverged' | 'regressed'): void {
     if (this.#stopped) return;
     const waitMs = this.#lostFramesAtMs + STRAGGLER_MS - this.#clock.monotonicMs();
     if (waitMs > 0) return this.#retryIn(waitMs, reason);
-    this.#outbox.startStream();
+    this.#outbox.startStream(why);
     this.#listener.streamStarted();
     this.#retryLater(reason);
   }

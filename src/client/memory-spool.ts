@@ -12,5 +12,5 @@ export function createMemorySpool(restored: SpoolState = EMPTY): Spool {
   };
 }
 
-const EMPTY: SpoolState = { stream: undefined, assigned: new Map(), held: [], note: undefined };
+const EMPTY: SpoolState = { stream: undefined, assigned: new Map(), held: [], left: [], note: undefined };
 const DONE = Promise.resolve();

@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { newStreamId, type Place, type StreamId } from '../core/stream.ts';
 import { FRAME, encodeFrame, frameCrc, HEADER_BYTES, readFrame } from '../protocol/frame.ts';
+import { MAX_LEFT_STREAMS } from '../protocol/messages.ts';
 import { BatchScan } from '../protocol/scan.ts';
 import { type HeldFrame, Lane } from './lane.ts';
 import type { Spool, SpooledFrame } from './spool.ts';
@@ -44,6 +45,8 @@ export class Outbox {
   #diverged = false;
   /** By partition, the first seq that the server's sink lacks; set while it lacks what was forgotten here. */
   #missing: ReadonlyMap<number, number> | undefined;
+  /** The streams before this one that were left because of that, the newest first. */
+  #left: readonly StreamId[];
   #order = 0;
   #heldBytes = 0;
   #heldFrames = 0;
@@ -61,9 +64,10 @@ export class Outbox {
       troubled: (error) => listener.spoolTroubled(error),
       recovered: () => listener.spoolRecovered(),
     });
-    const { stream } = spool.restored;
+    const { stream, left } = spool.restored;
+    this.#left = left;
     this.#streamId = stream ?? newStreamId(random);
-    if (stream === undefined) this.#writer.reset(this.#streamId, []);
+    if (stream === undefined) this.#writer.reset(this.#streamId, [], []);
     else this.#restore();
   }
 
@@ -74,6 +78,15 @@ export class Outbox {
   /** Whether the stream was begun by an earlier process. */
   get isRestored(): boolean {
     return this.#spool.restored.stream !== undefined;
+  }
+
+  /**
+   * For HELLO: streams of which nothing is to be applied any more. Once something of this one is applied, a database that knows
+   * of it knows that they are over, and one that does not lacks a part of this one, too.
+   */
+  get left(): readonly StreamId[] {
+    const isProven = [...this.#lanes.values()].some((lane) => lane.applied.seq > 0);
+    return isProven ? [] : this.#left;
   }
 
   get diverged(): boolean {
@@ -278,9 +291,10 @@ export class Outbox {
     return this.#standing.isFinal(new Map([...this.#lanes.values()].map((lane) => [lane.partition, this.#reachOf(lane, lane.sentSeq)])));
   }
 
-  /** Starts a new stream with everything that is held, in the order in which it was made. */
-  startStream(): StreamId {
+  /** Starts a new stream with everything that is held, in the order in which it was made. After {@link regress} the one before is over for everybody. */
+  startStream(why: 'diverged' | 'regressed'): StreamId {
     const held = [...this.#lanes.values()].flatMap((lane) => lane.held()).sort((a, b) => a.order - b.order);
+    if (why === 'regressed' || this.#missing !== undefined) this.#left = [this.#streamId, ...this.#left].slice(0, MAX_LEFT_STREAMS);
     this.#streamId = newStreamId(this.#random);
     this.#diverged = false;
     this.#missing = undefined;
@@ -293,7 +307,7 @@ export class Outbox {
       const lane = this.#laneOf(old.partition);
       return this.#frame(lane, { ...old, payload: old.bytes.subarray(HEADER_BYTES) });
     });
-    this.#writer.reset(this.#streamId, moved);
+    this.#writer.reset(this.#streamId, moved, this.#left);
     return this.#streamId;
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { openClient, rowsOf, startClient } from '../../test/support/client-world.ts';
-import { placeOf } from '../../test/support/fake-network.ts';
+import { placeOf, type FakeLink } from '../../test/support/fake-network.ts';
 import { encodeFrame, FRAME, type Frame } from '../protocol/frame.ts';
 
 /** All keys in one partition. */
@@ -259,6 +259,44 @@ describe('being refused', () => {
     await clock.settle();
     expect(link.batches().map((frame) => [frame.seq, frame.prev, ...rowsOf(frame)])).toEqual([[1, 0, ...rowsOf(old[1]!)]]);
     expect(named('stream-started')).toHaveLength(1);
+  });
+
+  test('a stream that the sink lacked a part of is named until something of the next one is applied, and then with that', async () => {
+    const { client, clock, network, reconnected } = await openClient({ onRegressed: 'new-stream' }, ONE);
+    const regress = async (link: FakeLink) => {
+      link.error('sink_regressed', new Map([[0, 1]]));
+      (await reconnected(1_000)).welcome(ONE);
+      // What is on its way may still arrive; then the old stream is opened once more.
+      await clock.advance(3_000);
+      const { stream } = client.status();
+      if (network.link.hello!.stream === stream) network.link.welcome(ONE);
+      return stream === client.status().stream ? network.link : reconnected(1_000);
+    };
+    const write = async (link: FakeLink, id: number) => {
+      link.welcome(ONE);
+      await client.table('cities').upsert({ id });
+      await clock.settle();
+      return placeOf(link.batches().at(-1)!);
+    };
+    expect(network.link.hello!.left).toBeUndefined();
+    const first = client.status().stream;
+    await client.table('cities').upsert({ id: 1 });
+    await clock.settle();
+    const second = await regress(network.link);
+    expect(second.hello).toMatchObject({ stream: client.status().stream, left: [first] });
+    const place = await write(second, 2);
+    await clock.settle();
+    second.drop();
+    const again = await reconnected(1_000);
+    expect(again.hello!.left).toEqual([first]);
+    again.welcome({ ...ONE, stored: new Map([[0, place]]) });
+    again.applied(0, place);
+    again.drop();
+    const proven = await reconnected(1_000);
+    expect(proven.hello!.left).toBeUndefined();
+    proven.welcome(ONE);
+    const before = client.status().stream;
+    expect((await regress(proven)).hello!.left).toEqual([before, first]);
   });
 
   test('what the server still has of a stream that its sink lacks a part of does not go into the new one', async () => {

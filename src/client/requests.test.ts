@@ -17,7 +17,7 @@ function requestClient(settings: Partial<ClientSettings> = {}) {
   const clock = new VirtualClock();
   const network = new FakeNetwork();
   const note = encodeFacts(factsOf({ ...WELCOME, ...ONE }));
-  const spool = createMemorySpool({ stream: STREAM, assigned: new Map([[0, START]]), held: [], note });
+  const spool = createMemorySpool({ stream: STREAM, assigned: new Map([[0, START]]), held: [], left: [], note });
   const client = new Client(
     { clock, random: seededRandom(3), dialer: network.dialer, spool },
     {

@@ -112,8 +112,8 @@ export class Session implements Receiver {
 
   start(): void {
     const { token, agent } = this.#settings;
-    const stream = this.#outbox.stream;
-    const payload = encodeHello({ v: PROTOCOL_VERSION, token, stream, oldest: this.#outbox.oldest(), agent });
+    const { stream, left } = this.#outbox;
+    const payload = encodeHello({ v: PROTOCOL_VERSION, token, stream, oldest: this.#outbox.oldest(), agent, left });
     this.#pulse = this.#clock.setTimer(WELCOME_TIMEOUT_MS, () =>
       this.#broken(`no WELCOME came within ${WELCOME_TIMEOUT_MS} ms; the server may be waiting for its queue or database`),
     );

@@ -28,7 +28,7 @@ export class SpoolWriter {
   readonly #listener: SpoolWriterListener;
   #waiting: HeldFrame[] = [];
   /** A new stream that the spool has not begun yet, and everything that it is to hold. */
-  #reset: { readonly stream: StreamId; readonly held: HeldFrame[] } | undefined;
+  #reset: { readonly stream: StreamId; readonly held: HeldFrame[]; readonly left: readonly StreamId[] } | undefined;
   #note: string | undefined;
   #failures = 0;
   #retry: Timer | undefined;
@@ -48,8 +48,8 @@ export class SpoolWriter {
   }
 
   /** Begins `stream` with `held`, which replace everything that was appended before. */
-  reset(stream: StreamId, held: readonly HeldFrame[]): void {
-    this.#reset = { stream, held: [...held] };
+  reset(stream: StreamId, held: readonly HeldFrame[], left: readonly StreamId[]): void {
+    this.#reset = { stream, held: [...held], left };
     this.#waiting = [];
     this.#run();
   }
@@ -97,7 +97,7 @@ export class SpoolWriter {
   async #step(): Promise<void> {
     const reset = this.#reset;
     if (reset !== undefined) {
-      await this.#spool.reset(reset.stream, reset.held);
+      await this.#spool.reset(reset.stream, reset.held, reset.left);
       // Another reset may have been asked for meanwhile; then this one is of no use any more.
       if (this.#reset !== reset) return;
       this.#reset = undefined;

@@ -15,9 +15,9 @@ export interface Spool {
   applied(partition: number, place: Place): void;
   /**
    * Begins a new stream that holds `frames` and forgets everything else, in one step: after a crash there is either
-   * what was before or what is after, because frames that are carried over exist nowhere else.
+   * what was before or what is after, because frames that are carried over exist nowhere else. `left`: see {@link SpoolState.left}.
    */
-  reset(stream: StreamId, frames: readonly SpooledFrame[]): Promise<void>;
+  reset(stream: StreamId, frames: readonly SpooledFrame[], left: readonly StreamId[]): Promise<void>;
   /** Keeps a note of the client's own across restarts, until the next one; survives {@link reset}. */
   remember(note: string): Promise<void>;
   close(): Promise<void>;
@@ -30,6 +30,8 @@ export interface SpoolState {
   readonly assigned: ReadonlyMap<number, Place>;
   /** Frames that are not known to be applied, oldest first as far as that is known, in order of seq within their partition. */
   readonly held: readonly SpooledFrame[];
+  /** The streams before it that the database lacked a part of, the newest first. */
+  readonly left: readonly StreamId[];
   /** What {@link Spool.remember} kept last. */
   readonly note: string | undefined;
 }

@@ -78,7 +78,7 @@ export const ERRORS = {
   ),
   stream_expired: entry(
     'connection',
-    'the stream was idle beyond its retention and its watermark is gone',
+    'the stream was idle beyond its retention, or was left for another one, and its watermarks are gone',
     'compare source and target, then start a new stream',
   ),
   bad_proxy_header: entry(

@@ -10,6 +10,11 @@ export interface Progress {
    * Rejects with a transient {@link SyncError} while a sink cannot be read.
    */
   read(stream: StreamId, above: ReadonlyMap<number, number>): Promise<StreamProgress>;
+  /**
+   * Ends a stream of `producer` in the required sinks: nothing of it is applied from then on, also after a crash of a sink.
+   * Rejects with a {@link SyncError} `stream_owned_by_other`, or a transient one.
+   */
+  end(stream: StreamId, producer: string): Promise<void>;
   /** Calls `listener` after every commit that moved watermarks; returns how to stop. */
   watch(listener: (advance: Advance) => void): () => void;
 }

@@ -9,6 +9,9 @@ import { randomHex, type Random } from './random.ts';
  */
 export type StreamId = string;
 
+/** What a {@link StreamId} looks like. */
+export const STREAM_ID = /^[0-9a-f]{32}$/;
+
 export interface Place {
   readonly seq: number;
   readonly crc: number;

@@ -62,6 +62,7 @@ export interface Authenticator {
 /** What is said to whom no door lets in. */
 export const REFUSED =
   'the token is not accepted: it is unknown, expired or revoked, or not for this address or certificate; the log of the server says which';
+export const NO_TOKEN = 'HELLO brings no token, and this server asks for one';
 
 /** Told of whatever concerns who may use the doors. Anybody can cause floods of it, so its methods return at once. */
 export interface AccessObserver {

@@ -1,6 +1,9 @@
 import { messageOf, SyncError } from '../core/errors.ts';
+import { encodeFrame, FRAME } from '../protocol/frame.ts';
+import { encodeError } from '../protocol/messages.ts';
 import type { AppendResult } from '../queue/queue.ts';
 import type { Log } from './context.ts';
+import { RegressedError } from './survey.ts';
 
 /** The error for a frame that the queue will never take. */
 export function refusedFrame(stream: string, partition: number, seq: number, { verdict, stored }: AppendResult): SyncError {
@@ -13,9 +16,21 @@ export function refusedFrame(stream: string, partition: number, seq: number, { v
   );
 }
 
+/** `what` is the beginning of the message. */
+export function unknownPartition(what: string, partition: number, count: number): SyncError {
+  return new SyncError('unknown_partition', `${what} partition ${partition}; there are ${count}, numbered from 0`);
+}
+
 /** What a peer is told about something that was thrown: of a bug, only that there was one. */
 export function toldError(cause: unknown): SyncError {
   return cause instanceof SyncError ? cause : new SyncError('internal', 'the server failed to handle this; see its log', { cause });
+}
+
+/** The last frame that a peer gets. */
+export function errorFrame(error: SyncError): Uint8Array {
+  const { code, message } = error;
+  const notice = error instanceof RegressedError ? { code, message, missing: error.missing } : { code, message };
+  return encodeFrame({ type: FRAME.error, payload: encodeError(notice) });
 }
 
 export interface EndedSession {

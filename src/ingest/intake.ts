@@ -1,8 +1,10 @@
 // Hot path
 import type { Clock } from '../core/clock.ts';
+import { SyncError } from '../core/errors.ts';
 import type { Connection } from '../core/network.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
 import type { Frame } from '../protocol/frame.ts';
+import { isStalled } from '../protocol/frame-pace.ts';
 
 export interface IntakeEvents {
   frame(frame: Frame): void;
@@ -50,9 +52,13 @@ export class Intake {
     return this.#unfinishedBytes === 0 || this.#holds.size > 0 ? undefined : this.#unfinishedSinceMs;
   }
 
-  /** Bytes that are in no frame yet. */
-  get unfinishedBytes(): number {
-    return this.#unfinishedBytes;
+  /** What is wrong when the rest of a frame comes too slowly. */
+  stallOf(heartbeatMs: number): SyncError | undefined {
+    const since = this.owesSinceMs;
+    if (since === undefined) return undefined;
+    const elapsedMs = this.#clock.monotonicMs() - since;
+    if (!isStalled(this.#unfinishedBytes, elapsedMs, heartbeatMs)) return undefined;
+    return new SyncError('frame_unfinished', `of a frame only ${this.#unfinishedBytes} bytes came in ${Math.round(elapsedMs)} ms`);
   }
 
   isHeld(hold: Hold): boolean {

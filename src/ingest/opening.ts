@@ -3,11 +3,12 @@ import { type Clock, sleep } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
 import { backoffMs } from '../core/random.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
-import { encodeWelcome, type Hello, PROTOCOL_VERSION, type TableInfo } from '../protocol/messages.ts';
-import type { Place } from '../core/stream.ts';
+import { decodeHello, encodeWelcome, type Hello, PROTOCOL_VERSION, type TableInfo } from '../protocol/messages.ts';
+import { kindOfStream, type Place, REQUEST_STREAM_TAG } from '../core/stream.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
 import type { IngestContext, IngestSettings } from './context.ts';
+import { unknownPartition } from './endings.ts';
 import { mayPass, raiseRecords, type Survey, survey, type Surveyed } from './survey.ts';
 
 const RETRY_BASE_MS = 100;
@@ -15,16 +16,24 @@ const RETRY_CAP_MS = 2_000;
 /** A sink that is frozen answers nothing at all; clients are taken in without it after this time. */
 const SINK_PATIENCE_MS = 1_000;
 
-/**
- * By partition, the seq up to which the client holds nothing any more.
- * @throws {SyncError} `unknown_partition`, or `bad_hello` for a seq below 1.
- */
-export function forgottenOf(hello: Hello, partitionCount: number): Map<number, number> {
+export interface Greeting {
+  readonly hello: Hello;
+  /** By partition, the seq up to which the client holds nothing any more. */
+  readonly forgotten: ReadonlyMap<number, number>;
+}
+
+/** @throws {SyncError} `bad_hello`, `unsupported_version` or `unknown_partition`. */
+export function readGreeting(payload: Uint8Array, partitionCount: number, from: 'inside' | 'outside'): Greeting {
+  const hello = decodeHello(payload);
+  if (from === 'outside' && [hello.stream, ...(hello.left ?? [])].some((stream) => kindOfStream(stream) === 'request'))
+    throw new SyncError('bad_hello', `HELLO: stream ids that begin with ${REQUEST_STREAM_TAG} are kept for HTTP requests; choose another`);
+  return { hello, forgotten: forgottenOf(hello, partitionCount) };
+}
+
+function forgottenOf(hello: Hello, partitionCount: number): Map<number, number> {
   const forgotten = new Map<number, number>();
   for (const [partition, oldest] of hello.oldest) {
-    if (partition >= partitionCount) {
-      throw new SyncError('unknown_partition', `HELLO names partition ${partition}; there are ${partitionCount}, numbered from 0`);
-    }
+    if (partition >= partitionCount) throw unknownPartition('HELLO names', partition, partitionCount);
     if (oldest < 1) throw new SyncError('bad_hello', `HELLO: "oldest" of partition ${partition} is ${oldest}; the first seq is 1`);
     forgotten.set(partition, oldest - 1);
   }
@@ -33,25 +42,29 @@ export function forgottenOf(hello: Hello, partitionCount: number): Map<number, n
 
 /**
  * Reads how far the stream is, as often as it takes; undefined when `signal` was aborted. Rejects as {@link survey} does,
- * but for what passes. While the sinks cannot be read, the queue alone will do if it holds everything that the client has
- * let go of: the survey then lacks watermarks and rejections, and must be made again.
+ * but for what passes. First of all the streams that HELLO says were left are ended. While the sinks cannot be read, the
+ * queue alone will do if it holds everything that the client has let go of: the survey then lacks watermarks and
+ * rejections, and must be made again.
  */
 export async function surveyForOpening(
   { progress, queue, clock, random, log }: IngestContext,
-  stream: string,
+  { stream, left = [] }: Pick<Hello, 'stream' | 'left'>,
   producer: string,
   forgotten: ReadonlyMap<number, number>,
   signal: AbortSignal,
 ): Promise<OpeningSurvey | undefined> {
   const surveyed = { stream, producer, above: forgotten };
+  const toEnd = [...left];
   for (let failureCount = 0; !signal.aborted;) {
     try {
+      for (; toEnd[0] !== undefined; toEnd.shift()) await within(clock, SINK_PATIENCE_MS, progress.end(toEnd[0], producer));
       const result = await survey({ read: (...asked) => within(clock, SINK_PATIENCE_MS, progress.read(...asked)) }, queue, surveyed);
       return signal.aborted ? undefined : { ...result, isComplete: true };
     } catch (error) {
       if (!mayPass(error)) throw error;
       failureCount++;
-      const stored = await storedAlone(queue, surveyed);
+      // What was left must not be applied behind what comes now.
+      const stored = toEnd.length > 0 ? undefined : await storedAlone(queue, surveyed);
       if (signal.aborted) return undefined;
       if (stored !== undefined) return { watermarks: new Map(), rejections: [], stored, isComplete: false };
       if (failureCount === 1) log.warn({ stream, producer, code: error.code }, `a stream cannot be opened yet: ${error.message}`);

@@ -2,20 +2,19 @@ import type { Access } from '../core/access.ts';
 import type { Timer } from '../core/clock.ts';
 import { type ErrorCode, SyncError } from '../core/errors.ts';
 import type { Connection } from '../core/network.ts';
-import { kindOfStream, REQUEST_STREAM_TAG, type StreamId } from '../core/stream.ts';
+import type { StreamId } from '../core/stream.ts';
 import { encodeFrame, FRAME, type Frame, frameName, PRE_AUTH_FRAME_BYTES } from '../protocol/frame.ts';
-import { isStalled } from '../protocol/frame-pace.ts';
-import { decodeHello, encodeError, encodeGoaway, type Hello } from '../protocol/messages.ts';
+import { encodeGoaway, type Hello } from '../protocol/messages.ts';
 import type { AppendEntry, AppendResult } from '../queue/queue.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import type { Submitter } from './appender.ts';
 import { Confirmation } from './confirmation.ts';
-import { REFUSED, type IngestContext, type IngestSettings } from './context.ts';
+import { NO_TOKEN, REFUSED, type IngestContext, type IngestSettings } from './context.ts';
 import { Credit } from './credit.ts';
-import { logEnd, refusedFrame, toldError } from './endings.ts';
+import { errorFrame, logEnd, refusedFrame, toldError, unknownPartition } from './endings.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Intake } from './intake.ts';
-import { forgottenOf, surveyForOpening, tablesFor, takeSurvey, welcomeFrame } from './opening.ts';
+import { readGreeting, surveyForOpening, tablesFor, takeSurvey, welcomeFrame } from './opening.ts';
 import { Outbox } from './outbox.ts';
 import { hashToken, tokenId } from './producers.ts';
 import { Pace } from './pace.ts';
@@ -23,14 +22,12 @@ import type { PayloadCheck } from './payload-check.ts';
 import type { ProducerLoad } from './producer-load.ts';
 import type { Advance } from '../core/progress.ts';
 import { Recheck } from './recheck.ts';
-import { RegressedError } from './survey.ts';
 import type { SessionKeeper, SessionState, SessionStatus } from './session-keeper.ts';
 
 /** After an ERROR or the last acknowledgement: how long the peer may take to read it. */
 const CLOSE_DEADLINE_MS = 2_000;
 /** After BYE, or after the peer has seen GOAWAY: how long what is in flight may take to be stored. */
 const LEAVE_DEADLINE_MS = 5_000;
-const NO_TOKEN = 'HELLO brings no token, and this server asks for one';
 /** The PONG to this PING shows that the peer has seen the GOAWAY before it. */
 const GOAWAY_MARK = Buffer.from('goaway');
 
@@ -71,7 +68,6 @@ export class Session implements Submitter {
   #tokenDigest = '';
   #load: ProducerLoad | undefined;
   #pace: Pace | undefined;
-  #tokenId: string | undefined;
   #recheck: Recheck | undefined;
   #confirmation: Confirmation | undefined;
   /** News of a commit came before WELCOME: what was read for it may be older. */
@@ -130,7 +126,7 @@ export class Session implements Submitter {
 
   /** Says which token it came with, and not what that is; undefined where it came without one. */
   get tokenId(): string | undefined {
-    return this.#tokenId;
+    return this.#tokenDigest === '' || this.#tokenDigest === hashToken('') ? undefined : tokenId(this.#tokenDigest);
   }
 
   get gone(): boolean {
@@ -256,9 +252,7 @@ export class Session implements Submitter {
   /** Sends ERROR and closes; whoever calls it has seen to the log. */
   #end(error: SyncError): void {
     if (this.#state === 'open' || this.#state === 'draining' || this.#state === 'leaving') this.#acknowledgements.flush();
-    const { code, message } = error;
-    const notice = error instanceof RegressedError ? { code, message, missing: error.missing } : { code, message };
-    this.#outbox.send(encodeFrame({ type: FRAME.error, payload: encodeError(notice) }));
+    this.#outbox.send(errorFrame(error));
     this.#close(error.code);
   }
 
@@ -295,13 +289,7 @@ export class Session implements Submitter {
 
   #greeted(frame: Frame): void {
     if (this.#state !== 'greeting') throw new SyncError('hello_repeated', 'a second HELLO arrived; open a new connection for it');
-    const hello = decodeHello(frame.payload);
-    if (kindOfStream(hello.stream) === 'request' && !this.isInternal)
-      throw new SyncError(
-        'bad_hello',
-        `HELLO: stream ids that begin with ${REQUEST_STREAM_TAG} are kept for HTTP requests; choose another`,
-      );
-    const forgotten = forgottenOf(hello, this.#context.queue.partitionCount);
+    const { hello, forgotten } = readGreeting(frame.payload, this.#context.queue.partitionCount, this.isInternal ? 'inside' : 'outside');
     this.#stream = hello.stream;
     this.#agent = hello.agent;
     this.#state = 'authenticating';
@@ -311,7 +299,6 @@ export class Session implements Submitter {
 
   async #open(hello: Hello, forgotten: ReadonlyMap<number, number>): Promise<void> {
     this.#tokenDigest = hashToken(hello.token);
-    if (hello.token !== '') this.#tokenId = tokenId(this.#tokenDigest);
     const { authenticator } = this.#context;
     const { peer } = this.#connection;
     // A refusal comes late on purpose: the time to say HELLO is over.
@@ -333,7 +320,7 @@ export class Session implements Submitter {
     // Before the survey: what happens between that and WELCOME would have to be told apart from what it found.
     const { signal } = (this.#opening = new AbortController());
     const tables = tablesFor(this.#access, await this.#context.tables());
-    const survey = await surveyForOpening(this.#context, hello.stream, producer, forgotten, signal);
+    const survey = await surveyForOpening(this.#context, hello, producer, forgotten, signal);
     this.#opening = undefined;
     if (survey === undefined || this.#state !== 'opening') return;
     this.#outbox.send(welcomeFrame(this.#context, this.#settings, producer, survey, tables));
@@ -367,9 +354,7 @@ export class Session implements Submitter {
     }
     const { queue, appender } = this.#context;
     const { partition, seq, prev, crc } = frame;
-    if (partition >= queue.partitionCount) {
-      throw new SyncError('unknown_partition', `BATCH is for partition ${partition}; there are ${queue.partitionCount}, numbered from 0`);
-    }
+    if (partition >= queue.partitionCount) throw unknownPartition('BATCH is for', partition, queue.partitionCount);
     this.#frameCount++;
     const refusal = this.#payloads.refusalOf(frame, this.#access, this.#load!.limits.maxBatchChanges);
     const bytes = refusal ?? frame.bytes;
@@ -386,11 +371,8 @@ export class Session implements Submitter {
   #watchPeer(): void {
     const { heartbeatMs } = this.#settings;
     if (this.#outbox.blockedMs() > heartbeatMs * 2.5) return this.#abort('slow_reader');
-    const { owesSinceMs, unfinishedBytes } = this.#intake;
-    if (owesSinceMs === undefined) return;
-    const elapsedMs = this.#context.clock.monotonicMs() - owesSinceMs;
-    if (isStalled(unfinishedBytes, elapsedMs, heartbeatMs))
-      this.fail(new SyncError('frame_unfinished', `of a frame only ${unfinishedBytes} bytes came in ${Math.round(elapsedMs)} ms`));
+    const stall = this.#intake.stallOf(heartbeatMs);
+    if (stall !== undefined) this.fail(stall);
   }
 
   #leave(): void {

@@ -45,7 +45,7 @@ export async function survey(progress: Pick<Progress, 'read'>, queue: Queue, sur
   if (status === 'expired') {
     throw new SyncError(
       'stream_expired',
-      `stream ${stream} was idle beyond its retention and its watermarks are gone; compare source and target, then start a new stream`,
+      `stream ${stream} was idle beyond its retention, or was left for another one, and its watermarks are gone; compare source and target, then start a new stream`,
     );
   }
   requireWatermarks(surveyed, watermarks);

@@ -107,6 +107,7 @@ export class ClientWriters implements ChangeWriters {
         // All of them: whatever partitions another body under this key was cut into, WELCOME tells.
         assigned: new Map(Array.from({ length: facts.partitions }, (_, partition) => [partition, START])),
         held: [],
+        left: [],
         note: encodeFacts(facts),
       };
       const stream = this.#create(

@@ -66,6 +66,15 @@ export class Fields {
     return value;
   }
 
+  /** An array of at most `maxCount` bins of `byteCount` bytes each. */
+  bins(key: string, byteCount: number, maxCount: number): Uint8Array[] {
+    const value = this.#map.get(key);
+    const isBin = (item: unknown): item is Uint8Array => item instanceof Uint8Array && item.length === byteCount;
+    if (!Array.isArray(value) || value.length > maxCount || !value.every(isBin))
+      throw this.#fault(key, `an array of at most ${maxCount} bins of ${byteCount} bytes`);
+    return value;
+  }
+
   counts(key: string): number[] {
     const value = this.#map.get(key);
     if (!Array.isArray(value) || !value.every((item): item is number => isCount(item))) {

@@ -2,6 +2,7 @@ import { Packr } from 'msgpackr';
 import { describe, expect, test } from 'vitest';
 import { PRE_AUTH_FRAME_BYTES } from './frame.ts';
 import {
+  MAX_LEFT_STREAMS,
   decodeCredit,
   decodeError,
   decodeGoaway,
@@ -53,7 +54,12 @@ const welcome: Welcome = {
 };
 
 describe('messages come back as they were encoded', () => {
-  test('HELLO', () => expect(decodeHello(encodeHello(hello))).toEqual(hello));
+  test('HELLO', () => {
+    expect(decodeHello(encodeHello(hello))).toEqual(hello);
+    const leaving = { ...hello, left: ['0'.repeat(32), 'f'.repeat(32)] };
+    expect(decodeHello(encodeHello(leaving))).toEqual(leaving);
+    expect(encodeHello({ ...hello, left: [] })).toEqual(encodeHello(hello));
+  });
   test('WELCOME, also with a table named like a forbidden key', () => expect(decodeWelcome(encodeWelcome(welcome))).toEqual(welcome));
   test('REWIND', () => expect(decodeRewind(encodeRewind({ reason: 'gap' }))).toEqual({ reason: 'gap' }));
   test('REJECTED', () => {
@@ -85,7 +91,8 @@ describe('messages come back as they were encoded', () => {
 describe('HELLO', () => {
   test('fits the limit before authentication with all 256 partitions', () => {
     const oldest = new Map(Array.from({ length: 256 }, (_, p) => [p, 2 ** 53 - 1]));
-    expect(encodeHello({ ...hello, oldest, agent: 'a'.repeat(128) }).length + 24).toBeLessThan(PRE_AUTH_FRAME_BYTES);
+    const left = Array.from({ length: MAX_LEFT_STREAMS }, () => STREAM);
+    expect(encodeHello({ ...hello, oldest, agent: 'a'.repeat(128), left }).length + 24).toBeLessThan(PRE_AUTH_FRAME_BYTES);
   });
 
   test('takes partitions as integers, as decimal strings and as an array', () => {
@@ -146,6 +153,9 @@ describe('HELLO', () => {
       },
       /twice/,
     ],
+    ['with a stream that was left of 15 bytes', { ...good, left: [Buffer.alloc(15)] }, /"left".*16/],
+    ['with nine streams that were left', { ...good, left: Array.from({ length: 9 }, (_, i) => Buffer.alloc(16, i)) }, /"left".*8/],
+    ['with its own stream as one that was left', { ...good, left: [good.stream] }, /"left" names 0/],
     ['that is an array', [1], /not a map/],
     ['that is a string', 'hello', /not a map/],
   ])('%s is refused', (_, value, message) => {

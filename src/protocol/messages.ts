@@ -2,7 +2,7 @@ import { assert } from '../core/assert.ts';
 import { SyncError } from '../core/errors.ts';
 import { fromHex, toHex } from '../core/hex.ts';
 import type { PartitionBy } from '../core/partition.ts';
-import { MAX_PARTITIONS, type Place, type StreamId } from '../core/stream.ts';
+import { MAX_PARTITIONS, type Place, STREAM_ID, type StreamId } from '../core/stream.ts';
 import { Fields } from './fields.ts';
 import { MsgpackWriter } from './msgpack.ts';
 
@@ -16,6 +16,8 @@ export interface Hello {
   readonly oldest: ReadonlyMap<number, number>;
   /** What the client is, for people; empty when it does not say. */
   readonly agent: string;
+  /** Streams that the client left because the database lacked a part of them, at most {@link MAX_LEFT_STREAMS}: nothing of them is to be applied any more. */
+  readonly left?: readonly StreamId[];
 }
 
 export interface Welcome {
@@ -68,10 +70,15 @@ export interface ErrorNotice {
 
 export const PROTOCOL_VERSION = 1;
 
+/** How many streams HELLO may name that the client has left; of more, the newest. */
+export const MAX_LEFT_STREAMS = 8;
+
 export function encodeHello(hello: Hello): Uint8Array {
   assert(STREAM_ID.test(hello.stream), `"${hello.stream}" is not a stream id`);
   const out = new MsgpackWriter(256);
-  out.mapHeader(5);
+  const { left = [] } = hello;
+  assert(left.length <= MAX_LEFT_STREAMS, `HELLO names at most ${MAX_LEFT_STREAMS} streams that were left`);
+  out.mapHeader(left.length > 0 ? 6 : 5);
   out.str('v');
   out.int(hello.v);
   out.str('token');
@@ -82,6 +89,11 @@ export function encodeHello(hello: Hello): Uint8Array {
   writeSeqs(out, hello.oldest);
   out.str('agent');
   out.str(hello.agent);
+  if (left.length > 0) {
+    out.str('left');
+    out.arrayHeader(left.length);
+    for (const stream of left) out.bin(fromHex(stream));
+  }
   return out.take();
 }
 
@@ -92,12 +104,16 @@ export function decodeHello(payload: Uint8Array): Hello {
   if (v !== PROTOCOL_VERSION) {
     throw new SyncError('unsupported_version', `HELLO asks for protocol version ${v}; this server speaks version ${PROTOCOL_VERSION}`);
   }
+  const stream = toHex(fields.bin('stream', 16));
+  const left = fields.has('left') ? fields.bins('left', 16, MAX_LEFT_STREAMS).map(toHex) : undefined;
+  if (left?.includes(stream)) throw new SyncError('bad_hello', `HELLO: "left" names ${stream}, which is the stream that is opened`);
   return {
     v,
     token: fields.text('token', MAX_TOKEN_CHARS),
-    stream: toHex(fields.bin('stream', 16)),
+    stream,
     oldest: fields.seqs('oldest'),
     agent: fields.has('agent') ? fields.text('agent', MAX_AGENT_CHARS) : '',
+    ...(left === undefined ? {} : { left }),
   };
 }
 
@@ -310,7 +326,6 @@ function readTable(fields: Fields): TableInfo {
   return { key, partitionBy: { group: partitionBy.text('group', MAX_TEXT_CHARS), columns: partitionBy.texts('columns') }, ...dependent };
 }
 
-const STREAM_ID = /^[0-9a-f]{32}$/;
 const MAX_TOKEN_CHARS = 512;
 const MAX_AGENT_CHARS = 256;
 const MAX_TEXT_CHARS = 4096;

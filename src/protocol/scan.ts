@@ -2,6 +2,7 @@
 import type { Access } from '../core/access.ts';
 import { OPS } from '../core/change.ts';
 import type { ChangeFault } from '../core/errors.ts';
+import { readUtf8, textSource } from '../core/platform.ts';
 import { MAX_CHANGES, MAX_COLUMNS, MAX_NAME_BYTES, MAX_TABLES, ROW_DEPTH } from './limits.ts';
 import { NameSet } from './name-set.ts';
 import { ValueScan } from './value-scan.ts';
@@ -119,8 +120,7 @@ export class BatchScan {
 
   /** Allocates, once for each group of a producer that has rules. */
   #judge(access: Access, tableStart: number, tableBytes: number, op: number, keyCount: number): void {
-    const { buffer, byteOffset, length } = this.#in.bytes;
-    const table = Buffer.from(buffer, byteOffset, length).toString('utf8', tableStart, tableStart + tableBytes);
+    const table = readUtf8(textSource(this.#in.bytes), tableStart, tableStart + tableBytes);
     const name = OPS[op]!;
     const fault =
       typeof access.grant(table, name) === 'string'

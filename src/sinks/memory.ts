@@ -7,7 +7,17 @@ import type { MemoryTable, MemoryTableDefinition } from './memory-table.ts';
 import { MemoryTransaction } from './memory-transaction.ts';
 import { groupRejections } from './rejections.ts';
 import { applyEach, changesOf, notOpen } from './retry.ts';
-import type { DeadLetterStore, PartitionClaims, Rejection, Sink, SinkCapabilities, SinkSettings, StreamState, Table } from './sink.ts';
+import type {
+  DeadLetterStore,
+  PartitionClaims,
+  Rejection,
+  Sink,
+  SinkCapabilities,
+  SinkSettings,
+  StreamClaim,
+  StreamState,
+  Table,
+} from './sink.ts';
 
 export interface MemorySinkOptions {
   readonly name: string;
@@ -135,6 +145,19 @@ class MemorySink implements Sink {
       ([stream, { expired }]) => kindOfStream(stream) === kind && !expired && this.#isIdle(stream, beforeMs),
     );
     return idle.slice(0, limit).map(([stream]) => stream);
+  }
+
+  async endStream({ stream, producer }: StreamClaim): Promise<'ended' | 'owned by other'> {
+    // Whoever moves it in any partition ends first.
+    const partitions = Array.from({ length: this.#store.settings?.partitions ?? 0 }, (_, partition) => partition);
+    const transaction = await this.begin(partitions.map((partition) => ({ partition, streams: [{ stream, producer }] })));
+    const owner = this.#store.streams.get(stream)?.producer ?? producer;
+    if (owner === producer) {
+      this.#store.streams.set(stream, { producer, expired: true });
+      this.#store.watermarks.delete(stream);
+    }
+    await transaction.rollback();
+    return owner === producer ? 'ended' : 'owned by other';
   }
 
   async expireStreams(streams: readonly StreamId[], beforeMs: number): Promise<void> {

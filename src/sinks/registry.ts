@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
-import type { Sink } from './sink.ts';
+import type { Sink, SinkSettings } from './sink.ts';
 
 export interface SinkOptions {
   readonly name: string;
@@ -13,6 +13,8 @@ export interface SinkOptions {
   readonly clock: Clock;
   /** Of a node that shares the database with others: what {@link Sink.fence} knows its connections by. */
   readonly incarnation?: string | undefined;
+  /** What {@link Sink.prepare} is called with: a server's database may lose the sink's own tables, and has them made again. */
+  readonly settings?: SinkSettings;
   /** The node's data folder, for a database whose URL names no path. */
   readonly folder?: string;
 }

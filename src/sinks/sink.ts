@@ -55,6 +55,11 @@ export interface Sink {
 
   /** Streams of a kind whose watermarks were all last moved before `beforeMs` (wall clock), at most `limit`. */
   idleStreams(kind: StreamKind, beforeMs: number, limit: number): Promise<StreamId[]>;
+  /**
+   * Replaces the watermarks of a stream by a tombstone, whether it is known or not, unless it is another producer's. Resolves
+   * when no transaction can move the stream any more, also after a crash.
+   */
+  endStream(claim: StreamClaim): Promise<'ended' | 'owned by other'>;
   /** Replaces the watermarks of idle streams by a tombstone each. Of `request` streams nothing is left: their ids may come again. */
   expireStreams(streams: readonly StreamId[], beforeMs: number): Promise<void>;
 

@@ -51,7 +51,7 @@ describe.skipIf(chromiumMissing !== undefined)(
       const name = newName();
       const other = await newPage();
       const spool = await PageSpool.open(other, name);
-      await spool.reset(STREAM, new FrameChain(1).next(2));
+      await spool.reset(STREAM, new FrameChain(1).next(2), []);
       await expect(PageSpool.open(page, name)).rejects.toMatchObject({ code: 'spool_locked' });
       await other.close();
       const found = await PageSpool.open(page, name);
@@ -67,7 +67,7 @@ describe.skipIf(chromiumMissing !== undefined)(
         expect(heldOf(spool)).toHaveLength(load);
         const chain = new FrameChain(1);
         chain.next(load);
-        if (load === 0) await spool.reset(STREAM, []);
+        if (load === 0) await spool.reset(STREAM, [], []);
         await spool.append(chain.next(1));
         await reloaded.reload({ waitUntil: 'load' });
       }
@@ -82,7 +82,7 @@ describe.skipIf(chromiumMissing !== undefined)(
       // What cannot be compressed.
       const chain = new FrameChain(0, () => randomBytes(1_500_000));
       const spool = await PageSpool.open(page, name);
-      await spool.reset(STREAM, chain.next(1));
+      await spool.reset(STREAM, chain.next(1), []);
       const frames = chain.next(2);
       await expect(spool.append(frames)).rejects.toMatchObject({
         code: 'spool_unavailable',
@@ -100,7 +100,7 @@ describe.skipIf(chromiumMissing !== undefined)(
       const name = newName();
       const chain = new FrameChain(3, 200);
       const spool = await PageSpool.open(page, name);
-      await spool.reset(STREAM, []);
+      await spool.reset(STREAM, [], []);
       for (let i = 0; i < 20; i++) await spool.append(chain.next(3));
       await browser.kill();
       await browser.start();

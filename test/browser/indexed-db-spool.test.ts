@@ -56,7 +56,7 @@ describe('a spool in IndexedDB', () => {
     const spool = await open(newName());
     const durabilities = () => transaction.mock.calls.splice(0).map(([, mode, options]) => `${mode} ${options?.durability}`);
     durabilities();
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.append(new FrameChain(0).next(1));
     await spool.remember('a note');
     expect(durabilities()).toEqual(['readwrite strict', 'readwrite strict', 'readwrite strict']);
@@ -66,7 +66,7 @@ describe('a spool in IndexedDB', () => {
     const name = newName();
     const spool = await open(name);
     const chain = new FrameChain(4);
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.append(chain.next(5));
     spool.applied(4, chain.place(4));
     await vi.waitFor(async () => {
@@ -90,7 +90,7 @@ describe('a spool in IndexedDB', () => {
     const [frame] = new FrameChain(0).next(1);
     const around = new Uint8Array(1 << 20);
     around.set(frame!.bytes, 1000);
-    await spool.reset(STREAM, [{ ...frame!, bytes: around.subarray(1000, 1000 + frame!.bytes.length) }]);
+    await spool.reset(STREAM, [{ ...frame!, bytes: around.subarray(1000, 1000 + frame!.bytes.length) }], []);
     await spool.close();
     const { bytes } = (await open(name)).restored.held[0]!;
     expect(bytes.buffer.byteLength).toBe(frame!.bytes.length);
@@ -113,7 +113,7 @@ describe('a browser that refuses', () => {
     const name = newName();
     const spool = await open(name);
     const chain = new FrameChain(0);
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.append(chain.next(2));
     const frames = chain.next(2);
     fullAt(writes);
@@ -134,17 +134,17 @@ describe('a browser that refuses', () => {
   test.each([0, 1, 2])('after %i writes of a reset: the old stream stays until a reset succeeds', async (writes) => {
     const name = newName();
     const spool = await open(name);
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.append(new FrameChain(0).next(3));
     const frames = new FrameChain(5).next(1);
     fullAt(writes);
-    await expect(spool.reset(OTHER, frames)).rejects.toMatchObject({ code: 'spool_unavailable' });
+    await expect(spool.reset(OTHER, frames, [])).rejects.toMatchObject({ code: 'spool_unavailable' });
     vi.restoreAllMocks();
     await spool.close();
     const found = await open(name);
     expect(found.restored.stream).toBe(STREAM);
     expect(heldOf(found)).toEqual(['0:1', '0:2', '0:3']);
-    await found.reset(OTHER, frames);
+    await found.reset(OTHER, frames, []);
     await found.close();
     expect(heldOf(await open(name))).toEqual(['5:1']);
   });
@@ -170,7 +170,7 @@ describe('a browser that refuses', () => {
     const name = newName();
     const spool = await open(name);
     const chain = new FrameChain(0);
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.append(chain.next(1));
     close(used);
     await spool.append(chain.next(1));
@@ -184,7 +184,7 @@ describe('a browser that refuses', () => {
     const name = newName();
     const spool = await open(name);
     const chain = new FrameChain(0);
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.append(chain.next(1));
     close(used);
     const deleting = indexedDB.deleteDatabase(`syncline spool ${name}`);
@@ -200,7 +200,7 @@ describe('damage', () => {
   async function filled(): Promise<string> {
     const name = newName();
     const spool = await open(name);
-    await spool.reset(STREAM, []);
+    await spool.reset(STREAM, [], []);
     await spool.append(new FrameChain(0).next(3));
     await spool.append(new FrameChain(1).next(2));
     await spool.close();

@@ -22,7 +22,7 @@ export class PageSpool implements Spool {
   static async open(page: Page, name: string): Promise<PageSpool> {
     const { id, state } = value(await page.evaluate((name) => spoolPage.open(name), name));
     const held = state.held.map(({ hex, ...rest }) => ({ ...rest, bytes: Buffer.from(hex, 'hex') }));
-    return new PageSpool(page, id, { stream: state.stream, note: state.note, assigned: new Map(state.assigned), held });
+    return new PageSpool(page, id, { stream: state.stream, left: state.left, note: state.note, assigned: new Map(state.assigned), held });
   }
 
   async append(frames: readonly SpooledFrame[]): Promise<void> {
@@ -35,10 +35,10 @@ export class PageSpool implements Spool {
     this.#marks = this.#marks.then(() => this.#page.evaluate(({ id, partition, place }) => spoolPage.applied(id, partition, place), given));
   }
 
-  async reset(stream: string, frames: readonly SpooledFrame[]): Promise<void> {
+  async reset(stream: string, frames: readonly SpooledFrame[], left: readonly string[]): Promise<void> {
     await this.#marks;
-    const given = { id: this.#id, stream, frames: frames.map(carried) };
-    value(await this.#page.evaluate(({ id, stream, frames }) => spoolPage.reset(id, stream, frames), given));
+    const given = { id: this.#id, stream, frames: frames.map(carried), left };
+    value(await this.#page.evaluate(({ id, stream, frames, left }) => spoolPage.reset(id, stream, frames, left), given));
   }
 
   async remember(note: string): Promise<void> {

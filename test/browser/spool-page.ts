@@ -12,6 +12,7 @@ export interface CarriedFrame extends Omit<SpooledFrame, 'bytes'> {
 
 export interface CarriedState {
   readonly stream: string | undefined;
+  readonly left: readonly string[];
   readonly note: string | undefined;
   readonly assigned: readonly (readonly [number, Place])[];
   readonly held: readonly CarriedFrame[];
@@ -23,7 +24,7 @@ export type Said<T> = { readonly value: T } | { readonly code: string; readonly 
 export interface SpoolPage {
   open(name: string): Promise<Said<{ readonly id: number; readonly state: CarriedState }>>;
   append(id: number, frames: readonly CarriedFrame[]): Promise<Said<void>>;
-  reset(id: number, stream: string, frames: readonly CarriedFrame[]): Promise<Said<void>>;
+  reset(id: number, stream: string, frames: readonly CarriedFrame[], left: readonly string[]): Promise<Said<void>>;
   remember(id: number, note: string): Promise<Said<void>>;
   applied(id: number, partition: number, place: Place): void;
   close(id: number): Promise<Said<void>>;
@@ -35,12 +36,12 @@ const page: SpoolPage = {
   open: (name) =>
     said(async () => {
       const spool = await openIndexedDbSpool(name);
-      const { stream, note, assigned, held } = spool.restored;
+      const { stream, left, note, assigned, held } = spool.restored;
       const carried = held.map(({ bytes, ...rest }) => ({ ...rest, hex: toHex(bytes) }));
-      return { id: spools.push(spool) - 1, state: { stream, note, assigned: [...assigned], held: carried } };
+      return { id: spools.push(spool) - 1, state: { stream, left, note, assigned: [...assigned], held: carried } };
     }),
   append: (id, frames) => said(() => spools[id]!.append(frames.map(received))),
-  reset: (id, stream, frames) => said(() => spools[id]!.reset(stream, frames.map(received))),
+  reset: (id, stream, frames, left) => said(() => spools[id]!.reset(stream, frames.map(received), left)),
   remember: (id, note) => said(() => spools[id]!.remember(note)),
   applied: (id, partition, place) => spools[id]!.applied(partition, place),
   close: (id) => said(() => spools[id]!.close()),

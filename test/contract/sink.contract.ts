@@ -965,6 +965,48 @@ export function describeSink(kind: SinkKind): void {
       expect((await sink.readStream(newStream())).status).toBe('unknown');
     });
 
+    test('that are ended leave a tombstone, also where they were not known', async () => {
+      const sink = await open();
+      const [known, unknown] = [newStream(), newStream()];
+      await commit(await beginIn(sink, 0, claim(known)), known, { seq: 3, crc: 3 });
+      for (const stream of [known, unknown, unknown]) {
+        expect(await sink.endStream({ stream, producer: 'p' })).toBe('ended');
+        const { status, producer, watermarks } = await sink.readStream(stream);
+        expect([status, producer, watermarks.size]).toEqual(['expired', 'p', 0]);
+      }
+      for (const partition of [0, 1]) {
+        const transaction = await beginIn(
+          sink,
+          partition,
+          [known, unknown].sort().flatMap((stream) => claim(stream)),
+        );
+        expect([...transaction.refused.values()]).toEqual(['stream_expired', 'stream_expired']);
+        await transaction.rollback();
+      }
+    });
+
+    test('of another producer are not ended', async () => {
+      const sink = await open();
+      const stream = newStream();
+      await commit(await beginIn(sink, 0, claim(stream, 'me')), stream, { seq: 3, crc: 3 });
+      expect(await sink.endStream({ stream, producer: 'thief' })).toBe('owned by other');
+      expect((await sink.readStream(stream)).watermarks.get(0)).toEqual({ seq: 3, crc: 3 });
+    });
+
+    test('end behind a transaction that moves them', async () => {
+      const [sink, other] = [await open(), await open()];
+      const stream = newStream();
+      await commit(await beginIn(sink, 0, claim(stream)), stream, { seq: 1, crc: 1 });
+      const transaction = await beginIn(sink, 0, claim(stream));
+      let hasEnded = false;
+      const ending = other.endStream({ stream, producer: 'p' }).then(() => (hasEnded = true));
+      await transaction.writeOne(shapeOf(sink, 'item', 'upsert', 1, ['id', 'name']), [1, 'before the end']);
+      expect(hasEnded).toBe(false);
+      await commit(transaction, stream, { seq: 2, crc: 2 });
+      await ending;
+      expect((await sink.readStream(stream)).status).toBe('expired');
+    });
+
     test('that are idle leave a tombstone, which refuses them', async () => {
       const sink = await open();
       const [idle, other] = [newStream(), newStream()];

@@ -18,14 +18,14 @@ export function describeNewSpool(name: string, newPlace: () => Promise<SpoolPlac
   describe(`${name} that is new`, () => {
     test('holds nothing, and takes frames, marks, notes and new streams', async () => {
       const spool = await (await newPlace()).open();
-      expect(spool.restored).toEqual({ stream: undefined, assigned: new Map(), held: [], note: undefined });
+      expect(spool.restored).toEqual({ stream: undefined, assigned: new Map(), held: [], left: [], note: undefined });
       const chain = new FrameChain(1);
-      await spool.reset(STREAM, []);
+      await spool.reset(STREAM, [], []);
       await spool.append(chain.next(3));
       spool.applied(1, chain.place(2));
       await spool.remember('a note');
       await spool.append(chain.next(1));
-      await spool.reset(OTHER, new FrameChain(2).next(2));
+      await spool.reset(OTHER, new FrameChain(2).next(2), []);
       await spool.append(new FrameChain(3).next(1));
       await spool.close();
       await spool.close();
@@ -48,11 +48,20 @@ export function describeSpool(name: string, newPlace: () => Promise<SpoolPlace>)
       return spool;
     };
 
+    test('has the streams that were left', async () => {
+      const place = await newPlace();
+      const spool = await open(place);
+      await spool.reset(STREAM, [], []);
+      await spool.reset(OTHER, [], [STREAM]);
+      await spool.close();
+      expect((await open(place)).restored).toMatchObject({ stream: OTHER, left: [STREAM] });
+    });
+
     test('has the stream, the note, the frames byte for byte, and what was assigned', async () => {
       const place = await newPlace();
       const spool = await open(place);
       const [one, two] = [new FrameChain(1), new FrameChain(250)];
-      await spool.reset(STREAM, []);
+      await spool.reset(STREAM, [], []);
       await spool.remember('{"a":"note"}');
       await spool.append([...one.next(2), ...two.next(1)]);
       await spool.append(one.next(1));
@@ -79,7 +88,7 @@ export function describeSpool(name: string, newPlace: () => Promise<SpoolPlace>)
       const place = await newPlace();
       const spool = await open(place);
       const chain = new FrameChain(0);
-      await spool.reset(STREAM, []);
+      await spool.reset(STREAM, [], []);
       await spool.append(chain.next(5));
       spool.applied(0, chain.place(3));
       await spool.close();
@@ -95,11 +104,11 @@ export function describeSpool(name: string, newPlace: () => Promise<SpoolPlace>)
     test('has only the new stream after a reset, and still its note', async () => {
       const place = await newPlace();
       const spool = await open(place);
-      await spool.reset(STREAM, []);
+      await spool.reset(STREAM, [], []);
       await spool.remember('kept');
       await spool.append(new FrameChain(0).next(4));
       const chain = new FrameChain(7);
-      await spool.reset(OTHER, chain.next(2));
+      await spool.reset(OTHER, chain.next(2), []);
       await spool.append(chain.next(1));
       await spool.close();
       const again = await open(place);
@@ -113,10 +122,10 @@ export function describeSpool(name: string, newPlace: () => Promise<SpoolPlace>)
       const place = await newPlace();
       const spool = await open(place);
       const before = new FrameChain(0);
-      await spool.reset(STREAM, []);
+      await spool.reset(STREAM, [], []);
       await spool.append(before.next(4));
       spool.applied(0, before.place(3));
-      await spool.reset(OTHER, new FrameChain(0).next(4));
+      await spool.reset(OTHER, new FrameChain(0).next(4), []);
       await spool.close();
       expect(heldOf(await open(place))).toEqual(['0:1', '0:2', '0:3', '0:4']);
     });
@@ -137,7 +146,7 @@ export function describeSpool(name: string, newPlace: () => Promise<SpoolPlace>)
         chains = Array.from({ length: 3 }, (_, partition) => new FrameChain(partition, 1 + random.below(60)));
         const held = chains[0]!.next(frames);
         model = model.reset(stream, held);
-        await spool.reset(stream, held);
+        await spool.reset(stream, held, []);
       };
       await begin(STREAM, 0);
       for (let step = 0; step < 60; step++) {

@@ -17,7 +17,8 @@ const MAX_VIOLATIONS = 5;
  * first 300,000 inputs, by 20 MiB in the next 600,000. So the second half is held against the first, and may hold so much more.
  */
 const MIN_WARM_UP_INPUTS = 10_000;
-const MAX_GROWN_MIB = 64;
+/** The young generation of a worker thread alone may grow by 64 MiB; whoever keeps what comes holds several times as much. */
+const MAX_GROWN_MIB = 128;
 /** Connections to queue and database come and go. */
 const MAX_MORE_DESCRIPTORS = 8;
 

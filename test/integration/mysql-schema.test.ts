@@ -8,6 +8,7 @@ import { systemClock } from '../../src/core/clock.ts';
 import { BOOKKEEPING } from '../../src/sinks/mysql/bookkeeping.ts';
 import { openMysqlSink, type MysqlOptions } from '../../src/sinks/mysql/mysql.ts';
 import type { Sink } from '../../src/sinks/sink.ts';
+import { eventually } from '../support/eventually.ts';
 import { mariadbAvailable, startMariadb, type MariadbServer } from '../support/mariadb-server.ts';
 import { CLAIM, group, SETTINGS, shapeOf, sinkOn, STREAM, writeAll } from './mysql-harness.ts';
 import { beginIn } from '../support/one-partition.ts';
@@ -56,6 +57,33 @@ describe.skipIf(!mariadbAvailable())('schema and set-up on MariaDB (skipped wher
     for (const sink of sinks) await sink.close();
     await server.close();
     rmSync(folder, { recursive: true, force: true });
+  });
+
+  describe('tables of our own that are missing later', () => {
+    const DROPPED = ['DROP TABLE syncline_watermark', 'DROP TABLE syncline_barrier', 'DROP TABLE syncline_meta'];
+
+    test('are made again, with what the sink was set up with, and what failed can be tried again', async () => {
+      const { sink, database } = await newSink([], { settings: SETTINGS });
+      await server.query(DROPPED, database);
+      await expect(beginIn(sink, 0, CLAIM)).rejects.toMatchObject({
+        code: 'sink_unavailable',
+        message: expect.stringMatching(/syncline_watermark' doesn't exist; it is created again$/) as string,
+      });
+      const transaction = await eventually(() => beginIn(sink, 0, CLAIM));
+      await transaction.commit(new Map([[STREAM, { seq: 1, crc: 1 }]]), []);
+      await sink.harden!();
+      const other = open(server.url(database));
+      await expect(other.prepare({ ...SETTINGS, partitions: SETTINGS.partitions + 1 })).rejects.toMatchObject({ code: 'sink_mismatch' });
+    });
+
+    test('are asked for where they may not be made', async () => {
+      const database = await emptyDatabase();
+      await open(server.url(database)).prepare(SETTINGS);
+      const sink = open(await userWith(database, 'SELECT, INSERT, UPDATE, DELETE'), { settings: SETTINGS });
+      await sink.prepare(SETTINGS);
+      await server.query(DROPPED, database);
+      await eventually(() => expect(sink.harden!()).rejects.toMatchObject({ message: expect.stringMatching(/GRANT.* CREATE/) as string }));
+    });
   });
 
   describe('tables', () => {

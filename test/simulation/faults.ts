@@ -20,6 +20,8 @@ export interface Fault {
 }
 
 const HOUR_MS = 3_600_000;
+/** How soon it is seen that a node must not be started now. */
+const GUARD_MS = 2;
 
 /** Crashes a process and starts it again. */
 export function crash(host: Host, boot: () => void): () => void {
@@ -122,16 +124,22 @@ export const FAULTS: readonly Fault[] = [
     name: 'a node with another number of partitions is started',
     weight: 3,
     maxMs: 6_000,
-    strike: ({ stranger, partitions, servers: { group } }) => {
-      // An empty Redis would take its settings, and then refuse the others: that is for the operator to see.
+    strike: ({ stranger, partitions, servers: { group }, at }) => {
+      // An empty Redis would take its settings, and then refuse the others: that is for the operator to see, who ends it in time.
       if (stranger.host.isUp) return undefined;
       const homes = group.primaries.length === 1 ? [] : Array.from({ length: partitions }, (_, i) => `syncline:{${i}}:meta`);
       const isRecorded = (home: string) => {
         const redis = group.primaryOf(home);
         return redis.isServing && redis.execute(['HGET', home, 'settings']) !== null;
       };
-      if (!['syncline:meta', ...homes].every(isRecorded)) return undefined;
+      const isFitFor = () => ['syncline:meta', ...homes].every(isRecorded);
+      if (!isFitFor()) return undefined;
       stranger.boot();
+      const guard = () => {
+        if (!isFitFor()) stranger.host.crash();
+        else if (stranger.host.isUp) at(GUARD_MS, guard);
+      };
+      guard();
       return () => stranger.host.crash();
     },
   },

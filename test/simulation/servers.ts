@@ -79,13 +79,14 @@ export function createServers({ host: hostOf, network, random, installation, fau
           shared: process.incarnation !== undefined,
         }),
       openReader: (process) => openRedisReader(redisOptions(process)),
-      openSink: ({ host, clock, incarnation }) =>
+      openSink: ({ host, clock, incarnation }, settings) =>
         openMysqlSink({
           name: 'main',
           url: `mysql://root@mariadb:3306/${DATABASE}`,
           schema: 'strict',
           clock,
           incarnation,
+          settings,
           dial: createDial(host, clock, network, mariadb.service),
         }),
     },

@@ -90,6 +90,7 @@ export class SurvivingSpool implements Spool {
   failure: Error | undefined;
   #stream: string | undefined;
   #note: string | undefined;
+  #left: readonly string[] = [];
   readonly #assigned = new Map<number, Place>();
   #held: SpooledFrame[] = [];
 
@@ -98,10 +99,11 @@ export class SurvivingSpool implements Spool {
     const next = new SurvivingSpool();
     next.#stream = this.#stream;
     next.#note = this.#note;
+    next.#left = this.#left;
     for (const [partition, place] of this.#assigned) next.#assigned.set(partition, place);
     next.#held = this.#held.map((frame) => ({ ...frame, bytes: Uint8Array.from(frame.bytes) }));
     next.#held.sort((a, b) => a.partition - b.partition || a.seq - b.seq);
-    next.restored = { stream: next.#stream, assigned: new Map(next.#assigned), held: next.#held, note: next.#note };
+    next.restored = { stream: next.#stream, assigned: new Map(next.#assigned), held: next.#held, left: next.#left, note: next.#note };
     return next;
   }
 
@@ -115,10 +117,11 @@ export class SurvivingSpool implements Spool {
     this.#held = this.#held.filter((frame) => frame.partition !== partition || frame.seq > place.seq);
   }
 
-  async reset(stream: string, frames: readonly SpooledFrame[]): Promise<void> {
+  async reset(stream: string, frames: readonly SpooledFrame[], left: readonly string[]): Promise<void> {
     await Promise.resolve();
     if (this.failure !== undefined) throw this.failure;
     this.#stream = stream;
+    this.#left = left;
     this.#assigned.clear();
     this.#held = [];
     for (const frame of frames) this.#keep(frame);

@@ -40,6 +40,7 @@ export interface TestHello {
   readonly stream?: StreamId;
   readonly token?: string;
   readonly oldest?: ReadonlyMap<number, number>;
+  readonly left?: readonly StreamId[];
 }
 
 export interface WorldOptions {
@@ -144,8 +145,8 @@ export class TestPeer {
     return this.serverSide.isClosed;
   }
 
-  hello({ stream = STREAM, token = 'token-of-shop', oldest = new Map<number, number>() }: TestHello = {}): void {
-    this.send({ type: FRAME.hello, payload: encodeHello({ v: 1, token, stream, oldest, agent: 'test' }) });
+  hello({ stream = STREAM, token = 'token-of-shop', oldest = new Map<number, number>(), left = [] }: TestHello = {}): void {
+    this.send({ type: FRAME.hello, payload: encodeHello({ v: 1, token, stream, oldest, agent: 'test', left }) });
   }
 
   send(fields: FrameFields): void {
@@ -304,6 +305,8 @@ export class TestProgress implements Progress {
   readonly rejections: SinkRejection[] = [];
   isAway = false;
   readCount = 0;
+  /** Streams that were ended, each with its producer. */
+  readonly ended: string[] = [];
   /** When set, reads wait for it after they have read. */
   gate: Promise<void> | undefined;
   #listener: ((advance: Advance) => void) | undefined;
@@ -317,6 +320,11 @@ export class TestProgress implements Progress {
     );
     await this.gate;
     return { status: this.status, producer: this.producer, watermarks, rejections };
+  }
+
+  async end(stream: StreamId, producer: string): Promise<void> {
+    if (this.isAway) throw new SyncError('sink_unavailable', 'the sink is away; the test said so');
+    this.ended.push(`${stream} of ${producer}`);
   }
 
   watch(listener: (advance: Advance) => void): () => void {

@@ -13,6 +13,7 @@ export interface StoredFrame {
 /** Everything that is there. */
 export interface Contents {
   readonly stream: StreamId | undefined;
+  readonly left: readonly StreamId[];
   readonly note: string | undefined;
   readonly assigned: ReadonlyMap<number, Place>;
   /** By partition, then by seq. */
@@ -44,6 +45,7 @@ export class Database {
     return this.#attempt(async () => {
       const { transaction, stores } = await this.#begin('readonly', 'relaxed');
       const stream = stores.notes.get('stream') as IDBRequest<StreamId | undefined>;
+      const left = stores.notes.get('left') as IDBRequest<readonly StreamId[] | undefined>;
       const note = stores.notes.get('note') as IDBRequest<string | undefined>;
       const partitions = stores.assigned.getAllKeys() as IDBRequest<number[]>;
       const places = stores.assigned.getAll() as IDBRequest<Place[]>;
@@ -52,6 +54,7 @@ export class Database {
       await ended(transaction);
       return {
         stream: stream.result,
+        left: left.result ?? [],
         note: note.result,
         assigned: new Map(partitions.result.map((partition, i) => [partition, places.result[i]!])),
         frames: (keys.result as [number, number][]).map(([partition, seq], i) => ({ partition, seq, frame: frames.result[i]! })),

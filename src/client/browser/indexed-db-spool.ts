@@ -15,7 +15,7 @@ const MARK_DELAY_MS = 200;
  *
  *     frames      [partition, seq] → the frame, and its place among all that were appended
  *     assigned    partition → the highest place that was assigned
- *     notes       "stream" → the stream, "note" → what the client remembers
+ *     notes       "stream" → the stream, "left" → those that were left before it, "note" → what the client remembers
  *
  * @throws {SyncError} `spool_locked`, `spool_corrupt` or `spool_unavailable`.
  */
@@ -67,7 +67,7 @@ class IndexedDbSpool implements Spool {
     }, MARK_DELAY_MS);
   }
 
-  reset(stream: StreamId, frames: readonly SpooledFrame[]): Promise<void> {
+  reset(stream: StreamId, frames: readonly SpooledFrame[], left: readonly StreamId[]): Promise<void> {
     return this.#inOrder(async () => {
       // They are of the stream that ends.
       this.#applied.clear();
@@ -75,6 +75,7 @@ class IndexedDbSpool implements Spool {
         stores.frames.clear();
         stores.assigned.clear();
         stores.notes.put(stream, 'stream');
+        stores.notes.put(left, 'left');
         this.#put(stores, frames);
       });
       this.#stream = stream;
@@ -131,7 +132,10 @@ class IndexedDbSpool implements Spool {
  * What a client finds again, and the place of the next frame.
  * @throws {SyncError} `spool_corrupt` for frames that are not those that were appended.
  */
-function stateOf({ stream, note, assigned, frames }: Contents, name: string): { readonly state: SpoolState; readonly nextOrder: number } {
+function stateOf(
+  { stream, left, note, assigned, frames }: Contents,
+  name: string,
+): { readonly state: SpoolState; readonly nextOrder: number } {
   const held: { readonly frame: SpooledFrame; readonly order: number }[] = [];
   let nextOrder = 1;
   for (const [i, { partition, seq, frame }] of frames.entries()) {
@@ -143,7 +147,7 @@ function stateOf({ stream, note, assigned, frames }: Contents, name: string): { 
     nextOrder = Math.max(nextOrder, frame.order + 1);
   }
   held.sort((a, b) => a.order - b.order);
-  return { state: { stream, assigned, held: held.map(({ frame }) => frame), note }, nextOrder };
+  return { state: { stream, assigned, held: held.map(({ frame }) => frame), left, note }, nextOrder };
 }
 
 function read(bytes: Uint8Array, partition: number, seq: number, name: string): SpooledFrame {

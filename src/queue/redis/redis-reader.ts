@@ -54,7 +54,8 @@ export async function fetchElements(
   { sink, partition }: ListPlace,
   limits: FetchLimits,
 ): Promise<Element[]> {
-  for (let isLast = false; ; isLast = true) {
+  let headBefore: Uint8Array | undefined;
+  for (;;) {
     const reply = (await router.run(scripts.fetch, [keys.list(sink, partition)], [limits.elements, limits.bytes])) as Buffer[];
     const listed = reply.map(decodeElement);
     const stretches = stretchesOf(listed);
@@ -66,8 +67,11 @@ export async function fetchElements(
       }),
     );
     const isWhole = [...stretches].every(([apart, { start, end }]) => frames.get(apart)!.length === end - start);
-    // What was trimmed in between takes its frames along, and the list then begins elsewhere. Otherwise they are lost.
+    // What was trimmed in between, perhaps time and again, takes its frames along, and the list then begins elsewhere. Otherwise they are lost.
+    const head = listed[0]?.identity;
+    const isLast = head !== undefined && headBefore !== undefined && Buffer.compare(head, headBefore) === 0;
     if (isWhole || isLast) return listed.map((element) => wholeElement(element, stretches, frames));
+    headBefore = head;
   }
 }
 

@@ -17,6 +17,8 @@ export interface ConnectionSettings {
   readonly incarnation?: string | undefined;
   /** The driver; the real one when it is left out. */
   readonly dial?: Dial | undefined;
+  /** Called when one of Syncline's own tables is missing; gives what is to be added to the message. */
+  readonly onMissingTable?: (() => string) | undefined;
 }
 
 /** Connects and authenticates. Rejects with the driver's error. */
@@ -138,7 +140,7 @@ export class Connection {
         if (!settle()) return;
         this.lastUsedMs = clock.monotonicMs();
         if (!error) return resolve(result);
-        const failure = isServerError(error) ? failureOf(error, subject) : lost(error, this.#settings);
+        const failure = isServerError(error) ? failureOf(error, subject, this.#settings.onMissingTable) : lost(error, this.#settings);
         if (!isServerError(error) || endsConnection(error)) this.#die(failure);
         reject(failure);
       });

@@ -70,16 +70,16 @@ function noSpace(error: ServerError): boolean {
 
 /**
  * The failure of a statement, which is about a change only where there is a subject. Messages of single changes name table, column and index, never what the server quotes
- * from the row; messages about the server itself are passed on.
+ * from the row; messages about the server itself are passed on. What is to be said where one of Syncline's own tables is missing, `missing` knows.
  */
-export function failureOf(error: ServerError, subject?: Subject): SyncError {
+export function failureOf(error: ServerError, subject?: Subject, missing: () => string = () => ''): SyncError {
   let code = codeOf(error);
   const { kind } = ERRORS[code];
   if (kind !== 'permanent' && kind !== 'blocked') return new SyncError(code, `the database answered error ${error.errno}${saying(error)}`);
   // Without a change there is nothing to set aside: it is Syncline's own statement, or its tables, that are at fault.
   if (subject === undefined) {
     const detail = code === 'unknown_table' || code === 'unknown_column' ? saying(error) : `, SQLSTATE ${error.sqlState}`;
-    const hint = code === 'unknown_table' ? '; a server creates its tables when it starts with this sink' : '';
+    const hint = code === 'unknown_table' ? missing() : '';
     return new SyncError(
       'sink_unavailable',
       `the database refused one of Syncline's own statements with error ${error.errno}${detail}${hint}`,

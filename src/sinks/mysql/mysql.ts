@@ -25,12 +25,14 @@ import type { Connection, Dial } from './connection.ts';
 import { MysqlDeadLetters, readRejections } from './dead-letters.ts';
 import { evolveSchema } from './evolve.ts';
 import { endConnections } from './fence.ts';
+import { Repair } from './repair.ts';
 import { readForeignReferences, readSchema, type ForeignReferences } from './schema.ts';
 import { instantLiteral } from './sql.ts';
 import { MysqlTable } from './table.ts';
 import { MysqlTransaction } from './transaction.ts';
 import {
   createWatermarks,
+  endStream,
   expireStream,
   idleStreams,
   lockWatermarks,
@@ -53,6 +55,8 @@ export interface MysqlOptions {
   readonly incarnation?: string | undefined;
   /** The driver; the real one when it is left out. */
   readonly dial?: Dial | undefined;
+  /** What {@link Sink.prepare} is called with, here or elsewhere: with them, tables that are missing later are made again. */
+  readonly settings?: SinkSettings | undefined;
 }
 
 const DEFAULT_STATEMENT_TIMEOUT_MS = 30_000;
@@ -79,10 +83,13 @@ class MysqlSink implements Sink {
   readonly #barrier: Barrier;
   readonly #tables = new Map<string, MysqlTable>();
   readonly #owners = new Map<StreamId, string>();
+  readonly #repair: Repair;
   #references: ForeignReferences | undefined;
 
   constructor(options: MysqlOptions) {
     const address = parseAddress(options.url);
+    const { settings } = options;
+    this.#repair = new Repair(settings === undefined ? undefined : () => this.prepare(settings));
     this.name = options.name;
     this.#schema = options.schema;
     this.#clock = options.clock;
@@ -94,6 +101,7 @@ class MysqlSink implements Sink {
       statementTimeoutMs: options.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS,
       incarnation: options.incarnation,
       dial: options.dial,
+      onMissingTable: this.#repair.begin,
     });
     this.#barrier = new Barrier(this.#connections, options.clock);
     this.deadLetters = new MysqlDeadLetters({
@@ -182,6 +190,10 @@ class MysqlSink implements Sink {
 
   idleStreams(kind: StreamKind, beforeMs: number, limit: number): Promise<StreamId[]> {
     return this.#connections.use((connection) => idleStreams(connection, kind, beforeMs, limit));
+  }
+
+  endStream(claim: StreamClaim): Promise<'ended' | 'owned by other'> {
+    return this.#connections.use((connection) => endStream(connection, claim, this.#clock.wallMs()));
   }
 
   async expireStreams(streams: readonly StreamId[], beforeMs: number): Promise<void> {

@@ -1,6 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { kindOfStream, MAX_PARTITIONS, REQUEST_STREAM_TAG, type Place, type StreamId, type StreamKind } from '../../core/stream.ts';
 import type { LockedPartition, PartitionMoves, StreamClaim, StreamState } from '../sink.ts';
+import { passBarrier } from './barrier.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import { instantLiteral, intLiteral, streamLiteral, textLiteral } from './sql.ts';
 
@@ -147,6 +148,29 @@ export async function expireStream(connection: Connection, stream: StreamId, bef
     await connection.run(`DELETE FROM syncline_watermark WHERE stream=${id}`);
   }
   await connection.run('COMMIT');
+}
+
+/** Leaves a tombstone in place of the watermarks of a stream, if there are any, and whoever moves them ends first. */
+export async function endStream(
+  connection: Connection,
+  { stream, producer }: StreamClaim,
+  wallMs: number,
+): Promise<'ended' | 'owned by other'> {
+  const id = streamLiteral(stream);
+  const now = instantLiteral(wallMs);
+  await connection.run('START TRANSACTION');
+  await connection.run(`INSERT IGNORE INTO syncline_stream (stream,producer,created_at) VALUES (${id},${textLiteral(producer)},${now})`);
+  // The same order of locks as where watermarks are created: the stream first.
+  const [row] = await connection.rows(`SELECT producer FROM syncline_stream WHERE stream=${id} FOR UPDATE`);
+  const isOwn = String(row?.[0]) === producer;
+  if (isOwn) {
+    await connection.run(`UPDATE syncline_stream SET expired_at=${now} WHERE stream=${id} AND expired_at IS NULL`);
+    await connection.run(`DELETE FROM syncline_watermark WHERE stream=${id}`);
+    // Where somebody else has ended it a moment ago, there is nothing to commit that would wait for the disk.
+    await passBarrier(connection);
+  }
+  await connection.run(isOwn ? 'COMMIT' : 'ROLLBACK');
+  return isOwn ? 'ended' : 'owned by other';
 }
 
 /** One claim for each stream, the first, in order of stream. */

@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { SyncError } from '../../core/errors.ts';
 import { kindOfStream, REQUEST_STREAM_TAG, type Place, type StreamId, type StreamKind } from '../../core/stream.ts';
-import type { DeadLetter, SinkSettings, StreamState } from '../sink.ts';
+import type { DeadLetter, SinkSettings, StreamClaim, StreamState } from '../sink.ts';
 
 /** Layout of the sink's own tables; a later version converts an earlier one. */
 const LAYOUT = '1';
@@ -159,6 +159,15 @@ export function idleStreams(db: DatabaseSync, kind: StreamKind, beforeMs: number
   const statement = db.prepare(`SELECT s.stream FROM syncline_stream s WHERE ${ofKind} AND ${IS_IDLE} LIMIT ?`);
   const rows = statement.all(beforeMs, limit) as { stream: StreamId }[];
   return rows.map((row) => row.stream);
+}
+
+/** Runs in a transaction. */
+export function endStream(db: DatabaseSync, { stream, producer }: StreamClaim, nowMs: number): 'ended' | 'owned by other' {
+  db.prepare('INSERT INTO syncline_stream (stream, producer) VALUES (?, ?) ON CONFLICT DO NOTHING').run(stream, producer);
+  const end = db.prepare('UPDATE syncline_stream SET expired_at_ms = coalesce(expired_at_ms, ?) WHERE stream = ? AND producer = ?');
+  if (end.run(nowMs, stream, producer).changes !== 1) return 'owned by other';
+  db.prepare('DELETE FROM syncline_watermark WHERE stream = ?').run(stream);
+  return 'ended';
 }
 
 /** Runs in a transaction; streams that moved since they were found idle are left alone. */

@@ -5,8 +5,18 @@ import { SyncError, type ChangeFault } from '../../core/errors.ts';
 import type { Place, StreamId, StreamKind } from '../../core/stream.ts';
 import { assertDistinct } from '../claims.ts';
 import { applyEach, changesOf, notOpen } from '../retry.ts';
-import type { DeadLetterStore, PartitionClaims, Rejection, Sink, SinkCapabilities, SinkSettings, StreamState, Table } from '../sink.ts';
-import { expireStreams, idleStreams, readStream, readWatermarks, setUp } from './books.ts';
+import type {
+  DeadLetterStore,
+  PartitionClaims,
+  Rejection,
+  Sink,
+  SinkCapabilities,
+  SinkSettings,
+  StreamClaim,
+  StreamState,
+  Table,
+} from '../sink.ts';
+import { endStream, expireStreams, idleStreams, readStream, readWatermarks, setUp } from './books.ts';
 import { countLetters, getLetter, listLetters, markLetter, readRejections } from './dead-letters.ts';
 import { isDamage } from './errors.ts';
 import { additionsFor, applyAdditions } from './evolve.ts';
@@ -123,6 +133,10 @@ class SqliteSink implements Sink {
 
   async idleStreams(kind: StreamKind, beforeMs: number, limit: number): Promise<StreamId[]> {
     return this.#file.read('look for idle streams', (db) => idleStreams(db, kind, beforeMs, limit));
+  }
+
+  endStream(claim: StreamClaim): Promise<'ended' | 'owned by other'> {
+    return this.#inTransaction('end a stream', (db) => endStream(db, claim, this.#options.clock.wallMs()));
   }
 
   async expireStreams(streams: readonly StreamId[], beforeMs: number): Promise<void> {

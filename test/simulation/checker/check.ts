@@ -178,16 +178,20 @@ function orderFaults({ journals, sink, tables }: Outcome): string[] {
   return faults.slice(0, MAX_TOLD);
 }
 
-/** Watermarks never move back. */
+/** Watermarks never move back. They vanish only with their stream, which then is over for ever. */
 function regressions({ sink }: Outcome): string[] {
   const faults: string[] = [];
   const last = new Map<string, number>();
-  for (const { table, op, row } of sink.effects) {
+  const ended = new Set<string>();
+  for (const { table, before, row } of sink.effects) {
+    if (table === 'syncline_stream' && row !== undefined && row['expired_at'] !== null) ended.add(hex(row['stream']));
     if (table !== 'syncline_watermark') continue;
+    const stream = hex((row ?? before)!['stream']);
     if (row === undefined) {
-      faults.push(`a watermark was deleted (${op})`);
+      if (!ended.has(stream)) faults.push(`a watermark of ${stream} was deleted`);
       continue;
     }
+    if (ended.has(stream)) faults.push(`a watermark of ${stream} moved after the stream was ended`);
     const lane = `${hex(row['stream'])} ${Number(row['part'])}`;
     const seq = Number(row['seq']);
     if (seq < (last.get(lane) ?? 0)) faults.push(`the watermark of ${lane} moved back to ${seq} from ${last.get(lane)}`);

@@ -15,6 +15,8 @@ export interface Effect {
   readonly commit: number;
   readonly table: string;
   readonly op: 'insert' | 'update' | 'delete';
+  /** What the row was; undefined when it was inserted. */
+  readonly before: SinkRow | undefined;
   /** What the row became; undefined when it was deleted. */
   readonly row: SinkRow | undefined;
 }
@@ -29,9 +31,10 @@ export interface LetterPlace {
   readonly batch: string;
 }
 
-/** Seqs by `stream partition`. */
+/** Seqs by `stream partition`, of streams that were ended, too. */
 export function watermarksOf(view: SinkView): Map<string, number> {
-  return new Map(view.rows('syncline_watermark').map((row) => [watermarkLaneOf(row), Number(row['seq'])]));
+  const ended = view.effects.filter(({ table, op }) => table === 'syncline_watermark' && op === 'delete').map(({ before }) => before!);
+  return new Map([...ended, ...view.rows('syncline_watermark')].map((row) => [watermarkLaneOf(row), Number(row['seq'])]));
 }
 
 /** `stream partition` of a row of the watermark table. */

@@ -50,8 +50,11 @@ export class SinkWatch {
     for (; this.#seen < effects.length; this.#seen++) {
       const { table, row } = effects[this.#seen]!;
       if (table !== 'syncline_watermark' && table !== 'syncline_dead_letter') continue;
-      // Which row is gone, an effect does not say.
-      if (row === undefined) return this.restored();
+      if (row === undefined) {
+        // How far a stream was that is ended still counts.
+        if (table === 'syncline_watermark') continue;
+        return this.restored();
+      }
       if (table === 'syncline_watermark') this.#watermarks.set(watermarkLaneOf(row), Number(row['seq']));
       else this.#addLetter(letterPlaceOf(row));
     }

@@ -24,20 +24,23 @@ export class Takeovers {
   }
 
   #look(): void {
-    const { timeline, network, nodes, troubles, violate } = this.#simulation;
+    const { timeline, servers, nodes, troubles, violate } = this.#simulation;
     const holders = this.#holders();
     for (const node of nodes) {
-      const { name } = node.host;
-      if (!node.host.isPaused) {
+      const { name, pausedSinceMs } = node.host;
+      if (pausedSinceMs === undefined) {
         this.#still.delete(node);
         continue;
       }
-      const still = this.#still.get(node) ?? { sinceMs: timeline.nowMs, isHolder: holders.includes(name) };
+      const known = this.#still.get(node);
+      const still = known?.sinceMs === pausedSinceMs ? known : { sinceMs: pausedSinceMs, isHolder: holders.includes(name) };
       this.#still.set(node, still);
       const isCalm = (troubles.calmSinceMs(1) ?? Infinity) <= still.sinceMs;
       if (!isCalm || !still.isHolder || timeline.nowMs - still.sinceMs < DEADLINE_MS || holders.includes(name)) continue;
-      const count = network.connectionCount('mariadb', name);
-      if (count > 0) violate(`${name} stands still and others have its partitions, and the database has ${count} connections of it`);
+      // One that is still being opened has no name yet by which it could be found, and no transaction.
+      const count = servers.mariadb.holdersFrom(name);
+      if (count > 0)
+        violate(`${name} stands still and others have its partitions, and ${count} of its connections hold locks in the database`);
     }
   }
 

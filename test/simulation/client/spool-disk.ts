@@ -16,7 +16,7 @@ export interface SpoolWitness {
   forgotten(stream: string, partition: number, seq: number): void;
 }
 
-export type DiskBackup = Pick<SpoolDisk, 'stream' | 'note' | 'assigned' | 'held'>;
+export type DiskBackup = Pick<SpoolDisk, 'stream' | 'note' | 'assigned' | 'held' | 'left'>;
 
 /** How long the disk takes to make something durable, ms. */
 const SYNC_MS = { least: 0.1, most: 4 };
@@ -29,6 +29,7 @@ export class SpoolDisk {
   note: string | undefined;
   assigned = new Map<number, Place>();
   held: SpooledFrame[] = [];
+  left: readonly string[] = [];
   /** Set: nothing can be written. */
   isFull = false;
   /** Whether a backup was ever put in place of what there was. */
@@ -45,16 +46,17 @@ export class SpoolDisk {
 
   /** What a backup of this disk holds. */
   backUp(): DiskBackup {
-    const { stream, note, assigned, held } = this;
-    return { stream, note, assigned: new Map(assigned), held: [...held] };
+    const { stream, note, assigned, held, left } = this;
+    return { stream, note, assigned: new Map(assigned), held: [...held], left };
   }
 
   /** Puts a backup in place of what is there. */
-  restore({ stream, note, assigned, held }: DiskBackup): void {
+  restore({ stream, note, assigned, held, left }: DiskBackup): void {
     this.stream = stream;
     this.note = note;
     this.assigned = new Map(assigned);
     this.held = [...held];
+    this.left = left;
     this.isRestored = true;
     this.#witness.backupRestored();
   }
@@ -65,6 +67,7 @@ export class SpoolDisk {
       stream: this.stream,
       assigned: new Map(this.assigned),
       held: this.held.toSorted((a, b) => a.partition - b.partition || a.seq - b.seq),
+      left: this.left,
       note: this.note,
     };
     const marks = new Map<number, Place>();
@@ -88,9 +91,10 @@ export class SpoolDisk {
         marking = true;
         clock.setTimer(MARK_DELAY_MS, mark);
       },
-      reset: (stream, frames) =>
+      reset: (stream, frames, left) =>
         this.#write(clock, () => {
           this.stream = stream;
+          this.left = left;
           this.assigned.clear();
           this.held = [];
           marks.clear();

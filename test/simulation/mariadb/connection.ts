@@ -61,6 +61,17 @@ export class ServerConnection {
     this.#parts = parts;
   }
 
+  /** The host of the client. */
+  get peer(): string {
+    return this.#parts.wire.peer;
+  }
+
+  /** Whether it holds anything that others may wait for, or may know it by: locks of rows or by name. */
+  get holds(): boolean {
+    const session = this.#session;
+    return session !== undefined && (session.isInTransaction || this.#parts.engine.userLocks.hasAny(session.id));
+  }
+
   start(): void {
     const { wire, isCrowded } = this.#parts;
     wire.open({

@@ -118,6 +118,11 @@ export class SimMariadb {
     return [...this.#engine.sessions.keys()];
   }
 
+  /** How many connections from a host hold locks, of rows or by name. */
+  holdersFrom(host: string): number {
+    return [...this.#connections].filter((connection) => connection.peer === host && connection.holds).length;
+  }
+
   setReadOnly(state: 'on' | 'off'): void {
     this.#engine.isReadOnly = state === 'on';
   }

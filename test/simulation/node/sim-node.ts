@@ -9,7 +9,7 @@ import { randomHex, type Random } from '../../../src/core/random.ts';
 import { createAuthenticator } from '../../../src/ingest/producers.ts';
 import { startNode, type Node } from '../../../src/node/node.ts';
 import type { Queue, QueueReader, QueueSettings } from '../../../src/queue/queue.ts';
-import type { Sink } from '../../../src/sinks/sink.ts';
+import type { Sink, SinkSettings } from '../../../src/sinks/sink.ts';
 import type { SeededRandom } from '../../support/seeded-random.ts';
 import { tap, type Tap } from '../client/tap.ts';
 import { PARTITION_BY } from '../tables.ts';
@@ -32,7 +32,7 @@ export interface Process {
 export interface Backends {
   openQueue(process: Process, settings: QueueSettings): Promise<Queue>;
   openReader(process: Process): Promise<QueueReader>;
-  openSink(process: Process): Sink;
+  openSink(process: Process, settings: SinkSettings): Sink;
 }
 
 export interface SimNodeOptions {
@@ -75,7 +75,9 @@ export class SimNode {
 
   /** Whether it says to a balancer that clients belong here. */
   get isPrimary(): boolean {
-    return this.host.isRunning && this.#node?.duty === 'serving' && this.#node.cluster?.isPrimary !== false;
+    if (!this.host.isRunning || this.#node === undefined) return false;
+    const { duty, cluster } = this.#node;
+    return this.#options.mode === 'standby' ? cluster!.isPrimary : duty === 'serving' && cluster?.isPrimary !== false;
   }
 
   boot(): void {
@@ -112,9 +114,9 @@ export class SimNode {
     const process: Process = { ...common, incarnation };
     const settings: QueueSettings = { partitions, sinks: [{ name: 'main', required: true }], mapping: '' };
     const queue = await backends.openQueue(process, settings);
-    const sink = backends.openSink(process);
+    const sink = backends.openSink(process, settings);
     const threads: SliceContext[] = [];
-    for (let i = 0; i < threadCount; i++) threads.push(await this.#thread(process));
+    for (let i = 0; i < threadCount; i++) threads.push(await this.#thread(process, settings));
     const node = await startNode({
       name: host.name,
       cluster:
@@ -151,10 +153,10 @@ export class SimNode {
     });
   }
 
-  async #thread(process: Process): Promise<SliceContext> {
+  async #thread(process: Process, settings: SinkSettings): Promise<SliceContext> {
     const { backends, partitions } = this.#options;
     const { clock } = process;
-    const sink = backends.openSink(process);
+    const sink = backends.openSink(process, settings);
     const keepAlive = () => {
       void sink.keepAlive().catch(() => {});
       clock.setTimer(KEEP_ALIVE_MS, keepAlive);

@@ -21,6 +21,8 @@ export class Host {
   #incarnation = 0;
   /** What fell due while paused. */
   #held: (() => void)[] = [];
+  /** Since when it stands still, if it does. */
+  pausedSinceMs: number | undefined;
   /** Timers and arrivals that the process waits for; for bounds. */
   waitingCount = 0;
   /** How far the wall clock of this machine is off. */
@@ -70,18 +72,22 @@ export class Host {
   crash(): void {
     if (this.#state === 'down') return;
     this.#state = 'down';
+    this.pausedSinceMs = undefined;
     this.#held = [];
     for (const end of [...this.onCrash]) end();
     this.onCrash.clear();
   }
 
   pause(): void {
-    if (this.#state === 'up') this.#state = 'paused';
+    if (this.#state !== 'up') return;
+    this.#state = 'paused';
+    this.pausedSinceMs = this.#timeline.nowMs;
   }
 
   resume(): void {
     if (this.#state !== 'paused') return;
     this.#state = 'up';
+    this.pausedSinceMs = undefined;
     const held = this.#held;
     this.#held = [];
     // In their order, each as an event of its own.

@@ -37,6 +37,7 @@ export class Administrator {
   readonly #random: SeededRandom;
   readonly #nodes: readonly string[];
   #clock: Clock | undefined;
+  /** Hands over, or has something to close. */
   isBusy = false;
 
   /** `nodes`: the hosts of the cluster. */
@@ -58,7 +59,10 @@ export class Administrator {
     this.isBusy = false;
   }
 
-  /** Closes every slot that is open, as soon as all nodes can be reached but those that have failed. */
+  /**
+   * Closes every slot that is open, as soon as all nodes can be reached but those that have failed; goes on looking until these are
+   * back, since slots may be open there.
+   */
   mend(): void {
     this.#run(async () => {
       for (;;) {
@@ -66,7 +70,8 @@ export class Administrator {
         const open = new Set(seen.flatMap((node) => [...node.open.keys()]));
         const isThere = (name: string) => seen.some(({ host, failed }) => host === name || failed.has(name));
         if (this.#nodes.every(isThere)) {
-          if (open.size === 0) return;
+          if (open.size === 0 && seen.length === this.#nodes.length) return;
+          this.isBusy = open.size > 0;
           for (const slot of open) await this.#close(slot, seen).catch(whatFailed);
         }
         await this.#pass(LOOK_MS);

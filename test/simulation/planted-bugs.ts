@@ -303,7 +303,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'no reset when the list is empty',
-    patches: [{ file: 'src/apply/heal.ts', find: 'if (places.size > 0) await queue.heal(lease, places);', replace: '' }],
+    patches: [
+      {
+        file: 'src/apply/heal.ts',
+        find: 'const healed = await queue.heal(lease, places);',
+        replace: 'const healed: readonly string[] = [];',
+      },
+    ],
   },
   {
     name: 'gaps do not heal: elements are dropped and nobody is asked again',
@@ -313,7 +319,11 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         find: 'resets: [...this.#gaps].map(',
         replace: 'resets: [...this.#gaps].slice(this.#gaps.size).map(',
       },
-      { file: 'src/apply/heal.ts', find: 'if (places.size > 0) await queue.heal(lease, places);', replace: '' },
+      {
+        file: 'src/apply/heal.ts',
+        find: 'const healed = await queue.heal(lease, places);',
+        replace: 'const healed: readonly string[] = [];',
+      },
     ],
   },
   {

@@ -99,6 +99,12 @@ export class PartitionWork {
     return this.#hasLittle && !this.needsHeal && this.blocked === undefined && this.failureCount === 0 && nowMs >= this.#apartUntilMs;
   }
 
+  /** The queue was out of sight, or other nodes had the partition: anything may have become of its list. */
+  distrustList(): void {
+    this.forgetSeen();
+    this.needsHeal = true;
+  }
+
   /** The list may no longer be what it was, or how much of it is dealt with is unknown. */
   forgetSeen(): void {
     this.#seen = undefined;

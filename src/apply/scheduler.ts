@@ -90,9 +90,7 @@ export class Scheduler {
     const work = this.#partitions[lease.partition];
     if (work === undefined) return;
     work.lease = lease;
-    // Another node may have had it meanwhile.
-    work.forgetSeen();
-    work.needsHeal = true;
+    work.distrustList();
     this.#setState(work, 'applying', '');
     // A slice of the lost lease may still be running; its end makes the partition ready.
     if (work.phase === 'unleased') this.#makeReady(work);
@@ -398,10 +396,7 @@ export class Scheduler {
 
   /** After each connection: the queue may have lost elements, and leases, of any partition. */
   async #lookForLosses(): Promise<void> {
-    for (const work of this.#partitions) {
-      work.forgetSeen();
-      work.needsHeal = true;
-    }
+    for (const work of this.#partitions) work.distrustList();
     await this.#options.leases.connected();
     for (const { partition } of this.#partitions) this.wake(partition);
   }

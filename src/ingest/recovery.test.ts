@@ -238,3 +238,16 @@ describe('a client that connects again', () => {
     expect((await told(world, again, 100)).at(-1)).toBe('STORED 0:30');
   });
 });
+
+test('streams that were left are ended before WELCOME, which waits for that also where the queue alone would do', async () => {
+  const world = createWorld();
+  const [one, other] = ['1'.repeat(32), '2'.repeat(32)];
+  world.progress.isAway = true;
+  const peer = await world.open({ left: [one, other] });
+  await world.clock.advance(3_000);
+  expect(peer.take()).toEqual([]);
+  world.progress.isAway = false;
+  await world.clock.advance(3_000);
+  expect(peer.take()).toEqual(['WELCOME']);
+  expect(world.progress.ended).toEqual([`${one} of shop`, `${other} of shop`]);
+});

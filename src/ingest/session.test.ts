@@ -138,19 +138,6 @@ describe('opening', () => {
     expect((await world.open()).take()).toEqual(['ERROR stream_expired']);
   });
 
-  test('streams that were left are ended before WELCOME, which waits for that also where the queue alone would do', async () => {
-    const world = createWorld();
-    const [one, other] = ['1'.repeat(32), '2'.repeat(32)];
-    world.progress.isAway = true;
-    const peer = await world.open({ left: [one, other] });
-    await world.clock.advance(3_000);
-    expect(peer.take()).toEqual([]);
-    world.progress.isAway = false;
-    await world.clock.advance(3_000);
-    expect(peer.take()).toEqual(['WELCOME']);
-    expect(world.progress.ended).toEqual([`${one} of shop`, `${other} of shop`]);
-  });
-
   test('a sink that lacks what the client no longer holds is an alarm that names the range', async () => {
     const world = createWorld();
     world.progress.commitElsewhere(2, new FrameChain(2, 3).place(3));

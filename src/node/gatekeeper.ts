@@ -105,6 +105,7 @@ export class Gatekeeper {
       if (this.#failure !== undefined) logger.info({ file: path }, 'the token file can be used again');
       this.#failure = undefined;
     } catch (error) {
+      if (this.#closed) return;
       if ((error as NodeJS.ErrnoException).code === 'ENOENT' && this.#entries.length === 0) return;
       const failure = messageOf(error);
       if (failure !== this.#failure)

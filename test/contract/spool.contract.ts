@@ -145,8 +145,9 @@ export function describeSpool(name: string, newPlace: () => Promise<SpoolPlace>)
       const begin = async (stream: string, frames: number) => {
         chains = Array.from({ length: 3 }, (_, partition) => new FrameChain(partition, 1 + random.below(60)));
         const held = chains[0]!.next(frames);
-        model = model.reset(stream, held);
-        await spool.reset(stream, held, []);
+        const left = random.chance(0.5) ? [OTHER] : [];
+        model = model.reset(stream, held, left);
+        await spool.reset(stream, held, left);
       };
       await begin(STREAM, 0);
       for (let step = 0; step < 60; step++) {
@@ -179,12 +180,14 @@ export function describeSpool(name: string, newPlace: () => Promise<SpoolPlace>)
 class Model {
   note: string | undefined;
   #stream: string | undefined;
+  #left: readonly string[] = [];
   #held: SpooledFrame[] = [];
   readonly #assigned = new Map<number, Place>();
   readonly #applied = new Map<number, number>();
 
-  reset(stream: string, frames: readonly SpooledFrame[]): Model {
+  reset(stream: string, frames: readonly SpooledFrame[], left: readonly string[]): Model {
     const next = new Model();
+    next.#left = left;
     next.note = this.note;
     next.#stream = stream;
     next.append(frames);
@@ -209,6 +212,6 @@ class Model {
 
   state() {
     const held = this.#held.map(({ partition, seq }) => `${partition}:${seq}`);
-    return { stream: this.#stream, note: this.note, assigned: this.#assigned, held };
+    return { stream: this.#stream, left: this.#left, note: this.note, assigned: this.#assigned, held };
   }
 }

@@ -39,7 +39,7 @@ export function openHttpDoor({ node, queue, clock, random, log, web, version }: 
   const writers = new ClientWriters({ node, queue, clock, random, bufferBytes });
   return {
     requested: createHttpApi({
-      ...{ clock, random, log, writers, maxBodyBytes, origins, version },
+      ...{ clock, log, writers, maxBodyBytes, origins, version },
       get authenticator() {
         return node.authenticator;
       },

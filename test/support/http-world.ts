@@ -84,6 +84,7 @@ export async function createHttpWorld(options: HttpWorldOptions = {}): Promise<H
       producers: [
         { name: 'shop', tokens: [hashToken(TOKEN)] },
         { name: 'blog', tokens: [hashToken('blog.secret')] },
+        { name: 'guest', tokens: [hashToken('guest.secret')], rules: [{ tables: ['cities'], operations: ['upsert'], columns: ['name'] }] },
       ],
     }),
     partitionBy: new Map(),

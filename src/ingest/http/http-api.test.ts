@@ -16,6 +16,8 @@ const LINES = { 'content-type': 'application/x-ndjson' };
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 const CHANGES = '/api/v1/changes';
 const SYNC_DATA = '/api/v1/sync-data';
+/** May upsert the names of cities. */
+const GUEST = 'Bearer guest.secret';
 const good = (id: number) => ({ table: 'cities', row: { id, name: 'Oslo' } });
 
 let world: HttpWorld;
@@ -59,6 +61,24 @@ const BAD: readonly BadRequest[] = [
     code: 'origin_refused',
     headers: { ...JSON_TYPE, origin: 'https://evil.example' },
     body: '{}',
+  },
+  {
+    is: 'a table of others',
+    status: 403,
+    code: 'not_allowed',
+    headers: { ...JSON_TYPE, authorization: GUEST },
+    body: JSON.stringify([good(1), { table: 'seats', row: { hall: 1, seat: 1 } }]),
+    says: /may not upsert table "seats"/,
+    where: { row: 1 },
+  },
+  {
+    is: 'an operation that is not allowed',
+    status: 403,
+    code: 'not_allowed',
+    headers: { ...LINES, authorization: GUEST },
+    body: `${JSON.stringify({ table: 'cities', op: 'delete', row: { id: 1 } })}\n`,
+    says: /may not delete/,
+    where: { row: 0, line: 1, taken: 0 },
   },
   { is: 'an unknown ack', status: 400, path: `${CHANGES}?ack=maybe`, headers: JSON_TYPE, body: '[]' },
   { is: 'a misspelt parameter', status: 400, path: `${CHANGES}?ak=applied`, headers: JSON_TYPE, body: '[]' },

@@ -1,16 +1,15 @@
-import { type Clock, sleep } from '../../core/clock.ts';
-import type { Random } from '../../core/random.ts';
+import type { Access } from '../../core/access.ts';
+import type { Clock } from '../../core/clock.ts';
 import type { Authenticator, Log } from '../context.ts';
 import type { WebExchange, WebResponse } from '../web/engine.ts';
 import type { ChangeWriters } from './change-writer.ts';
-import { readChange, readSyncData } from './changes.ts';
+import { readChange, type ReadChange, readSyncData } from './changes.ts';
 import { openApi } from './openapi.ts';
 import { faultOf, problemOf, RequestFault } from './request-fault.ts';
 import { type Intake, takeChanges } from './take-changes.ts';
 
 export interface HttpApiParts {
   readonly clock: Clock;
-  readonly random: Random;
   readonly log: Log;
   /** May be exchanged: each request asks the one that is there. */
   readonly authenticator: Authenticator;
@@ -25,7 +24,6 @@ export interface HttpApiParts {
 /** What may be done with a path, by method. */
 type Route = Readonly<Record<string, (exchange: WebExchange, api: HttpApi) => WebResponse | Promise<WebResponse>>>;
 
-const AUTH_FAILURE_DELAY_MS = { least: 100, most: 500 };
 /** Requests of one producer that are under way at a time. */
 const MAX_REQUESTS_PER_PRODUCER = 256;
 const PREFLIGHT_MAX_AGE_S = '600';
@@ -86,7 +84,9 @@ class HttpApi {
       });
     this.#underWay.set(producer, count + 1);
     try {
-      const taken = await takeChanges(exchange, producer, intake, this.parts);
+      const access = this.parts.authenticator.accessOf(producer);
+      const permitted = access === undefined ? intake : { ...intake, readChange: permittedTo(access, intake.readChange) };
+      const taken = await takeChanges(exchange, producer, permitted, this.parts);
       return json(taken.ack === 'stored' ? 202 : 200, taken);
     } finally {
       const left = this.#underWay.get(producer)! - 1;
@@ -109,14 +109,12 @@ class HttpApi {
     return run(exchange, this);
   }
 
-  /** @throws {RequestFault} 401, late, so that guessing tokens is slow. */
+  /** @throws {RequestFault} 401: late, because the authenticator sees to it that guessing tokens is slow. */
   async #authenticate(exchange: WebExchange): Promise<string> {
-    const { authenticator, clock, random } = this.parts;
+    const { authenticator } = this.parts;
     const [, token] = /^Bearer +(\S+)$/i.exec(exchange.header('authorization') ?? '') ?? [];
-    const producer = await authenticator.authenticate(token ?? '', exchange.remoteAddress);
+    const producer = await authenticator.authenticate(token ?? '', exchange.remoteAddress, exchange.certificateNames);
     if (producer !== undefined) return producer;
-    const { least, most } = AUTH_FAILURE_DELAY_MS;
-    await sleep(clock, least + random.fraction() * (most - least), exchange.signal);
     const challenge = token === undefined ? 'Bearer realm="syncline"' : 'Bearer realm="syncline", error="invalid_token"';
     throw new RequestFault(
       401,
@@ -127,6 +125,16 @@ class HttpApi {
       { headers: { 'www-authenticate': challenge } },
     );
   }
+}
+
+/** As `read`, for a producer with rules. What it may do with a table at all is asked here, and columns when a change is applied, by the rules of then. */
+function permittedTo(access: Access, read: ReadChange): ReadChange {
+  return (value) => {
+    const change = read(value);
+    const fault = access.faultOf(change.table, change.op, 0, []);
+    if (fault !== undefined) throw new RequestFault(403, fault.code, fault.message);
+    return change;
+  };
 }
 
 const COMMON_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };

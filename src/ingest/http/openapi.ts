@@ -86,7 +86,7 @@ const takeResponses = {
   202: answer('Stored', 'The changes are in the queue'),
   400: problem('The body is not what its content type says, or a parameter or header makes no sense'),
   401: problem('No token, or one that is not known', { 'WWW-Authenticate': { schema: { type: 'string' } } }),
-  403: problem('A web page of this origin may not send'),
+  403: problem('A web page of this origin may not send, or the producer may not do this with this table'),
   405: problem('Another method', { Allow: { schema: { type: 'string' } } }),
   408: problem('The body came too slowly'),
   409: problem('Another request with this Idempotency-Key is under way'),

@@ -32,6 +32,8 @@ export class RequestFault extends Error {
 
 /** What a writer said of a change: a `TypeError` of the client names table and column. */
 export function changeFault(error: unknown, where: Where): RequestFault {
+  if (error instanceof RequestFault)
+    return new RequestFault(error.status, error.code, error.message, { where: { ...where, ...error.where }, headers: error.headers });
   if (!(error instanceof TypeError)) return faultOf(error, where);
   const column = COLUMN.exec(error.message)?.[1];
   return new RequestFault(422, 'bad_change', error.message, { where: column === undefined ? where : { ...where, column } });

@@ -248,8 +248,9 @@ function resolveListen({ listen }: Options, open: boolean, origin: Origin, repor
   const asks = open ? 'nothing' : 'token';
   const doors = [
     producerDoor('listen.tcp.host', tcp.host, asks),
-    ...(web.enabled ? [producerDoor('listen.web.host', web.host, asks)] : []),
-    ...(udp.port === undefined ? [] : [producerDoor('listen.udp.host', udp.host, asks)]),
+    // One address is reported once: the others follow that of TCP.
+    ...(web.enabled && web.host !== tcp.host ? [producerDoor('listen.web.host', web.host, asks)] : []),
+    ...(udp.port !== undefined && udp.host !== tcp.host ? [producerDoor('listen.udp.host', udp.host, asks)] : []),
     // Of a file that cannot be read, that is what is reported.
     adminDoor(host, token ?? listen.admin.tokenFile),
   ];

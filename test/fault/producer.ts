@@ -27,8 +27,8 @@ process.on('SIGTERM', () => stop.abort());
 
 const pem = (name: string) => readFileSync(env(name), 'utf8');
 /** Where the server asks for it. */
-const tls = 'PRODUCER_CA' in process.env ? { ca: pem('PRODUCER_CA'), cert: pem('PRODUCER_CERT'), key: pem('PRODUCER_KEY') } : {};
-const client = await connect({ url: env('SYNCLINE_URL'), spool: env('SPOOL'), offline: true, tls });
+const tls = 'PRODUCER_CA' in process.env ? { tls: { ca: pem('PRODUCER_CA'), cert: pem('PRODUCER_CERT'), key: pem('PRODUCER_KEY') } } : {};
+const client = await connect({ url: env('SYNCLINE_URL'), spool: env('SPOOL'), offline: true, ...tls });
 client.on('rejected', ({ code, message, table, rows }) => {
   if (rows.length === 0) return appendFileSync(log, `foreign ${code} ${message}\n`);
   if (table !== 'strict') return appendFileSync(log, `rejected ${code} ${message}\n`);

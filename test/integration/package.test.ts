@@ -37,7 +37,7 @@ const installed = (path: string) => join(folder, 'home', 'node_modules', 'syncli
 describe('the package, installed from its tarball in an empty folder', () => {
   test('asks for neither a Node.js nor uWebSockets.js to be installed', () => {
     const manifest = JSON.parse(readFileSync(installed('package.json'), 'utf8')) as Record<string, Record<string, string> | undefined>;
-    for (const kind of ['dependencies', 'optionalDependencies', 'devDependencies', 'bundledDependencies']) {
+    for (const kind of ['dependencies', 'optionalDependencies', 'bundledDependencies']) {
       expect(
         Object.keys(manifest[kind] ?? {}).filter((name) => /^node(-|$)|uwebsockets/i.test(name)),
         kind,

@@ -6,12 +6,16 @@ import { createServer } from 'node:net';
  * some connection's by the time its server starts, or starts again.
  */
 const RANGE = [12_000, 32_000] as const;
+/** Files that run at the same time take theirs from parts of it: a server that is away for a moment keeps its port. */
+const PARTS = 4;
 const MAX_TRIES = 100;
 
 /** A port of 127.0.0.1 on which nobody listens right now. */
 export async function freePort(): Promise<number> {
+  const size = (RANGE[1] - RANGE[0]) / PARTS;
+  const from = RANGE[0] + size * (Number(process.env['VITEST_POOL_ID'] ?? 0) % PARTS);
   for (let i = 0; i < MAX_TRIES; i++) {
-    const port = randomInt(...RANGE);
+    const port = randomInt(from, from + size);
     if (await isFree(port)) return port;
   }
   throw new Error(`no free port among ${MAX_TRIES} from ${RANGE[0]} to ${RANGE[1]}`);

@@ -147,6 +147,18 @@ test('keys of a slot whose target was replaced meanwhile go back to the owner', 
   expect(server('a2').store.getString(KEY)).toBe(undefined);
 });
 
+test('a slot that a failed master has open is closed when it comes back, as nobody took its place', async () => {
+  await ask('c', 'CLUSTER', 'SETSLOT', String(SLOT), 'MIGRATING', server('a').cluster!.topology.self.id);
+  for (const name of ['c2', 'c']) server(name).kill('process');
+  await passed(FAILOVER_MS);
+  administrator.mend();
+  await passed(5_000);
+  for (const name of ['c2', 'c']) server(name).boot();
+  await passed(FAILOVER_MS);
+  expect(administrator.isBusy).toBe(false);
+  expect(await ask('c', 'GET', KEY)).toBe('null');
+});
+
 test('a master without a replica is given one of a master that has two', async () => {
   const replica = server('b2').cluster!;
   replica.become(replica.topology.at('a')!);

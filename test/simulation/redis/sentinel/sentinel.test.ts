@@ -138,6 +138,19 @@ describe('a primary that dies', () => {
     expect(new Set(named()).size).toBe(1);
   });
 
+  test('stays replaced although the Sentinel that leads dies once a replica is promoted', async () => {
+    const { timeline, a, sentinels, pass, named } = await makeWorld();
+    a.kill('process');
+    const leader = () => sentinels.find(({ configEpoch, primary, address }) => configEpoch > 0 && primary !== address[0]);
+    await timeline.run(timeline.nowMs + 30_000, () => leader() !== undefined);
+    const { host, address } = leader()!;
+    host.crash();
+    await pass(5_000);
+    leader()!.boot();
+    await pass(5_000);
+    expect(named()).toEqual([address[0], address[0], address[0]]);
+  });
+
   test('and is back before it counts as down goes on', async () => {
     const { a, pass, named, push } = await makeWorld();
     push(a);

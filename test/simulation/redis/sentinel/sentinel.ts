@@ -92,6 +92,8 @@ export class SimSentinel {
 
   boot(): void {
     this.#clock = this.host.boot();
+    // Its file names whoever it had promoted, with the epoch of that.
+    if (this.#failover?.promoted !== undefined) this.#record(this.#failover.promoted.host);
     this.#instances.clear();
     this.#peers.clear();
     this.#failover = undefined;
@@ -233,9 +235,7 @@ export class SimSentinel {
 
   #switchTo(host: string): void {
     const former = this.primary;
-    this.#replicas.delete(host);
-    this.#replicas.add(former);
-    this.primary = host;
+    this.#record(host);
     this.#failover = undefined;
     this.#restUntilMs = 0;
     this.ballot.forgetReports();
@@ -244,6 +244,12 @@ export class SimSentinel {
     instance.isDown = false;
     instance.answeredMs = this.#nowMs();
     this.#channels.publish('+switch-master', `${this.options.name} ${former} ${PORT} ${host} ${PORT}`);
+  }
+
+  #record(primary: string): void {
+    this.#replicas.delete(primary);
+    this.#replicas.add(this.primary);
+    this.primary = primary;
   }
 
   /** Servers that came back as something else than they should be are told what they are. */

@@ -14,8 +14,8 @@ export const NEXT_MINOR: readonly SourcePatch[] = [
   {
     name: 'a field of HELLO',
     file: 'src/protocol/messages.ts',
-    find: "out.mapHeader(5);\n  out.str('v');\n  out.int(hello.v);",
-    replace: "out.mapHeader(6);\n  out.str('zone');\n  out.str('north');\n  out.str('v');\n  out.int(hello.v);",
+    find: "out.mapHeader(left.length > 0 ? 6 : 5);\n  out.str('v');\n  out.int(hello.v);",
+    replace: "out.mapHeader(left.length > 0 ? 7 : 6);\n  out.str('zone');\n  out.str('north');\n  out.str('v');\n  out.int(hello.v);",
   },
   {
     name: 'a field of WELCOME',

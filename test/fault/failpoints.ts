@@ -28,6 +28,7 @@ export function installationsOf({ file, reached }: Failpoint): readonly Installa
 }
 
 const SESSION = 'src/ingest/session.ts';
+const OPENING = 'src/ingest/opening.ts';
 const ACKNOWLEDGEMENTS = 'src/ingest/acknowledgements.ts';
 const SURVEY = 'src/ingest/survey.ts';
 const SCHEDULER = 'src/apply/scheduler.ts';
@@ -37,7 +38,7 @@ const SLICE = 'src/apply/slice.ts';
 const PARTITION_SLICE = 'src/apply/partition-slice.ts';
 
 const INGEST: readonly Failpoint[] = [
-  point('hello: received', SESSION, 'const hello = decodeHello(frame.payload);‸', 'connect'),
+  point('hello: received', OPENING, 'const hello = decodeHello(payload);‸', 'connect'),
   point('hello: sinks read', SURVEY, 'await progress.read(stream, above);‸', 'connect', 'sink_unavailable'),
   point('raise: before', SURVEY, '‸const places = await queue.raise(', 'connect', 'queue_unavailable'),
   point('raise: after', SURVEY, 'place: floors.get(partition) ?? START })));‸', 'connect', 'queue_unavailable'),

@@ -47,8 +47,8 @@ const PLANTED: readonly SourcePatch[] = [
   {
     name: 'a client that breaks the protocol is not told why',
     file: 'src/ingest/session.ts',
-    find: 'this.#outbox.send(encodeFrame({ type: FRAME.error, payload: encodeError(notice) }));',
-    replace: 'void [encodeError, notice];',
+    find: 'this.#outbox.send(errorFrame(error));',
+    replace: 'void errorFrame;',
   },
   {
     name: 'a client takes what it does not know from a server for a mistake of its own',

@@ -31,7 +31,7 @@ const ADMIN_ASKED: readonly (readonly [string, Setting])[] = [
 ];
 const HEALTH: readonly Setting[] = [{}, { SYNCLINE_HEALTH_PORT: '0', SYNCLINE_HEALTH_HOST: ANYWHERE }];
 
-const PORTS = { SYNCLINE_TCP_PORT: '0', SYNCLINE_ADMIN_PORT: '0' };
+const PORTS = { SYNCLINE_TCP_PORT: '0', SYNCLINE_WEB_PORT: '0', SYNCLINE_ADMIN_PORT: '0' };
 
 describe('a server that others could use without showing who they are does not start', () => {
   const cases = HOSTS.flatMap((tcp) =>

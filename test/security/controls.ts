@@ -6,7 +6,11 @@ export interface Control {
   readonly name: string;
   readonly patches: readonly Omit<SourcePatch, 'name'>[];
   /** Tests that load the patched source themselves, in no other process. */
-  readonly test: { readonly file: string; readonly name: string };
+  readonly test: {
+    readonly file: string;
+    readonly name: string;
+    /** Where its name stands, if not in `file`. */ readonly contract?: string;
+  };
 }
 
 const SESSION = 'src/ingest/session.ts';
@@ -42,7 +46,7 @@ export const CONTROLS: readonly Control[] = [
   },
   {
     name: 'a wrong token is answered late',
-    patches: [{ file: SESSION, find: 'this.#setDeadline(delayMs, () => this.fail(', replace: 'this.#setDeadline(0, () => this.fail(' }],
+    patches: [{ file: 'src/ingest/producers.ts', find: "if ('reason' in verdict) await refused(verdict);", replace: '' }],
     test: { file: SESSION_TEST, name: 'a wrong token is refused, and not at once' },
   },
   {
@@ -90,5 +94,229 @@ export const CONTROLS: readonly Control[] = [
       file: SESSION_TEST,
       name: 'a stream of another producer is refused: known from the sink, from the queue, or from an open session',
     },
+  },
+  {
+    name: 'tokens are compared whole',
+    patches: [{ file: 'src/ingest/producers.ts', find: 'return isSame ? candidate : undefined;', replace: 'return candidate;' }],
+    test: { file: 'src/ingest/producers.test.ts', name: 'half of a digest is not enough' },
+  },
+  {
+    name: 'failures of one address make answers later',
+    patches: [{ file: 'src/ingest/failed-attempts.ts', find: '* 2 ** doublings;', replace: ';' }],
+    test: {
+      file: 'src/ingest/failed-attempts.test.ts',
+      name: 'an answer waits, twice as long after ten failures of one address, and four seconds at most',
+    },
+  },
+  {
+    name: 'so many late answers wait, and no more',
+    patches: [
+      { file: 'src/ingest/failed-attempts.ts', find: 'if (this.#waiting.size >= MAX_WAITING) firstOf(this.#waiting)?.();', replace: '' },
+    ],
+    test: { file: 'src/ingest/failed-attempts.test.ts', name: 'no more than 512 answers wait: who has waited longest is answered early' },
+  },
+  {
+    name: 'tokens expire',
+    patches: [
+      {
+        file: 'src/node/gatekeeper.ts',
+        find: 'expires === undefined || Date.parse(expires) > nowMs',
+        replace: "expires !== '' || nowMs > 0",
+      },
+    ],
+    test: { file: 'src/node/gatekeeper.test.ts', name: 'holds tokens that expire by themselves' },
+  },
+  {
+    name: 'the token file is looked at',
+    patches: [{ file: 'src/node/gatekeeper.ts', find: '    this.#changed?.();', replace: '' }],
+    test: { file: 'src/node/gatekeeper.test.ts', name: 'is read at the start, and again when it changed' },
+  },
+  {
+    name: "the token file is its owner's alone",
+    patches: [{ file: 'src/config/tokens-file.ts', find: "openSync(draft, 'wx', 0o600)", replace: "openSync(draft, 'w', 0o644)" }],
+    test: { file: 'src/config/tokens-file.test.ts', name: 'what is written is read again, by its owner alone' },
+  },
+  {
+    name: 'rules hold at the door',
+    patches: [
+      { file: 'src/protocol/scan.ts', find: 'if (this.#access !== undefined && !this.#allowsSome)', replace: 'if (this.#access === null)' },
+    ],
+    test: {
+      file: 'src/ingest/access.test.ts',
+      name: 'has what it may do stored as it was sent, and of what it may not do only that it was refused',
+    },
+  },
+  {
+    name: 'rules hold when changes are applied',
+    patches: [
+      {
+        file: 'src/apply/resolve.ts',
+        find: 'access?.faultOf(group.table, group.op, group.keyCount, group.columns) ??',
+        replace: 'undefined ??',
+      },
+    ],
+    test: { file: 'src/apply/access.test.ts', name: 'are dead letters, and the others of their batch are applied' },
+  },
+  {
+    name: 'what is not allowed makes no table',
+    patches: [
+      {
+        file: 'src/apply/partition-slice.ts',
+        find: 'content.batch.groups.filter((group) => isAllowed(access, group))',
+        replace: 'content.batch.groups',
+      },
+    ],
+    test: { file: 'src/apply/access.test.ts', name: 'say the same whether their table exists, and make none where the schema evolves' },
+  },
+  {
+    name: 'whoever is not listed may do nothing',
+    patches: [
+      {
+        file: 'src/core/access.ts',
+        find: 'known.has(producer) ? known.get(producer) : new Access(producer, [])',
+        replace: 'known.get(producer)',
+      },
+    ],
+    test: { file: 'src/apply/access.test.ts', name: 'are all that a producer sent who is not among those that are known' },
+  },
+  {
+    name: 'nobody hears of tables that it may not write',
+    patches: [
+      {
+        file: 'src/ingest/opening.ts',
+        find: 'return access === undefined ? tables :',
+        replace: 'return access === undefined || tables.size > 0 ? tables :',
+      },
+    ],
+    test: { file: 'src/ingest/access.test.ts', name: 'hears only of the tables that it may write' },
+  },
+  {
+    name: 'HTTP refuses what rules do not allow',
+    patches: [
+      {
+        file: 'src/ingest/http/http-api.ts',
+        find: 'if (fault !== undefined) throw new RequestFault(403',
+        replace: 'if (fault === null) throw new RequestFault(403',
+      },
+    ],
+    test: { file: 'src/ingest/http/http-api.test.ts', name: 'a table of others' },
+  },
+  {
+    name: 'a producer comes from its addresses',
+    patches: [
+      {
+        file: 'src/ingest/producers.ts',
+        find: 'if (this.#listed?.get(producer)?.includes(address) === false)',
+        replace: "if (this.#listed?.get(producer)?.includes(address) === undefined && address === '')",
+      },
+    ],
+    test: {
+      file: 'src/ingest/producers.test.ts',
+      name: 'a producer comes from those that it may come from, and the answer elsewhere is that to a wrong token',
+    },
+  },
+  {
+    name: 'addresses of the server hold for everybody',
+    patches: [
+      {
+        file: 'src/ingest/producers.ts',
+        find: 'if (this.#addresses?.includes(address) === false) return',
+        replace: "if (address === '?') return",
+      },
+    ],
+    test: {
+      file: 'src/ingest/producers.test.ts',
+      name: 'those of the whole server hold for everybody, with a token or where none is asked for',
+    },
+  },
+  {
+    name: "the certificate of one is no other's",
+    patches: [
+      {
+        file: 'src/ingest/producers.ts',
+        find: 'if (certified.size > 1 || (byCertificate !== undefined && byCertificate !== producer))',
+        replace: 'if (certified.size > 9)',
+      },
+    ],
+    test: { file: 'src/ingest/producers.test.ts', name: 'whoever has the certificate of one producer cannot be another' },
+  },
+  {
+    name: 'pages of other origins do not connect',
+    patches: [
+      {
+        file: 'src/ingest/web/websocket.ts',
+        find: 'if (origin === undefined || allowed.has(origin)) return undefined;',
+        replace: 'if (origin !== null) return undefined;',
+      },
+    ],
+    test: {
+      file: 'test/contract/listener.test.ts',
+      name: 'from a page is taken in if the page is one of those that may',
+      contract: 'test/contract/web-engine.contract.ts',
+    },
+  },
+  {
+    name: 'requests under other names are refused',
+    patches: [
+      { file: 'src/ingest/web/websocket.ts', find: 'return allowed.has(host) ? undefined', replace: 'return allowed.size > 0 ? undefined' },
+    ],
+    test: {
+      file: 'test/contract/listener.test.ts',
+      name: 'under another name than those of this server is refused, and so are requests',
+      contract: 'test/contract/web-engine.contract.ts',
+    },
+  },
+  {
+    name: 'pages of other origins do not post',
+    patches: [
+      {
+        file: 'src/ingest/http/http-api.ts',
+        find: "if (method === 'POST' && origin !== undefined && !isListed)",
+        replace: "if (method === 'NONE')",
+      },
+    ],
+    test: { file: 'src/ingest/http/http-api.test.ts', name: 'a page of another origin' },
+  },
+  {
+    name: 'a body expands so far and no further',
+    patches: [
+      {
+        file: 'src/ingest/http/body.ts',
+        find: 'if (bytes > FREE_EXPANSION_BYTES && bytes > sentBytes * MAX_EXPANSION)',
+        replace: 'if (bytes < 0)',
+      },
+    ],
+    test: { file: 'src/ingest/http/http-api.test.ts', name: 'a gzip bomb of short lines' },
+  },
+  {
+    name: 'a datagram needs a token',
+    patches: [
+      {
+        file: 'src/ingest/datagrams.ts',
+        find: "if (producer === undefined) return 'wrong_token';",
+        replace: "if (producer === null) return 'wrong_token';",
+      },
+    ],
+    test: { file: 'src/ingest/datagrams.test.ts', name: 'is dropped and counted when its token is nobody' },
+  },
+  {
+    name: 'datagrams of one address have a rate',
+    patches: [{ file: 'src/ingest/datagrams.ts', find: "if (!this.#addresses.take(address, nowMs)) return 'address_rate';", replace: '' }],
+    test: { file: 'src/ingest/datagrams.test.ts', name: 'hold one address to its own, and no other to that' },
+  },
+  {
+    name: 'a producer that sends too fast is not read',
+    patches: [{ file: 'src/ingest/pace.ts', find: "    this.#intake.hold('pace');\n", replace: '' }],
+    test: { file: 'src/ingest/pace.test.ts', name: 'is not read, and told so by CREDIT; everything arrives in the end, at its rate' },
+  },
+  {
+    name: 'a certificate is asked for where one is required',
+    patches: [{ file: 'src/ingest/tls-terminator.ts', find: 'if (socket.authorized) return', replace: 'if (true) return' }],
+    test: { file: 'src/ingest/tcp-tls.test.ts', name: 'are refused, also where they are optional' },
+  },
+  {
+    name: 'every TLS connection shows its certificate',
+    patches: [{ file: 'src/ingest/tls-terminator.ts', find: 'SSL_OP_NO_TICKET', replace: 'SSL_OP_NO_COMPRESSION' }],
+    test: { file: 'src/ingest/tcp-tls.test.ts', name: 'are shown at every connection: no session is resumed' },
   },
 ];

@@ -26,8 +26,10 @@ test.each(PLANTED_BUGS.filter(({ isSeldom }) => isSeldom !== true))('is caught: 
   expect((await findBug(bug, seed, seed + tried)).seed).toBeGreaterThanOrEqual(seed);
 });
 
-test('without a bug, the same seeds keep every promise: they are among those whose histories are run as they are', () => {
-  for (const { name, on } of PLANTED_BUGS) if (on === undefined) expect(SEEDS[name]).toBeLessThanOrEqual(SEEDS_IN_VERIFY);
+test('without a bug, the same seeds keep every promise', { timeout: 120_000 }, async () => {
+  // The first ones are run as they are in any case.
+  const seeds = PLANTED_BUGS.flatMap(({ name, on }) => (on === undefined && SEEDS[name]! > SEEDS_IN_VERIFY ? SEEDS[name]! : []));
+  for (const seed of new Set(seeds)) expect(await findBroken(seed, seed, {})).toMatchObject({ seed: undefined });
 });
 
 test('without a bug, the histories on a cluster that show one keep every promise', { timeout: 120_000 }, async () => {

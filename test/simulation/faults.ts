@@ -1,4 +1,5 @@
 import type { SeededRandom } from '../support/seeded-random.ts';
+import type { WatchedRedis } from './checker/watched-redis.ts';
 import type { Host } from './world/host.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -20,8 +21,6 @@ export interface Fault {
 }
 
 const HOUR_MS = 3_600_000;
-/** How soon it is seen that a node must not be started now. */
-const GUARD_MS = 2;
 
 /** Crashes a process and starts it again. */
 export function crash(host: Host, boot: () => void): () => void {
@@ -124,22 +123,19 @@ export const FAULTS: readonly Fault[] = [
     name: 'a node with another number of partitions is started',
     weight: 3,
     maxMs: 6_000,
-    strike: ({ stranger, partitions, servers: { group }, at }) => {
-      // An empty Redis would take its settings, and then refuse the others: that is for the operator to see, who ends it in time.
+    strike: ({ stranger, partitions, servers: { group } }) => {
+      // An empty Redis would take its settings, and then refuse the others: that is for the operator to see.
       if (stranger.host.isUp) return undefined;
-      const homes = group.primaries.length === 1 ? [] : Array.from({ length: partitions }, (_, i) => `syncline:{${i}}:meta`);
-      const isRecorded = (home: string) => {
-        const redis = group.primaryOf(home);
-        return redis.isServing && redis.execute(['HGET', home, 'settings']) !== null;
-      };
-      const isFitFor = () => ['syncline:meta', ...homes].every(isRecorded);
-      if (!isFitFor()) return undefined;
+      const ofPartitions = group.primaries.length === 1 ? [] : Array.from({ length: partitions }, (_, i) => `syncline:{${i}}:meta`);
+      const homes = ['syncline:meta', ...ofPartitions].map((home) => ({ home, primary: () => group.primaryOf(home) }));
+      const isRecorded = (home: string, { store, evicts }: WatchedRedis) => !evicts && store.getHash(home)?.has('settings') === true;
+      if (!homes.every(({ home, primary }) => primary().isServing && isRecorded(home, primary()))) return undefined;
+      // So would one that is emptied while the stranger has yet to reach it.
+      for (const server of group.servers)
+        server.onUpset = () => {
+          if (homes.some(({ home, primary }) => primary().host.isUp && !isRecorded(home, primary()))) stranger.host.crash();
+        };
       stranger.boot();
-      const guard = () => {
-        if (!isFitFor()) stranger.host.crash();
-        else if (stranger.host.isUp) at(GUARD_MS, guard);
-      };
-      guard();
       return () => stranger.host.crash();
     },
   },

@@ -6,13 +6,17 @@ const LOOK_MS = 500;
 /** After it stands still so long, its leases have ended, others have taken them, and the database knows it. */
 const DEADLINE_MS = 6_000;
 
+/** The first sets the session up, the second marks the connection. */
+const STATEMENTS_OF_MARKED = 2;
+
 /**
  * Watches that a node that stands still, and whose leases others have taken meanwhile, holds nothing in the database. Only
- * while nothing else happens, so that nobody had a reason not to see to it.
+ * while nothing else happens, so that nobody had a reason not to see to it. A connection that was being opened when the
+ * node stopped carries no name yet, and nothing is held over it.
  */
 export class Takeovers {
   readonly #simulation: Simulation;
-  /** Nodes that stand still: since when, and whether they held a lease then. */
+  /** Nodes that stand still: since when, and whether they held a lease when that was seen first. */
   readonly #still = new Map<SimNode, { readonly sinceMs: number; readonly isHolder: boolean }>();
 
   constructor(simulation: Simulation) {
@@ -27,20 +31,19 @@ export class Takeovers {
     const { timeline, servers, nodes, troubles, violate } = this.#simulation;
     const holders = this.#holders();
     for (const node of nodes) {
-      const { name, pausedSinceMs } = node.host;
-      if (pausedSinceMs === undefined) {
+      const { name, pausedSinceMs: sinceMs } = node.host;
+      if (sinceMs === undefined) {
         this.#still.delete(node);
         continue;
       }
-      const known = this.#still.get(node);
-      const still = known?.sinceMs === pausedSinceMs ? known : { sinceMs: pausedSinceMs, isHolder: holders.includes(name) };
+      const seen = this.#still.get(node);
+      // It may have gone on in between, and stopped again.
+      const still = seen?.sinceMs === sinceMs ? seen : { sinceMs, isHolder: holders.includes(name) };
       this.#still.set(node, still);
       const isCalm = (troubles.calmSinceMs(1) ?? Infinity) <= still.sinceMs;
       if (!isCalm || !still.isHolder || timeline.nowMs - still.sinceMs < DEADLINE_MS || holders.includes(name)) continue;
-      // One that is still being opened has no name yet by which it could be found, and no transaction.
-      const count = servers.mariadb.holdersFrom(name);
-      if (count > 0)
-        violate(`${name} stands still and others have its partitions, and ${count} of its connections hold locks in the database`);
+      const count = servers.mariadb.connectionCount(name, STATEMENTS_OF_MARKED);
+      if (count > 0) violate(`${name} stands still and others have its partitions, and the database has ${count} connections of it`);
     }
   }
 

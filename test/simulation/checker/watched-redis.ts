@@ -36,6 +36,8 @@ export class WatchedRedis extends SimRedis {
   damages = 0;
   /** How many keys with large frames may have lost the elements that name them. */
   strays = 0;
+  /** Told when it has started, was emptied or set back, or begins to drop keys, before anybody reaches it. */
+  onUpset: (() => void) | undefined;
   /** Told when somebody takes a lease that lasts from somebody else; both as they are recorded. */
   onLeaseTaken: ((partition: number, before: string, after: string) => void) | undefined;
   /** Told of everything that came over a connection. */
@@ -62,6 +64,7 @@ export class WatchedRedis extends SimRedis {
   override boot(loadingMs = 0): void {
     this.upsets++;
     super.boot(loadingMs);
+    this.onUpset?.();
   }
 
   override kill(how: Death): void {
@@ -72,17 +75,21 @@ export class WatchedRedis extends SimRedis {
   override flushAll(): void {
     this.upsets++;
     super.flushAll();
+    this.onUpset?.();
   }
 
   override rollBack(writes: number): number {
     this.upsets++;
-    return super.rollBack(writes);
+    const lost = super.rollBack(writes);
+    this.onUpset?.();
+    return lost;
   }
 
   override setPolicy(policy: EvictionPolicy): void {
     this.evicts = policy !== 'noeviction';
     if (this.evicts) this.damages++;
     super.setPolicy(policy);
+    if (this.evicts) this.onUpset?.();
   }
 
   override execute(args: readonly string[], client?: Client): Reply {

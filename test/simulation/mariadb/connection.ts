@@ -30,6 +30,8 @@ export type CommitCut = 'before' | 'after' | 'answer';
 
 export interface ConnectionParts {
   readonly wire: Wire;
+  /** The host at the other end. */
+  readonly from: string;
   readonly engine: Engine;
   readonly random: SeededRandom;
   readonly pace: Pace;
@@ -55,21 +57,16 @@ export class ServerConnection {
   #isBusy = false;
   #isGone = false;
   #lastMs = 0;
+  /** Statements that have arrived. */
+  statementCount = 0;
   #idle: { readonly dueMs: number; readonly timer: Timer } | undefined;
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
   }
 
-  /** The host of the client. */
-  get peer(): string {
-    return this.#parts.wire.peer;
-  }
-
-  /** Whether it holds anything that others may wait for, or may know it by: locks of rows or by name. */
-  get holds(): boolean {
-    const session = this.#session;
-    return session !== undefined && (session.isInTransaction || this.#parts.engine.userLocks.hasAny(session.id));
+  get from(): string {
+    return this.#parts.from;
   }
 
   start(): void {
@@ -100,6 +97,7 @@ export class ServerConnection {
     // What comes after the KILL is not run any more.
     if (this.#session?.isKilled === true) return;
     this.#isBusy = true;
+    if (request.kind === 'query') this.statementCount++;
     const isCommit = request.kind === 'query' && request.sql === 'COMMIT';
     this.#after(this.#statementMs(request.kind === 'query' ? request.sql.length : 0), () => {
       const cut = isCommit ? this.#parts.takeCut() : undefined;

@@ -52,6 +52,16 @@ test('KILL is answered before its connection is gone, and what that does in betw
   expect(outcomes).toEqual(new Set(['gone, lost', 'gone, committed', 'there, lost', 'there, committed']));
 });
 
+test('a connection counts for its host from the statements that it was sent, until it has ended', async () => {
+  const { world, other, ask, owner } = await makeWorld();
+  await world.connect();
+  const counts = () => [0, 1, 4, 5].map((statements) => world.mariadb.connectionCount('node', statements));
+  expect(counts()).toEqual([3, 2, 1, 0]);
+  await ask(other, `KILL ${await owner()}`);
+  await world.pass(50);
+  expect([counts(), world.mariadb.connectionCount('other', 0)]).toEqual([[2, 1, 0, 0], 0]);
+});
+
 test('a lock by name goes with the process that took it, and where that is cut off with its silence', async () => {
   const dead = await makeWorld();
   dead.world.network.cut('node', 'db');

@@ -85,7 +85,7 @@ export class SimMariadb {
       this.#connections.clear();
       this.#engine.stop();
     });
-    this.#network.listen(this.host, this.service, (wire) => this.#accept(wire));
+    this.#network.listen(this.host, this.service, (wire, from) => this.#accept(wire, from));
   }
 
   /** Ends the process without warning. Open transactions are gone. */
@@ -118,9 +118,9 @@ export class SimMariadb {
     return [...this.#engine.sessions.keys()];
   }
 
-  /** How many connections from a host hold locks, of rows or by name. */
-  holdersFrom(host: string): number {
-    return [...this.#connections].filter((connection) => connection.peer === host && connection.holds).length;
+  /** How many connections from a host have been sent so many statements at least. */
+  connectionCount(from: string, statements: number): number {
+    return [...this.#connections].filter((connection) => connection.from === from && connection.statementCount >= statements).length;
   }
 
   setReadOnly(state: 'on' | 'off'): void {
@@ -164,9 +164,10 @@ export class SimMariadb {
     session.onKilled('break');
   }
 
-  #accept(wire: Wire): void {
+  #accept(wire: Wire, from: string): void {
     const connection = new ServerConnection({
       wire,
+      from,
       engine: this.#engine,
       random: this.#random,
       pace: this.#pace,

@@ -36,11 +36,6 @@ export class UserLocks {
     return this.#locks.get(name)?.owner;
   }
 
-  /** Whether a session has any. */
-  hasAny(owner: number): boolean {
-    return [...this.#locks.values()].some((lock) => lock.owner === owner);
-  }
-
   /** Takes the lock once more; false when another has it. */
   take(owner: number, name: string): boolean {
     const lock = this.#locks.get(name);

@@ -17,12 +17,11 @@ export class Host {
   readonly name: string;
   readonly #timeline: Timeline;
   #state: 'up' | 'paused' | 'down' = 'down';
+  #pausedMs = 0;
   /** Counts processes. */
   #incarnation = 0;
   /** What fell due while paused. */
   #held: (() => void)[] = [];
-  /** Since when it stands still, if it does. */
-  pausedSinceMs: number | undefined;
   /** Timers and arrivals that the process waits for; for bounds. */
   waitingCount = 0;
   /** How far the wall clock of this machine is off. */
@@ -45,6 +44,11 @@ export class Host {
 
   get isPaused(): boolean {
     return this.#state === 'paused';
+  }
+
+  /** Since when it has been paused, ms; undefined when it is not. */
+  get pausedSinceMs(): number | undefined {
+    return this.isPaused ? this.#pausedMs : undefined;
   }
 
   /** Starts a process, and returns the clock that it lives by: silent once the process is dead. */
@@ -72,7 +76,6 @@ export class Host {
   crash(): void {
     if (this.#state === 'down') return;
     this.#state = 'down';
-    this.pausedSinceMs = undefined;
     this.#held = [];
     for (const end of [...this.onCrash]) end();
     this.onCrash.clear();
@@ -81,13 +84,12 @@ export class Host {
   pause(): void {
     if (this.#state !== 'up') return;
     this.#state = 'paused';
-    this.pausedSinceMs = this.#timeline.nowMs;
+    this.#pausedMs = this.#timeline.nowMs;
   }
 
   resume(): void {
     if (this.#state !== 'paused') return;
     this.#state = 'up';
-    this.pausedSinceMs = undefined;
     const held = this.#held;
     this.#held = [];
     // In their order, each as an event of its own.

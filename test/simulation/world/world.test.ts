@@ -90,6 +90,21 @@ test('a process that is paused hears everything when it goes on, and its timers 
   expect(world.heard).toEqual(['first']);
 });
 
+test('a pause lasts since it began, also when another one came just before', async () => {
+  const { timeline, b } = makeWorld();
+  const sinceMs = [b.pausedSinceMs];
+  for (const untilMs of [1_000, 2_000]) {
+    await timeline.run(untilMs);
+    b.resume();
+    b.pause();
+    await timeline.run(untilMs + 500);
+    b.pause();
+    sinceMs.push(b.pausedSinceMs);
+  }
+  b.resume();
+  expect([...sinceMs, b.pausedSinceMs]).toEqual([undefined, 1_000, 2_000, undefined]);
+});
+
 test('a crash ends connections, timers and doors of the process, and the next process starts afresh', async () => {
   const world = makeWorld();
   const wire = await dialled(world);

@@ -175,11 +175,15 @@ const stream = toolAvailable('nginx', '-v');
 
 describe.skipIf(!stream)('deploy/nginx (skipped without nginx)', () => {
   test('is valid, and a node behind it sees the address of the client', async () => {
-    const server = keep(await ServerProcess.create({ SYNCLINE_TCP_PROXY_FROM: '127.0.0.1' }));
+    const [port, webPort, nodeWebPort] = [await freePort(), await freePort(), await freePort()];
+    const proxied = { SYNCLINE_TCP_PROXY_FROM: '127.0.0.1', SYNCLINE_WEB_PROXY_FROM: '127.0.0.1' };
+    const server = keep(await ServerProcess.create({ ...proxied, SYNCLINE_WEB_PORT: String(nodeWebPort) }));
     await server.start();
-    const port = await freePort();
     const config = adapted('nginx/nginx.conf', [
       ['listen 9501', `listen 127.0.0.1:${port}`],
+      ['listen 9502', `listen 127.0.0.1:${webPort}`],
+      ['10.0.0.1:9502', `127.0.0.1:${nodeWebPort}`],
+      ['10.0.0.2:9502', `127.0.0.1:${await freePort()}`],
       ['10.0.0.1:9501', `127.0.0.1:${server.tcpPort}`],
       ['10.0.0.2:9501', `127.0.0.1:${await freePort()}`],
       ['/run/nginx.pid', `${folder}/nginx.pid`],
@@ -198,6 +202,7 @@ describe.skipIf(!stream)('deploy/nginx (skipped without nginx)', () => {
       await eventually(() => expect(session.isOpen).toBe(true), 1_000);
     });
     expect((await server.status()).sessions.addresses).toEqual({ '127.0.0.7': 1 });
+    expect((await fetch(`http://127.0.0.1:${webPort}/api/v1`)).status).toBe(200);
     expect(server.output).not.toContain('bad_proxy_header');
   });
 });

@@ -276,7 +276,7 @@ describe('Kubernetes manifests', () => {
     expect(container.livenessProbe.httpGet.path).toBe('/health/live');
     expect(container.readinessProbe.httpGet.path).toBe('/health/ready');
     const offered = services.flatMap((service) => service.ports);
-    expect(offered.length).toBe(2);
+    expect(offered.length).toBe(3);
     expect(offered.filter(({ targetPort, port }) => ports.get(targetPort) !== port)).toEqual([]);
   });
 

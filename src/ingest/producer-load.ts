@@ -73,6 +73,7 @@ export class ProducerLoad {
 
   /** The rate that was exceeded most, and how long nothing may be read for that; undefined when none is. */
   owed(): { readonly rate: Rate; readonly ms: number } | undefined {
+    if (this.#buckets.size === 0) return undefined;
     const nowMs = this.#clock.monotonicMs();
     let most: { readonly rate: Rate; readonly ms: number } | undefined;
     for (const [rate, bucket] of this.#buckets) {

@@ -1,15 +1,16 @@
 import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FaultProxy } from '../../src/chaos/fault-proxy.ts';
 import { auditEffects } from '../support/audit.ts';
 import { createAuditedFile, readAuditedFile } from '../support/audited-file.ts';
 import { browserScript } from '../support/browser-script.ts';
 import { ChromiumProcess, chromiumMissing } from '../support/chromium.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
 import { PageServer } from '../support/page-server.ts';
 import { KEYS } from '../support/producer-process.ts';
 import { ServerProcess } from '../support/server-process.ts';
-import { WebSocketBridge } from '../support/web-socket-bridge.ts';
 import type { LoadPage } from './load-page.ts';
 
 /** As many as you like: SYNCLINE_BROWSER_ROWS=100000. */
@@ -23,23 +24,24 @@ describe.skipIf(chromiumMissing !== undefined)(
   `a client in Chromium${chromiumMissing === undefined ? '' : ` (${chromiumMissing})`}`,
   () => {
     let server: ServerProcess;
-    let bridge: WebSocketBridge;
+    let door: FaultProxy;
     let pages: PageServer;
     let browser: ChromiumProcess;
 
     beforeEach(async () => {
-      server = await ServerProcess.create();
+      pages = await PageServer.start(await browserScript(new URL('load-page.ts', import.meta.url)));
+      const webPort = await freePort();
+      server = await ServerProcess.create({ SYNCLINE_WEB_PORT: String(webPort), SYNCLINE_WEB_ORIGINS: new URL(pages.url).origin });
       createAuditedFile(join(server.data, 'data.db'));
       await server.start();
-      bridge = await WebSocketBridge.start(server.tcpPort);
-      pages = await PageServer.start(await browserScript(new URL('load-page.ts', import.meta.url)));
+      door = await FaultProxy.start(webPort);
       browser = new ChromiumProcess();
       await browser.start();
     });
     afterEach(async () => {
       await browser.close();
       pages.close();
-      await bridge.close();
+      await door.close();
       await server.close();
     });
 
@@ -53,7 +55,11 @@ describe.skipIf(chromiumMissing !== undefined)(
         let generation = 0;
         const begin = async () => {
           generation += 1;
-          await page.evaluate(([url, generation, keys]) => loadPage.open(url, generation, keys), [bridge.url, generation, KEYS] as const);
+          await page.evaluate(([url, generation, keys]) => loadPage.open(url, generation, keys), [
+            `ws://127.0.0.1:${door.port}/ws`,
+            generation,
+            KEYS,
+          ] as const);
         };
         /** Writes `share` of all rows, in pieces. */
         const write = async (share: number) => {
@@ -75,10 +81,10 @@ describe.skipIf(chromiumMissing !== undefined)(
 
         // Without a network.
         await browser.context.setOffline(true);
-        bridge.cut();
+        door.reset();
         await connected(false);
         await write(0.15);
-        expect(bridge.connectionCount).toBe(0);
+        expect(door.connectionCount).toBe(0);
         await browser.context.setOffline(false);
         await connected(true);
         await write(0.1);
@@ -88,7 +94,7 @@ describe.skipIf(chromiumMissing !== undefined)(
         await begin();
         await write(0.1);
         await browser.context.setOffline(true);
-        bridge.cut();
+        door.reset();
         await write(0.1);
         await browser.context.setOffline(false);
         await interrupted(() => page.reload());

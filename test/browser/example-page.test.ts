@@ -12,7 +12,6 @@ import { ChromiumProcess, chromiumMissing } from '../support/chromium.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { ServerProcess } from '../support/server-process.ts';
-import { WebSocketBridge } from '../support/web-socket-bridge.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Set it, and the page is there to be looked at. */
@@ -20,18 +19,16 @@ const SCREENSHOTS = process.env['SYNCLINE_SCREENSHOTS'];
 
 describe.skipIf(chromiumMissing !== undefined)(`examples/browser${chromiumMissing === undefined ? '' : ` (${chromiumMissing})`}`, () => {
   let server: ServerProcess;
-  let bridge: WebSocketBridge;
   let browser: ChromiumProcess;
   let serving: ChildProcess;
   let page: Page;
 
   beforeAll(async () => {
-    server = await ServerProcess.create();
+    const [port, webPort] = [await freePort(), await freePort()];
+    server = await ServerProcess.create({ SYNCLINE_WEB_PORT: String(webPort), SYNCLINE_WEB_ORIGINS: `http://127.0.0.1:${port}` });
     await server.start();
-    bridge = await WebSocketBridge.start(server.tcpPort);
     const bundle = `${ROOT}dist/browser/client.js`;
     if (!existsSync(bundle)) await bundleForBrowser(BROWSER_CLIENT, bundle);
-    const port = await freePort();
     serving = spawn(process.execPath, [`${ROOT}examples/browser/serve.ts`, String(port)], { stdio: ['ignore', 'pipe', 'inherit'] });
     endWithUs(serving);
     await once(serving.stdout!, 'data');
@@ -39,12 +36,11 @@ describe.skipIf(chromiumMissing !== undefined)(`examples/browser${chromiumMissin
     await browser.start();
     page = await browser.context.newPage();
     page.on('pageerror', (error) => errors.push(error.message));
-    await page.goto(`http://127.0.0.1:${port}/?url=${encodeURIComponent(bridge.url)}`);
+    await page.goto(`http://127.0.0.1:${port}/?url=${encodeURIComponent(`ws://127.0.0.1:${webPort}/ws`)}`);
   });
   afterAll(async () => {
     await browser.close();
     serving.kill();
-    await bridge.close();
     await server.close();
   });
 

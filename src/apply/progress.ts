@@ -1,7 +1,7 @@
 import { SyncError } from '../core/errors.ts';
 import type { Advance, Progress, SinkRejection, StreamProgress } from '../core/progress.ts';
 import type { Place, StreamId } from '../core/stream.ts';
-import type { Sink } from '../sinks/sink.ts';
+import type { Sink, StreamClaim } from '../sinks/sink.ts';
 import type { StreamMove } from './task.ts';
 
 /**
@@ -11,6 +11,8 @@ import type { StreamMove } from './task.ts';
 export class SinkProgress implements Progress {
   readonly #sinks: readonly Sink[];
   readonly #listeners = new Set<(advance: Advance) => void>();
+  /** By producer and stream. */
+  readonly #ending = new Map<string, Promise<void>>();
 
   /** `sinks` are the required ones: at least one. */
   constructor(sinks: readonly Sink[]) {
@@ -39,12 +41,23 @@ export class SinkProgress implements Progress {
     return { status: expired ? 'expired' : known ? 'known' : 'unknown', producer, watermarks, rejections };
   }
 
-  async end(stream: StreamId, producer: string): Promise<void> {
+  /** Whoever asks again while it is under way waits for the same: a sink that does not answer has one question of it. */
+  end(stream: StreamId, producer: string): Promise<void> {
+    const name = `${producer} ${stream}`;
+    let ending = this.#ending.get(name);
+    if (ending === undefined) {
+      ending = this.#end({ stream, producer }).finally(() => this.#ending.delete(name));
+      this.#ending.set(name, ending);
+    }
+    return ending;
+  }
+
+  async #end(claim: StreamClaim): Promise<void> {
     for (const sink of this.#sinks) {
-      if ((await sink.endStream({ stream, producer })) === 'owned by other')
+      if ((await sink.endStream(claim)) === 'owned by other')
         throw new SyncError(
           'stream_owned_by_other',
-          `stream ${stream}, which was to be ended, belongs to another producer than ${producer}`,
+          `stream ${claim.stream}, which was to be ended, belongs to another producer than ${claim.producer}`,
         );
     }
   }

@@ -5,6 +5,8 @@ import type { SeededRandom } from '../support/seeded-random.ts';
 import { mutateFrame, mutateHeader, mutatePayload } from './mutations.ts';
 import { BOMBS, GOOD, type Sample } from './samples.ts';
 
+/** Nobody's but the fuzz's own: what is ended stays so. */
+const LEFT = 'f'.repeat(32);
 const PARTITIONS = 4;
 /** They take long to look through. */
 const BOMBS_OF_ALL = 0.01;
@@ -55,10 +57,11 @@ export class HostileSender {
   /** A HELLO that is right. */
   hello(): Buffer {
     const oldest = new Map([...this.#stored].map(([partition]) => [partition, 1]));
+    const left = this.#random.chance(0.1) ? [LEFT] : [];
     return Buffer.from(
       encodeFrame({
         type: FRAME.hello,
-        payload: encodeHello({ v: 1, token: this.#token, stream: this.stream, oldest, agent: 'fuzz' }),
+        payload: encodeHello({ v: 1, token: this.#token, stream: this.stream, oldest, agent: 'fuzz', left }),
       }),
     );
   }

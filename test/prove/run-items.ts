@@ -31,7 +31,9 @@ export async function runItems(
   { range, step, noun, as, until }: Order,
   run: (item: number) => Promise<Omit<ItemReport, 'item'>>,
 ): Promise<Sums> {
+  if (!/^\d+(\.\.\d+)?$/.test(range)) throw new Error(`${range} is no range of ${noun}s; write FROM..TO, or one`);
   const [from, to = from] = range.split('..').map(Number);
+  if (to! < from!) throw new Error(`the range ${range} holds no ${noun}`);
   let current = 0;
   const report = (item: ItemReport) => {
     if (as === 'lines') console.log(JSON.stringify(item));

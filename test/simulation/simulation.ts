@@ -299,6 +299,7 @@ export class Simulation {
     this.rival.host.crash();
     this.stranger.host.crash();
     this.servers.group.bootAll();
+    this.servers.group.administrator?.mend();
     if (!this.servers.mariadb.host.isUp) this.servers.mariadb.boot();
     for (const node of this.nodes) {
       node.undrain();

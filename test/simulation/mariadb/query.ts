@@ -170,7 +170,7 @@ function aggregates(expression: Expression): boolean {
 function grouped(found: readonly Context[], by: readonly Expression[], scope: Scope): Context[] {
   if (by.length === 0) return [{ rows: found[0]?.rows ?? [], group: found }];
   const keys = by.map((each) => compile(each, scope));
-  const groups = Map.groupBy(found, (each) => JSON.stringify(keys.map((key) => String(key.evaluate(each)))));
+  const groups = Map.groupBy(found, (each) => JSON.stringify(keys.map((key) => groupKeyOf(key.evaluate(each)))));
   return [...groups.values()].map((group) => ({ rows: (group[0] as Context).rows, group }));
 }
 
@@ -222,4 +222,9 @@ export function tablesOf(statement: Statement): readonly string[] {
 function sourceTables(source: Source): readonly string[] {
   if (source.kind === 'derived') return tablesOf(source.query);
   return source.schema === undefined ? [source.name] : [];
+}
+
+/** Bytes may be no text. */
+function groupKeyOf(value: SqlValue): string {
+  return value instanceof Uint8Array ? Buffer.from(value).toString('hex') : String(value);
 }

@@ -41,7 +41,18 @@ function readComparison(cursor: Cursor): Expression {
     cursor.expect(')');
     return { kind: 'in', value: left, list, negated };
   }
-  if (negated) cursor.fail('NOT before what is not IN');
+  if (cursor.takes('BETWEEN')) {
+    const least = readSum(cursor);
+    cursor.expect('AND');
+    const value: Expression = {
+      kind: 'binary',
+      operator: 'AND',
+      left: { kind: 'binary', operator: '>=', left, right: least },
+      right: { kind: 'binary', operator: '<=', left, right: readSum(cursor) },
+    };
+    return negated ? { kind: 'not', value } : value;
+  }
+  if (negated) cursor.fail('NOT before what is neither IN nor BETWEEN');
   return left;
 }
 

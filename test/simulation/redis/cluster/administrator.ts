@@ -11,6 +11,10 @@ interface Seen {
   readonly id: string;
   readonly isMaster: boolean;
   readonly epoch: number;
+  /** Of the master that it follows. */
+  readonly masterId: string | undefined;
+  /** Those that it has, by their firsts and lasts. */
+  readonly ranges: readonly (readonly [first: number, last: number])[];
   has(slot: number): boolean;
   /** Hosts of nodes that the majority of the masters does not reach. */
   readonly failed: ReadonlySet<string>;
@@ -29,6 +33,8 @@ class Failed extends Error {
 const ANSWER_MS = 3_000;
 const MIGRATE_MS = '1000';
 const LOOK_MS = 1_000;
+/** Slots in a row that are handed over one by one. */
+const FEW = 16;
 
 /** Whoever hands slots over, and closes those that were left open, as `redis-cli --cluster reshard` and `fix` do. */
 export class Administrator {
@@ -70,9 +76,11 @@ export class Administrator {
         const open = new Set(seen.flatMap((node) => [...node.open.keys()]));
         const isThere = (name: string) => seen.some(({ host, failed }) => host === name || failed.has(name));
         if (this.#nodes.every(isThere)) {
-          if (open.size === 0 && seen.length === this.#nodes.length) return;
-          this.isBusy = open.size > 0;
+          if (open.size === 0 && seen.length === this.#nodes.length && leftAlone(seen) === undefined) return;
+          const alone = open.size === 0 ? leftAlone(seen) : undefined;
+          this.isBusy = open.size > 0 || alone !== undefined;
           for (const slot of open) await this.#close(slot, seen).catch(whatFailed);
+          for (const slot of alone?.slots ?? []) await this.#handOver(slot, alone!.target.host, 0).catch(whatFailed);
         }
         await this.#pass(LOOK_MS);
       }
@@ -192,6 +200,24 @@ export class Administrator {
   }
 }
 
+/**
+ * The slots of a master that kept a few of them when its replica took over the others, and has no replica any more: given to
+ * another one, it follows that.
+ */
+function leftAlone(seen: readonly Seen[]): { readonly slots: readonly number[]; readonly target: Seen } | undefined {
+  const isFollowed = (node: Seen) => seen.some(({ masterId }) => masterId === node.id);
+  const slotsOf = ({ ranges }: Seen) => ranges.flatMap(([first, last]) => (last - first < FEW ? range(first, last) : []));
+  const target = seen.find((node) => node.isMaster && isFollowed(node));
+  const alone = seen.find(
+    (node) => node.isMaster && !isFollowed(node) && node.ranges.length > 0 && node.ranges.every(([a, b]) => b - a < FEW),
+  );
+  return alone === undefined || target === undefined ? undefined : { slots: slotsOf(alone), target };
+}
+
+function range(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+}
+
 function ownerOf(slot: number, seen: readonly Seen[]): Seen | undefined {
   return seen.filter((node) => node.isMaster && node.has(slot)).toSorted((a, b) => b.epoch - a.epoch)[0];
 }
@@ -200,8 +226,12 @@ function readSelf(host: string, nodes: string): Seen {
   const lines = nodes.trimEnd().split('\n');
   const has = (line: string, flag: string) => line.split(' ')[2]!.split(',').includes(flag);
   const line = lines.find((each) => has(each, 'myself'))!;
-  const [id, , , , , , epoch, , ...slots] = line.split(' ');
-  const ranges = slots.flatMap((text) => (/^\d/.test(text) ? [text.split('-').map(Number)] : []));
+  const [id, , , master, , , epoch, , ...slots] = line.split(' ');
+  const ranges = slots.flatMap((text): [number, number][] => {
+    if (!/^\d/.test(text)) return [];
+    const [first = 0, last = first] = text.split('-').map(Number);
+    return [[first, last]];
+  });
   const open = slots.flatMap((text) => {
     const [, slot, way, other] = /^\[(\d+)-([<>])-(\w+)\]$/.exec(text) ?? [];
     return slot === undefined ? [] : [[Number(slot), { way: way === '>' ? ('to' as const) : ('from' as const), other: other! }] as const];
@@ -211,7 +241,9 @@ function readSelf(host: string, nodes: string): Seen {
     id: id!,
     isMaster: has(line, 'master'),
     epoch: Number(epoch),
-    has: (slot) => ranges.some(([first, last = first]) => slot >= first! && slot <= last!),
+    masterId: master === '-' ? undefined : master,
+    ranges,
+    has: (slot) => ranges.some(([first, last]) => slot >= first && slot <= last),
     failed: new Set(lines.filter((each) => has(each, 'fail')).map((each) => each.split(' ')[1]!.split(':')[0]!)),
     open: new Map(open),
   };

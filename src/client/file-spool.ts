@@ -205,7 +205,8 @@ async function readHead(folder: string): Promise<Head | undefined> {
   }
   try {
     const { version, stream, generation, left = [] } = JSON.parse(text) as Partial<Head>;
-    const isSound = Array.isArray(left) && [stream, ...left].every((id) => STREAM_ID.test(String(id)));
+    const ids: readonly unknown[] = Array.isArray(left) ? [stream, ...(left as readonly unknown[])] : [];
+    const isSound = ids.length > 0 && ids.every((id) => STREAM_ID.test(String(id)));
     if (version === 1 && Number.isSafeInteger(generation) && isSound) {
       return { version, stream: stream!, generation: generation!, left };
     }

@@ -209,9 +209,9 @@ export class Link {
   #startStream(reason: string, why: 'diverged' | 'regressed'): void {
     const waitMs = this.#lostFramesAtMs + STRAGGLER_MS - this.#clock.monotonicMs();
     if (waitMs > 0) return this.#retryIn(waitMs, reason);
-    this.#outbox.startStream(why);
+    const left = this.#outbox.startStream(why);
     this.#listener.streamStarted();
-    this.#retryLater(reason);
+    void left.then(() => this.#retryLater(reason));
   }
 
   #fail(error: SyncError): void {

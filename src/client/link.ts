@@ -221,9 +221,9 @@ export class Link {
     if (this.#stopped) return;
     const waitMs = this.#lostFramesAtMs + STRAGGLER_MS - this.#clock.monotonicMs();
     if (waitMs > 0) return this.#retryIn(waitMs, reason);
-    this.#outbox.startStream(why);
+    const left = this.#outbox.startStream(why);
     this.#listener.streamStarted();
-    this.#retryLater(reason);
+    void left.then(() => this.#retryLater(reason));
   }
 
   #retryLater(reason: string): void {

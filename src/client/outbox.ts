@@ -67,7 +67,7 @@ export class Outbox {
     const { stream, left } = spool.restored;
     this.#left = left;
     this.#streamId = stream ?? newStreamId(random);
-    if (stream === undefined) this.#writer.reset(this.#streamId, [], []);
+    if (stream === undefined) void this.#writer.reset(this.#streamId, [], []);
     else this.#restore();
   }
 
@@ -291,10 +291,16 @@ export class Outbox {
     return this.#standing.isFinal(new Map([...this.#lanes.values()].map((lane) => [lane.partition, this.#reachOf(lane, lane.sentSeq)])));
   }
 
-  /** Starts a new stream with everything that is held, in the order in which it was made. After {@link regress} the one before is over for everybody. */
-  startStream(why: 'diverged' | 'regressed'): StreamId {
+  /**
+   * Starts a new stream with everything that is held, in the order in which it was made. After {@link regress} the one before is
+   * over for everybody, unless another one goes on in it. Resolves when the spool has left it, perhaps never: the server
+   * must not hear of it before, because a client that came back with the old stream would find nothing of it.
+   */
+  startStream(why: 'diverged' | 'regressed'): Promise<void> {
     const held = [...this.#lanes.values()].flatMap((lane) => lane.held()).sort((a, b) => a.order - b.order);
-    if (why === 'regressed' || this.#missing !== undefined) this.#left = [this.#streamId, ...this.#left].slice(0, MAX_LEFT_STREAMS);
+    const isShared = [...this.#lanes.values()].some(({ isDisputed }) => isDisputed);
+    if (!isShared && (why === 'regressed' || this.#missing !== undefined))
+      this.#left = [this.#streamId, ...this.#left].slice(0, MAX_LEFT_STREAMS);
     this.#streamId = newStreamId(this.#random);
     this.#diverged = false;
     this.#missing = undefined;
@@ -307,8 +313,7 @@ export class Outbox {
       const lane = this.#laneOf(old.partition);
       return this.#frame(lane, { ...old, payload: old.bytes.subarray(HEADER_BYTES) });
     });
-    this.#writer.reset(this.#streamId, moved, this.#left);
-    return this.#streamId;
+    return this.#writer.reset(this.#streamId, moved, this.#left);
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { openClient, rowsOf, startClient } from '../../test/support/client-world.ts';
+import { openClient, rowsOf, startClient, SurvivingSpool } from '../../test/support/client-world.ts';
 import { placeOf, type FakeLink } from '../../test/support/fake-network.ts';
 import { encodeFrame, FRAME, type Frame } from '../protocol/frame.ts';
 
@@ -297,6 +297,22 @@ describe('being refused', () => {
     proven.welcome(ONE);
     const before = client.status().stream;
     expect((await regress(proven)).hello!.left).toEqual([before, first]);
+  });
+
+  test('a server hears of a new stream only when the spool has left the old one', async () => {
+    const spool = new SurvivingSpool();
+    const { clock, network, named, reconnected } = await openClient({ onRegressed: 'new-stream', spool }, ONE);
+    const { stream } = network.link.hello!;
+    spool.failure = new Error('the disk is full');
+    network.link.error('sink_regressed');
+    await clock.advance(20_000);
+    expect(network.links.length).toBe(1);
+    expect(named('held').length).toBeGreaterThan(0);
+    expect(spool.reopen().restored).toMatchObject({ stream, left: [] });
+    spool.failure = undefined;
+    const link = await reconnected(10_000);
+    expect(link.hello).toMatchObject({ left: [stream] });
+    expect(spool.reopen().restored).toMatchObject({ stream: link.hello!.stream, left: [stream] });
   });
 
   test('what the server still has of a stream that its sink lacks a part of does not go into the new one', async () => {

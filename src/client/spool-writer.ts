@@ -14,6 +14,14 @@ export interface SpoolWriterListener {
   recovered(): void;
 }
 
+interface Reset {
+  readonly stream: StreamId;
+  readonly held: HeldFrame[];
+  readonly left: readonly StreamId[];
+  /** It is durable. */
+  done(): void;
+}
+
 const RETRY_BASE_MS = 100;
 const RETRY_CAP_MS = 5000;
 
@@ -28,7 +36,7 @@ export class SpoolWriter {
   readonly #listener: SpoolWriterListener;
   #waiting: HeldFrame[] = [];
   /** A new stream that the spool has not begun yet, and everything that it is to hold. */
-  #reset: { readonly stream: StreamId; readonly held: HeldFrame[]; readonly left: readonly StreamId[] } | undefined;
+  #reset: Reset | undefined;
   #note: string | undefined;
   #failures = 0;
   #retry: Timer | undefined;
@@ -47,11 +55,13 @@ export class SpoolWriter {
     this.#run();
   }
 
-  /** Begins `stream` with `held`, which replace everything that was appended before. */
-  reset(stream: StreamId, held: readonly HeldFrame[], left: readonly StreamId[]): void {
-    this.#reset = { stream, held: [...held], left };
-    this.#waiting = [];
-    this.#run();
+  /** Begins `stream` with `held`, which replace everything that was appended before. Resolves when that is durable, perhaps never. */
+  reset(stream: StreamId, held: readonly HeldFrame[], left: readonly StreamId[]): Promise<void> {
+    return new Promise((done) => {
+      this.#reset = { stream, held: [...held], left, done };
+      this.#waiting = [];
+      this.#run();
+    });
   }
 
   remember(note: string): void {
@@ -102,6 +112,7 @@ export class SpoolWriter {
       if (this.#reset !== reset) return;
       this.#reset = undefined;
       this.#listener.durable(reset.held);
+      reset.done();
     } else if (this.#waiting.length > 0) {
       const frames = this.#waiting;
       this.#waiting = [];

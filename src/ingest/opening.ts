@@ -57,7 +57,8 @@ export async function surveyForOpening(
   const toEnd = [...left];
   for (let failureCount = 0; !signal.aborted;) {
     try {
-      for (; toEnd[0] !== undefined; toEnd.shift()) await within(clock, SINK_PATIENCE_MS, progress.end(toEnd[0], producer));
+      for (; toEnd[0] !== undefined; toEnd.shift())
+        await within(clock, SINK_PATIENCE_MS, progress.end(toEnd[0], producer)).catch(ifNotAnothers(log, toEnd[0], producer));
       const result = await survey({ read: (...asked) => within(clock, SINK_PATIENCE_MS, progress.read(...asked)) }, queue, surveyed);
       return signal.aborted ? undefined : { ...result, isComplete: true };
     } catch (error) {
@@ -72,6 +73,14 @@ export async function surveyForOpening(
     await sleep(clock, backoffMs(random, failureCount, RETRY_BASE_MS, RETRY_CAP_MS), signal);
   }
   return undefined;
+}
+
+/** A client may have been given another producer since it left a stream: that one stays as it is, and the client need not. */
+function ifNotAnothers(log: IngestContext['log'], stream: string, producer: string): (error: unknown) => void {
+  return (error) => {
+    if (!(error instanceof SyncError) || error.code !== 'stream_owned_by_other') throw error;
+    log.warn({ stream, producer }, 'a stream that a client has left belongs to another producer, and is not ended');
+  };
 }
 
 /** What `reading` gives, or a transient error when that takes too long; it then goes on for nothing. */

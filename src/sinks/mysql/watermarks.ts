@@ -159,8 +159,10 @@ export async function endStream(
   const id = streamLiteral(stream);
   const now = instantLiteral(wallMs);
   await connection.run('START TRANSACTION');
-  await connection.run(`INSERT IGNORE INTO syncline_stream (stream,producer,created_at) VALUES (${id},${textLiteral(producer)},${now})`);
-  // The same order of locks as where watermarks are created: the stream first.
+  // The same order of locks as where watermarks are created: the stream first, and whole, so that no two wait for each other.
+  await connection.run(
+    `INSERT INTO syncline_stream (stream,producer,created_at) VALUES (${id},${textLiteral(producer)},${now}) ON DUPLICATE KEY UPDATE producer=producer`,
+  );
   const [row] = await connection.rows(`SELECT producer FROM syncline_stream WHERE stream=${id} FOR UPDATE`);
   const isOwn = String(row?.[0]) === producer;
   if (isOwn) {

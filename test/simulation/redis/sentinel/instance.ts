@@ -31,16 +31,6 @@ export class Instance {
     this.answeredMs = nowMs;
   }
 
-  /** It counts as `role` until it tells what it is, as one that was heard of just now. */
-  reset(role: 'master' | 'slave', nowMs: number): void {
-    this.role = role;
-    this.primary = undefined;
-    this.sinceMs = nowMs;
-    this.answeredMs = nowMs;
-    this.infoMs = -Infinity;
-    this.isDown = false;
-  }
-
   /** Asks whether it is there, at most every `periodMs`. */
   ping(nowMs: () => number, periodMs: number): void {
     if (nowMs() - this.#pingedMs < periodMs) return;

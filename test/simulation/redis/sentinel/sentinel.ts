@@ -240,8 +240,9 @@ export class SimSentinel {
     this.#restUntilMs = 0;
     this.ballot.forgetReports();
     this.#watch(host);
-    // All that it knew of them was about another configuration.
-    for (const instance of this.#instances.values()) instance.reset(instance.host === host ? 'master' : 'slave', this.#nowMs());
+    const instance = this.#watched;
+    instance.isDown = false;
+    instance.answeredMs = this.#nowMs();
     this.#channels.publish('+switch-master', `${this.options.name} ${former} ${PORT} ${host} ${PORT}`);
   }
 

@@ -1,5 +1,5 @@
 /** Serves this folder's page and the client's bundle: `npm run build`, then `node examples/browser/serve.ts [port]`. */
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 
 const port = Number(process.argv[2] ?? 8080);
@@ -14,14 +14,16 @@ if (!existsSync(FILES.get('/client.js')!.path)) {
   process.exit(1);
 }
 
+// Read once: a build in the meantime changes nothing here.
+const files = new Map([...FILES].map(([name, { path, type }]) => [name, { bytes: readFileSync(path), type }]));
+
 const server = createServer((request, response) => {
-  const file = FILES.get(new URL(request.url ?? '/', 'http://localhost').pathname);
+  const file = files.get(new URL(request.url ?? '/', 'http://localhost').pathname);
   if (file === undefined) {
     response.writeHead(404).end();
     return;
   }
-  response.writeHead(200, { 'content-type': file.type });
-  createReadStream(file.path).pipe(response);
+  response.writeHead(200, { 'content-type': file.type }).end(file.bytes);
 });
 server.listen(port, '127.0.0.1', () => {
   const origin = `http://127.0.0.1:${port}`;

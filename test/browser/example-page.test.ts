@@ -73,7 +73,7 @@ describe.skipIf(chromiumMissing !== undefined)(`examples/browser${chromiumMissin
     await shows({ state: 'offline' });
     await page.click('#many');
     await shows({ pending: '1,000' });
-    await eventually(async () => expect(await text('log')).toMatch(/^.*\n?1,000 notes are safe/));
+    await eventually(async () => expect(await text('log')).toMatch(/1,000 notes are safe/));
     await page.reload();
     await eventually(async () => expect(await text('log')).toContain('1,000 notes of an earlier page are still waiting'));
     await shows({ state: 'connected', pending: '0', applied: '1,000', rejected: '0' });

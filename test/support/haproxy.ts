@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -52,8 +52,6 @@ export interface NodePorts {
 export interface HaproxyOptions {
   /** More variables of haproxy.cfg, where a test wants other limits. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Makes another configuration of haproxy.cfg. */
-  readonly edit?: (config: string) => string;
   /** The folder that its own is made in. */
   readonly dir?: string;
 }
@@ -69,10 +67,8 @@ export function haproxyAvailable(): boolean {
 
 /** Starts it in front of two nodes. */
 export async function startHaproxy(primary: NodePorts, backup: NodePorts, options: HaproxyOptions = {}): Promise<Haproxy> {
-  const { env, edit, dir = tmpdir() } = options;
+  const { env, dir = tmpdir() } = options;
   const folder = mkdtempSync(join(dir, 'syncline-haproxy-'));
-  const config = edit === undefined ? HAPROXY_CONFIG : join(folder, 'haproxy.cfg');
-  if (edit !== undefined) writeFileSync(config, edit(readFileSync(HAPROXY_CONFIG, 'utf8')));
   const socket = join(folder, 'admin.sock');
   const [port, webPort, statsPort] = [await freePort(), await freePort(), await freePort()];
   const variables = {
@@ -95,7 +91,7 @@ export async function startHaproxy(primary: NodePorts, backup: NodePorts, option
   };
   let output = '';
   const launch = async () => {
-    const child = spawn('haproxy', ['-f', config, '-db'], { env: variables, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn('haproxy', ['-f', HAPROXY_CONFIG, '-db'], { env: variables, stdio: ['ignore', 'pipe', 'pipe'] });
     endWithUs(child);
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
     await eventually(async () => {

@@ -5,7 +5,7 @@ import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { encodeError } from '../protocol/messages.ts';
 import type { Log } from './context.ts';
 import { Introductions, type ProxyOptions, type Secured, type TlsDoorOptions } from './introductions.ts';
-import { listenError } from './listen-error.ts';
+import { listen } from './listen.ts';
 import type { Listener } from './listener.ts';
 
 export interface TcpListenerOptions {
@@ -21,7 +21,6 @@ export interface TcpListenerOptions {
 
 /** Connections beyond the limit that may be told so. */
 const REFUSAL_RESERVE = 128;
-const BACKLOG = 1_024;
 const KEEP_ALIVE_AFTER_MS = 15_000;
 /** From so much on, what is written in one turn may make its writer hold back. */
 const NOTICEABLE_BYTES = 16 * 1024;
@@ -66,15 +65,9 @@ class TcpListener implements Listener {
   }
 
   async start(): Promise<void> {
-    const { host, port, log } = this.#options;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port, 'listen.tcp')));
-      this.#server.listen({ host, port, backlog: BACKLOG }, resolve);
-    });
-    this.#server.removeAllListeners('error');
-    this.#server.on('error', (error) => log?.error({ err: error }, `tcp listener: ${messageOf(error)}`));
-    const address = this.#server.address();
-    if (address !== null && typeof address === 'object') this.#address = { host, port: address.port };
+    const { log } = this.#options;
+    const failed = (error: Error) => log?.error({ err: error }, `tcp listener: ${messageOf(error)}`);
+    this.#address = await listen(this.#server, this.#address, 'listen.tcp', failed);
   }
 
   stop(): Promise<void> {

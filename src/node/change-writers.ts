@@ -5,10 +5,10 @@ import type { Random } from '../core/random.ts';
 import { REQUEST_STREAM_TAG, START, type StreamId } from '../core/stream.ts';
 import { createMemorySpool } from '../client/memory-spool.ts';
 import { encodeFacts, type ServerFacts } from '../client/server-facts.ts';
-import { Client, type ClientSettings } from '../client/sync-client.ts';
+import type { ClientSettings } from '../client/sync-client.ts';
 import type { Ack, ChangeWriter, ChangeWriters, RequestChange } from '../ingest/http/change-writer.ts';
 import type { Queue } from '../queue/queue.ts';
-import { createLoopback } from './loopback.ts';
+import { createLocalClient } from './local-client.ts';
 import type { Node } from './node.ts';
 import { SharedMemory } from './request-memory.ts';
 import { RequestWriter } from './request-writer.ts';
@@ -201,19 +201,12 @@ export class ClientWriters implements ChangeWriters {
   /** Takes the place that {@link #place} gave. */
   #create(facts: ServerFacts, settings: Partial<ClientSettings>, restored: Parameters<typeof createMemorySpool>[0]): WriterStream {
     const { node, clock, random } = this.#parts;
-    const connect = async () => {
-      const { client: end, server } = createLoopback(clock, { producer: facts.producer });
-      node.sessions.accept(server);
-      return end;
-    };
-    const client = new Client(
-      { clock, random, dialer: { connect }, spool: createMemorySpool(restored) },
-      {
-        ...{ token: '', producer: undefined, agent: 'syncline http', onRegressed: 'stop' },
-        // What is held is bounded over all of them: see `memory`.
-        ...{ bufferBytes: Number.MAX_SAFE_INTEGER, batchBytes: BATCH_BYTES, lingerMs: 5 },
-        ...settings,
-      },
+    const client = createLocalClient(
+      { clock, random, sessions: node.sessions },
+      facts.producer,
+      // What is held is bounded over all of them: see `memory`.
+      { agent: 'syncline http', onRegressed: 'stop', bufferBytes: Number.MAX_SAFE_INTEGER, batchBytes: BATCH_BYTES, ...settings },
+      restored,
     );
     const stream = new WriterStream(client, facts, clock);
     this.#comingCount--;

@@ -1,21 +1,14 @@
 import type { Logger } from '../admin/log.ts';
-import { createMemorySpool } from '../client/memory-spool.ts';
-import { Client } from '../client/sync-client.ts';
+import type { Client } from '../client/sync-client.ts';
 import type { Table } from '../client/table.ts';
 import type { ChangeGroup } from '../core/change.ts';
-import type { Clock, Timer } from '../core/clock.ts';
+import type { Timer } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
-import type { Dialer } from '../core/network.ts';
-import type { Random } from '../core/random.ts';
 import type { ChangeWriter } from '../ingest/change-writer.ts';
-import type { Sessions } from '../ingest/sessions.ts';
-import { createLoopback } from './loopback.ts';
+import { createLocalClient, type LocalClientParts } from './local-client.ts';
 
-export interface LocalProducersParts {
-  readonly clock: Clock;
-  readonly random: Random;
+export interface LocalProducersParts extends LocalClientParts {
   readonly log: Logger;
-  readonly sessions: Pick<Sessions, 'accept'>;
   /** What each producer may have here that is not stored yet. */
   readonly bufferBytes: number;
   /** A change was taken and cannot be sent: its key is none, or a column that its partition depends on is missing. */
@@ -26,8 +19,6 @@ export interface LocalProducersParts {
 const IDLE_MS = 5 * 60_000;
 /** How long what was taken may still take to be stored when the node stops. */
 const CLOSE_MS = 1_000;
-const LINGER_MS = 5;
-const BATCH_BYTES = 64 * 1024;
 /** Tables, with their keys, that are remembered for each producer. */
 const MAX_TABLES = 1_000;
 
@@ -158,28 +149,14 @@ class LocalProducer {
   }
 
   #connect(): Client {
-    const { clock, random, log, sessions, bufferBytes } = this.#parts;
+    const { log, bufferBytes } = this.#parts;
     const producer = this.#producer;
-    const dialer: Dialer = {
-      connect: async () => {
-        const { client, server } = createLoopback(clock, { producer });
-        sessions.accept(server);
-        return client;
-      },
-    };
-    const client = new Client(
-      { clock, random, dialer, spool: createMemorySpool() },
-      {
-        token: '',
-        producer,
-        agent: 'syncline udp',
-        onRegressed: 'new-stream',
-        // A write of this class never waits for room: it looks first.
-        bufferBytes: bufferBytes * 2,
-        batchBytes: BATCH_BYTES,
-        lingerMs: LINGER_MS,
-      },
-    );
+    // A write of this class never waits for room: it looks first.
+    const client = createLocalClient(this.#parts, producer, {
+      agent: 'syncline udp',
+      onRegressed: 'new-stream',
+      bufferBytes: bufferBytes * 2,
+    });
     this.#tables = new Map();
     this.#earlyBytes = 0;
     this.#isKnown = false;

@@ -28,10 +28,7 @@ function keep<T extends { close(): unknown }>(one: T): T {
 }
 
 /** HAProxy in front of one node, told by its environment where TLS ends. */
-async function start(
-  nodeEnv: Record<string, string>,
-  env: Record<string, string>,
-): Promise<{ server: ServerProcess; haproxy: Haproxy }> {
+async function start(nodeEnv: Record<string, string>, env: Record<string, string>): Promise<{ server: ServerProcess; haproxy: Haproxy }> {
   const [health, backup] = [keep(await startHealthStub(true)), keep(await startHealthStub(false))];
   const web = await freePort();
   const from = { SYNCLINE_TCP_PROXY_FROM: '127.0.0.1', SYNCLINE_WEB_PROXY_FROM: '127.0.0.1', SYNCLINE_WEB_PORT: String(web) };

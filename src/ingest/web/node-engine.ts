@@ -5,14 +5,13 @@ import { WebSocketServer } from 'ws';
 import type { Timer } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
 import { Introductions } from '../introductions.ts';
-import { listenError } from '../listen-error.ts';
+import { listen } from '../listen.ts';
 import type { WebDoor, WebEngine } from './engine.ts';
 import { MAX_HEAD_BYTES, REFUSAL_RESERVE, type WebEngineOptions } from './engine-options.ts';
 import { NodeConnection } from './node-connection.ts';
 import { NodeExchange, nodeHead, type WebClient } from './node-exchange.ts';
 import { problem, rawResponse } from './problem.ts';
 
-const BACKLOG = 1_024;
 const KEEP_ALIVE_AFTER_MS = 15_000;
 /** A request's head must have come by then, and a connection that is new must have begun. */
 const HEAD_DEADLINE_MS = 5_000;
@@ -88,15 +87,9 @@ class NodeEngine implements WebEngine {
   }
 
   async start(): Promise<void> {
-    const { host, port, log } = this.#options;
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, host, port, 'listen.web')));
-      this.#server.listen({ host, port, backlog: BACKLOG }, resolve);
-    });
-    this.#server.removeAllListeners('error');
-    this.#server.on('error', (error) => log.error({ err: error }, `web listener: ${messageOf(error)}`));
-    const address = this.#server.address();
-    if (address !== null && typeof address === 'object') this.#address = { host, port: address.port };
+    const { log } = this.#options;
+    const failed = (error: Error) => log.error({ err: error }, `web listener: ${messageOf(error)}`);
+    this.#address = await listen(this.#server, this.#address, 'listen.web', failed);
     this.#checkLater();
   }
 

@@ -75,7 +75,7 @@ export class Failover {
 
   #choose(): void {
     const { nowMs, replicas, ended } = this.#parts;
-    const fit = replicas().filter(({ isDown, infoMs, role }) => !isDown && role === 'slave' && nowMs() - infoMs <= FRESH_MS);
+    const fit = replicas().filter(({ isDown, infoMs }) => !isDown && nowMs() - infoMs <= FRESH_MS);
     const [best] = fit.toSorted((a, b) => b.offset - a.offset || (a.host < b.host ? -1 : 1));
     if (best === undefined) return ended(undefined);
     this.#chosen = best;

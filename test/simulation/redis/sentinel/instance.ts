@@ -9,7 +9,7 @@ export class Instance {
   readonly host: string;
   readonly link: SentinelLink;
   /** When it last answered a PING. */
-  answeredMs: number;
+  #answeredMs: number;
   /** When it last told about itself. */
   infoMs = -Infinity;
   role: 'master' | 'slave' | undefined;
@@ -23,21 +23,45 @@ export class Instance {
   replicas: readonly string[] = [];
   isDown = false;
   #pingedMs = -Infinity;
+  /** Since when an answer is awaited. */
+  #awaitedMs: number | undefined;
   #askedMs = -Infinity;
 
   constructor(host: string, link: SentinelLink, nowMs: number) {
     this.host = host;
     this.link = link;
-    this.answeredMs = nowMs;
+    this.#answeredMs = nowMs;
+  }
+
+  /** For how long it has not answered, ms. */
+  silentMs(nowMs: number): number {
+    if (this.#awaitedMs !== undefined) return nowMs - this.#awaitedMs;
+    return this.link.isUp ? 0 : nowMs - this.#answeredMs;
+  }
+
+  /** Forgets what it told: it counts as there, and as what the configuration says that it is. */
+  begin(role: 'master' | 'slave', nowMs: number): void {
+    this.#answeredMs = nowMs;
+    this.#awaitedMs = undefined;
+    this.infoMs = -Infinity;
+    this.role = role;
+    this.sinceMs = nowMs;
+    this.replicas = [];
+    this.isDown = false;
   }
 
   /** Asks whether it is there, at most every `periodMs`. */
   ping(nowMs: () => number, periodMs: number): void {
-    if (nowMs() - this.#pingedMs < periodMs) return;
+    // At once when there is a connection again.
+    if (!this.link.isUp) this.#pingedMs = -Infinity;
+    if (!this.link.isUp || nowMs() - this.#pingedMs < periodMs) return;
     this.#pingedMs = nowMs();
-    if (this.link.waitingCount > 0 && nowMs() - this.answeredMs > STUCK_MS) return this.link.renew();
+    if (this.link.waitingCount > 0 && nowMs() - this.#answeredMs > STUCK_MS) return this.link.renew();
+    this.#awaitedMs ??= nowMs();
     this.link.ask([['PING']], (reply) => {
-      if (isAlive(reply)) this.answeredMs = nowMs();
+      if (!isAlive(reply)) return;
+      this.#answeredMs = nowMs();
+      this.#awaitedMs = undefined;
     });
   }
 

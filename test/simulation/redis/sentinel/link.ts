@@ -26,6 +26,10 @@ export class SentinelLink {
     this.#connect();
   }
 
+  get isUp(): boolean {
+    return this.#wire !== undefined;
+  }
+
   /** How many commands are sent and not answered. */
   get waitingCount(): number {
     return this.#waiting.length;

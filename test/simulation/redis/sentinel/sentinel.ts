@@ -173,7 +173,7 @@ export class SimSentinel {
     const primary = this.#watched;
     for (const instance of this.#instances.values()) {
       const isStrange = instance === primary && instance.role === 'slave' && nowMs - instance.sinceMs > downAfterMs + 2 * INFO_MS;
-      instance.isDown = nowMs - instance.answeredMs > downAfterMs || isStrange;
+      instance.isDown = instance.silentMs(nowMs) > downAfterMs || isStrange;
     }
     if (primary.isDown) this.#askPeers();
     const isAgreed = primary.isDown && 1 + this.ballot.downCount(nowMs - REPORT_VALID_MS) >= quorum;
@@ -240,9 +240,7 @@ export class SimSentinel {
     this.#restUntilMs = 0;
     this.ballot.forgetReports();
     this.#watch(host);
-    const instance = this.#watched;
-    instance.isDown = false;
-    instance.answeredMs = this.#nowMs();
+    for (const instance of this.#instances.values()) instance.begin(instance.host === host ? 'master' : 'slave', this.#nowMs());
     this.#channels.publish('+switch-master', `${this.options.name} ${former} ${PORT} ${host} ${PORT}`);
   }
 

@@ -32,11 +32,17 @@ export interface Peer {
 export interface Receiver {
   /** `chunk` belongs to the receiver. */
   data(chunk: Uint8Array): void;
-  /** {@link Connection.bufferedBytes} fell to zero after having grown. */
+  /**
+   * {@link Connection.bufferedBytes} fell to zero after having grown: after the network had not taken everything at once, or
+   * when it was {@link NOTICEABLE_BYTES} at any time, so that whoever held back because of it hears.
+   */
   drain(): void;
   /** Called exactly once; nothing follows. `error` is set when the connection broke. */
   close(error?: Error): void;
 }
+
+/** What a turn has written shows as {@link Connection.bufferedBytes} until its end; from so much on a writer may hold back. */
+export const NOTICEABLE_BYTES = 16 * 1024;
 
 /** Opens connections for a client. */
 export interface Dialer {

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf } from '../core/errors.ts';
-import type { Connection, Peer, Receiver } from '../core/network.ts';
+import { type Connection, NOTICEABLE_BYTES, type Peer, type Receiver } from '../core/network.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { encodeError } from '../protocol/messages.ts';
 import type { Log } from './context.ts';
@@ -22,8 +22,6 @@ export interface TcpListenerOptions {
 /** Connections beyond the limit that may be told so. */
 const REFUSAL_RESERVE = 128;
 const KEEP_ALIVE_AFTER_MS = 15_000;
-/** From so much on, what is written in one turn may make its writer hold back. */
-const NOTICEABLE_BYTES = 16 * 1024;
 
 /** The door for frames over TCP; `accept` takes every connection that comes. */
 export function createTcpListener(options: TcpListenerOptions, accept: (connection: Connection) => void): Listener {

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { ErrorCode } from '../../core/errors.ts';
-import type { Connection, Peer, Receiver } from '../../core/network.ts';
+import { type Connection, NOTICEABLE_BYTES, type Peer, type Receiver } from '../../core/network.ts';
 import { encodeFrame, FRAME } from '../../protocol/frame.ts';
 import { isStalled } from '../../protocol/frame-pace.ts';
 import { encodeError } from '../../protocol/messages.ts';
@@ -28,7 +28,7 @@ export class NodeConnection implements Connection {
   #isClosed = false;
   #isEnded = false;
   #isCorked = false;
-  /** Something was written that the system did not take at once. */
+  /** Something was written that the system did not take at once, or much in one turn. */
   #hasGrown = false;
   #isPaused = false;
   #endedWithError = false;
@@ -149,6 +149,7 @@ export class NodeConnection implements Connection {
 
   readonly #uncork = (): void => {
     this.#isCorked = false;
+    if (this.bufferedBytes >= NOTICEABLE_BYTES) this.#hasGrown = true;
     this.#socket.uncork();
     if (this.bufferedBytes > 0) this.#hasGrown = true;
   };

@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import type { Connection, Receiver } from '../../core/network.ts';
+import { type Connection, NOTICEABLE_BYTES, type Receiver } from '../../core/network.ts';
 import { encodeFrame, FRAME } from '../../protocol/frame.ts';
 import { encodeError } from '../../protocol/messages.ts';
 import { CLOSE } from './engine-options.ts';
@@ -130,6 +130,7 @@ export class UwsConnection implements Connection {
 
   readonly #flush = (): void => {
     const written = this.#written;
+    const isMuch = this.#writtenBytes >= NOTICEABLE_BYTES;
     this.#written = [];
     this.#writtenBytes = 0;
     if (written.length === 0 || this.#isClosed) return;
@@ -142,5 +143,11 @@ export class UwsConnection implements Connection {
     // Frames after one that is missing make no sense.
     if (isDropped) return this.#cut('the peer does not read what it is sent');
     if (this.bufferedBytes > 0) this.#hasGrown = true;
+    // The engine calls back only for what the system did not take at once.
+    else if (isMuch) process.nextTick(this.#tookMuch);
+  };
+
+  readonly #tookMuch = (): void => {
+    if (!this.#isClosed) this.#receiver?.drain();
   };
 }

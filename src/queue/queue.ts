@@ -32,7 +32,7 @@ export interface Queue extends QueueReader {
 
   /**
    * Removes the first `count` elements of the lease's list if the lease is held and element `count` − 1 is the one with
-   * identity `last`; then sets the record of each stream in `resets` to its place where the record is at or above it.
+   * identity `last`; then sets the record of each stream in `resets`, which names it once, to its place where the record is at or above it.
    * Returns false, having done nothing, when the lease is lost or the list begins otherwise. `apart` are those that the
    * removed elements have: without them, what they name stays.
    */

@@ -57,7 +57,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       token,
       count: fc.integer({ min: 1, max: 5 }),
       lastOf: fc.constantFrom(0, 0, 0, 0, 1),
-      resets: fc.array(placed, { maxLength: 2 }),
+      resets: fc.uniqueArray(placed, { maxLength: 2, selector: (reset) => reset.stream }),
     }),
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('heal'), partition, token, watermarks: fc.array(placed, { maxLength: 3 }) }) },

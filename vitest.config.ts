@@ -11,6 +11,7 @@ const LONG = [
   'test/integration/redis-sentinel.test.ts',
   'test/simulation/planted-bugs.test.ts',
   'test/integration/redis-failover.test.ts',
+  'test/contract/listener.test.ts',
   'test/fault/kills.test.ts',
   'test/pair/pair.test.ts',
   'test/fault/networks.test.ts',

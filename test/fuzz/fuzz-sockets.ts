@@ -3,13 +3,17 @@ import { messageOf } from '../../src/core/errors.ts';
 import { FaultWorld } from '../fault/fault-world.ts';
 import { faultsOf } from '../fault/run-scenario.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
 import { sampleProcess } from '../support/process-sample.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import type { FuzzReport } from './fuzz-report.ts';
 import { hostileConnection } from './hostile-connection.ts';
+import { hostileRequests } from './hostile-request.ts';
 import { HostileSender } from './hostile-sender.ts';
 
 const SENDERS = 8;
+/** In turn. */
+const CARRIERS = ['tcp', 'websocket', 'tcp', 'websocket', 'tcp', 'websocket', 'tcp', 'http'] as const;
 const SENDER_INPUTS = 64;
 const MAX_VIOLATIONS = 5;
 /**
@@ -32,7 +36,8 @@ export async function fuzzSockets(
   until: AbortSignal,
   progress: (done: number) => void = () => {},
 ): Promise<FuzzReport> {
-  const world = await FaultWorld.start('services');
+  const webPort = await freePort();
+  const world = await FaultWorld.start('services', { serverEnv: { SYNCLINE_WEB_PORT: String(webPort) } });
   try {
     const violations: string[] = [];
     const warmUpInputs = Math.max(MIN_WARM_UP_INPUTS, Math.floor(count / 2));
@@ -45,10 +50,13 @@ export async function fuzzSockets(
         const number = ++next;
         const random = new SeededRandom(number);
         const sender = new HostileSender(random, '');
+        const carrier = CARRIERS[number % CARRIERS.length]!;
+        const once = (left: number) =>
+          carrier === 'http'
+            ? hostileRequests(webPort, random)
+            : hostileConnection({ port: carrier === 'tcp' ? world.server.tcpPort : webPort, carrier }, sender, random, left);
         try {
-          for (let left = SENDER_INPUTS; left > 0; connections++) {
-            left -= Math.max(1, (await hostileConnection(world.server.tcpPort, sender, random, left)).inputs);
-          }
+          for (let left = SENDER_INPUTS; left > 0; connections++) left -= Math.max(1, (await once(left)).inputs);
         } catch (error) {
           violations.push(`inputs ${(number - 1) * SENDER_INPUTS + 1}..${number * SENDER_INPUTS}: ${messageOf(error)}`);
         }

@@ -3,7 +3,7 @@
  *
  *     node test/fuzz/run.ts --fuzz frames|sockets --inputs 1..1000000 [--json FILE]
  *
- * `frames` goes through decoders, sessions and the doors for datagrams and balancers in this process, `sockets` to a real server. Ends with 1 when
+ * `frames` goes through decoders, sessions and the doors for datagrams and balancers in this process, `sockets` over TCP, WebSocket and HTTP to a real server. Ends with 1 when
  * something is wrong.
  */
 import { writeFileSync } from 'node:fs';

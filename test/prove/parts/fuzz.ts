@@ -25,7 +25,7 @@ export const FUZZ_FRAMES: ProofPart = {
 /** In one process: the server that is sent to has cores of its own. */
 export const FUZZ_SOCKETS: ProofPart = {
   name: 'fuzz-sockets',
-  title: 'frames that nobody should send, over sockets to a server, beside a client that behaves',
+  title: 'frames, messages and requests that nobody should send, over sockets to a server, beside a client that behaves',
   unit: 'inputs',
   target: 1_000_000,
   inVerify: SOCKETS_IN_VERIFY,

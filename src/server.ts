@@ -109,7 +109,9 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         sink.useAccess?.(next.sinks[0]);
         logger.level = next.log.level;
         const nextSettings = settingsOf(next, maxConcurrency, gatekeeper);
-        for (const listener of [tcp, web]) if (listener !== undefined) listener.maxConnections = nextSettings.ingest.maxConnections;
+        const { maxConnections, maxConnectionsPerAddress } = nextSettings.ingest;
+        for (const listener of [tcp, web]) if (listener !== undefined) listener.maxConnections = maxConnections;
+        if (web !== undefined) web.maxConnectionsPerAddress = maxConnectionsPerAddress;
         admin.useToken(next.listen.admin.token);
         node.configure(nextSettings);
         udp?.configure(next.listen.udp);
@@ -148,6 +150,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
         sinkAway: (failure) => state.sinkAway(failure),
       },
     });
+    const behindNode = open.length;
     open.push(() => node.close());
     state.watchNode(node);
     counts.watch(node);
@@ -173,7 +176,19 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     );
     const http = openHttpDoor({ node, queue, clock, random, log: logger, web: config.listen.web, version: VERSION });
     open.push(() => http.close());
-    const web = createWebListener(config, { clock, logger, refused: refusedAt('web'), accept, requested: http.requested, tls: tls?.door });
+    const crowded = (crowd: string, { code }: SyncError) => {
+      metrics.connectionRefused(code);
+      audit.refused({ address: crowd, producer: undefined, code });
+    };
+    const web = createWebListener(config, {
+      clock,
+      logger,
+      refused: refusedAt('web'),
+      crowded,
+      accept,
+      requested: http.requested,
+      tls: tls?.door,
+    });
     const udp = await startUdp(config.listen.udp, { clock, random, logger, queue, node });
     if (udp !== undefined) open.push(() => udp.close());
     state.watchDatagrams(udp);
@@ -184,7 +199,9 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     await tcp.start();
     open.push(() => tcp.stop());
     await web?.start();
-    open.push(async () => web?.close());
+    open.push(async () => web?.stop());
+    // Only once clients were sent away and requests answered.
+    open.splice(behindNode, 0, async () => web?.close());
 
     logger.info(
       {

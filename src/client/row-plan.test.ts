@@ -19,6 +19,11 @@ describe('columns', () => {
     expect(fresh.prepare('upsert', { colour: 'red', id: 3, size: 1 }).columns).toEqual(['id', 'size', 'colour']);
   });
 
+  test('a name that no column can have is refused', () => {
+    const fresh = new RowPlan('t', ['id'], undefined, 16);
+    expect(() => fresh.prepare('upsert', { id: 1, ['x'.repeat(257)]: 1 })).toThrow(/column "x{100}…" with a name of more than 256 bytes/);
+  });
+
   test('a delete takes the key only', () => {
     expect(plan.prepare('delete', { id: 5, country: 'NO', name: 'ignored' })).toMatchObject({
       columns: ['country', 'id'],

@@ -1,6 +1,7 @@
 // Hot path: every row that a program writes passes here; no promise, spread or closure per row.
 import { type Op, type Row, Timestamp, type Value } from '../core/change.ts';
 import { type PartitionBy, partitionOf } from '../core/partition.ts';
+import { MAX_NAME_BYTES } from '../protocol/limits.ts';
 
 /** A row as programs hand it over: column names to values; see `docs/client.md` for what may be in it. */
 export type InputRow = { readonly [column: string]: unknown };
@@ -36,6 +37,7 @@ export class RowPlan {
   readonly #key: readonly string[];
   readonly #partitionBy: PartitionBy | undefined;
   readonly #partitionCount: number;
+  /** The order in which columns were seen: the key's first, then others of as many shapes as are kept. */
   readonly #rank = new Map<string, number>();
   #full = new Map<string, Shape>();
   #lastFull: Shape | undefined;
@@ -47,7 +49,7 @@ export class RowPlan {
     this.#key = key;
     this.#partitionBy = partitionBy;
     this.#partitionCount = partitionCount;
-    for (const column of key) this.#rank.set(column, this.#rank.size);
+    this.#forgetShapes();
     this.#keyShape = this.#shape(key);
   }
 
@@ -100,17 +102,28 @@ export class RowPlan {
     const signature = `${source.length}\u0000${source.join('\u0000')}`;
     let shape = this.#full.get(signature);
     if (shape === undefined || !sameNames(shape.source, source)) {
+      if (this.#full.size >= MAX_SHAPES) this.#forgetShapes();
       shape = this.#shape(source);
-      if (this.#full.size >= MAX_SHAPES) this.#full = new Map();
       this.#full.set(signature, shape);
     }
     this.#lastFull = shape;
     return shape;
   }
 
+  #forgetShapes(): void {
+    this.#full = new Map();
+    this.#rank.clear();
+    for (const column of this.#key) this.#rank.set(column, this.#rank.size);
+  }
+
+  /** @throws {TypeError} for a name that no column has. */
   #shape(source: readonly string[]): Shape {
     const others: string[] = [];
     for (const column of source) {
+      if (column.length > MAX_NAME_BYTES)
+        throw new TypeError(
+          `a row of table "${this.#table}" has a column "${column.slice(0, 100)}…" with a name of more than ${MAX_NAME_BYTES} bytes`,
+        );
       if (!this.#rank.has(column)) this.#rank.set(column, this.#rank.size);
       if (!this.#key.includes(column)) others.push(column);
     }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:http';
@@ -47,6 +48,18 @@ describe('a connection over the standard WebSocket', () => {
     const seen = open(connection);
     far[0]!.send(Buffer.from('late'));
     await eventually(() => expect(seen.data).toBe('early late'));
+  });
+
+  test('cuts what is long into several messages, so that its far end sees it coming', async () => {
+    const connection = await dial();
+    await eventually(() => expect(far.length).toBe(1));
+    const received: Buffer[] = [];
+    far[0]!.on('message', (data) => received.push(data as Buffer));
+    const sent = randomBytes(200_000);
+    connection.write(sent);
+    connection.write(Buffer.from('short'));
+    await eventually(() => expect(Buffer.concat(received)).toEqual(Buffer.concat([sent, Buffer.from('short')])));
+    expect(received.map(({ length }) => length)).toEqual([65_536, 65_536, 65_536, 3_392, 5]);
   });
 
   test('keeps what comes while it is paused, in order', async () => {

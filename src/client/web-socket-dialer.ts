@@ -3,6 +3,8 @@ import type { Connection, Dialer, Receiver } from '../core/network.ts';
 
 /** `bufferedAmount` has no event: how often it is looked at while it is not zero. */
 const DRAIN_POLL_MS = 10;
+/** A server may see nothing of a message before its end, and takes a peer that sends a long one over a slow line for dead. */
+const MAX_MESSAGE_BYTES = 64 * 1024;
 /** What may wait here while nobody takes it: the far end cannot be held back. A server sends far less. */
 const MAX_HELD_BYTES = 16 * 1024 * 1024;
 
@@ -72,8 +74,11 @@ class WebSocketConnection implements Connection {
 
   write(chunk: Uint8Array): void {
     if (this.#end !== undefined || this.#socket.readyState !== WebSocket.OPEN) return;
-    // oxlint-disable-next-line typescript/no-unnecessary-type-assertion -- the types of browsers ask for it: shared memory cannot be sent, and is never here
-    this.#socket.send(chunk as Uint8Array<ArrayBuffer>);
+    for (let at = 0; at < chunk.length; at += MAX_MESSAGE_BYTES) {
+      const message = chunk.length <= MAX_MESSAGE_BYTES ? chunk : chunk.subarray(at, at + MAX_MESSAGE_BYTES);
+      // oxlint-disable-next-line typescript/no-unnecessary-type-assertion -- the types of browsers ask for it: shared memory cannot be sent, and is never here
+      this.#socket.send(message as Uint8Array<ArrayBuffer>);
+    }
     this.#drain ??= this.#clock.setTimer(DRAIN_POLL_MS, this.#watchDrain);
   }
 

@@ -19,6 +19,8 @@ export function exactNumber(source: string): number | bigint | string {
   const value = Number(source);
   if (/^-?\d+$/.test(source)) {
     if (Number.isSafeInteger(value)) return value;
+    // Making a number of millions of digits takes seconds.
+    if (source.length > MAX_INTEGER_CHARACTERS) return source;
     const integer = BigInt(source);
     return integer >= MIN_INT64 && integer <= MAX_UINT64 ? integer : source;
   }
@@ -29,6 +31,7 @@ export function exactNumber(source: string): number | bigint | string {
 // Doubles keep 15 digits of whatever is written. Only such texts pay for the reviver, which makes parsing several times slower.
 // A number of JSON stands at the beginning or behind one of these; in a string, digits mostly do not.
 const LONG_NUMBER = /(?:^|[\s:[,-])\d[\d.]{15}/;
+const MAX_INTEGER_CHARACTERS = 20;
 const MIN_INT64 = -(2n ** 63n);
 const MAX_UINT64 = 2n ** 64n - 1n;
 

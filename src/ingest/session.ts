@@ -114,7 +114,7 @@ export class Session implements Submitter {
     return this.#producer;
   }
 
-  /** Whether it is with a client in this process, which a door answers for. */
+  /** Whether it is with a client in this process, which a door answers for; it cuts batches by size, and nobody behind it could otherwise. */
   get isInternal(): boolean {
     return this.#connection.peer?.producer !== undefined;
   }
@@ -356,7 +356,7 @@ export class Session implements Submitter {
     const { partition, seq, prev, crc } = frame;
     if (partition >= queue.partitionCount) throw unknownPartition('BATCH is for', partition, queue.partitionCount);
     this.#frameCount++;
-    const refusal = this.#payloads.refusalOf(frame, this.#access, this.#load!.limits.maxBatchChanges);
+    const refusal = this.#payloads.refusalOf(frame, this.#access, this.isInternal ? Infinity : this.#load!.limits.maxBatchChanges);
     const bytes = refusal ?? frame.bytes;
     this.#inFlightBytes += bytes.length;
     this.#inFlightFrames++;

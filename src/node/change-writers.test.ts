@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { partitionOf } from '../core/partition.ts';
+import { createAuthenticator, hashToken } from '../ingest/producers.ts';
 import { createHttpWorld, type Answer, type HttpWorld } from '../../test/support/http-world.ts';
 
 let world: HttpWorld;
@@ -129,4 +131,52 @@ test('a request with an Idempotency-Key makes the frames that it made in every v
     for (const [stream, { seq, crc }] of await large.queue.streams(partition)) places.push(`${stream} ${seq} ${crc.toString(16)}`);
   // Never adapt these: after an upgrade, a repetition would be refused as another body.
   expect(places).toEqual(['1af0f82e', 'd767462e', '1c9b8851', '5327d8cf'].map((crc) => `4854545094d1406541a94ec4edf32b2d 2 ${crc}`));
+});
+
+test('what one request waits for in vain, the next ones do not wait for', async () => {
+  world.heldPartition = 0;
+  hold();
+  const [stuck, free] = [0, 1].map((partition) => [1, 2, 3, 4, 5, 6, 7, 8, 9].find((id) => partitionOf('cities', [id], 4) === partition)!);
+  const gone = new AbortController();
+  const given = fetch(`${world.server.url}/api/v1/changes?ack=applied`, {
+    method: 'POST',
+    body: JSON.stringify([city(stuck!)]),
+    headers: { ...JSON_TYPE, authorization: 'Bearer shop.secret' },
+    signal: gone.signal,
+  });
+  await expect.poll(async () => (await world.queue.streams(0)).size).toBe(1);
+  gone.abort();
+  await expect(given).rejects.toThrow();
+  for (let i = 0; i < 3; i++) expect((await send([city(free!)], {}, 'applied')).status).toBe(200);
+  release();
+  await expect.poll(() => world.store.read('cities')).toHaveLength(2);
+});
+
+test('batches are cut by the server, so a limit of changes in a batch refuses none of them', async () => {
+  await using strict = await createHttpWorld({ maxBatchChanges: 10 });
+  const changes = Array.from({ length: 200 }, (_, id) => city(id));
+  const answer = await strict.send('/api/v1/changes?ack=applied', JSON.stringify(changes), JSON_TYPE);
+  expect([answer.status, answer.body]).toMatchObject([200, { applied: 200, rejected: 0 }]);
+});
+
+test.each([
+  [
+    'NDJSON, with what was taken before',
+    LINES,
+    [`${JSON.stringify(city(1))}\n`, `${JSON.stringify(city(2))}\n`],
+    { taken: 1 },
+    () => world.store.read('cities').length,
+  ],
+  ['a whole body', JSON_TYPE, ['[', `${JSON.stringify(city(1))}]`], {}, () => world.door.status().usedBytes],
+])('a token that is taken away ends a request that is still coming: %s', async (_name, headers, [first, second], body, arrived) => {
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = writable.getWriter();
+  const answered = world.send('/api/v1/changes', readable, headers);
+  await writer.write(Buffer.from(first!));
+  await expect.poll(arrived).toBeGreaterThan(0);
+  world.node.useAuthenticator(createAuthenticator({ producers: [{ name: 'blog', tokens: [hashToken('blog.secret')] }] }));
+  await writer.write(Buffer.from(second!));
+  await writer.close().catch(() => {});
+  expect(await answered).toMatchObject({ status: 401, body: { code: 'auth_failed', ...body } });
+  expect((await world.send('/api/v1/changes', JSON.stringify([city(3)]), JSON_TYPE)).status).toBe(401);
 });

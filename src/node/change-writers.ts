@@ -71,8 +71,7 @@ export class ClientWriters implements ChangeWriters {
 
   get obstacle(): SyncError | undefined {
     const { node, queue } = this.#parts;
-    if (this.#isClosed || node.duty !== 'serving')
-      return new SyncError('shutting_down', 'this node is being taken out of service; send to another, or again in a moment');
+    if (this.#isClosed || node.duty !== 'serving') return shuttingDown();
     const { admission } = queue;
     return admission.state === 'open' ? undefined : new SyncError('queue_unavailable', `the queue takes nothing now: ${admission.reason}`);
   }
@@ -163,14 +162,12 @@ export class ClientWriters implements ChangeWriters {
   }
 
   async #freeStream(producer: string, signal: AbortSignal): Promise<WriterStream> {
-    for (let stream = this.#freeOf(producer).pop(); stream !== undefined; stream = this.#freeOf(producer).pop()) {
-      if (stream.failure !== undefined) void this.#close(stream);
-      else {
-        stream.users++;
-        return stream;
-      }
-    }
-    const stream = await this.#newStream(producer, { numbered: true }, signal);
+    for (const failed of this.#freeOf(producer).filter((one) => one.failure !== undefined)) void this.#close(failed);
+    // Not one on which an earlier request gave up waiting: whoever takes that waits for the same.
+    const free = this.#freeOf(producer);
+    const at = free.findLastIndex((one) => one.failure === undefined && one.client.pendingBytes === 0);
+    const [found] = at < 0 ? [] : free.splice(at, 1);
+    const stream = found ?? (await this.#newStream(producer, { numbered: true }, signal));
     stream.users++;
     return stream;
   }
@@ -198,9 +195,10 @@ export class ClientWriters implements ChangeWriters {
     }
   }
 
-  /** Takes the place that {@link #place} gave. */
+  /** Takes the place that {@link #place} gave. @throws {SyncError} `shutting_down`. */
   #create(facts: ServerFacts, settings: Partial<ClientSettings>, restored: Parameters<typeof createMemorySpool>[0]): WriterStream {
     const { node, clock, random } = this.#parts;
+    if (this.#isClosed) throw shuttingDown();
     const client = createLocalClient(
       { clock, random, sessions: node.sessions },
       facts.producer,
@@ -219,7 +217,9 @@ export class ClientWriters implements ChangeWriters {
     const until = this.#parts.clock.monotonicMs() + PATIENCE_MS;
     while (this.#open.size + this.#comingCount >= MAX_STREAMS) {
       const lingering = this.#lingering.values().next().value;
-      const idle = [...this.#open].find((stream) => stream.users === 0 && stream.client.pendingBytes === 0) ?? lingering;
+      // Of the last kind somebody was told that it is not known what becomes of it.
+      const givenUp = [...this.#free.values()].flat()[0];
+      const idle = [...this.#open].find((stream) => stream.users === 0 && stream.client.pendingBytes === 0) ?? lingering ?? givenUp;
       if (idle !== undefined) {
         await this.#close(idle);
         continue;
@@ -313,6 +313,10 @@ export class ClientWriters implements ChangeWriters {
     this.#factsAtMs = this.#parts.clock.monotonicMs();
     this.#facts = await this.#parts.node.facts(producer);
   }
+}
+
+function shuttingDown(): SyncError {
+  return new SyncError('shutting_down', 'this node is being taken out of service; send to another, or again in a moment');
 }
 
 /** What it writes is sent when it settles, and not before: until then it can be taken back. */

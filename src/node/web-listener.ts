@@ -12,6 +12,8 @@ export interface WebListenerOptions extends WebSocketRooms {
   readonly logger: Logger;
   /** A connection from a balancer is closed, because its PROXY protocol header is missing or wrong. */
   readonly refused: (balancer: string, error: SyncError) => void;
+  /** A connection from `address` is turned away, because it has too many. */
+  readonly crowded: (address: string, error: SyncError) => void;
   /** Undefined where no door speaks it. */
   readonly tls: TlsDoorOptions | undefined;
 }
@@ -22,12 +24,12 @@ const MIB = 1024 * 1024;
 export function createWebListener({ listen: { web }, ingest }: Config, options: WebListenerOptions): WebEngine | undefined {
   if (!web.enabled) return undefined;
   const { host, port, engine, proxyFrom, origins, hosts } = web;
-  const { clock, logger, refused } = options;
-  const { maxConnections, maxFrameBytes, creditBytes, maxInFlightBytes, heartbeatMs } = ingest;
+  const { clock, logger, refused, crowded } = options;
+  const { maxConnections, maxConnectionsPerAddress, maxFrameBytes, creditBytes, maxInFlightBytes, heartbeatMs } = ingest;
   return chooseEngine(
     engine,
     {
-      ...{ host, port, maxConnections, heartbeatMs, clock },
+      ...{ host, port, maxConnections, maxConnectionsPerAddress, heartbeatMs, clock, crowded },
       log: logger,
       // The longest frame, with what else a client may want to send along.
       maxMessageBytes: maxFrameBytes + MIB,

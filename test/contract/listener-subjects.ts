@@ -135,9 +135,10 @@ export function uwsSubject(): ListenerSubject {
 
 /** What an engine is created with, with limits that tests can reach. */
 export function engineOptions({ host, port, settings, log, proxy, tls }: SubjectOptions): WebEngineOptions {
-  const { maxConnections, maxFrameBytes, creditBytes, heartbeatMs } = settings;
+  const { maxConnections, maxConnectionsPerAddress, maxFrameBytes, creditBytes, heartbeatMs } = settings;
   return {
-    ...{ host, port, maxConnections, heartbeatMs, log, proxy, tls },
+    ...{ host, port, maxConnections, maxConnectionsPerAddress, heartbeatMs, log, proxy, tls },
+    crowded: () => {},
     clock: proxy.clock,
     maxMessageBytes: maxFrameBytes + MIB,
     maxUnfinishedBytes: 8 * MIB,

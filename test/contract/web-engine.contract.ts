@@ -172,6 +172,25 @@ export function webEngineContract({ name, createEngine }: EngineSubject): void {
         expect((await send({ agent })).body).toBe('fine');
       });
 
+      test('that is answered in the middle of its body leaves the connection to the next one, too', async () => {
+        await start();
+        answer = async (exchange) => {
+          if (exchange.method === 'GET') return exchange.respond({ status: 200, body: 'next' });
+          for await (const _ of exchange.body()) break;
+          exchange.respond({ status: 422, body: 'enough' });
+        };
+        const socket = await dial();
+        let answers = '';
+        socket.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000003\r\n\r\nabc');
+        await eventually(() => expect(exchanges.length).toBe(1));
+        // As who reads nothing before everything is sent.
+        await new Promise((resolve) => void socket.write(Buffer.alloc(1_000_000), resolve));
+        socket.on('data', (chunk: Buffer) => (answers += chunk.toString()));
+        await eventually(() => expect(answers).toContain('enough'));
+        socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+        await eventually(() => expect(answers).toMatch(/ 422 [^]*enough[^]* 200 [^]*next$/));
+      });
+
       test('whose answer says so ends the connection', async () => {
         await start();
         answer = (exchange) => exchange.respond({ status: 413, close: true });
@@ -367,9 +386,21 @@ export function webEngineContract({ name, createEngine }: EngineSubject): void {
       });
     });
 
+    test('connections that have ended leave room for others, whatever they were', async () => {
+      await start();
+      engine.maxConnections = 1;
+      for (let i = 0; i < 200; i++) {
+        const { peer } = await upgrade();
+        peer.socket.destroy();
+        (await dial()).destroy();
+      }
+      await eventually(async () => expect((await send()).body).toBe('fine'));
+    });
+
     test('connections far beyond the limit, which may change, are cut off without a word', async () => {
       await start();
       engine.maxConnections = 1;
+      engine.maxConnectionsPerAddress = 1_000;
       const closed: string[] = [];
       for (let i = 0; i < 140; i++) {
         const socket = await dial();

@@ -6,6 +6,10 @@ import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import { connect } from '../../src/client/client.ts';
+import { FrameDecoder } from '../../src/protocol/frame-decoder.ts';
+import { encodeFrame, FRAME } from '../../src/protocol/frame.ts';
+import { encodeHello } from '../../src/protocol/messages.ts';
+import { dialSocket } from '../contract/listener-subjects.ts';
 import { auditFaults } from '../support/audit.ts';
 import { createAuditedDatabase, readAuditedDatabase } from '../support/audited-database.ts';
 import { createCertificate } from '../support/certificate.ts';
@@ -16,6 +20,7 @@ import { ProducerProcess } from '../support/producer-process.ts';
 import { redisAvailable, startRedis } from '../support/redis-server.ts';
 import { RowLoad } from '../support/row-load.ts';
 import { ServerProcess } from '../support/server-process.ts';
+import { WebSocketPeer } from '../support/web-socket-peer.ts';
 
 /** Whatever a test started, ended in the opposite order. */
 const running: { close(): unknown }[] = [];
@@ -91,6 +96,36 @@ test('a client of a wss url trusts whom NODE_EXTRA_CA_CERTS names, and nobody el
     code: 'server_unavailable',
     message: expect.stringContaining('cannot be reached') as string,
   });
+});
+
+test('a server that stops sends clients of WebSocket away, and answers the requests that are under way', async () => {
+  const { server, port } = await startServer();
+  const decoder = new FrameDecoder(1 << 20);
+  const types: number[] = [];
+  const peer: WebSocketPeer = await WebSocketPeer.upgrade(await dialSocket(port), (chunk) => {
+    decoder.push(chunk);
+    for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) {
+      types.push(frame.type);
+      if (frame.type === FRAME.goaway) peer.send(encodeFrame({ type: FRAME.bye }));
+    }
+  });
+  const hello = encodeHello({ v: 1, token: '', stream: 'a'.repeat(32), oldest: new Map(), agent: 'test' });
+  peer.send(encodeFrame({ type: FRAME.hello, payload: hello }));
+  await eventually(() => expect(types).toContain(FRAME.welcome));
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const body = writable.getWriter();
+  const headers = { 'content-type': 'application/x-ndjson' };
+  const answered = fetch(`http://127.0.0.1:${port}/api/v1/changes`, { method: 'POST', headers, body: readable, duplex: 'half' });
+  await body.write(Buffer.from('{"table":"items","key":["id"],"row":{"id":1}}\n'));
+  await eventually(async () => expect((await server.status()).sessions.open).toBe(2));
+  const stopped = server.stop('SIGTERM');
+  await eventually(() => expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow('fetch failed'));
+  await body.close().catch(() => {});
+  const answer = await answered;
+  // What was stored before the end of the body came is said; else that the node goes.
+  expect(await answer.json()).toMatchObject(answer.status === 202 ? { changes: 1 } : { code: 'shutting_down', taken: 1 });
+  expect(await stopped).toBe(0);
+  await eventually(() => expect([types.includes(FRAME.goaway), peer.closeCode]).toEqual([true, 1000]));
 });
 
 test('a server says where it listens for the web, and on what', async () => {

@@ -25,6 +25,8 @@ export interface HttpWorld extends AsyncDisposable {
   readonly server: HttpServer;
   /** Stops slices from being applied while it is set. */
   held: Promise<void> | undefined;
+  /** Where it is set, those of this partition alone. */
+  heldPartition: number | undefined;
   /** Sends a request as producer `shop`, unless `headers` say otherwise. */
   send(path: string, body: Body, headers?: Record<string, string>, method?: string): Promise<Answer>;
 }
@@ -38,6 +40,7 @@ export interface Answer {
 export interface HttpWorldOptions {
   readonly web?: Partial<{ maxBodyBytes: number; bufferBytes: number; origins: readonly string[] }>;
   readonly queueBytes?: number;
+  readonly maxBatchChanges?: number;
   /** Opens another sink than the one in memory: for the node, and for its slices. */
   readonly openSink?: () => Promise<Sink>;
 }
@@ -69,13 +72,13 @@ export async function createHttpWorld(options: HttpWorldOptions = {}): Promise<H
     renewSchema: schemaRenewal(sliceSink, clock),
   };
   const logger = createLogger({ level: 'silent', format: 'json' });
-  const world: { held: Promise<void> | undefined } = { held: undefined };
+  const world: Pick<HttpWorld, 'held' | 'heldPartition'> = { held: undefined, heldPartition: undefined };
   const node = await startNode({
     name: 'node-1',
     ...{ clock, random, logger, queue, settings, sink },
     runner: {
       run: async (tasks) => {
-        await world.held;
+        if (world.heldPartition === undefined || tasks.some(({ lease }) => lease.partition === world.heldPartition)) await world.held;
         return runSlices(tasks, context);
       },
       close: async () => {},
@@ -91,10 +94,10 @@ export async function createHttpWorld(options: HttpWorldOptions = {}): Promise<H
     ingest: {
       ...{ maxConnections: 100, maxConnectionsPerAddress: 100, authTimeoutMs: 5_000, heartbeatMs: 10_000 },
       ...{ maxFrameBytes: 1 << 20, creditBytes: 8 << 20, maxInFlightBytes: 64 << 20 },
-      ...{ limits: { maxConnections: 100, maxBatchChanges: 65_536 }, producerLimits: new Map() },
+      ...{ limits: { maxConnections: 100, maxBatchChanges: options.maxBatchChanges ?? 65_536 }, producerLimits: new Map() },
     },
     leaseMs: 3_000,
-    apply: { sliceElements: 256, sliceBytes: 1 << 20, maxConcurrency: 1, access: '' },
+    apply: { sliceElements: 256, sliceBytes: 1 << 20, maxConcurrency: PARTITIONS, access: '' },
     retention: { streamDays: 30, requestHours: 24 },
     observer: { sliceFinished: () => {}, backlogRead: () => {}, sinkPrepared: () => {}, sinkAway: () => {} },
   });

@@ -14,6 +14,7 @@ const MAX_EXPANSION = 250;
 const FREE_EXPANSION_BYTES = 1024 * 1024;
 /** zstd may ask for as much memory as its window is large: 8 MiB. */
 const MAX_WINDOW_LOG = 23;
+const MAX_WINDOW_BYTES = 2 ** MAX_WINDOW_LOG;
 const CHUNK_BYTES = 64 * 1024;
 
 export type BodyFormat = 'json' | 'lines' | 'form';
@@ -61,9 +62,30 @@ export function readBodyHead(exchange: WebExchange, taken: readonly BodyFormat[]
  * The body as it was before compression.
  * Throws a {@link RequestFault} 400, 408 or 413, and whatever the exchange throws when the peer goes away.
  */
-export function openBody(exchange: WebExchange, { encoding }: BodyHead, clock: Clock): AsyncIterable<Uint8Array> {
+export function openBody(
+  exchange: WebExchange,
+  { encoding }: BodyHead,
+  { clock, memory }: { readonly clock: Clock; readonly memory: RequestMemory },
+): AsyncIterable<Uint8Array> {
   const sent = paced(exchange.body(), clock);
-  return encoding === 'identity' ? sent : expanded(sent, encoding);
+  if (encoding === 'identity') return sent;
+  const decoded = expanded(sent, encoding);
+  return encoding === 'gzip' ? decoded : withWindow(decoded, memory, exchange.signal);
+}
+
+/** Counts what zstd keeps of what it has written, until its end: at most a window. */
+async function* withWindow(chunks: AsyncIterable<Uint8Array>, memory: RequestMemory, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  let keptBytes = 0;
+  try {
+    for await (const chunk of chunks) {
+      const bytes = Math.min(chunk.length, MAX_WINDOW_BYTES - keptBytes);
+      await memory.take(bytes, signal);
+      keptBytes += bytes;
+      yield chunk;
+    }
+  } finally {
+    memory.give(keptBytes);
+  }
 }
 
 /** A whole body. As many bytes of `memory` are taken for it; whoever called gives them back. */

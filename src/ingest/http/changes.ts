@@ -1,5 +1,6 @@
 // Hot path: every change of a request passes here.
 import { type Op, OPS } from '../../core/change.ts';
+import { MAX_NAME_BYTES } from '../../protocol/limits.ts';
 import type { RequestChange } from './change-writer.ts';
 
 /** Makes a change of one JSON value. @throws {TypeError} that says what is wrong with it. */
@@ -15,6 +16,7 @@ export function readChange(value: unknown): RequestChange {
       throw new TypeError(`a change has ${shown(name)} beside table, op, row and key`);
   const { table, op = 'upsert', row, key } = change;
   if (typeof table !== 'string' || table === '') throw new TypeError('a change names no table; it is {"table": …, "op": …, "row": {…}}');
+  checkName(table);
   if (!OPS.includes(op as Op)) throw new TypeError(`a change of table ${shown(table)} has an op that is none of ${OPS.join(', ')}`);
   if (row !== undefined && !isObject(row))
     throw new TypeError(`a change of table ${shown(table)} has a row that is no object of columns and values`);
@@ -36,6 +38,7 @@ export function readSyncData(value: unknown): RequestChange {
       throw new TypeError(`a change has ${shown(name)} beside action, table_name, data and key`);
   const { action, table_name: table, data, key } = change;
   if (typeof table !== 'string' || table === '') throw new TypeError('a change has no table_name');
+  checkName(table);
   const op = Object.hasOwn(ACTIONS, String(action)) ? ACTIONS[String(action)] : undefined;
   if (op === undefined)
     throw new TypeError(`a change of table ${shown(table)} has an action that is none of ${Object.keys(ACTIONS).join(', ')}`);
@@ -50,7 +53,14 @@ const ACTIONS: Readonly<Record<string, Op>> = { create: 'upsert', update: 'updat
 function columnsOf(table: string, key: readonly unknown[]): readonly string[] {
   if (key.length === 0 || new Set(key).size !== key.length || !key.every((column) => typeof column === 'string' && column !== ''))
     throw new TypeError(`the key of table ${shown(table)} must be different column names, such as ["id"]`);
+  for (const column of key as readonly string[]) checkName(column);
   return key as readonly string[];
+}
+
+/** Names are remembered; nothing has one that is longer. */
+function checkName(name: string): void {
+  if (name.length > MAX_NAME_BYTES)
+    throw new TypeError(`${shown(name)} has ${Buffer.byteLength(name)} bytes; names of tables and columns have at most ${MAX_NAME_BYTES}`);
 }
 
 /** Spreading, unlike assigning, makes `__proto__` a column like any other. */

@@ -1,6 +1,7 @@
 import type { Access } from '../../core/access.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Authenticator, Log } from '../context.ts';
+import { hashToken } from '../producers.ts';
 import type { WebExchange, WebResponse } from '../web/engine.ts';
 import type { ChangeWriters } from './change-writer.ts';
 import { readChange, type ReadChange, readSyncData } from './changes.ts';
@@ -60,23 +61,25 @@ class HttpApi {
     let response: WebResponse;
     try {
       response = await this.#answerOf(exchange, origin, isListed);
+      // A connection on which nobody has shown a token is not kept.
+      if (exchange.method !== 'POST') response = { ...response, close: true };
     } catch (error) {
       // Whoever went away needs no answer, and what was thrown is only that it did.
       if (exchange.signal.aborted) return;
       const fault = faultOf(error);
       if (fault.status === 500) this.parts.log.error({ err: error, path: exchange.path }, 'an HTTP request failed');
       response = problemOf(fault);
-      // The rest of the body is not worth reading.
-      if (exchange.method === 'POST' && fault.status !== 422 && fault.status !== 409) response = { ...response, close: true };
+      // The rest of the body is not worth reading, or nobody has shown a token.
+      if (fault.status !== 422 && fault.status !== 409) response = { ...response, close: true };
     }
     exchange.respond({
       ...response,
-      headers: { ...COMMON_HEADERS, ...(isListed ? { 'access-control-allow-origin': origin, vary: 'Origin' } : {}), ...response.headers },
+      headers: { ...COMMON_HEADERS, ...(isListed ? corsHeaders(origin) : {}), ...response.headers },
     });
   }
 
   async take(exchange: WebExchange, intake: Intake): Promise<WebResponse> {
-    const producer = await this.#authenticate(exchange);
+    const { producer, check: checkSender } = await this.#authenticate(exchange);
     const count = this.#underWay.get(producer) ?? 0;
     if (count >= MAX_REQUESTS_PER_PRODUCER)
       throw new RequestFault(429, 'too_many_requests', `producer ${producer} has ${count} requests under way, which are the most`, {
@@ -86,7 +89,7 @@ class HttpApi {
     try {
       const access = this.parts.authenticator.accessOf(producer);
       const permitted = access === undefined ? intake : { ...intake, readChange: permittedTo(access, intake.readChange) };
-      const taken = await takeChanges(exchange, producer, permitted, this.parts);
+      const taken = await takeChanges(exchange, producer, permitted, { ...this.parts, checkSender });
       return json(taken.ack === 'stored' ? 202 : 200, taken);
     } finally {
       const left = this.#underWay.get(producer)! - 1;
@@ -101,7 +104,9 @@ class HttpApi {
     if (route === undefined) throw new RequestFault(404, 'bad_request', 'there is nothing here; see /api/v1/openapi.json');
     const allow = Object.keys(route).join(', ');
     if (method === 'OPTIONS' && isListed) return preflight(allow);
-    const run = Object.hasOwn(route, method) ? route[method] : undefined;
+    // Engines leave the body out.
+    const asked = method === 'HEAD' ? 'GET' : method;
+    const run = Object.hasOwn(route, asked) ? route[asked] : undefined;
     if (run === undefined) throw new RequestFault(405, 'bad_request', `this path takes ${allow} only`, { headers: { allow } });
     // A page of any site can make a browser send to a server that only this machine, or this network, can reach.
     if (method === 'POST' && origin !== undefined && !isListed)
@@ -109,22 +114,33 @@ class HttpApi {
     return run(exchange, this);
   }
 
-  /** @throws {RequestFault} 401: late, because the authenticator sees to it that guessing tokens is slow. */
-  async #authenticate(exchange: WebExchange): Promise<string> {
-    const { authenticator } = this.parts;
+  /**
+   * Who sends, and what throws once that is no longer who may.
+   * @throws {RequestFault} 401: late, because the authenticator sees to it that guessing tokens is slow.
+   */
+  async #authenticate(exchange: WebExchange): Promise<{ producer: string; check: () => void }> {
+    let { authenticator } = this.parts;
     const [, token] = /^Bearer +(\S+)$/i.exec(exchange.header('authorization') ?? '') ?? [];
-    const producer = await authenticator.authenticate(token ?? '', exchange.remoteAddress, exchange.certificateNames);
-    if (producer !== undefined) return producer;
-    const challenge = token === undefined ? 'Bearer realm="syncline"' : 'Bearer realm="syncline", error="invalid_token"';
-    throw new RequestFault(
-      401,
-      'auth_failed',
-      token === undefined
-        ? 'the request brings no token; send Authorization: Bearer TOKEN'
-        : 'the token is not known here; check it and the producers of this server',
-      { headers: { 'www-authenticate': challenge } },
-    );
+    const { remoteAddress, certificateNames } = exchange;
+    const producer = await authenticator.authenticate(token ?? '', remoteAddress, certificateNames);
+    if (producer === undefined) throw notLetIn(token);
+    const digest = hashToken(token ?? '');
+    const check = () => {
+      if (this.parts.authenticator === authenticator) return;
+      ({ authenticator } = this.parts);
+      if (authenticator.producerOf(digest, remoteAddress, certificateNames) !== producer) throw notLetIn(token);
+    };
+    return { producer, check };
   }
+}
+
+function notLetIn(token: string | undefined): RequestFault {
+  const challenge = token === undefined ? 'Bearer realm="syncline"' : 'Bearer realm="syncline", error="invalid_token"';
+  const message =
+    token === undefined
+      ? 'the request brings no token; send Authorization: Bearer TOKEN'
+      : 'the token is not known here; check it and the producers of this server';
+  return new RequestFault(401, 'auth_failed', message, { headers: { 'www-authenticate': challenge } });
 }
 
 /** As `read`, for a producer with rules. What it may do with a table at all is asked here, and columns when a change is applied, by the rules of then. */
@@ -135,6 +151,10 @@ function permittedTo(access: Access, read: ReadChange): ReadChange {
     if (fault !== undefined) throw new RequestFault(403, fault.code, fault.message);
     return change;
   };
+}
+
+function corsHeaders(origin: string): Readonly<Record<string, string>> {
+  return { 'access-control-allow-origin': origin, 'access-control-expose-headers': 'retry-after', vary: 'Origin' };
 }
 
 const COMMON_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };

@@ -15,6 +15,8 @@ export interface TakeParts {
   readonly clock: Clock;
   readonly writers: ChangeWriters;
   readonly maxBodyBytes: number;
+  /** Throws a {@link RequestFault} once whoever sends is no longer let in: a body may take days. */
+  readonly checkSender: () => void;
 }
 
 /** What a route takes, and how it reads a change of it. */
@@ -61,7 +63,7 @@ interface TakeRequest {
 async function takeWhole({ exchange, producer, intake, parts, ack, head }: TakeRequest, key: string | undefined): Promise<Taken> {
   const { clock, writers, maxBodyBytes } = parts;
   const { signal } = exchange;
-  const bytes = await readWhole(openBody(exchange, head, clock), maxBodyBytes, writers.memory, signal);
+  const bytes = await readWhole(openBody(exchange, head, { clock, memory: writers.memory }), maxBodyBytes, writers.memory, signal);
   let heldBytes = bytes.length;
   const letGo = () => {
     writers.memory.give(heldBytes);
@@ -72,6 +74,7 @@ async function takeWhole({ exchange, producer, intake, parts, ack, head }: TakeR
       ? writers.open(producer, ack, signal)
       : writers.openRepeatable(producer, key, createHash('sha256').update(bytes).digest(), signal));
     try {
+      parts.checkSender();
       const records = recordsOf(bytes, head.format, intake.readChange);
       // Of a request that may come again nothing is sent before all of it is written.
       await writeAll(writer, records, key === undefined ? 'check' : 'no check');
@@ -91,13 +94,14 @@ async function takeStream({ exchange, producer, intake, parts, ack, head }: Take
   const { clock, writers, maxBodyBytes } = parts;
   const { memory } = writers;
   const { signal } = exchange;
-  const body = openBody(exchange, head, clock);
+  const body = openBody(exchange, head, { clock, memory });
   const writer = await writers.open(producer, ack, signal);
   const lines = new LineReader(memory, maxBodyBytes);
   const stream = new LineStream(writer, intake.readChange);
   try {
     for await (const chunk of body) {
       await memory.take(0, signal);
+      parts.checkSender();
       const complete = await lines.push(chunk, signal);
       if (complete !== undefined) await stream.write(complete);
     }
@@ -166,6 +170,8 @@ class LineStream {
 
   #lookUp(change: RequestChange): Promise<void> | undefined {
     if (this.#lookedUp.has(change.table)) return undefined;
+    // A request has no end and may name ever new tables.
+    if (this.#lookedUp.size >= MAX_LOOKED_UP) this.#lookedUp.clear();
     this.#lookedUp.add(change.table);
     return this.#writer.lookUp(change);
   }
@@ -263,5 +269,6 @@ function keyOf(key: string | undefined): string | undefined {
   throw new RequestFault(400, 'bad_request', 'the Idempotency-Key is not 8 to 200 visible ASCII characters');
 }
 
+const MAX_LOOKED_UP = 1_000;
 const IDEMPOTENCY_KEY = /^[!-~]{8,200}$/;
 const BYTE_ORDER_MARK = 0xfeff;

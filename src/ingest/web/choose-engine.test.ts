@@ -13,7 +13,15 @@ function choose(choice: EngineChoice, proxyFrom: readonly string[] = []): { engi
   const clock = new VirtualClock();
   const lines: string[] = [];
   const log = { info: (_: object, message: string) => void lines.push(message), warn: () => {}, error: () => {} };
-  const limits = { maxConnections: 1, maxMessageBytes: 1, maxUnfinishedBytes: 1, maxHeldBytes: 1, heartbeatMs: 1 };
+  const limits = {
+    maxConnections: 1,
+    maxConnectionsPerAddress: 1,
+    crowded: () => {},
+    maxMessageBytes: 1,
+    maxUnfinishedBytes: 1,
+    maxHeldBytes: 1,
+    heartbeatMs: 1,
+  };
   const options: WebEngineOptions = {
     host: '127.0.0.1',
     port: 0,

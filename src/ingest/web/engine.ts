@@ -10,6 +10,8 @@ export interface WebEngine {
   readonly address: { readonly host: string; readonly port: number };
   /** How many connections there may be at a time, from the next one on. */
   maxConnections: number;
+  /** How many of them one address may have, whatever it uses them for, where the engine can tell whose a connection was that ended. */
+  maxConnectionsPerAddress: number;
   /** @throws {SyncError} when the address cannot be used; the message names it and says what to do. */
   start(): Promise<void>;
   /** Stops accepting; connections and requests that are open stay open. */

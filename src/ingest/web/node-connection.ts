@@ -27,6 +27,7 @@ export class NodeConnection implements Connection {
   #early: Uint8Array[] = [];
   #isClosed = false;
   #isEnded = false;
+  #isGivenUp = false;
   #isCorked = false;
   /** Something was written that the system did not take at once, or much in one turn. */
   #hasGrown = false;
@@ -103,8 +104,15 @@ export class NodeConnection implements Connection {
     this.#ws.terminate();
   }
 
+  /** It was ended because of what its peer sent, or did not; it is cut off at the next {@link checkPace}, and holds nothing then. */
+  get isGivenUp(): boolean {
+    return this.#isGivenUp;
+  }
+
   /** Ends the connection when the rest of a message comes too slowly. */
   checkPace(nowMs: number, heartbeatMs: number): void {
+    // What still comes would be kept until the peer answers the close.
+    if (this.#isGivenUp) return this.#ws.terminate();
     const { bytesRead } = this.#socket;
     if (this.#isEnded || this.#isPaused || this.unfinishedBytes === 0) {
       this.#unfinishedSinceMs = undefined;
@@ -121,6 +129,7 @@ export class NodeConnection implements Connection {
 
   /** Ends the connection because of a message that does not come to its end. */
   giveUp(reason: string): void {
+    if (this.#isEnded) return this.#ws.terminate();
     this.#fail('frame_unfinished', reason, CLOSE.policy);
   }
 
@@ -135,6 +144,7 @@ export class NodeConnection implements Connection {
 
   #fail(code: ErrorCode, message: string, closeCode: number): void {
     if (this.#isEnded) return;
+    this.#isGivenUp = true;
     this.write(encodeFrame({ type: FRAME.error, payload: encodeError({ code, message }) }));
     this.#end(closeCode);
   }

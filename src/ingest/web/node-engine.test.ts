@@ -23,16 +23,20 @@ afterEach(async () => {
 interface Running {
   readonly engine: WebEngine;
   readonly exchanges: WebExchange[];
+  /** Codes of what was said to whoever had too many connections. */
+  readonly crowds: string[];
   readonly connections: { readonly connection: Connection; chunks: number[] }[];
 }
 
 async function start(): Promise<Running> {
-  const [exchanges, connections]: [Running['exchanges'], Running['connections']] = [[], []];
+  const [exchanges, connections, crowds]: [Running['exchanges'], Running['connections'], string[]] = [[], [], []];
   const engine = createNodeEngine(
     {
       host: '127.0.0.1',
       port: 0,
       maxConnections: 100,
+      maxConnectionsPerAddress: 100,
+      crowded: (_, { code }) => void crowds.push(code),
       maxMessageBytes: 1_000_000,
       maxUnfinishedBytes: 600_000,
       maxHeldBytes: 0,
@@ -53,7 +57,7 @@ async function start(): Promise<Running> {
   );
   await engine.start();
   closers.push(() => engine.close());
-  return { engine, exchanges, connections };
+  return { engine, exchanges, connections, crowds };
 }
 
 async function dial({ engine }: Running): Promise<Socket> {
@@ -129,30 +133,74 @@ test('of messages that hold too much together, the longest is given up', async (
   expect(short.errors).toEqual([]);
 });
 
-test('a body that somebody waits for and that comes too slowly ends its connection, and one at its pace does not', async () => {
+test('of a connection that is closing, what still comes is read for a while, so that its peer sees the answer', async () => {
   const running = await start();
-  const [slow, steady] = [await dial(running), await dial(running)];
-  for (const socket of [slow, steady]) socket.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n');
-  await eventually(() => expect(running.exchanges.length).toBe(2));
-  const ends: string[] = [];
-  const counts = [0, 0];
-  const reading = running.exchanges.map(async (exchange, i) => {
-    try {
-      for await (const chunk of exchange.body()) counts[i]! += chunk.length;
-      ends.push('complete');
-    } catch {
-      ends.push('broken');
-    }
-  });
-  for (let second = 1; second <= 10; second++) {
-    slow.write('x');
-    steady.write('x'.repeat(10_000));
-    // Both are there before time passes.
-    await eventually(() => expect(Math.max(...counts)).toBe(second * 10_000));
-    await clock.advance(1_000);
+  const socket = await dial(running);
+  socket.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\n');
+  await eventually(() => expect(running.exchanges.length).toBe(1));
+  running.exchanges[0]!.respond({ status: 413, body: 'too large', close: true });
+  let answer = '';
+  // A peer that reads nothing until it has sent everything.
+  socket.pause();
+  await new Promise<void>((resolve, reject) => void socket.write(Buffer.alloc(5_000_000), (error) => (error ? reject(error) : resolve())));
+  socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+  socket.resume();
+  await eventually(() => expect(answer).toMatch(/^HTTP\/1\.1 413 [^]*connection: close[^]*too large$/));
+  await eventually(() => expect(socket.closed).toBe(true));
+});
+
+test('a request on a connection that is closing is not carried out', async () => {
+  const running = await start();
+  const socket = await dial(running);
+  socket.write('POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n');
+  await eventually(() => expect(running.exchanges.length).toBe(1));
+  running.exchanges[0]!.respond({ status: 401, close: true });
+  socket.resume();
+  socket.write('abcPOST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n');
+  await eventually(() => expect(socket.readableEnded || socket.closed).toBe(true));
+  expect(running.exchanges.length).toBe(1);
+});
+
+test('requests that wait behind one another end with their connection, also when an upgrade comes behind them', async () => {
+  const running = await start();
+  const get = 'GET / HTTP/1.1\r\nHost: h\r\n\r\n';
+  for (const [count, last] of [
+    [
+      3,
+      'GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    ],
+    [3, 'CONNECT x HTTP/1.1\r\nHost: x\r\n\r\n'],
+    [100, ''],
+  ] as const) {
+    running.exchanges.length = 0;
+    const socket = await dial(running);
+    socket.write(get.repeat(count) + last);
+    await eventually(() => expect(socket.closed).toBe(true));
+    expect(running.exchanges.length).toBeGreaterThan(2);
+    expect(running.exchanges.length).toBeLessThan(65);
+    expect(running.exchanges.every(({ signal }) => signal.aborted)).toBe(true);
+    expect(running.connections).toEqual([]);
   }
-  await Promise.all(reading);
-  expect(ends.toSorted()).toEqual(['broken', 'complete']);
+});
+
+test('an address that has too many connections is told so, whatever they are for, until one of them ends', async () => {
+  const running = await start();
+  running.engine.maxConnectionsPerAddress = 2;
+  const sockets: Socket[] = [];
+  for (let i = 0; i < 18; i++) sockets.push(await dial(running));
+  const answerOf = async () => {
+    const socket = await dial(running);
+    let answer = '';
+    socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+    socket.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+    const before = running.exchanges.length;
+    await eventually(() => expect(socket.closed || running.exchanges.length > before).toBe(true));
+    return answer;
+  };
+  expect(await answerOf()).toMatch(/^HTTP\/1\.1 429 [^]*retry-after: 1[^]*127\.0\.0\.1 has 18 connections/);
+  expect(running.crowds).toEqual(['too_many_connections']);
+  sockets[0]!.destroy();
+  await eventually(async () => expect(await answerOf()).toBe(''));
 });
 
 test('a body that nobody waits for may take its time', async () => {

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
@@ -7,7 +7,8 @@ import { messageOf } from '../../core/errors.ts';
 import { Introductions } from '../introductions.ts';
 import { listen } from '../listen.ts';
 import type { WebDoor, WebEngine } from './engine.ts';
-import { MAX_HEAD_BYTES, REFUSAL_RESERVE, type WebEngineOptions } from './engine-options.ts';
+import { Crowd, crowdedResponse, tooMany } from './crowd.ts';
+import { ADDRESS_RESERVE, MAX_HEAD_BYTES, REFUSAL_RESERVE, type WebEngineOptions } from './engine-options.ts';
 import { NodeConnection } from './node-connection.ts';
 import { NodeExchange, nodeHead, type WebClient } from './node-exchange.ts';
 import { problem, rawResponse } from './problem.ts';
@@ -17,6 +18,8 @@ const KEEP_ALIVE_AFTER_MS = 15_000;
 const HEAD_DEADLINE_MS = 5_000;
 /** How long a connection may rest between two requests. */
 const IDLE_MS = 75_000;
+/** Requests of one connection that may wait for those before them to be answered. */
+const MAX_PIPELINED = 64;
 /** How often deadlines and paces are looked at. */
 const CHECK_INTERVAL_MS = 1_000;
 
@@ -27,21 +30,25 @@ export function createNodeEngine(options: WebEngineOptions, door: WebDoor): WebE
 
 class NodeEngine implements WebEngine {
   readonly name = 'ws';
+  maxConnectionsPerAddress: number;
   readonly #options: WebEngineOptions;
   readonly #door: WebDoor;
   readonly #server: Server;
   readonly #upgrades: WebSocketServer;
   readonly #introductions: Introductions;
   readonly #sockets = new Set<Socket>();
+  /** How many connections each address has. */
+  readonly #crowd = new Crowd();
   /** For whom each connection is. */
   readonly #clients = new WeakMap<Duplex, WebClient>();
   readonly #connections = new Set<NodeConnection>();
-  readonly #exchanges = new Set<NodeExchange>();
+  /** Requests of each connection that are not over. */
+  readonly #exchanges = new Map<Duplex, Set<NodeExchange>>();
   #check: Timer | undefined;
   #address: { readonly host: string; readonly port: number };
 
   constructor(options: WebEngineOptions, door: WebDoor) {
-    const { host, port, maxConnections, maxMessageBytes, proxy, tls } = options;
+    const { host, port, maxConnections, maxConnectionsPerAddress, maxMessageBytes, proxy, tls } = options;
     this.#options = options;
     this.#door = door;
     this.#address = { host, port };
@@ -66,12 +73,9 @@ class NodeEngine implements WebEngine {
     this.#introductions = new Introductions(proxy, ({ message }) => rawResponse(problem(400, message)), tls);
     this.#serveIntroduced();
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
-    this.#server.on('request', (request, response) => {
-      const exchange = new NodeExchange(request, response, this.#clientOf(request), options.clock, () => this.#exchanges.delete(exchange));
-      this.#exchanges.add(exchange);
-      door.requested(exchange);
-    });
+    this.#server.on('request', (request, response) => this.#requested(request, response));
     this.maxConnections = maxConnections;
+    this.maxConnectionsPerAddress = maxConnectionsPerAddress;
   }
 
   get address(): { readonly host: string; readonly port: number } {
@@ -115,12 +119,39 @@ class NodeEngine implements WebEngine {
       socket.once('close', () => this.#sockets.delete(socket));
       this.#introductions.introduce(socket, (remoteAddress, secured) => {
         const served = secured?.socket ?? socket;
+        const count = this.#crowd.enter(remoteAddress);
+        socket.once('close', () => this.#crowd.leave(remoteAddress));
+        if (count > this.maxConnectionsPerAddress + ADDRESS_RESERVE) return this.#turnAway(served, remoteAddress, count - 1);
+        const exchanges = new Set<NodeExchange>();
+        this.#exchanges.set(served, exchanges);
+        served.once('close', () => {
+          this.#exchanges.delete(served);
+          for (const exchange of exchanges) exchange.gone();
+        });
         this.#clients.set(served, { remoteAddress, certificateNames: secured?.certificateNames ?? [] });
         for (const one of serve) one.call(this.#server, served);
         // It stands still where a header was read off it first.
         served.resume();
       });
     });
+  }
+
+  #turnAway(socket: Socket, address: string, count: number): void {
+    const error = tooMany(address, count, this.maxConnectionsPerAddress);
+    this.#options.crowded(address, error);
+    socket.on('error', ignore);
+    socket.resume();
+    socket.end(rawResponse(crowdedResponse(error)), () => socket.destroy());
+  }
+
+  #requested(request: IncomingMessage, response: ServerResponse): void {
+    const exchanges = this.#exchanges.get(request.socket);
+    // On a connection that is being ended a request must not be carried out: its answer would go nowhere.
+    if (exchanges === undefined || request.socket.writableEnded) return;
+    if (exchanges.size >= MAX_PIPELINED) return void request.socket.destroy();
+    const exchange = new NodeExchange(request, response, this.#clientOf(request), this.#options.clock, () => exchanges.delete(exchange));
+    exchanges.add(exchange);
+    this.#door.requested(exchange);
   }
 
   #clientOf({ socket }: IncomingMessage): WebClient {
@@ -130,6 +161,8 @@ class NodeEngine implements WebEngine {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const client = this.#clientOf(request);
     socket.on('error', ignore);
+    // Answers to requests before it would be written into the WebSocket.
+    if ((this.#exchanges.get(socket)?.size ?? 0) > 0) return void socket.destroy();
     const refusal = this.#door.judge(nodeHead(request, client));
     if (refusal !== undefined) return void socket.end(rawResponse(refusal), () => socket.destroy());
     this.#upgrades.handleUpgrade(request, socket, head, (ws) => {
@@ -141,7 +174,7 @@ class NodeEngine implements WebEngine {
 
   #checkLater(): void {
     this.#check = this.#options.clock.setTimer(CHECK_INTERVAL_MS, () => {
-      for (const exchange of [...this.#exchanges]) exchange.checkPace();
+      for (const exchanges of this.#exchanges.values()) for (const exchange of exchanges) exchange.checkRest();
       this.#checkMessages();
       this.#checkLater();
     });
@@ -154,10 +187,11 @@ class NodeEngine implements WebEngine {
     let unfinishedBytes = 0;
     for (const connection of [...this.#connections]) {
       connection.checkPace(nowMs, heartbeatMs);
-      unfinishedBytes += connection.unfinishedBytes;
+      if (!connection.isGivenUp) unfinishedBytes += connection.unfinishedBytes;
     }
     if (unfinishedBytes <= maxUnfinishedBytes) return;
-    for (const connection of [...this.#connections].toSorted((one, other) => other.unfinishedBytes - one.unfinishedBytes)) {
+    const open = [...this.#connections].filter((connection) => !connection.isGivenUp);
+    for (const connection of open.toSorted((one, other) => other.unfinishedBytes - one.unfinishedBytes)) {
       unfinishedBytes -= connection.unfinishedBytes;
       connection.giveUp(`this server holds ${maxUnfinishedBytes} bytes of unfinished messages, of which yours is the longest`);
       if (unfinishedBytes <= maxUnfinishedBytes) return;

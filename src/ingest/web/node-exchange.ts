@@ -2,10 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../../core/clock.ts';
 import type { RequestHead, WebExchange, WebResponse } from './engine.ts';
 
-/** Whoever sends a body sends at least so much of it, in bytes per second, once it is late. */
-const MIN_BYTES_PER_SECOND = 1_000;
-/** How long the first bytes of a body may take, and its rest once it was answered. */
-const GRACE_MS = 5_000;
+/** How long the rest of a body is read once its request was answered. */
+const REST_MS = 5_000;
 
 /** Who is at the other end, as it was found out before the first request. */
 export type WebClient = Pick<RequestHead, 'remoteAddress' | 'certificateNames'>;
@@ -23,11 +21,11 @@ export class NodeExchange implements WebExchange {
   readonly #clock: Clock;
   readonly #abort = new AbortController();
   #isAnswered = false;
-  #bodyBytes = 0;
-  /** How long somebody has waited for more of the body, and since when somebody waits now. */
-  #waitedMs = 0;
-  #waitingSinceMs: number | undefined;
+  #isGone = false;
+  /** Since when the rest of the body is thrown away. */
+  #restSinceMs: number | undefined;
 
+  /** `done` is called when nothing more comes of it. */
   constructor(request: IncomingMessage, response: ServerResponse, client: WebClient, clock: Clock, done: () => void) {
     const head = nodeHead(request, client);
     this.method = head.method;
@@ -43,7 +41,7 @@ export class NodeExchange implements WebExchange {
     request.on('error', ignore);
     response.on('error', ignore);
     response.once('close', () => {
-      if (!this.#isAnswered) this.#abort.abort(new Error('the peer went away'));
+      this.gone();
       if (request.complete || request.destroyed) done();
       else request.once('close', done);
     });
@@ -58,51 +56,66 @@ export class NodeExchange implements WebExchange {
     const chunks = this.#request.iterator({ destroyOnReturn: false });
     try {
       while (true) {
-        this.#waitingSinceMs = this.#clock.monotonicMs();
         const { value, done } = (await chunks.next()) as IteratorResult<Buffer, void>;
-        this.#stopWaiting();
         if (done === true) return;
-        this.#bodyBytes += value.length;
         yield value;
       }
     } finally {
-      this.#stopWaiting();
+      // Else what is left does not flow.
+      void chunks.return?.().catch(ignore);
     }
   }
 
+  /** The connection is gone. The response may never say so: of one that waits behind others Node.js tells nothing. */
+  gone(): void {
+    if (this.#isAnswered || this.#isGone) return;
+    this.#isGone = true;
+    this.#abort.abort(new Error('the peer went away'));
+  }
+
   respond({ status, headers = {}, body = '', close }: WebResponse): void {
-    if (this.#isAnswered || this.#response.destroyed) return;
+    if (this.#isAnswered || this.#isGone || this.#response.destroyed) return;
     this.#isAnswered = true;
     const bytes = Buffer.from(body);
+    if (close === true && !this.#request.complete) this.#linger();
     this.#response.writeHead(status, {
       ...headers,
-      'content-length': bytes.length,
+      ...(status === NO_CONTENT ? {} : { 'content-length': bytes.length }),
       ...(close === true ? { connection: 'close' } : {}),
     });
     this.#response.end(bytes, () => {
-      if (this.#request.complete) return;
-      if (close === true) return this.#request.socket.destroySoon();
-      // The rest of the body is read and thrown away, for as long as the first bytes of one may take.
-      this.#waitedMs = 0;
-      this.#waitingSinceMs = this.#clock.monotonicMs();
-      this.#bodyBytes = 0;
-      this.#request.resume();
+      if (!this.#request.complete) this.#readRest();
     });
   }
 
-  /** Ends the connection when the body comes too slowly while somebody waits for it. */
-  checkPace(): void {
-    if (this.#request.complete || this.#waitingSinceMs === undefined) return;
-    const elapsedMs = this.#waitedMs + this.#clock.monotonicMs() - this.#waitingSinceMs;
-    if (elapsedMs >= GRACE_MS && this.#bodyBytes < (elapsedMs / 1_000) * MIN_BYTES_PER_SECOND) this.#request.socket.destroy();
+  /** Ends the connection when the rest of an answered request does not come. */
+  checkRest(): void {
+    if (this.#request.complete || this.#restSinceMs === undefined) return;
+    if (this.#clock.monotonicMs() - this.#restSinceMs >= REST_MS) this.#request.socket.destroy();
   }
 
-  #stopWaiting(): void {
-    if (this.#waitingSinceMs === undefined) return;
-    this.#waitedMs += this.#clock.monotonicMs() - this.#waitingSinceMs;
-    this.#waitingSinceMs = undefined;
+  #readRest(): void {
+    this.#restSinceMs ??= this.#clock.monotonicMs();
+    this.#request.resume();
+  }
+
+  /**
+   * Node.js ends a connection after its last answer by `destroySoon`. While there is more to read that resets it, and the
+   * peer, which is still sending, may never see the answer: so only our half is ended, and the rest is read for a while.
+   */
+  #linger(): void {
+    const { socket } = this.#request;
+    const destroySoon = socket.destroySoon.bind(socket);
+    socket.destroySoon = () => {
+      if (this.#request.complete) return destroySoon();
+      socket.end();
+      this.#request.once('end', destroySoon);
+      this.#readRest();
+    };
   }
 }
+
+const NO_CONTENT = 204;
 
 export function nodeHead(request: IncomingMessage, client: WebClient): RequestHead {
   const url = request.url ?? '/';

@@ -9,13 +9,41 @@ import type { UwsSocket } from './uws.ts';
 /** What `send` answers when it threw the message away. */
 const DROPPED = 2;
 
+/** What waits on all connections together, because whoever is to take it cannot yet. */
+export class HeldBytes {
+  /** What one connection may have waiting. */
+  readonly most: number;
+  readonly #mostTogether: number;
+  readonly #holders = new Set<UwsConnection>();
+  #bytes = 0;
+
+  constructor(most: number, mostTogether: number) {
+    this.most = most;
+    this.#mostTogether = mostTogether;
+  }
+
+  changed(connection: UwsConnection, bytes: number): void {
+    this.#bytes += bytes;
+    if (connection.heldBytes > 0) this.#holders.add(connection);
+    else this.#holders.delete(connection);
+  }
+
+  /** Cuts off who holds most when it is too much together. */
+  check(): void {
+    if (this.#bytes <= this.#mostTogether) return;
+    let largest: UwsConnection | undefined;
+    for (const one of this.#holders) if (one.heldBytes > (largest?.heldBytes ?? 0)) largest = one;
+    largest?.cut(`what is not taken yet fills ${this.#mostTogether} bytes, of which this connection has most`);
+  }
+}
+
 /**
  * A connection over a WebSocket of uWebSockets.js, which tells it what happens. Its peer cannot be held back: what it sends
  * meanwhile waits here, and a peer that sends more than its credit lets it is cut off.
  */
 export class UwsConnection implements Connection {
   readonly remoteAddress: string;
-  readonly #maxHeldBytes: number;
+  readonly #holding: HeldBytes;
   #socket: UwsSocket | undefined;
   #receiver: Receiver | undefined;
   #error: Error | undefined;
@@ -30,9 +58,9 @@ export class UwsConnection implements Connection {
   #written: Uint8Array[] = [];
   #writtenBytes = 0;
 
-  constructor(remoteAddress: string, maxHeldBytes: number) {
+  constructor(remoteAddress: string, holding: HeldBytes) {
     this.remoteAddress = remoteAddress;
-    this.#maxHeldBytes = maxHeldBytes;
+    this.#holding = holding;
   }
 
   get bufferedBytes(): number {
@@ -85,8 +113,20 @@ export class UwsConnection implements Connection {
     }
     if (this.#receiver !== undefined && !this.#isPaused && this.#held.length === 0) return this.#receiver.data(message);
     this.#held.push(message);
-    this.#heldBytes += message.length;
-    if (this.#heldBytes > this.#maxHeldBytes) this.#cut(`the peer sent ${this.#heldBytes} bytes more than it may`);
+    this.#hold(message.length);
+    if (this.#heldBytes > this.#holding.most) this.cut(`the peer sent ${this.#heldBytes} bytes more than it may`);
+    else this.#holding.check();
+  }
+
+  /** What waits here for somebody to take it. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** Cuts it off. */
+  cut(reason: string): void {
+    this.#error ??= new Error(reason);
+    this.destroy();
   }
 
   /** For the engine: the system takes more. */
@@ -104,13 +144,14 @@ export class UwsConnection implements Connection {
     // What came before the end is still taken, unless that is what is in the way.
     if (!this.#isPaused) this.#deliver();
     this.#held = [];
+    this.#hold(-this.#heldBytes);
     this.#receiver?.close(this.#error);
   }
 
   #deliver(): void {
     while (this.#receiver !== undefined && !this.#isPaused && this.#held.length > 0) {
       const message = this.#held.shift()!;
-      this.#heldBytes -= message.length;
+      this.#hold(-message.length);
       this.#receiver.data(message);
     }
   }
@@ -123,9 +164,9 @@ export class UwsConnection implements Connection {
     if (!this.#isClosed) this.#socket?.end(code);
   }
 
-  #cut(reason: string): void {
-    this.#error ??= new Error(reason);
-    this.destroy();
+  #hold(bytes: number): void {
+    this.#heldBytes += bytes;
+    this.#holding.changed(this, bytes);
   }
 
   readonly #flush = (): void => {
@@ -141,7 +182,7 @@ export class UwsConnection implements Connection {
       for (const chunk of written) isDropped ||= socket.send(chunk, true) === DROPPED;
     });
     // Frames after one that is missing make no sense.
-    if (isDropped) return this.#cut('the peer does not read what it is sent');
+    if (isDropped) return this.cut('the peer does not read what it is sent');
     if (this.bufferedBytes > 0) this.#hasGrown = true;
     // The engine calls back only for what the system did not take at once.
     else if (isMuch) process.nextTick(this.#tookMuch);

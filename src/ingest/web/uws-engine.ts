@@ -7,7 +7,7 @@ import type { WebDoor, WebEngine, WebResponse } from './engine.ts';
 import { REFUSAL_RESERVE, type WebEngineOptions } from './engine-options.ts';
 import { problem } from './problem.ts';
 import type { UWebSockets, UwsApp, UwsListenSocket, UwsRequest, UwsResponse, UwsSocket } from './uws.ts';
-import { UwsConnection } from './uws-connection.ts';
+import { HeldBytes, UwsConnection } from './uws-connection.ts';
 import { answer, UwsExchange, uwsHead } from './uws-exchange.ts';
 
 /** Beyond what a session lets wait, so that it gives a slow reader up before anything is dropped. */
@@ -24,6 +24,8 @@ export function createUwsEngine(uws: UWebSockets, options: WebEngineOptions, doo
 class UwsEngine implements WebEngine {
   readonly name = 'uws';
   maxConnections: number;
+  /** It does not tell whose a connection was that ended: nothing is held to it here. */
+  maxConnectionsPerAddress: number;
   readonly #uws: UWebSockets;
   readonly #options: WebEngineOptions;
   readonly #door: WebDoor;
@@ -32,6 +34,7 @@ class UwsEngine implements WebEngine {
   #listening: UwsListenSocket | undefined;
   #address: { readonly host: string; readonly port: number };
   #connectionCount = 0;
+  readonly #held: HeldBytes;
   /** Connections of balancers on which a request came, by address and port; of those that have ended some remain, one for each port. */
   readonly #introduced = new Set<string>();
 
@@ -41,7 +44,9 @@ class UwsEngine implements WebEngine {
     this.#door = door;
     this.#balancers = createAddressRanges(options.proxy.from);
     this.#address = { host: options.host, port: options.port };
+    this.#held = new HeldBytes(options.maxHeldBytes, options.maxUnfinishedBytes);
     this.maxConnections = options.maxConnections;
+    this.maxConnectionsPerAddress = options.maxConnectionsPerAddress;
   }
 
   get address(): { readonly host: string; readonly port: number } {
@@ -72,7 +77,7 @@ class UwsEngine implements WebEngine {
   }
 
   #createApp(): UwsApp {
-    const { maxMessageBytes, maxHeldBytes, heartbeatMs } = this.#options;
+    const { maxMessageBytes, heartbeatMs } = this.#options;
     const idleSeconds = Math.ceil((heartbeatMs * IDLE_HEARTBEATS) / 1_000);
     return this.#uws
       .App()
@@ -90,7 +95,7 @@ class UwsEngine implements WebEngine {
         closeOnBackpressureLimit: 0,
         idleTimeout: Math.min(IDLE_SECONDS.most, Math.max(IDLE_SECONDS.least, idleSeconds)),
         sendPingsAutomatically: false,
-        upgrade: (response, request, context) => this.#upgrade(response, request, context, maxHeldBytes),
+        upgrade: (response, request, context) => this.#upgrade(response, request, context),
         open: (socket) => {
           const connection = connectionOf(socket);
           connection.opened(socket);
@@ -98,7 +103,11 @@ class UwsEngine implements WebEngine {
         },
         message: (socket, message, isBinary) => connectionOf(socket).received(new Uint8Array(message.slice(0)), isBinary),
         drain: (socket) => connectionOf(socket).drained(),
-        close: (socket) => connectionOf(socket).closed(),
+        close: (socket) => {
+          // The filter hears of connections that end as HTTP alone.
+          this.#connectionCount--;
+          connectionOf(socket).closed();
+        },
       })
       .any('/*', (response, request) => {
         const { address, isBalancer, refusal } = this.#introduce(response);
@@ -108,13 +117,13 @@ class UwsEngine implements WebEngine {
       });
   }
 
-  #upgrade(response: UwsResponse, request: UwsRequest, context: unknown, maxHeldBytes: number): void {
+  #upgrade(response: UwsResponse, request: UwsRequest, context: unknown): void {
     const { address, isBalancer, refusal } = this.#introduce(response);
     if (refusal === 'close') return response.close();
     const answered = refusal ?? this.#door.judge(uwsHead(request, address));
     if (answered !== undefined) return answer(response, 'GET', answered, isBalancer || answered.close === true);
     response.upgrade(
-      { connection: new UwsConnection(address, maxHeldBytes) },
+      { connection: new UwsConnection(address, this.#held) },
       request.getHeader('sec-websocket-key'),
       request.getHeader('sec-websocket-protocol'),
       request.getHeader('sec-websocket-extensions'),

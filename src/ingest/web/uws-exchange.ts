@@ -2,6 +2,9 @@ import { STATUS_CODES } from 'node:http';
 import type { RequestHead, WebExchange, WebResponse } from './engine.ts';
 import type { UwsRequest, UwsResponse } from './uws.ts';
 
+/** Small pieces of a body are put together in memory of so much. */
+const BLOCK_BYTES = 4 * 1024;
+
 /** A request and its answer over uWebSockets.js. */
 export class UwsExchange implements WebExchange {
   readonly method: string;
@@ -17,6 +20,8 @@ export class UwsExchange implements WebExchange {
   #isAnswered = false;
   /** What of the body has come and is not taken yet. */
   #chunks: Uint8Array[] = [];
+  /** What of the last of them is filled; there may be room behind. */
+  #lastBytes = 0;
   #isComplete = false;
   #isPaused = false;
   #changed = ignore;
@@ -37,7 +42,7 @@ export class UwsExchange implements WebExchange {
     });
     response.onData((chunk, isLast) => {
       if (this.#isAnswered) return;
-      if (chunk.byteLength > 0) this.#chunks.push(new Uint8Array(chunk.slice(0)));
+      if (chunk.byteLength > 0) this.#keep(new Uint8Array(chunk));
       this.#isComplete = isLast;
       if (!isLast) this.#pause();
       this.#changed();
@@ -51,6 +56,7 @@ export class UwsExchange implements WebExchange {
   async *body(): AsyncGenerator<Uint8Array, void> {
     while (!this.#isAnswered) {
       this.#abort.signal.throwIfAborted();
+      if (this.#chunks.length === 1) this.#trimLast();
       const chunk = this.#chunks.shift();
       if (chunk !== undefined) yield chunk;
       else if (this.#isComplete) return;
@@ -71,6 +77,25 @@ export class UwsExchange implements WebExchange {
     this.#chunks = [];
     answer(this.#response, this.method, { status, headers, body }, close === true || this.#isLast);
     this.#changed();
+  }
+
+  /** Copies `chunk`. A peer that sends it in pieces of a byte would else fill the memory with the pieces. */
+  #keep(chunk: Uint8Array): void {
+    const last = this.#chunks.at(-1);
+    if (last !== undefined && this.#lastBytes + chunk.length <= last.length) last.set(chunk, this.#lastBytes);
+    else {
+      this.#trimLast();
+      this.#lastBytes = 0;
+      const kept = new Uint8Array(Math.max(chunk.length, BLOCK_BYTES));
+      kept.set(chunk);
+      this.#chunks.push(kept);
+    }
+    this.#lastBytes += chunk.length;
+  }
+
+  #trimLast(): void {
+    const last = this.#chunks.pop();
+    if (last !== undefined) this.#chunks.push(last.subarray(0, this.#lastBytes));
   }
 
   #pause(): void {

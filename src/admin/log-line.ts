@@ -40,12 +40,15 @@ function renderValue(value: unknown): string {
 /** Texts that need no quotes to be read as one value. */
 const PLAIN = /^[^\s"=\p{Cc}\p{Cf}\p{Cs}]+$/u;
 
-/** `scheme://user:password@host` and `?password=…`; rather a little too much than too little. */
+/**
+ * `scheme://user:password@host` and `?password=…`; rather a little too much than too little. A backslash goes with what follows
+ * it, so that JSON stays JSON.
+ */
 function blankSecrets(text: string): string {
   return text
     .replace(/([a-z][a-z0-9+.-]{0,31}:\/\/[^\s:/@"]*):[^\s"]*@/gi, '$1:***@')
-    .replace(/([?&](?:password|passwd|pwd|pass|token|secret)=)[^&\s"]*/gi, '$1***')
-    .replace(/(\bBearer )[^\s"]+/g, '$1***');
+    .replace(/([?&](?:password|passwd|pwd|pass|token|secret)=)(?:[^&\s"\\]|\\.)*/gi, '$1***')
+    .replace(/(\bBearer )(?:[^\s"\\]|\\.)+/g, '$1***');
 }
 
 /** Cut before it is searched for secrets: the search would take long for a long text that is made for it. */

@@ -35,6 +35,8 @@ describe.each(['json', 'pretty'] as const)('%s', (format) => {
     'mysql://root:p@ss/hunter2@db/shop',
     'https://example.org/?a=1&password=hunter2&b=2',
     'Authorization: Bearer hunter2',
+    'https://example.org/?token="hunter2"',
+    'Authorization: Bearer "hunter2\\',
   ])('blanks the secret in %s', (text) => {
     const { log, lines } = capture(format);
     log.info({ url: text }, `cannot connect to ${text} now`);
@@ -42,6 +44,7 @@ describe.each(['json', 'pretty'] as const)('%s', (format) => {
     expect(lines).toHaveLength(2);
     expect(lines.join('')).not.toContain('hunter2');
     expect(lines.join('')).toContain('***');
+    if (format === 'json') for (const line of lines) expect(JSON.parse(line)).toBeTypeOf('object');
   });
 
   test('blanks fields that are named like secrets', () => {

@@ -46,7 +46,7 @@ const PLAIN = /^[^\s"=\p{Cc}\p{Cf}\p{Cs}]+$/u;
  */
 function blankSecrets(text: string): string {
   return text
-    .replace(/([a-z][a-z0-9+.-]{0,31}:\/\/[^\s:/@"]*):[^\s"]*@/gi, '$1:***@')
+    .replace(/([a-z][a-z0-9+.-]{0,31}:\/\/[^\s:/@"]*):(?:[^\s"\\]|\\.)*@/gi, '$1:***@')
     .replace(/([?&](?:password|passwd|pwd|pass|token|secret)=)(?:[^&\s"\\]|\\.)*/gi, '$1***')
     .replace(/(\bBearer )(?:[^\s"\\]|\\.)+/g, '$1***');
 }

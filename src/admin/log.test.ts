@@ -35,6 +35,7 @@ describe.each(['json', 'pretty'] as const)('%s', (format) => {
     'mysql://root:p@ss/hunter2@db/shop',
     'https://example.org/?a=1&password=hunter2&b=2',
     'Authorization: Bearer hunter2',
+    'mysql://root:a"hunter2@db/shop',
     'https://example.org/?token="hunter2"',
     'Authorization: Bearer "hunter2\\',
   ])('blanks the secret in %s', (text) => {

@@ -35,6 +35,12 @@ const short = fc.oneof(fc.string({ unit: 'binary', maxLength: 200 }), {
         '"',
         '\\',
         '","level":"error',
+        // What is taken for the beginning of a secret.
+        '?token=',
+        '&pass=',
+        'Bearer ',
+        'redis://u:',
+        '@',
         'a',
       ),
     )

@@ -9,11 +9,13 @@ import { ingestPeers, peers } from './peers/index.ts';
 import { peerSide } from './peer-side.ts';
 import { scaledWorkload } from './scaled-workload.ts';
 import { backlogDrained } from './syncline/backlog.ts';
+import { TCP, WEB_SOCKET } from './syncline/doors.ts';
 import { embeddedApplied } from './syncline/embedded.ts';
 import { framesStored } from './syncline/frames-stored.ts';
 import { idleCpu } from './syncline/idle.ts';
 import { sendToApplied } from './syncline/latency.ts';
 import { rowsApplied } from './syncline/rows-applied.ts';
+import { rowsStored } from './syncline/rows-stored.ts';
 
 const MILLION = 1_000_000;
 const PAIRS = { quick: 1, full: 10 } as const;
@@ -49,6 +51,21 @@ export const comparisons: readonly Comparison[] = [
     quickScale: 0.2,
   },
   {
+    name: 'doors-8k',
+    title: 'Frames of 8,000 bytes, stored in Redis while the database is away, over WebSocket and over TCP',
+    sides: [WEB_SOCKET, TCP].map((door) =>
+      framesStored({
+        name: door.carrier,
+        door,
+        what: 'frames of 8,000 bytes',
+        material: (scale) => ({ kind: 'blobs', frames: largeFrames(scale), payloadBytes: 7_976 }),
+      }),
+    ),
+    verdicts: [atLeast(0.8, 'MB/s', 'websocket', 'tcp')],
+    pairs: PAIRS,
+    quickScale: 0.2,
+  },
+  {
     name: 'frames-100',
     title: 'Frames of one change of 100 bytes, stored in Redis while the database is away',
     sides: [
@@ -61,6 +78,14 @@ export const comparisons: readonly Comparison[] = [
     verdicts: [atLeast(0.45, 'frames/s', 'syncline', 'redis-benchmark')],
     pairs: PAIRS,
     quickScale: 0.1,
+  },
+  {
+    name: 'http',
+    title: 'Rows from a program, stored in Redis while the database is away, over HTTP and by the SDK',
+    sides: [rowsStored('http', INSERTS), rowsStored('sdk', INSERTS)],
+    verdicts: [atLeast(0.3, 'rows/s', 'http', 'sdk')],
+    pairs: PAIRS,
+    quickScale: 0.15,
   },
   {
     name: 'inserts',
@@ -117,6 +142,17 @@ export const comparisons: readonly Comparison[] = [
     quickScale: 0.2,
   },
   {
+    name: 'crowd',
+    title: 'From sent to APPLIED at 2,000 changes per second, from 2,000 connections and from 20',
+    sides: [
+      sendToApplied(2_000, { name: 'connections-2000', connections: 2_000 }),
+      sendToApplied(2_000, { name: 'connections-20', connections: 20 }),
+    ],
+    verdicts: [{ figure: 'p99 ms', of: 'connections-2000', over: 'connections-20', reach: { bound: 'at most', value: 2 } }],
+    pairs: PAIRS,
+    quickScale: 0.2,
+  },
+  {
     name: 'idle',
     title: 'Processor time of a server with nothing to do',
     sides: [idleCpu()],
@@ -144,8 +180,8 @@ export const comparisons: readonly Comparison[] = [
     name: 'ingest-peers',
     title: 'New rows into Redis, against what people use to take data from the network',
     sides: [
-      rowsStored('syncline', 'as the client', 'batches as the SDK makes them'),
-      rowsStored('syncline-single', 'none', 'a frame for each row'),
+      tapeStored('syncline', 'as the client', 'batches as the SDK makes them'),
+      tapeStored('syncline-single', 'none', 'a frame for each row'),
       ...ingestPeers.map((peer) => peerSide(peer, INSERTS)),
     ],
     verdicts: ingestPeers.flatMap(({ name }) => [compared('syncline', name), compared('syncline-single', name)]),
@@ -154,7 +190,7 @@ export const comparisons: readonly Comparison[] = [
   },
 ];
 
-function rowsStored(name: string, batching: 'as the client' | 'none', what: string): Side {
+function tapeStored(name: string, batching: 'as the client' | 'none', what: string): Side {
   return framesStored({ name, what, material: (scale) => ({ kind: 'items', table: 'item', workload: INSERTS(scale), batching }) });
 }
 

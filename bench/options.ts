@@ -7,7 +7,8 @@ export type BenchOptions =
   | LoadOptions
   | { readonly mode: 'profile'; readonly name: string; readonly scale: number; readonly folder: string | undefined }
   | { readonly mode: 'micro'; readonly name: string | undefined }
-  | { readonly mode: 'connections'; readonly connections: number };
+  | { readonly mode: 'connections'; readonly connections: number }
+  | { readonly mode: 'flood'; readonly scale: number };
 
 export interface CompareOptions {
   readonly mode: 'compare';
@@ -52,7 +53,7 @@ export class UsageError extends Error {}
 export function readOptions(args: readonly string[], known: KnownNames): BenchOptions {
   const given = readFlags(args);
   if (given.has('help')) return { mode: 'help' };
-  const modes = (['url', 'profile', 'micro', 'connections'] as const).filter((name) => given.has(name));
+  const modes = (['url', 'profile', 'micro', 'connections', 'flood'] as const).filter((name) => given.has(name));
   if (modes.length > 1) throw new UsageError(`${modes.map((name) => `--${name}`).join(' and ')} are different things to do`);
   const mode = modes[0] ?? 'compare';
   for (const name of given.keys()) {
@@ -76,6 +77,8 @@ export function readOptions(args: readonly string[], known: KnownNames): BenchOp
         mode: 'connections',
         connections: given.get('connections') === '' ? 10_000 : (flags.integer('connections', 100_000) ?? 10_000),
       };
+    case 'flood':
+      return { mode: 'flood', scale: flags.number('scale', { above: 0, most: 1 }) ?? 1 };
     default:
       return compareOptions(flags, known);
   }
@@ -115,18 +118,24 @@ Measures the code on the way of a change piece by piece.
 
        npm run bench -- --connections [N]
 
-Opens N connections (10,000) that send nothing, and prints what each costs a server in memory, and all of them in processor time.
+Opens N connections (10,000) that send nothing, half of them over TCP and half over WebSocket, and prints what each costs a server in
+memory, and all of them in processor time.
+
+       npm run bench -- --flood [--scale F]
+
+Floods a server with 1,000 wrong tokens a second, 2,000 peers that send a byte a second and 2,000 that read nothing, beside clients that
+behave, and prints what that costs the server and the others. Four minutes.
 `;
 
 type FlagName = keyof typeof FLAGS;
 
 /** Whether an option has a value, and where it means something. */
 const FLAGS = {
-  help: { value: 'none', modes: ['compare', 'url', 'profile', 'micro', 'connections'] },
+  help: { value: 'none', modes: ['compare', 'url', 'profile', 'micro', 'connections', 'flood'] },
   quick: { value: 'none', modes: ['compare'] },
   only: { value: 'needed', modes: ['compare'] },
   pairs: { value: 'needed', modes: ['compare'] },
-  scale: { value: 'needed', modes: ['compare', 'profile'] },
+  scale: { value: 'needed', modes: ['compare', 'profile', 'flood'] },
   json: { value: 'needed', modes: ['compare'] },
   publish: { value: 'none', modes: ['compare'] },
   url: { value: 'needed', modes: ['url'] },
@@ -141,6 +150,7 @@ const FLAGS = {
   folder: { value: 'needed', modes: ['profile'] },
   micro: { value: 'optional', modes: ['micro'] },
   connections: { value: 'optional', modes: ['connections'] },
+  flood: { value: 'none', modes: ['flood'] },
 } as const satisfies Record<string, { value: 'none' | 'needed' | 'optional'; modes: readonly string[] }>;
 
 function readFlags(args: readonly string[]): Map<FlagName, string> {

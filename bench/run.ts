@@ -4,12 +4,14 @@
  * - `comparisons.ts` lists what is compared, and what is claimed of it; `contender.ts` and `workload.ts` say what a side is given
  * - `syncline/` our side, `limits/` what the parts can do alone, `peers/` what people use today
  * - `services/` private servers, `load/` what sends, `check/` whether it arrived, `report/` what is printed and published
- * - `profile/` where the time goes, `micro/` what each piece of code takes, `connections/` what those cost that send nothing
+ * - `profile/` where the time goes, `micro/` what each piece of code takes, `connections/` what those cost that send nothing, `flood/` those
+ *   that mean harm
  */
 import { compare } from './compare.ts';
 import type { Comparison } from './comparison.ts';
 import { comparisons } from './comparisons.ts';
 import { measureConnections } from './connections/connections.ts';
+import { measureFlood } from './flood/flood.ts';
 import { runLoad } from './load/load.ts';
 import { micros, runMicros } from './micro/run-micros.ts';
 import { profile } from './profile/profile.ts';
@@ -39,6 +41,7 @@ async function main(): Promise<number> {
   }
   if (options.mode === 'micro') return runMicros(options.name, console.log);
   if (options.mode === 'connections') return measureConnections(options.connections, console.log);
+  if (options.mode === 'flood') return measureFlood(options.scale, console.log);
   if (options.mode === 'load') return runLoad(options, { print: console.log, stop: interrupted() });
   // Whatever was started ends with this process, if it ends in order.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));

@@ -21,7 +21,7 @@ interface Memory {
 }
 
 /**
- * Opens so many connections that send nothing, and prints what each costs the server: memory, and processor time for
+ * Opens so many connections that send nothing, half of them over WebSocket, and prints what each costs the server: memory, and processor time for
  * heartbeats. Server and clients are processes of their own, each with the descriptors that `ulimit -n` allows.
  */
 export async function measureConnections(connections: number, print: (line: string) => void): Promise<number> {
@@ -32,7 +32,7 @@ export async function measureConnections(connections: number, print: (line: stri
   });
   try {
     const before = await memoryOf(server);
-    const crowd = await gather({ port: server.port, token: server.token, connections });
+    const crowd = await gather({ port: server.port, webPort: server.webPort, token: server.token, connections });
     const after = await memoryOf(server);
     const cores = watchCores({ server: server.pid });
     await delay(REST_SECONDS * 1000);

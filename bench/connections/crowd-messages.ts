@@ -1,6 +1,7 @@
-/** Who a crowd connects to, and how many connections it is. */
+/** Who a crowd connects to, and how many connections it is: every other one over WebSocket. */
 export interface CrowdPlan {
   readonly port: number;
+  readonly webPort: number;
   readonly token: string;
   readonly connections: number;
 }

@@ -2,12 +2,16 @@ import { connect, type Socket } from 'node:net';
 import { FrameDecoder } from '../../src/protocol/frame-decoder.ts';
 import { DEFAULT_MAX_FRAME_BYTES, encodeFrame, FRAME, type Frame, frameName } from '../../src/protocol/frame.ts';
 import { decodeCredit, decodeError, decodeRejected, decodeRewind, decodeWelcome, encodeHello } from '../../src/protocol/messages.ts';
+import { WebSocketPeer } from '../../test/support/web-socket-peer.ts';
+import type { SenderPlan } from './sender-messages.ts';
 import type { Tape } from './tape.ts';
+import { asMessages, messageOf } from './web-socket-tape.ts';
 
 /** What a connection tells whoever opened it. */
 export interface FrameConnectionEvents {
-  /** Frames that are stored, and that are applied, have become more. */
-  progressed(): void;
+  /** So many more frames are stored, or applied. */
+  stored(frames: number): void;
+  applied(frames: number): void;
   /** Anything that must not happen while something is measured: a refusal, a rewind, an end. */
   failed(error: Error): void;
 }
@@ -34,12 +38,12 @@ export class FrameConnection {
   #storedBytes = 0;
   /** Up to here the tape may be played. */
   #due = 0;
-  storedFrames = 0;
-  appliedFrames = 0;
   /** When each frame was sent and applied, ms; only while somebody wants to know. */
   #timing: { readonly sentMs: Float64Array; applied(frame: number, sentMs: number): void } | undefined;
 
-  constructor({ host, port }: { readonly host: string; readonly port: number }, token: string, tape: Tape, events: FrameConnectionEvents) {
+  /** `localAddress` is where it comes from. */
+  constructor({ host, port, carrier, token }: SenderPlan, localAddress: string, frames: Tape, events: FrameConnectionEvents) {
+    const tape = carrier === 'websocket' ? asMessages(frames) : frames;
     this.#tape = tape;
     this.#events = events;
     let start = 0;
@@ -49,14 +53,27 @@ export class FrameConnection {
       place.frames.push(index);
       start = end;
     }
-    this.#socket = connect({ host, port, noDelay: true });
+    this.#socket = connect({ host, port, localAddress, noDelay: true });
     this.#socket.on('error', (error) => this.#fail(error));
     this.#socket.on('close', () => this.#fail(new Error('the server closed the connection')));
     this.#socket.on('drain', () => this.#pump());
-    this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    const hello = encodeHello({ v: 1, token, stream: tape.stream, oldest: new Map(), agent: 'syncline-bench' });
-    this.#socket.write(encodeFrame({ type: FRAME.hello, payload: hello }));
+    const payload = encodeHello({ v: 1, token, stream: tape.stream, oldest: new Map(), agent: 'syncline-bench' });
+    const hello = encodeFrame({ type: FRAME.hello, payload });
+    if (carrier !== 'websocket') {
+      this.#socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+      this.#socket.write(hello);
+      return;
+    }
+    this.#write = (frame) => void this.#socket.write(messageOf(frame));
+    const upgraded = WebSocketPeer.upgrade(this.#socket, (chunk) => this.#receive(chunk));
+    upgraded.then(
+      () => this.#write(hello),
+      (error: Error) => this.#fail(error),
+    );
   }
+
+  /** Of a single frame. */
+  #write: (frame: Uint8Array) => void = (frame) => void this.#socket.write(frame);
 
   /** Resolves when the server has taken the stream in. */
   opened(): Promise<void> {
@@ -101,7 +118,6 @@ export class FrameConnection {
     this.#decoder.push(chunk);
     for (let frame = this.#decoder.next(); frame !== undefined; frame = this.#decoder.next()) this.#handle(frame);
     this.#pump();
-    this.#events.progressed();
   }
 
   #handle(frame: Frame): void {
@@ -109,7 +125,7 @@ export class FrameConnection {
     if (type === FRAME.stored) this.#stored(partition, seq);
     else if (type === FRAME.applied) this.#applied(partition, seq);
     else if (type === FRAME.credit) this.#creditBytes = decodeCredit(payload).bytes;
-    else if (type === FRAME.ping) this.#socket.write(encodeFrame({ type: FRAME.pong, payload }));
+    else if (type === FRAME.ping) this.#write(encodeFrame({ type: FRAME.pong, payload }));
     else if (type === FRAME.welcome) {
       this.#creditBytes = decodeWelcome(payload).creditBytes;
       this.#opened.resolve();
@@ -120,8 +136,9 @@ export class FrameConnection {
     const place = this.#places[partition];
     if (place === undefined || seq <= place.stored) return;
     this.#storedBytes += (place.bytes[seq - 1] as number) - (place.bytes[place.stored - 1] ?? 0);
-    this.storedFrames += seq - place.stored;
+    const frames = seq - place.stored;
     place.stored = seq;
+    this.#events.stored(frames);
   }
 
   #applied(partition: number, seq: number): void {
@@ -135,8 +152,9 @@ export class FrameConnection {
         this.#timing.applied(frame, this.#timing.sentMs[frame] as number);
       }
     }
-    this.appliedFrames += seq - place.applied;
+    const frames = seq - place.applied;
     place.applied = seq;
+    this.#events.applied(frames);
   }
 
   #fail(error: Error): void {

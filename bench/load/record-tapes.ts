@@ -7,7 +7,14 @@ import { type Tape, TapeWriter } from './tape.ts';
 /** What is sent. */
 export type Material =
   /** Upserts of items, in batches as the client SDK makes them by default, or each in a frame of its own. */
-  | { readonly kind: 'items'; readonly table: string; readonly workload: Workload; readonly batching: 'as the client' | 'none' }
+  | {
+      readonly kind: 'items';
+      readonly table: string;
+      readonly workload: Workload;
+      readonly batching: 'as the client' | 'none';
+      /** Which connection sends a row: the one that has its partition, or all in turn. The latter for rows that come once, each in a frame of its own. */
+      readonly spread?: 'by partition' | 'in turn';
+    }
   /** Frames of one change with a blob, so that the payload has exactly `payloadBytes`. */
   | { readonly kind: 'blobs'; readonly frames: number; readonly payloadBytes: number };
 
@@ -17,7 +24,10 @@ export type Material =
  */
 export function recordTapes(material: Material, partitions: number, connections: number): Tape[] {
   const writers = Array.from({ length: connections }, () => new TapeWriter(randomBytes(16).toString('hex')));
-  const add = (partition: number, payload: Uint8Array) => (writers[partition % connections] as TapeWriter).add(partition, payload);
+  const inTurn = material.kind === 'items' && material.spread === 'in turn';
+  let count = 0;
+  const add = (partition: number, payload: Uint8Array) =>
+    (writers[(inTurn ? count++ : partition) % connections] as TapeWriter).add(partition, payload);
   if (material.kind === 'items') recordItems(material, partitions, add);
   else recordBlobs(material, partitions, add);
   return writers.map((writer) => writer.finish());

@@ -1,9 +1,14 @@
 import type { Material } from './record-tapes.ts';
 
+/** `websocket`: each frame in a message of its own, as the SDK sends them. */
+export type Carrier = 'tcp' | 'websocket';
+
 /** What a sender process is to do. */
 export interface SenderPlan {
   readonly host: string;
   readonly port: number;
+  /** What carries the frames; TCP when left out. */
+  readonly carrier?: Carrier;
   readonly token: string;
   readonly material: Material;
   readonly partitions: number;

@@ -2,6 +2,7 @@ import type { MariadbServer } from '../../test/support/mariadb-server.ts';
 import type { RedisServer } from '../../test/support/redis-server.ts';
 import type { Watch } from '../comparison.ts';
 import { startSender, type Sender } from '../load/sender.ts';
+import type { Carrier } from '../load/sender-messages.ts';
 import type { Material } from '../load/record-tapes.ts';
 import { warmUpWorkload } from '../scaled-workload.ts';
 import { DATABASE } from '../services/mariadb-client.ts';
@@ -23,7 +24,12 @@ export async function missingForInstallation(): Promise<string | undefined> {
 }
 
 /** Starts everything in fresh folders, with the rows that `workload` finds, and sends the warm-up through it. */
-export async function startInstallation(workload: Workload, scale: number, watch?: Watch): Promise<Installation> {
+export async function startInstallation(
+  workload: Workload,
+  scale: number,
+  watch?: Watch,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Installation> {
   const closers: (() => Promise<void>)[] = [];
   const close = async () => {
     for (const one of closers.splice(0).reverse()) await one();
@@ -33,7 +39,7 @@ export async function startInstallation(workload: Workload, scale: number, watch
     closers.push(() => redis.close());
     const mariadb = await startDatabase(workload);
     closers.push(() => mariadb.close());
-    const server = await startServer({ env: { SYNCLINE_QUEUE: redis.url, SYNCLINE_SINK: mariadb.url(DATABASE) }, watch });
+    const server = await startServer({ env: { SYNCLINE_QUEUE: redis.url, SYNCLINE_SINK: mariadb.url(DATABASE), ...env }, watch });
     closers.push(() => server.close());
     await warmUp(server, scale);
     return { redis, mariadb, server, close };
@@ -55,6 +61,7 @@ export async function warmUp(server: SynclineServer, scale: number): Promise<voi
 export interface SenderOptions {
   readonly connections?: number;
   readonly framesPerSecond?: number;
+  readonly carrier?: Carrier;
 }
 
 /** As many connections as `redis-benchmark` is given. */
@@ -63,6 +70,7 @@ export const CONNECTIONS = 8;
 export const PARTITIONS = 16;
 
 export function senderTo(server: SynclineServer, material: Material, options: SenderOptions = {}): Promise<Sender> {
-  const { host, port, token } = server;
+  const { host, token } = server;
+  const port = options.carrier === 'websocket' ? server.webPort : server.port;
   return startSender({ host, port, token, material, partitions: PARTITIONS, connections: CONNECTIONS, ...options });
 }

@@ -17,6 +17,10 @@ const START_TIMEOUT_MS = 30_000;
 export interface ServerOptions {
   /** `SYNCLINE_…` variables: where queue and sink are. Without any it runs embedded. */
   readonly env?: Readonly<Record<string, string>>;
+  /** What it runs under, such as another C library; Node.js alone when left out. */
+  readonly program?: readonly string[];
+  /** Puts into its working folder what it is to find there, such as a configuration. */
+  prepare?(folder: string): void;
   /** Who looks into it. */
   readonly watch?: Watch | undefined;
 }
@@ -25,6 +29,8 @@ export interface ServerOptions {
 export interface SynclineServer {
   readonly host: string;
   readonly port: number;
+  /** For WebSocket and HTTP. */
+  readonly webPort: number;
   readonly token: string;
   readonly pid: number;
   /** Where the embedded queue and sink are. */
@@ -40,11 +46,13 @@ export interface SynclineServer {
 }
 
 /** Starts a server of its own in a fresh folder; resolves when it answers. */
-export async function startServer({ env = {}, watch }: ServerOptions = {}): Promise<SynclineServer> {
+export async function startServer({ env = {}, program = [process.execPath], prepare, watch }: ServerOptions = {}): Promise<SynclineServer> {
   const data = mkdtempSync(join(tmpdir(), 'syncline-bench-'));
   removeAtExit(data);
-  const [port, adminPort] = [await freePort(), await freePort()];
-  const child = spawn(process.execPath, [...(watch?.nodeOptions ?? []), MAIN, 'start'], {
+  prepare?.(data);
+  const [port, webPort, adminPort] = [await freePort(), await freePort(), await freePort()];
+  const [command = process.execPath, ...before] = program;
+  const child = spawn(command, [...before, ...(watch?.nodeOptions ?? []), MAIN, 'start'], {
     cwd: data,
     env: {
       PATH: process.env['PATH'] ?? '',
@@ -52,7 +60,7 @@ export async function startServer({ env = {}, watch }: ServerOptions = {}): Prom
       SYNCLINE_TOKEN: TOKEN,
       SYNCLINE_TCP_HOST: '127.0.0.1',
       SYNCLINE_TCP_PORT: String(port),
-      SYNCLINE_WEB_PORT: '0',
+      SYNCLINE_WEB_PORT: String(webPort),
       SYNCLINE_ADMIN_PORT: String(adminPort),
       ...env,
       ...watch?.env,
@@ -81,6 +89,7 @@ export async function startServer({ env = {}, watch }: ServerOptions = {}): Prom
   return {
     host: '127.0.0.1',
     port,
+    webPort,
     token: TOKEN,
     pid,
     data,

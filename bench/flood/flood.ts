@@ -1,0 +1,135 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { endWithUs } from '../../src/chaos/end-with-us.ts';
+import { count } from '../../src/cli/text.ts';
+import { hashToken } from '../../src/ingest/producers.ts';
+import { checkMariadb } from '../check/mariadb-contents.ts';
+import { cpuSecondsOf } from '../processor-time.ts';
+import { DATABASE } from '../services/mariadb-client.ts';
+import { startDatabase } from '../services/mariadb.ts';
+import { startQueueRedis } from '../services/redis.ts';
+import { missingForInstallation, senderTo, warmUp } from '../syncline/installation.ts';
+import { startServer, type SynclineServer } from '../syncline/server.ts';
+import type { Workload } from '../workload.ts';
+import { type FloodCommand, type FloodPlan, type FloodReport, KINDS, type Kind } from './flood-messages.ts';
+
+const ENTRY = fileURLToPath(new URL('flood-entry.ts', import.meta.url));
+const GOOD_CHANGES_PER_SECOND = 200;
+const PHASE_MS = 15_000;
+const ALL_MS = 75_000;
+/** Between two phases, so that what one left behind is gone. */
+const REST_MS = 7_000;
+const HOSTILE_TOKEN = 'hostile.0123456789abcdef';
+
+/** What is done, and for how long. */
+interface Phase {
+  readonly kinds: readonly Kind[];
+  readonly ms: number;
+}
+const PHASES: readonly Phase[] = [
+  { kinds: [], ms: PHASE_MS },
+  ...KINDS.map((kind) => ({ kinds: [kind], ms: kind === 'readers that never read' ? ALL_MS : PHASE_MS })),
+  { kinds: KINDS, ms: ALL_MS },
+];
+
+/**
+ * Floods a server with wrong tokens, peers that send a byte now and then, and peers that read nothing, one after the other and all
+ * together, beside clients that behave. Prints what each event costs the server in processor time, what it holds in memory, and how
+ * long the others wait. Resolves with 1 where these lose something.
+ */
+export async function measureFlood(scale: number, print: (line: string) => void): Promise<number> {
+  const missing = await missingForInstallation();
+  if (missing !== undefined) throw new Error(missing);
+  const good = Math.ceil((PHASES.reduce((sum, { ms }) => sum + ms + REST_MS, 0) / 1_000) * GOOD_CHANGES_PER_SECOND);
+  const workload: Workload = { kind: 'inserts', changes: good, seed: 1 };
+  const redis = await startQueueRedis();
+  const mariadb = await startDatabase(workload);
+  const server = await startServer({
+    env: {
+      SYNCLINE_QUEUE: redis.url,
+      SYNCLINE_SINK: mariadb.url(DATABASE),
+      SYNCLINE_LOG_LEVEL: 'error',
+      SYNCLINE_INGEST_MAX_CONNECTIONS: '15000',
+      SYNCLINE_INGEST_MAX_CONNECTIONS_PER_PRODUCER: '15000',
+    },
+    prepare: (folder) =>
+      writeFileSync(join(folder, 'syncline.yaml'), `producers:\n  - { name: hostile, tokens: ['${hashToken(HOSTILE_TOKEN)}'] }\n`),
+  });
+  const flood = fork(ENTRY, { stdio: 'inherit' });
+  endWithUs(flood);
+  try {
+    await warmUp(server, 1);
+    const sender = await senderTo(
+      server,
+      { kind: 'items', table: 'item', workload, batching: 'none' },
+      { framesPerSecond: GOOD_CHANGES_PER_SECOND },
+    );
+    tell(flood, { type: 'plan', plan: planOf(server, scale) });
+    server.resetPeakMemory();
+    sender.go();
+    const applied = sender.applied();
+    let base = 0;
+    for (const phase of PHASES) {
+      const { cores, report } = await run(phase, server, flood);
+      if (phase.kinds.length === 0) base = cores;
+      for (const line of linesOf(phase, cores, base, report)) print(line);
+      await delay(REST_MS);
+    }
+    const { latency } = await applied;
+    await checkMariadb(mariadb, workload);
+    print(`memory at most: ${count(Math.round(server.peakMemoryBytes() / 1e6))} MB`);
+    print(
+      `${count(good)} changes of clients that behave, ${count(GOOD_CHANGES_PER_SECOND)} a second: all applied once; ` +
+        `p50 ${latency!.p50.toFixed(1)} ms, p99 ${latency!.p99.toFixed(1)} ms, at most ${latency!.max.toFixed(0)} ms`,
+    );
+    sender.close();
+    return 0;
+  } finally {
+    flood.kill('SIGKILL');
+    await server.close();
+    await mariadb.close();
+    await redis.close();
+  }
+}
+
+function planOf({ port }: SynclineServer, scale: number): FloodPlan {
+  const scaled = (number: number) => Math.ceil(number * scale);
+  return { port, token: HOSTILE_TOKEN, wrongTokensPerSecond: scaled(1_000), dripFeeders: scaled(2_000), readers: scaled(2_000) };
+}
+
+async function run({ kinds, ms }: Phase, { pid }: SynclineServer, flood: ChildProcess): Promise<{ cores: number; report: FloodReport }> {
+  const [beganMs, before] = [performance.now(), cpuSecondsOf(pid)];
+  tell(flood, { type: 'do', kinds });
+  await delay(ms);
+  const reported = once(flood, 'message') as Promise<[FloodReport]>;
+  tell(flood, { type: 'rest' });
+  const [report] = await reported;
+  return { cores: (cpuSecondsOf(pid) - before) / ((performance.now() - beganMs) / 1_000), report };
+}
+
+function linesOf({ kinds, ms }: Phase, cores: number, base: number, report: FloodReport): string[] {
+  const what = kinds.length === 0 ? 'clients that behave alone' : kinds.join(', ');
+  const lines = [`${what}: ${(cores * 100).toFixed(0)} % of a core`];
+  if (kinds.length === 1) {
+    const events = report.events[kinds[0]!];
+    lines.push(
+      `  ${count(events)} ${EVENTS[kinds[0]!]} in ${ms / 1_000} s, ${((((cores - base) * ms) / events) * 1_000).toFixed(1)} µs of the server each`,
+    );
+  } else lines.push(...kinds.map((kind) => `  ${count(report.events[kind])} ${EVENTS[kind]}`));
+  if (kinds.includes('readers that never read')) lines.push(`  ${count(report.slowReaders)} cut off because they read nothing`);
+  return lines;
+}
+
+const EVENTS: Readonly<Record<Kind, string>> = {
+  'wrong tokens': 'tokens refused',
+  'drip feeders': 'bytes',
+  'readers that never read': 'PINGs',
+};
+
+function tell(flood: ChildProcess, command: FloodCommand): void {
+  flood.send(command);
+}

@@ -169,6 +169,8 @@ export class AuditFile {
     if (!isGone && !isOther) return;
     await this.#file?.close();
     this.#file = undefined;
+    // What is left of a file that was cut is evidence, and stays where it shows.
+    if (isGone && found !== undefined && found.size > 0) renameSync(this.#options.path, fullFile(this.#options.path, this.#link.seq));
     this.#size = isGone ? 0 : found.size;
   }
 

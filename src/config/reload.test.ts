@@ -266,4 +266,11 @@ describe('no reload opens a door', () => {
     expect(planReload(open, shut)).toMatchObject({ config: { producers: [{ name: 'default' }] }, changed: ['token'], waiting: [] });
     expect(planReload(shut, open)).toMatchObject({ config: { producers: [] }, changed: ['token'], waiting: [] });
   });
+
+  test('but not on the way to a file of tokens, which counts from the restart on', () => {
+    const running = load({ token: 'default.one', listen: { tcp: { host: '127.0.0.1' } } });
+    const { config, waiting } = planReload(running, load({ tokensFile: '/etc/syncline/tokens', listen: { tcp: { host: '127.0.0.1' } } }));
+    expect(config).toMatchObject({ token: 'default.one', producers: [{ name: 'default' }], tokensFile: undefined });
+    expect(waiting).toEqual(expect.arrayContaining(['token', 'tokensFile']));
+  });
 });

@@ -63,7 +63,9 @@ function placeOf(url: string): string {
 }
 
 function producersOf(running: Config, loaded: Config): Pick<Config, 'token' | 'producers'> {
-  const isSafe = loaded.producers.length > 0 || running.tokensFile !== undefined || isOnLoopback(running);
+  // On loopback nobody need be asked; but whoever has a file of tokens now wants somebody to be, and it counts from the restart on.
+  const mayBeOpen = isOnLoopback(running) && loaded.tokensFile === undefined;
+  const isSafe = loaded.producers.length > 0 || running.tokensFile !== undefined || mayBeOpen;
   const { token, producers } = isSafe ? loaded : running;
   return { token, producers };
 }

@@ -16,6 +16,8 @@ export interface Connection {
   /** Stops and resumes {@link Receiver.data}; the peer is held back by flow control. */
   pause(): void;
   resume(): void;
+  /** The peer has been let in: what it sends may be large from now on. Left out where that makes no difference. */
+  letIn?(): void;
   /** Sends what was written, then closes. */
   end(): void;
   /** Closes at once and drops what was not sent. */

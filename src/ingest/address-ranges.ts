@@ -27,3 +27,14 @@ export function plainAddress(address: string): string {
 function familyOf(address: string): 'ipv4' | 'ipv6' {
   return isIPv6(address) ? 'ipv6' : 'ipv4';
 }
+
+/** Whose limits an address counts for: an IPv4 address as it is; of an IPv6 address its /64, which is what one customer gets. */
+export function networkOf(address: string): string {
+  if (!address.includes(':')) return address;
+  const [head = [], tail] = address.split('::').map((part) => (part === '' ? [] : part.split(':')));
+  const zeros = new Array<string>(tail === undefined ? 0 : 8 - head.length - tail.length).fill('0');
+  return [...head, ...zeros, ...(tail ?? [])].slice(0, IPV6_GROUPS).join(':');
+}
+
+/** Of 16 bits. */
+const IPV6_GROUPS = 4;

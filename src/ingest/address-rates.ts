@@ -1,9 +1,8 @@
+import { networkOf } from './address-ranges.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 /** Addresses that are remembered; the one that has been there longest is forgotten for the next. */
 const MAX_ADDRESSES = 10_000;
-/** Of IPv6, whoever has one address has all of its /64. */
-const IPV6_GROUPS = 4;
 
 /** So many datagrams in a second from each address, with a bound on how many addresses are remembered. */
 export class AddressRates {
@@ -34,12 +33,4 @@ export class AddressRates {
     }
     return bucket.take(1, nowMs);
   }
-}
-
-/** An IPv4 address as it is; of an IPv6 address, its /64. */
-function networkOf(address: string): string {
-  if (!address.includes(':')) return address;
-  const [head = [], tail] = address.split('::').map((part) => (part === '' ? [] : part.split(':')));
-  const zeros = new Array<string>(tail === undefined ? 0 : 8 - head.length - tail.length).fill('0');
-  return [...head, ...zeros, ...(tail ?? [])].slice(0, IPV6_GROUPS).join(':');
 }

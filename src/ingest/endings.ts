@@ -16,6 +16,10 @@ export function refusedFrame(stream: string, partition: number, seq: number, { v
   );
 }
 
+export function lateHello(timeoutMs: number): SyncError {
+  return new SyncError('auth_timeout', `no complete HELLO arrived within ${timeoutMs} ms`);
+}
+
 /** `what` is the beginning of the message. */
 export function unknownPartition(what: string, partition: number, count: number): SyncError {
   return new SyncError('unknown_partition', `${what} partition ${partition}; there are ${count}, numbered from 0`);

@@ -52,6 +52,19 @@ test('no more than 512 answers wait: who has waited longest is answered early', 
   expect(answered).toEqual(Array.from({ length: 88 }, (_, i) => i));
 });
 
+test('one that guesses too fast has its own answers early, and nobody else has', async () => {
+  const answered: string[] = [];
+  const ask = (address: string) => void attempts.refused(refusal(address)).then(() => answered.push(address));
+  ask('10.0.0.1');
+  for (let i = 0; i < 1_000; i++) ask(`2001:db8::${i.toString(16)}`);
+  ask('10.0.0.2');
+  await clock.settle();
+  expect(attempts.waiting).toBe(512);
+  expect(answered.filter((address) => address.startsWith('10.'))).toEqual([]);
+  await clock.advance(100);
+  expect(answered.filter((address) => address.startsWith('10.'))).toEqual(['10.0.0.1', '10.0.0.2']);
+});
+
 test('only so many addresses are remembered, the latest', async () => {
   for (let i = 0; i < 10; i++) await delayOf(refusal('10.9.9.9'));
   for (let i = 0; i < 4_096; i++) void attempts.refused(refusal(`10.0.${i >> 8}.${i & 255}`));

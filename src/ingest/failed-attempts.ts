@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
+import { networkOf } from './address-ranges.ts';
 
 /** Somebody who was not let in. */
 export interface Refusal {
@@ -49,8 +50,9 @@ export class FailedAttempts {
   readonly #options: FailedAttemptsOptions;
   /** By address and by claimed token, the least recent first. */
   readonly #failures = new Map<string, Failures>();
-  /** Ends the wait of one each, in their order. */
-  readonly #waiting = new Set<() => void>();
+  /** By address: ends the wait of one each, in their order. No set is empty. */
+  readonly #waiting = new Map<string, Set<() => void>>();
+  #waitingCount = 0;
 
   constructor(options: FailedAttemptsOptions) {
     this.#options = options;
@@ -58,33 +60,50 @@ export class FailedAttempts {
 
   /** Answers that wait. */
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#waitingCount;
   }
 
   /** Counts a failure; resolves when it is time to answer it. */
   refused(refusal: Refusal): Promise<void> {
     const { clock, random, onRefused } = this.#options;
     onRefused(refusal);
-    const byAddress = this.#count(`address ${refusal.address}`);
+    const network = networkOf(refusal.address);
+    const byAddress = this.#count(`address ${network}`);
     const byToken = refusal.claimedId === undefined ? 0 : this.#count(`token ${refusal.claimedId}`);
     const doublings = Math.min(MAX_DOUBLINGS, Math.floor((Math.max(byAddress, byToken) - 1) / FAILURES_PER_DOUBLING));
     const delayMs = (DELAY_MS.least + random.fraction() * (DELAY_MS.most - DELAY_MS.least)) * 2 ** doublings;
-    // Who has waited longest is answered early, rather than somebody not heard.
-    if (this.#waiting.size >= MAX_WAITING) firstOf(this.#waiting)?.();
+    // Of those of whom most wait, who has waited longest is answered early, rather than somebody not heard.
+    if (this.#waitingCount >= MAX_WAITING) firstOf(this.#mostWaiting())?.();
     return new Promise((resolve) => {
+      const waiting = this.#waitingOf(network);
       const end = () => {
         timer.cancel();
-        this.#waiting.delete(end);
+        waiting.delete(end);
+        this.#waitingCount--;
+        if (waiting.size === 0) this.#waiting.delete(network);
         resolve();
       };
       const timer = clock.setTimer(delayMs, end);
-      this.#waiting.add(end);
+      waiting.add(end);
+      this.#waitingCount++;
     });
+  }
+
+  #waitingOf(network: string): Set<() => void> {
+    let waiting = this.#waiting.get(network);
+    if (waiting === undefined) this.#waiting.set(network, (waiting = new Set()));
+    return waiting;
+  }
+
+  #mostWaiting(): ReadonlySet<() => void> {
+    let most: ReadonlySet<() => void> = new Set();
+    for (const waiting of this.#waiting.values()) if (waiting.size > most.size) most = waiting;
+    return most;
   }
 
   /** Answers everybody now. */
   close(): void {
-    for (const end of [...this.#waiting]) end();
+    for (const end of [...this.#waiting.values()].flatMap((waiting) => [...waiting])) end();
   }
 
   #count(key: string): number {

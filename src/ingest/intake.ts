@@ -18,7 +18,7 @@ export interface IntakeEvents {
 }
 
 /** Why a session does not read; it reads when there is no reason left. */
-export type Hold = 'auth' | 'opening' | 'window' | 'room' | 'turn' | 'pace';
+export type Hold = 'auth' | 'opening' | 'window' | 'room' | 'turn' | 'pace' | 'answers';
 
 /**
  * Cuts what a connection brings into frames, and stands still while anything holds it: the peer is then held back by
@@ -45,6 +45,7 @@ export class Intake {
 
   set maxFrameBytes(bytes: number) {
     this.#decoder.maxFrameBytes = bytes;
+    this.#connection.letIn?.();
   }
 
   /** Since when the peer owes the rest of a frame; undefined when it does not, or when it is we who do not read. */

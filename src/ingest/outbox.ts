@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { Connection } from '../core/network.ts';
+import { type Connection, NOTICEABLE_BYTES } from '../core/network.ts';
 
 /** Above this nothing that can wait is written; it waits, newest only, until the connection has drained. */
 export const HOLD_BACK_BYTES = 64 * 1024;
@@ -25,6 +25,14 @@ export class Outbox {
     if (this.#closed) return;
     this.#connection.write(frame);
     if (this.#connection.bufferedBytes > SLOW_READER_BYTES) this.#overflowed();
+  }
+
+  /** Sends an answer to a frame of the peer; false when it is to send no more of those until {@link drained}: it reads nothing. */
+  answer(frame: Uint8Array): boolean {
+    this.send(frame);
+    if (this.#connection.bufferedBytes < NOTICEABLE_BYTES) return true;
+    this.#blockedSinceMs ??= this.#clock.monotonicMs();
+    return false;
   }
 
   /** Whether what can wait should wait; {@link drained} tells the end of it. */

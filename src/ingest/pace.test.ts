@@ -59,6 +59,17 @@ describe('a producer that sends more than it may', () => {
     expect(world.sessions.counters.paced).toMatchObject({ bytes: 0 });
   });
 
+  test('is held to it with what is refused, too, which takes a place in the order as well', async () => {
+    const world = createPaced({ changesPerSecond: 10 });
+    const peer = await world.open();
+    const chain = new FrameChain(0, 0);
+    for (let i = 0; i < 50; i++) peer.sendBytes(chain.add(Buffer.from([0xc1])));
+    await world.clock.settle();
+    expect(storedOf(peer)).toBeLessThanOrEqual(12);
+    await world.clock.advance(6_000);
+    expect(storedOf(peer)).toBe(50);
+  });
+
   test('is held with all of its connections together, and others are not', async () => {
     const world = createPaced({ bytesPerSecond: 10 * KB });
     const [first, second] = [await world.open(), await world.open({ stream: OTHER })];

@@ -11,7 +11,7 @@ import type { Submitter } from './appender.ts';
 import { Confirmation } from './confirmation.ts';
 import { NO_TOKEN, REFUSED, type IngestContext, type IngestSettings } from './context.ts';
 import { Credit } from './credit.ts';
-import { errorFrame, logEnd, refusedFrame, toldError, unknownPartition } from './endings.ts';
+import { errorFrame, lateHello, logEnd, refusedFrame, toldError, unknownPartition } from './endings.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Intake } from './intake.ts';
 import { readGreeting, surveyForOpening, tablesFor, takeSurvey, welcomeFrame } from './opening.ts';
@@ -157,13 +157,12 @@ export class Session implements Submitter {
   /** Begins to listen to the connection. */
   start(): void {
     const { authTimeoutMs } = this.#settings;
-    this.#setDeadline(authTimeoutMs, () =>
-      this.fail(new SyncError('auth_timeout', `no complete HELLO arrived within ${authTimeoutMs} ms`)),
-    );
+    this.#setDeadline(authTimeoutMs, () => this.fail(lateHello(authTimeoutMs)));
     this.#connection.open({
       data: (chunk) => this.#received(chunk),
       drain: () => {
         this.#outbox.drained();
+        this.#intake.release('answers');
         this.#acknowledgements.flush();
       },
       close: () => this.#closed(),
@@ -276,10 +275,10 @@ export class Session implements Submitter {
       case FRAME.batch:
         return this.#batch(frame);
       case FRAME.ping:
-        return this.#outbox.send(encodeFrame({ type: FRAME.pong, payload: frame.payload }));
-      case FRAME.pong:
-        if (this.#state === 'draining' && GOAWAY_MARK.equals(frame.payload)) this.#leave();
+        if (!this.#outbox.answer(encodeFrame({ type: FRAME.pong, payload: frame.payload }))) this.#intake.hold('answers');
         return;
+      case FRAME.pong:
+        return this.#state === 'draining' && GOAWAY_MARK.equals(frame.payload) ? this.#leave() : undefined;
       case FRAME.bye:
         return this.#leave();
       default:
@@ -364,7 +363,7 @@ export class Session implements Submitter {
     appender.submit(partition, { stream: this.#stream!, producer: this.#producer!, seq, prev, crc, frame: bytes, kind }, this);
     if (this.#inFlightBytes > this.#settings.creditBytes + this.#settings.maxFrameBytes) this.#intake.hold('window');
     if (appender.isFull) this.#waitForRoom();
-    this.#pace?.took(frame.bytes.length, refusal === undefined ? this.#payloads.changes : 0);
+    this.#pace?.took(frame.bytes.length, refusal === undefined ? this.#payloads.changes : Math.max(1, this.#payloads.changes));
   }
 
   /** A peer may be alive and yet read nothing of what waits for it, or send nothing of the rest of a frame. */

@@ -5,6 +5,7 @@ import type { StreamId } from '../core/stream.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { encodeError } from '../protocol/messages.ts';
 import type { QueueEvent } from '../queue/queue.ts';
+import { networkOf } from './address-ranges.ts';
 import type { IngestContext } from './context.ts';
 import { PayloadCheck } from './payload-check.ts';
 import { type ProducerLoad, ProducerLoads, type Rate } from './producer-load.ts';
@@ -37,6 +38,7 @@ export class Sessions implements SessionKeeper {
   #payloads: PayloadCheck;
   readonly #all = new Set<Session>();
   readonly #byStream = new Map<StreamId, Session>();
+  /** By {@link networkOf} their address. */
   readonly #byAddress = new Map<string, AddressCount>();
   readonly #loads: ProducerLoads;
   readonly #refusals = new Set<Connection>();
@@ -133,7 +135,7 @@ export class Sessions implements SessionKeeper {
   }
 
   opening(session: Session): ProducerLoad {
-    this.#byAddress.get(session.address)?.unauthenticated.delete(session);
+    this.#byAddress.get(networkOf(session.address))?.unauthenticated.delete(session);
     const { stream, producer } = session;
     assert(stream !== undefined && producer !== undefined, 'a session that opens has said HELLO');
     const other = this.#byStream.get(stream);
@@ -178,7 +180,7 @@ export class Sessions implements SessionKeeper {
     if (!session.isInternal) {
       const count = this.#countOf(session.address);
       count.unauthenticated.delete(session);
-      if (--count.connections === 0) this.#byAddress.delete(session.address);
+      if (--count.connections === 0) this.#byAddress.delete(networkOf(session.address));
     }
     for (const { left, emptied } of this.#leaving) {
       left.delete(session);
@@ -220,7 +222,7 @@ export class Sessions implements SessionKeeper {
     if (this.#all.size >= maxConnections) {
       return new SyncError('too_many_connections', `this server takes ${maxConnections} connections (ingest.maxConnections) and has them`);
     }
-    const count = this.#byAddress.get(address);
+    const count = this.#byAddress.get(networkOf(address));
     if (count === undefined) return undefined;
     if (count.connections >= maxConnectionsPerAddress) {
       return new SyncError(
@@ -264,10 +266,11 @@ export class Sessions implements SessionKeeper {
   }
 
   #countOf(address: string): AddressCount {
-    let count = this.#byAddress.get(address);
+    const network = networkOf(address);
+    let count = this.#byAddress.get(network);
     if (count === undefined) {
       count = { connections: 0, unauthenticated: new Set() };
-      this.#byAddress.set(address, count);
+      this.#byAddress.set(network, count);
     }
     return count;
   }

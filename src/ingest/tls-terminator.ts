@@ -5,6 +5,7 @@ import { certificateNames } from '../core/certificate-names.ts';
 import type { Clock, Timer } from '../core/clock.ts';
 import { messageOf, SyncError } from '../core/errors.ts';
 import type { TlsMaterial } from '../core/tls-material.ts';
+import { networkOf } from './address-ranges.ts';
 
 /** A connection after its handshake. */
 export interface SecuredSocket {
@@ -57,12 +58,13 @@ export class TlsTerminator {
    */
   async secure(raw: Socket, address: string): Promise<SecuredSocket | undefined> {
     if (raw.destroyed) return undefined;
-    const count = this.#byAddress.get(address) ?? 0;
+    const network = networkOf(address);
+    const count = this.#byAddress.get(network) ?? 0;
     if (count >= MAX_HANDSHAKES_PER_ADDRESS) {
       raw.destroy();
       throw new SyncError('too_many_connections', `${address} has ${count} connections that have not finished the TLS handshake`);
     }
-    this.#byAddress.set(address, count + 1);
+    this.#byAddress.set(network, count + 1);
     const place = placeOf(raw);
     const handshake = new Handshake(raw, this.#clock, () => void this.#server.emit('connection', raw));
     this.#handshakes.set(place, handshake);
@@ -70,9 +72,9 @@ export class TlsTerminator {
       return await handshake.result;
     } finally {
       this.#handshakes.delete(place);
-      const left = (this.#byAddress.get(address) as number) - 1;
-      if (left === 0) this.#byAddress.delete(address);
-      else this.#byAddress.set(address, left);
+      const left = (this.#byAddress.get(network) as number) - 1;
+      if (left === 0) this.#byAddress.delete(network);
+      else this.#byAddress.set(network, left);
     }
   }
 

@@ -97,6 +97,8 @@ class MemorySink implements Sink {
           key: columns.slice(0, keyCount),
           columns: Object.fromEntries(columns.map((column) => [column, {}])),
         });
+      const present = this.#store.tables.get(table)?.columns ?? [];
+      if (!columns.slice(0, keyCount).every((column) => present.includes(column))) continue;
       for (const column of columns)
         if (this.#store.tables.get(table)?.columns.includes(column) === false) this.#store.addColumn(table, column, {});
     }

@@ -946,6 +946,18 @@ export function describeSink(kind: SinkKind): void {
       expect(sink.table('fresh')?.key).toEqual(['a', 'b']);
     });
 
+    test('never grows by a column that a change calls part of the key of a table that is there', async () => {
+      const sink = await open('evolve');
+      await sink.evolve([batch]);
+      for (const op of ['update', 'delete'] as const)
+        await sink.evolve([{ groups: [{ table: 'fresh', op, keyCount: 3, columns: ['a', 'b', 'evil'], rows: [['x', 1, 'y']] }] }]);
+      const stream = newStream();
+      const transaction = await beginIn(sink, 0, claim(stream));
+      await transaction.write([group(sink, 'fresh', 'upsert', 2, ['a', 'b', 'v'], [['x', 1, 'text']])]);
+      await commit(transaction, stream, { seq: 1, crc: 1 });
+      expect(await rowsOf('fresh')).toEqual([{ a: 'x', b: 1, v: 'text' }]);
+    });
+
     test("never grows into the sink's own tables", async () => {
       const sink = await open('evolve');
       await sink.evolve([{ groups: [{ ...batch.groups[0]!, table: 'syncline_extra' }] }]);

@@ -92,6 +92,7 @@ export function webEngineContract({ name, createEngine }: EngineSubject): void {
 
     function open(connection: Connection): { data: string; closed: boolean } {
       const seen = { data: '', closed: false };
+      connection.letIn?.();
       connection.open({
         data: (chunk) => void (seen.data += Buffer.from(chunk).toString()),
         drain: () => {},

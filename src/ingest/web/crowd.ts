@@ -1,4 +1,5 @@
 import { SyncError } from '../../core/errors.ts';
+import { networkOf } from '../address-ranges.ts';
 import type { WebResponse } from './engine.ts';
 import { problem } from './problem.ts';
 
@@ -8,15 +9,17 @@ export class Crowd {
 
   /** Returns how many the address has now. */
   enter(address: string): number {
-    const count = (this.#counts.get(address) ?? 0) + 1;
-    this.#counts.set(address, count);
+    const network = networkOf(address);
+    const count = (this.#counts.get(network) ?? 0) + 1;
+    this.#counts.set(network, count);
     return count;
   }
 
   leave(address: string): void {
-    const count = this.#counts.get(address)! - 1;
-    if (count === 0) this.#counts.delete(address);
-    else this.#counts.set(address, count);
+    const network = networkOf(address);
+    const count = this.#counts.get(network)! - 1;
+    if (count === 0) this.#counts.delete(network);
+    else this.#counts.set(network, count);
   }
 }
 

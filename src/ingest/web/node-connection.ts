@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import type { ErrorCode } from '../../core/errors.ts';
 import { type Connection, NOTICEABLE_BYTES, type Peer, type Receiver } from '../../core/network.ts';
-import { encodeFrame, FRAME } from '../../protocol/frame.ts';
+import { encodeFrame, FRAME, PRE_AUTH_FRAME_BYTES } from '../../protocol/frame.ts';
 import { isStalled } from '../../protocol/frame-pace.ts';
 import { encodeError } from '../../protocol/messages.ts';
 import { CLOSE } from './engine-options.ts';
@@ -14,6 +14,7 @@ const BINARY = { binary: true } as const;
 const NOTHING = new Uint8Array(0);
 /** The head of a frame of WebSocket, and a control frame: so much may wait without being a message. */
 const IDLE_BYTES = 128;
+const MAX_STRANGE_BYTES = PRE_AUTH_FRAME_BYTES + IDLE_BYTES;
 
 /** A connection over a WebSocket of `ws`. */
 export class NodeConnection implements Connection {
@@ -32,26 +33,28 @@ export class NodeConnection implements Connection {
   /** Something was written that the system did not take at once, or much in one turn. */
   #hasGrown = false;
   #isPaused = false;
+  #isLetIn = false;
   #endedWithError = false;
   /** What of the bytes received belongs to messages that are complete. */
   #completeBytes: number;
   #seenBytes: number;
   #unfinishedSinceMs: number | undefined;
 
-  constructor(ws: WebSocket, socket: Socket, { remoteAddress, certificateNames }: WebClient, closed: () => void) {
+  constructor(ws: WebSocket, socket: Socket, { remoteAddress, certificateNames }: WebClient, closed: (connection: NodeConnection) => void) {
     this.#ws = ws;
     this.#socket = socket;
     this.remoteAddress = remoteAddress;
     this.peer = { certificateNames };
     this.#completeBytes = socket.bytesRead;
     this.#seenBytes = socket.bytesRead;
+    socket.on('data', this.#watchStranger);
     ws.on('message', (data, isBinary) => this.#received(data as Buffer, isBinary));
     ws.on('error', (error) => {
       this.#error = error;
     });
     ws.on('close', () => {
       this.#isClosed = true;
-      closed();
+      closed(this);
       this.#receiver?.close(this.#error);
     });
   }
@@ -82,6 +85,11 @@ export class NodeConnection implements Connection {
       process.nextTick(this.#uncork);
     }
     this.#ws.send(chunk, BINARY, this.#written);
+  }
+
+  letIn(): void {
+    this.#isLetIn = true;
+    this.#socket.off('data', this.#watchStranger);
   }
 
   pause(): void {
@@ -141,6 +149,12 @@ export class NodeConnection implements Connection {
     if (this.#receiver === undefined) this.#early.push(data);
     else this.#receiver.data(data);
   }
+
+  /** A message grows out of sight of whoever looks at frames: until its peer is let in, it has room for little more than a HELLO. */
+  readonly #watchStranger = (): void => {
+    if (!this.#isLetIn && this.unfinishedBytes > MAX_STRANGE_BYTES)
+      this.#fail('frame_too_large', `a message of more than ${PRE_AUTH_FRAME_BYTES} bytes came before HELLO was accepted`, CLOSE.policy);
+  };
 
   #fail(code: ErrorCode, message: string, closeCode: number): void {
     if (this.#isEnded) return;

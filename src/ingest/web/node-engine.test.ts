@@ -67,13 +67,14 @@ async function dial({ engine }: Running): Promise<Socket> {
 }
 
 /** A peer, and the errors that it is told. */
-async function upgrade(running: Running): Promise<{ peer: WebSocketPeer; errors: string[] }> {
+async function upgrade(running: Running, who: 'let in' | 'stranger' = 'let in'): Promise<{ peer: WebSocketPeer; errors: string[] }> {
   const errors: string[] = [];
   const decoder = new FrameDecoder(1 << 20);
   const peer = await WebSocketPeer.upgrade(await dial(running), (payload) => {
     decoder.push(payload);
     errors.push(decodeError(decoder.next()!.payload).code);
   });
+  if (who === 'let in') running.connections.at(-1)!.connection.letIn?.();
   return { peer, errors };
 }
 
@@ -81,6 +82,15 @@ async function upgrade(running: Running): Promise<{ peer: WebSocketPeer; errors:
 function begin(bytes: number): Buffer {
   return clientFrame(randomBytes(bytes), BINARY, 500_000);
 }
+
+test('a message of whoever is not let in yet may be no longer than a HELLO', async () => {
+  const running = await start();
+  const [stranger, known] = [await upgrade(running, 'stranger'), await upgrade(running)];
+  for (const { peer } of [stranger, known]) peer.socket.write(begin(10_000));
+  await eventually(() => expect([stranger.errors, stranger.peer.closeCode]).toEqual([['frame_too_large'], 1008]));
+  await new Promise((resolve) => void setImmediate(resolve));
+  expect(known.errors).toEqual([]);
+});
 
 test('the rest of a message that comes too slowly ends the connection, and says why', async () => {
   const { peer, errors } = await upgrade(await start());

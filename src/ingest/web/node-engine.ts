@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { WebSocketServer } from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import type { Timer } from '../../core/clock.ts';
 import { messageOf } from '../../core/errors.ts';
 import { Introductions } from '../introductions.ts';
@@ -122,12 +122,6 @@ class NodeEngine implements WebEngine {
         const count = this.#crowd.enter(remoteAddress);
         socket.once('close', () => this.#crowd.leave(remoteAddress));
         if (count > this.maxConnectionsPerAddress + ADDRESS_RESERVE) return this.#turnAway(served, remoteAddress, count - 1);
-        const exchanges = new Set<NodeExchange>();
-        this.#exchanges.set(served, exchanges);
-        served.once('close', () => {
-          this.#exchanges.delete(served);
-          for (const exchange of exchanges) exchange.gone();
-        });
         this.#clients.set(served, { remoteAddress, certificateNames: secured?.certificateNames ?? [] });
         for (const one of serve) one.call(this.#server, served);
         // It stands still where a header was read off it first.
@@ -145,13 +139,25 @@ class NodeEngine implements WebEngine {
   }
 
   #requested(request: IncomingMessage, response: ServerResponse): void {
-    const exchanges = this.#exchanges.get(request.socket);
     // On a connection that is being ended a request must not be carried out: its answer would go nowhere.
-    if (exchanges === undefined || request.socket.writableEnded) return;
+    if (request.socket.writableEnded) return;
+    const exchanges = this.#exchangesOf(request.socket);
     if (exchanges.size >= MAX_PIPELINED) return void request.socket.destroy();
     const exchange = new NodeExchange(request, response, this.#clientOf(request), this.#options.clock, () => exchanges.delete(exchange));
     exchanges.add(exchange);
     this.#door.requested(exchange);
+  }
+
+  #exchangesOf(socket: Socket): Set<NodeExchange> {
+    const known = this.#exchanges.get(socket);
+    if (known !== undefined) return known;
+    const exchanges = new Set<NodeExchange>();
+    this.#exchanges.set(socket, exchanges);
+    socket.once('close', () => {
+      this.#exchanges.delete(socket);
+      for (const exchange of exchanges) exchange.gone();
+    });
+    return exchanges;
   }
 
   #clientOf({ socket }: IncomingMessage): WebClient {
@@ -165,12 +171,17 @@ class NodeEngine implements WebEngine {
     if ((this.#exchanges.get(socket)?.size ?? 0) > 0) return void socket.destroy();
     const refusal = this.#door.judge(nodeHead(request, client));
     if (refusal !== undefined) return void socket.end(rawResponse(refusal), () => socket.destroy());
-    this.#upgrades.handleUpgrade(request, socket, head, (ws) => {
-      const connection = new NodeConnection(ws, request.socket, client, () => this.#connections.delete(connection));
-      this.#connections.add(connection);
-      this.#door.connected(connection);
-    });
+    this.#upgrades.handleUpgrade(request, socket, head, (ws, { socket: raw }) => this.#connected(ws, raw, client));
   }
+
+  /** Apart from the upgrade: what lives as long as the connection must not hold its request. */
+  #connected(ws: WebSocket, socket: Socket, client: WebClient): void {
+    const connection = new NodeConnection(ws, socket, client, this.#disconnected);
+    this.#connections.add(connection);
+    this.#door.connected(connection);
+  }
+
+  readonly #disconnected = (connection: NodeConnection): void => void this.#connections.delete(connection);
 
   #checkLater(): void {
     this.#check = this.#options.clock.setTimer(CHECK_INTERVAL_MS, () => {

@@ -28,7 +28,7 @@ export async function evolveSchema(
   tableOf: (name: string) => MysqlTable | undefined,
 ): Promise<string[]> {
   const touched: string[] = [];
-  for (const [name, wanted] of wantedTables(batches)) {
+  for (const [name, wanted] of wantedTables(batches, tableOf)) {
     const table = tableOf(name);
     if (table === undefined) {
       await tryDefinition(connection, createStatement(name, wanted, connection.facts.mariadb));
@@ -73,11 +73,14 @@ interface WantedTable {
 /** What the values of a column have in common. `nothing`: only nulls so far. */
 type Kind = 'nothing' | 'boolean' | 'integer' | 'unsigned' | 'wide' | 'float' | 'text' | 'bytes' | 'time' | 'json' | 'mixed';
 
-function wantedTables(batches: readonly Batch[]): Map<string, WantedTable> {
+function wantedTables(batches: readonly Batch[], tableOf: (name: string) => MysqlTable | undefined): Map<string, WantedTable> {
   const tables = new Map<string, WantedTable>();
   for (const batch of batches) {
     for (const group of batch.groups) {
       if (!CREATABLE.test(group.table) || isOwn(group.table)) continue;
+      const present = tableOf(group.table);
+      // A column that is not there is part of no key: the changes will be refused, and whoever may write no column of that name makes none.
+      if (present !== undefined && !group.columns.slice(0, group.keyCount).every((column) => hasColumn(present, column))) continue;
       const table = tables.get(group.table) ?? { key: group.columns.slice(0, group.keyCount), columns: new Map<string, Kind>() };
       tables.set(group.table, table);
       addColumns(table.columns, group);

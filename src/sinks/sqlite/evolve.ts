@@ -53,6 +53,8 @@ export function additionsFor(schema: Schema, batches: readonly Batch[]): Additio
 function lacks(schema: Schema, group: ChangeGroup): boolean {
   const table = schema.tables.get(group.table);
   if (table === undefined) return NAME.test(group.table) && !isReserved(group.table);
+  // A column that is not there is part of no key: the changes will be refused, and whoever may write no column of that name makes none.
+  if (!group.columns.slice(0, group.keyCount).every((column) => table.has(column))) return false;
   for (const column of group.columns) if (!table.has(column) && NAME.test(column)) return true;
   return false;
 }

@@ -174,7 +174,7 @@ export async function startServer(config: Config, logger: LeveledLogger = create
       { ...address, maxConnections: nodeSettings.ingest.maxConnections, log: logger, proxy, tls: usesTls ? tls?.door : undefined },
       accept,
     );
-    const http = openHttpDoor({ node, queue, clock, random, log: logger, web: config.listen.web, version: VERSION });
+    const http = openHttpDoor({ node, queue, clock, random, log: logger, access: audit, web: config.listen.web, version: VERSION });
     open.push(() => http.close());
     const crowded = (crowd: string, { code }: SyncError) => {
       metrics.connectionRefused(code);

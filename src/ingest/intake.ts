@@ -18,7 +18,7 @@ export interface IntakeEvents {
 }
 
 /** Why a session does not read; it reads when there is no reason left. */
-export type Hold = 'auth' | 'opening' | 'window' | 'room' | 'turn' | 'pace' | 'answers';
+export type Hold = 'auth' | 'opening' | 'window' | 'room' | 'turn' | 'pace' | 'answers' | 'pings';
 
 /**
  * Cuts what a connection brings into frames, and stands still while anything holds it: the peer is then held back by

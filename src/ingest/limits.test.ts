@@ -1,7 +1,7 @@
 import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { createWorld, FrameChain, rejectionOf, SETTINGS, smallBatch, STREAM } from '../../test/support/ingest-world.ts';
-import { FLAG_ZSTD, FRAME } from '../protocol/frame.ts';
+import { encodeFrame, FLAG_ZSTD, FRAME } from '../protocol/frame.ts';
 
 const OTHER = 'f'.repeat(32);
 const THIRD = 'e'.repeat(32);
@@ -155,6 +155,9 @@ describe('unfinished frames', () => {
   });
 });
 
+/** Fills what may wait before anything is held back. */
+const FILLING = Buffer.concat(Array.from({ length: 1_000 }, () => encodeFrame({ type: FRAME.pong, payload: Buffer.alloc(64) })));
+
 describe('a peer that does not read', () => {
   test('has at most the newest acknowledgement of each partition waiting for it', async () => {
     const world = createWorld();
@@ -162,17 +165,10 @@ describe('a peer that does not read', () => {
     const chain = new FrameChain(0, 0);
     peer.take();
     peer.serverSide.isReading = false;
-    const opened: (() => void)[] = [];
-    for (let i = 0; i < 200; i++) {
-      world.queue.gate = new Promise((resolve) => void opened.push(resolve));
-      peer.sendBytes(chain.add());
-      await world.clock.settle();
-    }
-    // Fills what may wait before anything is held back.
-    for (let i = 0; i < 200; i++) peer.send({ type: FRAME.ping, payload: Buffer.alloc(64) });
+    peer.serverSide.write(FILLING);
     const before = peer.serverSide.bufferedBytes;
-    for (const open of opened) {
-      open();
+    for (let i = 0; i < 200; i++) {
+      peer.sendBytes(chain.add());
       await world.clock.settle();
     }
     world.progress.commit(0, chain.place(150), [rejectionOf(0, 7)]);
@@ -188,12 +184,27 @@ describe('a peer that does not read', () => {
     const peer = await world.open();
     peer.take();
     peer.serverSide.isReading = false;
-    for (let i = 0; i < 20_000; i++) peer.send({ type: FRAME.ping, payload: Buffer.alloc(64) });
+    for (let i = 0; i < 1_000; i++) peer.send({ type: FRAME.ping, payload: Buffer.alloc(64) });
+    await world.clock.advance(10_000);
     expect(peer.serverSide.isPaused).toBe(true);
     expect(peer.serverSide.bufferedBytes).toBeLessThan(17 * 1024);
     peer.serverSide.isReading = true;
+    await world.clock.advance(20_000);
+    expect(peer.take()).toEqual(Array.from({ length: 1_000 }, () => 'PONG'));
+    expect(peer.serverSide.isPaused).toBe(false);
+  });
+
+  test('is asked 50 times a second at most, also where it reads the answers', async () => {
+    const world = createWorld();
+    const peer = await world.open();
+    peer.take();
+    for (let i = 0; i < 120; i++) peer.send({ type: FRAME.ping });
     await world.clock.settle();
-    expect(peer.take()).toEqual(Array.from({ length: 20_000 }, () => 'PONG'));
+    expect(peer.take()).toHaveLength(50);
+    await world.clock.advance(1_000);
+    expect(peer.take()).toHaveLength(50);
+    await world.clock.advance(1_000);
+    expect(peer.take()).toHaveLength(20);
     expect(peer.serverSide.isPaused).toBe(false);
   });
 
@@ -202,7 +213,7 @@ describe('a peer that does not read', () => {
     const peer = await world.open();
     const chain = new FrameChain(0, 0);
     peer.serverSide.isReading = false;
-    for (let i = 0; i < 1_100; i++) peer.send({ type: FRAME.ping, payload: Buffer.alloc(64) });
+    peer.serverSide.write(FILLING);
     for (let i = 0; i < 60 && !peer.isClosed; i++) {
       peer.sendBytes(chain.add());
       await world.clock.advance(1_000);

@@ -7,6 +7,7 @@ import { encodeFrame, FRAME, type Frame, frameName, PRE_AUTH_FRAME_BYTES } from 
 import { encodeGoaway, type Hello } from '../protocol/messages.ts';
 import type { AppendEntry, AppendResult } from '../queue/queue.ts';
 import { Acknowledgements } from './acknowledgements.ts';
+import { Answers } from './answers.ts';
 import type { Submitter } from './appender.ts';
 import { Confirmation } from './confirmation.ts';
 import { NO_TOKEN, REFUSED, type IngestContext, type IngestSettings } from './context.ts';
@@ -52,6 +53,7 @@ export class Session implements Submitter {
   readonly #payloads: PayloadCheck;
   readonly #intake: Intake;
   readonly #outbox: Outbox;
+  readonly #answers: Answers;
   readonly #acknowledgements: Acknowledgements;
   readonly #credit: Credit;
   readonly #heartbeat: Heartbeat;
@@ -96,6 +98,7 @@ export class Session implements Submitter {
       unfinished: (deltaBytes) => keeper.unfinished(deltaBytes),
     });
     this.#outbox = new Outbox(connection, clock, () => this.#abort('slow_reader'));
+    this.#answers = new Answers(this.#outbox, this.#intake, clock);
     this.#acknowledgements = new Acknowledgements(this.#outbox, clock);
     this.#credit = new Credit(this.#outbox, settings.creditBytes);
     this.#heartbeat = new Heartbeat(clock, settings.heartbeatMs, {
@@ -161,8 +164,7 @@ export class Session implements Submitter {
     this.#connection.open({
       data: (chunk) => this.#received(chunk),
       drain: () => {
-        this.#outbox.drained();
-        this.#intake.release('answers');
+        this.#answers.drained();
         this.#acknowledgements.flush();
       },
       close: () => this.#closed(),
@@ -275,8 +277,7 @@ export class Session implements Submitter {
       case FRAME.batch:
         return this.#batch(frame);
       case FRAME.ping:
-        if (!this.#outbox.answer(encodeFrame({ type: FRAME.pong, payload: frame.payload }))) this.#intake.hold('answers');
-        return;
+        return this.#answers.ping(frame.payload);
       case FRAME.pong:
         return this.#state === 'draining' && GOAWAY_MARK.equals(frame.payload) ? this.#leave() : undefined;
       case FRAME.bye:
@@ -423,7 +424,7 @@ export class Session implements Submitter {
     this.#recheck?.stop();
     this.#confirmation?.stop();
     this.#heartbeat.stop();
-    this.#outbox.close();
+    this.#answers.close();
     this.#intake.stop();
     this.#keeper.closing(this, code);
   }

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
-import type { Log } from '../ingest/context.ts';
+import type { AccessObserver, Log } from '../ingest/context.ts';
 import { createHttpApi } from '../ingest/http/http-api.ts';
 import type { WebExchange } from '../ingest/web/engine.ts';
 import type { Queue } from '../queue/queue.ts';
@@ -29,17 +29,19 @@ export interface HttpDoorParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Told of requests whose token lets nobody in. */
+  readonly access?: Pick<AccessObserver, 'refused'>;
   /** The section `listen.web` of the configuration. */
   readonly web: { readonly maxBodyBytes: number; readonly bufferBytes: number; readonly origins: readonly string[] };
   readonly version: string;
 }
 
-export function openHttpDoor({ node, queue, clock, random, log, web, version }: HttpDoorParts): HttpDoor {
+export function openHttpDoor({ node, queue, clock, random, log, access, web, version }: HttpDoorParts): HttpDoor {
   const { maxBodyBytes, bufferBytes, origins } = web;
   const writers = new ClientWriters({ node, queue, clock, random, bufferBytes });
   return {
     requested: createHttpApi({
-      ...{ clock, log, writers, maxBodyBytes, origins, version },
+      ...{ clock, log, access, writers, maxBodyBytes, origins, version },
       get authenticator() {
         return node.authenticator;
       },

@@ -1,12 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, test } from 'vitest';
+import { verifyAudit } from '../../src/audit/verify.ts';
 import { connect } from '../../src/client/client.ts';
 import { hashToken, tokenId } from '../../src/ingest/producers.ts';
 import { runSyncline } from '../support/cli-process.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
 import { ServerProcess } from '../support/server-process.ts';
 
 const SHOP = 'shop.for-this-test';
@@ -24,8 +26,11 @@ interface Line {
 }
 
 /** A server with two producers, whose audit log is `audit.log` in its folder, or in another. */
-async function start(folder?: string): Promise<{ server: ServerProcess; path: string; configure(tokens: Record<string, string>): void }> {
-  const server = await ServerProcess.create({ SYNCLINE_ADMIN_TOKEN: ADMIN });
+async function start(
+  folder?: string,
+): Promise<{ server: ServerProcess; webPort: number; path: string; configure(tokens: Record<string, string>): void }> {
+  const webPort = await freePort();
+  const server = await ServerProcess.create({ SYNCLINE_ADMIN_TOKEN: ADMIN, SYNCLINE_WEB_PORT: String(webPort) });
   running.push(server);
   const path = join(folder ?? server.data, 'audit.log');
   const configure = (tokens: Record<string, string>) =>
@@ -38,7 +43,7 @@ async function start(folder?: string): Promise<{ server: ServerProcess; path: st
     );
   configure({ shop: SHOP, crm: CRM });
   await server.start();
-  return { server, path, configure };
+  return { server, webPort, path, configure };
 }
 
 const linesOf = (path: string) =>
@@ -54,10 +59,12 @@ const eventsOf = (path: string, event: string) =>
     .map(({ event: _, seq: __, time: ___, hash: ____, ...fields }) => fields);
 
 test('who came in, what was refused and what operators did is written down, chained over a kill, and a change shows', async () => {
-  const { server, path, configure } = await start();
+  const { server, webPort, path, configure } = await start();
   const shop = await connect({ url: server.url, token: SHOP });
   await Promise.all(Array.from({ length: 50 }, () => connect({ url: server.url, token: 'shop.wrong' }).catch(() => {})));
   await connect({ url: server.url }).catch(() => {});
+  const headers = { authorization: 'Bearer shop.wrong' };
+  await fetch(`http://127.0.0.1:${webPort}/api/v1/changes`, { method: 'POST', body: '{}', headers });
   await shop.table('item', { key: ['id'] }).upsert({ id: 1 });
   await shop.table('item', { key: ['id'] }).update({ id: 2, name: 'x' });
   await shop.flush();
@@ -78,7 +85,7 @@ test('who came in, what was refused and what operators did is written down, chai
 
   // Those that are the same share a line a second later.
   const refused = () => eventsOf(path, 'refused') as { code: string; count?: number }[];
-  await eventually(() => expect(refused().reduce((sum, { count = 1 }) => sum + count, 0)).toBe(51));
+  await eventually(() => expect(refused().reduce((sum, { count = 1 }) => sum + count, 0)).toBe(52));
   const status = (await (await fetch(`${server.adminUrl}/api/v1/status`, { headers: { authorization: `Bearer ${ADMIN}` } })).json()) as {
     audit: { last: { hash: string } };
   };
@@ -190,3 +197,17 @@ test.skipIf(!mounted)(
     expect((await cli('audit', 'verify', path)).code).toBe(0);
   },
 );
+
+test('a file that is cut while the server runs is set aside, and shows that it was cut', async () => {
+  const { server, path } = await start();
+  const shop = await connect({ url: server.url, token: SHOP });
+  await eventually(() => expect(eventsOf(path, 'admitted')).toHaveLength(1));
+  truncateSync(path, statSync(path).size - 10);
+  const before = readFileSync(path, 'utf8');
+  await connect({ url: server.url, token: 'shop.wrong' }).catch(() => {});
+  await eventually(() => expect(eventsOf(path, 'refused')).toHaveLength(1));
+  await shop.close();
+  const [aside] = readdirSync(server.data).filter((name) => name.startsWith('audit.log.0'));
+  expect(readFileSync(join(server.data, aside!), 'utf8')).toBe(before);
+  expect(await verifyAudit(path)).toMatchObject({ file: aside, reason: expect.stringContaining('not all of one') });
+});

@@ -1,6 +1,6 @@
 import type { Access } from '../../core/access.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { Authenticator, Log } from '../context.ts';
+import type { AccessObserver, Authenticator, Log } from '../context.ts';
 import { hashToken } from '../producers.ts';
 import type { WebExchange, WebResponse } from '../web/engine.ts';
 import type { ChangeWriters } from './change-writer.ts';
@@ -14,6 +14,8 @@ export interface HttpApiParts {
   readonly log: Log;
   /** May be exchanged: each request asks the one that is there. */
   readonly authenticator: Authenticator;
+  /** Told of requests whose token lets nobody in. */
+  readonly access?: Pick<AccessObserver, 'refused'> | undefined;
   readonly writers: ChangeWriters;
   readonly maxBodyBytes: number;
   /** Origins of web pages that may send. */
@@ -123,7 +125,10 @@ class HttpApi {
     const [, token] = /^Bearer +(\S+)$/i.exec(exchange.header('authorization') ?? '') ?? [];
     const { remoteAddress, certificateNames } = exchange;
     const producer = await authenticator.authenticate(token ?? '', remoteAddress, certificateNames);
-    if (producer === undefined) throw notLetIn(token);
+    if (producer === undefined) {
+      this.parts.access?.refused({ address: remoteAddress, producer: undefined, code: 'auth_failed' });
+      throw notLetIn(token);
+    }
     const digest = hashToken(token ?? '');
     const check = () => {
       if (this.parts.authenticator === authenticator) return;

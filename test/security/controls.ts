@@ -16,6 +16,7 @@ export interface Control {
 const SESSION = 'src/ingest/session.ts';
 const SESSIONS = 'src/ingest/sessions.ts';
 const SESSION_TEST = 'src/ingest/session.test.ts';
+const LIMITS_TEST = 'src/ingest/limits.test.ts';
 
 export const CONTROLS: readonly Control[] = [
   {
@@ -111,7 +112,7 @@ export const CONTROLS: readonly Control[] = [
   {
     name: 'so many late answers wait, and no more',
     patches: [
-      { file: 'src/ingest/failed-attempts.ts', find: 'if (this.#waiting.size >= MAX_WAITING) firstOf(this.#waiting)?.();', replace: '' },
+      { file: 'src/ingest/failed-attempts.ts', find: 'if (this.#waitingCount >= MAX_WAITING) firstOf(this.#mostWaiting())?.();', replace: '' },
     ],
     test: { file: 'src/ingest/failed-attempts.test.ts', name: 'no more than 512 answers wait: who has waited longest is answered early' },
   },
@@ -318,5 +319,87 @@ export const CONTROLS: readonly Control[] = [
     name: 'every TLS connection shows its certificate',
     patches: [{ file: 'src/ingest/tls-terminator.ts', find: 'SSL_OP_NO_TICKET', replace: 'SSL_OP_NO_COMPRESSION' }],
     test: { file: 'src/ingest/tcp-tls.test.ts', name: 'are shown at every connection: no session is resumed' },
+  },
+  {
+    name: 'TLS is as new as it was asked for',
+    patches: [
+      { file: 'src/ingest/tls-terminator.ts', find: '{ cert, key, minVersion, secureOptions:', replace: '{ cert, key, secureOptions:' },
+    ],
+    test: { file: 'src/ingest/tcp-tls.test.ts', name: 'cannot be made with TLS 1.1, nor with 1.2 where 1.3 is asked for' },
+  },
+  {
+    name: 'little is read before HELLO is accepted',
+    patches: [{ file: SESSION, find: 'clock, PRE_AUTH_FRAME_BYTES,', replace: 'clock, settings.maxFrameBytes + PRE_AUTH_FRAME_BYTES,' }],
+    test: { file: SESSION_TEST, name: 'a HELLO beyond 4 KiB is refused before it is read' },
+  },
+  {
+    name: 'and little of a message of WebSocket',
+    patches: [
+      {
+        file: 'src/ingest/web/node-connection.ts',
+        find: 'this.unfinishedBytes > MAX_STRANGE_BYTES',
+        replace: 'this.unfinishedBytes > Infinity',
+      },
+    ],
+    test: { file: 'src/ingest/web/node-engine.test.ts', name: 'a message of whoever is not let in yet may be no longer than a HELLO' },
+  },
+  {
+    name: 'one address has so many connections',
+    patches: [{ file: SESSIONS, find: 'count.connections >= maxConnectionsPerAddress', replace: 'count.connections >= Infinity' }],
+    test: { file: LIMITS_TEST, name: 'of one address, which do not bother others' },
+  },
+  {
+    name: 'also such as are no sessions',
+    patches: [
+      {
+        file: 'src/ingest/web/node-engine.ts',
+        find: 'count > this.maxConnectionsPerAddress + ADDRESS_RESERVE',
+        replace: 'count > Infinity',
+      },
+    ],
+    test: { file: 'src/ingest/web/node-engine.test.ts', name: 'an address that has too many connections is told so' },
+  },
+  {
+    name: 'a network of IPv6 is one address',
+    patches: [{ file: 'src/ingest/address-ranges.ts', find: "if (!address.includes(':')) return address;", replace: 'return address;' }],
+    test: { file: LIMITS_TEST, name: 'of one IPv6 network, whose addresses are all one customer' },
+  },
+  {
+    name: 'a peer that asks without end is not read',
+    patches: [{ file: 'src/ingest/answers.ts', find: '++this.#count < MAX_PINGS', replace: '++this.#count < Infinity' }],
+    test: { file: LIMITS_TEST, name: 'is asked 50 times a second at most, also where it reads the answers' },
+  },
+  {
+    name: 'PROXY headers are believed from balancers alone',
+    patches: [
+      { file: 'src/ingest/introductions.ts', find: 'this.#balancers?.includes(address)', replace: 'this.#balancers !== undefined' },
+    ],
+    test: { file: 'src/ingest/tcp.test.ts', name: 'a header from anybody else is a part of what he sends' },
+  },
+  {
+    name: 'health tells nothing but its status',
+    patches: [
+      {
+        file: 'src/admin/admin.ts',
+        find: "json(503, { status: 'not ready' }))",
+        replace: "json(503, { status: 'not ready', obstacles: obstacles(state) }))",
+      },
+    ],
+    test: { file: 'src/admin/admin.test.ts', name: 'and says no more than that' },
+  },
+  {
+    name: 'a token that is taken away ends a request whose body still comes',
+    patches: [{ file: 'src/ingest/http/http-api.ts', find: '!== producer) throw notLetIn(token)', replace: '=== undefined) void token' }],
+    test: { file: 'src/node/change-writers.test.ts', name: 'a token that is taken away ends a request that is still coming' },
+  },
+  {
+    name: 'a reload opens a server to nobody who was asked',
+    patches: [{ file: 'src/config/reload.ts', find: ' && loaded.tokensFile === undefined', replace: '' }],
+    test: { file: 'src/config/reload.test.ts', name: 'but not on the way to a file of tokens' },
+  },
+  {
+    name: 'names from the wire never are SQL',
+    patches: [{ file: 'src/sinks/mysql/sql.ts', find: "name.replaceAll('`', '``')", replace: 'name' }],
+    test: { file: 'test/integration/mysql-writing.test.ts', name: 'names and values that look like SQL are only names and values' },
   },
 ];

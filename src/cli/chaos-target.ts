@@ -2,18 +2,17 @@ import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { ChaosOptions } from '../chaos/run.ts';
 import { withoutPassword, type Config } from '../config/config.ts';
-import { readText } from '../config/file.ts';
 import { loadConfig } from '../config/load.ts';
 import { checkSinkUrl } from '../config/urls.ts';
 import { isLoopback } from '../core/network.ts';
 import { UsageError, type Terminal } from './command.ts';
+import { givenToken } from './given-token.ts';
 import { ownServer } from './own-server.ts';
 import { count, duration } from './text.ts';
 
 export const TARGET_FLAGS = {
   url: { type: 'string', short: 'u' },
   sink: { type: 'string' },
-  token: { type: 'string' },
   'token-file': { type: 'string' },
   config: { type: 'string', short: 'c' },
 } as const;
@@ -21,7 +20,6 @@ export const TARGET_FLAGS = {
 interface TargetFlags {
   readonly url?: string;
   readonly sink?: string;
-  readonly token?: string;
   readonly 'token-file'?: string;
   readonly config?: string;
 }
@@ -34,7 +32,7 @@ type Target = NonNullable<ChaosOptions['target']>;
  */
 export function chooseTarget(flags: TargetFlags, terminal: Terminal): ChaosOptions['target'] {
   if (flags.url === undefined && flags.config === undefined) {
-    const name = (['sink', 'token', 'token-file'] as const).find((one) => flags[one] !== undefined);
+    const name = (['sink', 'token-file'] as const).find((one) => flags[one] !== undefined);
     if (name !== undefined) throw new UsageError(`--${name} needs --url, the server to disturb.`);
     return undefined;
   }
@@ -42,7 +40,7 @@ export function chooseTarget(flags: TargetFlags, terminal: Terminal): ChaosOptio
   const url = flags.url ?? (config === undefined ? '' : ownServer(config).url);
   checkServerUrl(url);
   // A URL that was given gets no token from a configuration file, which may be meant for another server.
-  const token = tokenOf(flags, terminal) ?? (flags.url === undefined ? config?.token : undefined);
+  const token = givenToken(flags, terminal) ?? (flags.url === undefined ? config?.token : undefined);
   return { server: { url, token }, sink: sinkOf(flags, config, terminal) };
 }
 
@@ -68,15 +66,6 @@ function checkServerUrl(url: string): void {
     throw new UsageError('--url must not carry a password; pass the token with --token-file.');
   if (parsed === undefined || (parsed.protocol !== 'tcp:' && parsed.protocol !== 'tcps:') || parsed.hostname === '')
     throw new UsageError(`--url is of the form tcp://host:9501 or tcps://host:9501, not ${url}`);
-}
-
-function tokenOf(flags: TargetFlags, terminal: Terminal): string | undefined {
-  const file = flags['token-file'];
-  if (file === undefined) return flags.token ?? (terminal.env['SYNCLINE_TOKEN'] || undefined);
-  if (flags.token !== undefined) throw new UsageError('--token and --token-file name the same thing; keep one of them.');
-  const token = readText(resolve(terminal.cwd, file)).trim();
-  if (token === '') throw new UsageError(`--token-file ${file} is empty.`);
-  return token;
 }
 
 function sinkOf(flags: TargetFlags, config: Config | undefined, terminal: Terminal): Target['sink'] {

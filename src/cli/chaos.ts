@@ -156,7 +156,7 @@ The server:
   --url URL            server, such as tcp://staging:9501
   --sink URL           database that this server applies to, such as mysql://user:password@db/staging or sqlite:PATH;
                        better in SYNCLINE_SINK, because other users can see arguments
-  --token TOKEN        token; better in SYNCLINE_TOKEN or with --token-file FILE
+  --token-file FILE    file that holds the token; without it SYNCLINE_TOKEN
   --config, -c FILE    server, token and sink of this configuration
   --yes                do it although server or database are on another machine
 

@@ -77,6 +77,7 @@ describe('syncline', () => {
     [['send', '-', '--format', 'csv'], 'CSV needs --table.'],
     [['send', '-', '--types', 'a:int'], '--types and --delimiter are for CSV.'],
     [['send', '-', '-f', 'csv', '-t', 't', '--types', 'a:number'], 'a:number is none of it'],
+    [['send', '-', '--token', 'default.secret'], 'unknown option --token. See: '],
     [['send', '-', '--batch', 'big'], '--batch is a size such as 64KiB'],
     [['send', '-', '--url', 'http://x'], 'is not of the form tcp://host:port'],
     [['dead-letters'], 'say what to do with dead letters: list, show, retry or drop.'],

@@ -8,6 +8,7 @@ import { parseBytes } from '../config/option.ts';
 import { OPS, type Op } from '../core/change.ts';
 import { messageOf, SyncError } from '../core/errors.ts';
 import { describeError, EXIT, integerFlag, parseFlags, UsageError, type Command, type Terminal } from './command.ts';
+import { givenToken } from './given-token.ts';
 import { ownServer, type OwnServer } from './own-server.ts';
 import { parseTypes, readRows, type InputFormat } from './input/rows.ts';
 import { describeResult } from './send-report.ts';
@@ -23,7 +24,7 @@ const FLAGS = {
   types: { type: 'string' },
   delimiter: { type: 'string' },
   url: { type: 'string', short: 'u' },
-  token: { type: 'string' },
+  'token-file': { type: 'string' },
   'tls-ca': { type: 'string' },
   'tls-cert': { type: 'string' },
   'tls-key': { type: 'string' },
@@ -135,12 +136,12 @@ function batchBytesOf(written: string | undefined): number | undefined {
  * for another server.
  */
 function targetOf(flags: Flags, terminal: Terminal): { url: string; token?: string; own?: OwnServer } {
-  const token = flags.token ?? (terminal.env['SYNCLINE_TOKEN'] || undefined);
+  const token = givenToken(flags, terminal);
   const url = flags.url ?? (terminal.env['SYNCLINE_URL'] || undefined);
   if (url !== undefined) return { url, ...(token === undefined ? {} : { token }) };
   const config = loadConfig({ file: flags.config, env: terminal.env, cwd: terminal.cwd });
   const own = ownServer(config);
-  const chosen = flags.token ?? config.token;
+  const chosen = flags['token-file'] === undefined ? config.token : token;
   return { url: own.url, own, ...(chosen === undefined ? {} : { token: chosen }) };
 }
 
@@ -200,7 +201,7 @@ Options:
   --types A:TYPE,…     CSV: send these columns as int, float, bool, json or text
   --delimiter CHAR     CSV: another delimiter than a comma
   --url, -u URL        server, such as tcp://127.0.0.1:9501; without it SYNCLINE_URL, then that of the configuration
-  --token TOKEN        token; better in SYNCLINE_TOKEN, because other users can see arguments
+  --token-file FILE    file that holds the token; without it SYNCLINE_TOKEN, then that of the configuration
   --tls-ca FILE        tcps://: PEM file with the authority that signed the certificate of the server
   --tls-cert FILE      tcps://: PEM file with a certificate to show, where the server asks for one
   --tls-key FILE       tcps://: PEM file with the key of --tls-cert

@@ -146,6 +146,16 @@ describe('with a running server', () => {
     expect(err).not.toContain('default.wrong');
   });
 
+  test('a token in a file counts before one in the environment', async () => {
+    const file = join(server.data, 'token');
+    writeFileSync(file, `${TOKEN}\n`, { mode: 0o600 });
+    const { code, out } = await runSyncline(['send', '-', '-t', 'by_file', '-k', 'id', '--token-file', file], {
+      env: { ...env, SYNCLINE_TOKEN: 'default.wrong' },
+      input: '{"id":1}',
+    });
+    expect([code, out]).toEqual([0, expect.stringContaining('1 applied')]);
+  });
+
   test('SIGINT ends send, after what was sent is applied', async () => {
     const sent = runSyncline(['send', '-', '-t', 'endless', '-k', 'id'], {
       env,

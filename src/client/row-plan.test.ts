@@ -24,6 +24,15 @@ describe('columns', () => {
     expect(() => fresh.prepare('upsert', { id: 1, ['x'.repeat(257)]: 1 })).toThrow(/column "x{100}…" with a name of more than 256 bytes/);
   });
 
+  test('of ever new columns only so many are kept in the order in which they came', () => {
+    const fresh = new RowPlan('t', ['id'], undefined, 16);
+    fresh.prepare('upsert', { id: 1, z: 1, a: 1 });
+    expect(fresh.prepare('upsert', { id: 1, a: 1, z: 1 }).columns).toEqual(['id', 'z', 'a']);
+    for (let i = 0; i < 10; i++)
+      fresh.prepare('upsert', { id: 1, ...Object.fromEntries(Array.from({ length: 1_000 }, (_, j) => [`c${i}_${j}`, 1])) });
+    expect(fresh.prepare('upsert', { id: 1, a: 1, z: 1, y: 1 }).columns).toEqual(['id', 'a', 'z', 'y']);
+  });
+
   test('a delete takes the key only', () => {
     expect(plan.prepare('delete', { id: 5, country: 'NO', name: 'ignored' })).toMatchObject({
       columns: ['country', 'id'],

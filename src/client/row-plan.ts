@@ -30,6 +30,9 @@ interface Shape {
 
 /** Shapes kept per table and operation kind; a program that makes up columns for ever does not fill the memory. */
 const MAX_SHAPES = 1000;
+/** Nor does one whose rows have thousands of columns: such shapes are made anew. */
+const MAX_SIGNATURE_CHARACTERS = 4_096;
+const MAX_COLUMNS_SEEN = 8_192;
 
 /** Turns rows of one table into changes: columns in a stable order, values that can be sent, and the partition. */
 export class RowPlan {
@@ -102,9 +105,9 @@ export class RowPlan {
     const signature = `${source.length}\u0000${source.join('\u0000')}`;
     let shape = this.#full.get(signature);
     if (shape === undefined || !sameNames(shape.source, source)) {
-      if (this.#full.size >= MAX_SHAPES) this.#forgetShapes();
+      if (this.#full.size >= MAX_SHAPES || this.#rank.size > MAX_COLUMNS_SEEN) this.#forgetShapes();
       shape = this.#shape(source);
-      this.#full.set(signature, shape);
+      if (signature.length <= MAX_SIGNATURE_CHARACTERS) this.#full.set(signature, shape);
     }
     this.#lastFull = shape;
     return shape;

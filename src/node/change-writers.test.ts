@@ -180,3 +180,29 @@ test.each([
   expect(await answered).toMatchObject({ status: 401, body: { code: 'auth_failed', ...body } });
   expect((await world.send('/api/v1/changes', JSON.stringify([city(3)]), JSON_TYPE)).status).toBe(401);
 });
+
+test('one producer has 64 streams at most, and others find theirs', { timeout: 30_000 }, async () => {
+  world.heldPartition = 0;
+  hold();
+  const [stuck, free] = [0, 1].map((partition) => [1, 2, 3, 4, 5, 6, 7, 8, 9].find((id) => partitionOf('cities', [id], 4) === partition)!);
+  const waiting = Array.from({ length: 64 }, () => send([city(stuck!)], {}, 'applied'));
+  await expect.poll(() => world.door.status().streams, { timeout: 10_000 }).toBe(64);
+  expect(await send([city(free!)], {}, 'applied')).toMatchObject({ status: 503, body: { code: 'buffer_full' } });
+  expect((await send([city(free!)], { authorization: 'Bearer blog.secret' }, 'applied')).status).toBe(200);
+  release();
+  for (const { status } of await Promise.all(waiting)) expect(status).toBe(200);
+});
+
+test('a request of lines has no stream before its first change', async () => {
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = writable.getWriter();
+  const answered = world.send('/api/v1/changes?ack=applied', readable, LINES);
+  await writer.write(Buffer.from('\n\n \n'));
+  expect((await send([city(1)])).status).toBe(202);
+  expect(world.door.status().streams).toBe(1);
+  await writer.write(Buffer.from(`${JSON.stringify(city(2))}\nno JSON\n`));
+  await writer.close().catch(() => {});
+  expect(await answered).toMatchObject({ status: 400, body: { line: 5, taken: 1 } });
+  const empty = await world.send('/api/v1/changes?ack=applied', '\n', LINES);
+  expect([empty.status, empty.body]).toMatchObject([200, { changes: 0, applied: 0 }]);
+});

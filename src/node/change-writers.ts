@@ -24,8 +24,9 @@ export interface ChangeWriterParts {
   readonly bufferBytes: number;
 }
 
-/** Streams that are open at a time, idle ones among them. */
-const MAX_STREAMS = 64;
+/** Streams that are open at a time, idle ones among them, and how many of them one producer may have. */
+const MAX_STREAMS = 256;
+const MAX_STREAMS_PER_PRODUCER = 64;
 /** An idle stream is closed after this; the next one is new, and leaves watermarks of its own. */
 const IDLE_MS = 300_000;
 const SWEEP_MS = 60_000;
@@ -50,8 +51,8 @@ export class ClientWriters implements ChangeWriters {
   /** Free ones of those that are had alone, and all that are open. */
   readonly #free = new Map<string, WriterStream[]>();
   readonly #open = new Set<WriterStream>();
-  /** Places that are given away and have no stream yet. */
-  #comingCount = 0;
+  /** Places that are given away and have no stream yet: whose they are. */
+  readonly #coming: string[] = [];
   /** Streams of keys that a request has. */
   readonly #keys = new Set<StreamId>();
   /** Those of requests that were answered as stored, until they are applied: the queue may lose what it has. */
@@ -100,7 +101,7 @@ export class ClientWriters implements ChangeWriters {
       const earlier = this.#lingering.get(id);
       if (earlier !== undefined) await this.#close(earlier);
       const facts = await this.#parts.node.facts(producer);
-      await this.#place(signal);
+      await this.#place(producer, signal);
       const restored = {
         stream: id,
         // All of them: whatever partitions another body under this key was cut into, WELCOME tells.
@@ -182,7 +183,7 @@ export class ClientWriters implements ChangeWriters {
   }
 
   async #newStream(producer: string, settings: Partial<ClientSettings>, signal: AbortSignal): Promise<WriterStream> {
-    await this.#place(signal);
+    await this.#place(producer, signal);
     try {
       const facts = await this.#factsFor(producer);
       const restored = { ...createMemorySpool().restored, note: encodeFacts(facts) };
@@ -190,7 +191,7 @@ export class ClientWriters implements ChangeWriters {
       stream.client.start();
       return stream;
     } catch (error) {
-      this.#comingCount--;
+      this.#placeTaken(producer);
       throw error;
     }
   }
@@ -207,26 +208,43 @@ export class ClientWriters implements ChangeWriters {
       restored,
     );
     const stream = new WriterStream(client, facts, clock);
-    this.#comingCount--;
+    this.#placeTaken(facts.producer);
     this.#open.add(stream);
     return stream;
   }
 
-  /** A place for a stream, that of an idle one if need be. @throws {SyncError} */
-  async #place(signal: AbortSignal): Promise<void> {
+  /** A place for a stream of `producer`, that of an idle one if need be: of its own, where it has as many as it may. @throws {SyncError} */
+  async #place(producer: string, signal: AbortSignal): Promise<void> {
     const until = this.#parts.clock.monotonicMs() + PATIENCE_MS;
-    while (this.#open.size + this.#comingCount >= MAX_STREAMS) {
-      const lingering = this.#lingering.values().next().value;
-      // Of the last kind somebody was told that it is not known what becomes of it.
-      const givenUp = [...this.#free.values()].flat()[0];
-      const idle = [...this.#open].find((stream) => stream.users === 0 && stream.client.pendingBytes === 0) ?? lingering ?? givenUp;
+    for (;;) {
+      const isAtLimit = this.#streamsOf(producer) >= MAX_STREAMS_PER_PRODUCER;
+      if (!isAtLimit && this.#open.size + this.#coming.length < MAX_STREAMS) break;
+      const idle = this.#leastNeeded((stream) => !isAtLimit || stream.producer === producer);
       if (idle !== undefined) {
         await this.#close(idle);
         continue;
       }
-      await this.#woken(until, signal, () => new SyncError('buffer_full', `${MAX_STREAMS} requests write already, which are the most`));
+      const most = isAtLimit ? `${MAX_STREAMS_PER_PRODUCER} requests of producer ${producer}` : `${MAX_STREAMS} requests`;
+      await this.#woken(until, signal, () => new SyncError('buffer_full', `${most} write already, which are the most`));
     }
-    this.#comingCount++;
+    this.#coming.push(producer);
+  }
+
+  #placeTaken(producer: string): void {
+    this.#coming.splice(this.#coming.indexOf(producer), 1);
+  }
+
+  #streamsOf(producer: string): number {
+    let count = 0;
+    for (const stream of this.#open) if (stream.producer === producer) count++;
+    for (const coming of this.#coming) if (coming === producer) count++;
+    return count;
+  }
+
+  /** An idle one; else one that only waits for what was answered as stored; else one of which somebody was told that it is not known. */
+  #leastNeeded(isMeant: (stream: WriterStream) => boolean): WriterStream | undefined {
+    const idle = [...this.#open].find((stream) => isMeant(stream) && stream.users === 0 && stream.client.pendingBytes === 0);
+    return idle ?? [...this.#lingering.values()].find(isMeant) ?? [...this.#free.values()].flat().find(isMeant);
   }
 
   /** Resolves when nobody else has the key; what it returns gives it back. @throws {SyncError} `stream_taken_over`. */

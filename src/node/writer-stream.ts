@@ -9,8 +9,8 @@ import type { Ack, RequestChange } from '../ingest/http/change-writer.ts';
 
 /** How long changes may take to be stored, and to be applied. */
 const SETTLE_MS: Readonly<Record<Ack, number>> = { stored: 10_000, applied: 30_000 };
-/** Tables that are remembered; names come from outside. */
-const MAX_TABLES = 1_000;
+/** Tables, with their keys, that are remembered; names come from outside. */
+const MAX_TABLES = 200;
 
 /** A client within the node, with the streams and tables that requests write to one after the other, or together. */
 export class WriterStream {
@@ -29,6 +29,7 @@ export class WriterStream {
   #facts: ServerFacts;
   readonly #clock: Clock;
   #sources = new Map<string, KeyedSource[]>();
+  #sourceCount = 0;
   #last: KeyedSource | undefined;
 
   constructor(client: Client, facts: ServerFacts, clock: Clock) {
@@ -53,6 +54,7 @@ export class WriterStream {
     if (encodeFacts(facts) === encodeFacts(this.#facts)) return;
     this.#facts = facts;
     this.#sources = new Map();
+    this.#sourceCount = 0;
     this.#last = undefined;
     this.client.learn(facts);
   }
@@ -109,9 +111,12 @@ export class WriterStream {
   }
 
   #find(table: string, key: readonly string[] | undefined): KeyedSource {
-    if (this.#sources.size > MAX_TABLES) this.#sources = new Map();
+    if (this.#sourceCount >= MAX_TABLES) {
+      this.#sources = new Map();
+      this.#sourceCount = 0;
+    }
     let sources = this.#sources.get(table);
-    if (sources === undefined || sources.length > MAX_TABLES) this.#sources.set(table, (sources = []));
+    if (sources === undefined) this.#sources.set(table, (sources = []));
     let found = sources.find((one) => sameKey(one.key, key));
     if (found === undefined) {
       const known = this.#facts.tables.get(table)?.key;
@@ -120,6 +125,7 @@ export class WriterStream {
         key === undefined || (known !== undefined && known.length === key.length && key.every((column) => known.includes(column)));
       found = { table, key, source: new TableSource(table, isOwn ? {} : { key }) };
       sources.push(found);
+      this.#sourceCount++;
     }
     this.#last = found;
     return found;

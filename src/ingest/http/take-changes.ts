@@ -95,9 +95,9 @@ async function takeStream({ exchange, producer, intake, parts, ack, head }: Take
   const { memory } = writers;
   const { signal } = exchange;
   const body = openBody(exchange, head, { clock, memory });
-  const writer = await writers.open(producer, ack, signal);
   const lines = new LineReader(memory, maxBodyBytes);
-  const stream = new LineStream(writer, intake.readChange);
+  // Not before there is a change: a body may be long in coming.
+  const stream = new LineStream(() => writers.open(producer, ack, signal), intake.readChange);
   try {
     for await (const chunk of body) {
       await memory.take(0, signal);
@@ -107,7 +107,7 @@ async function takeStream({ exchange, producer, intake, parts, ack, head }: Take
     }
     const last = lines.end();
     if (last !== undefined) await stream.write(last);
-    return answerOf(ack, stream.taken, await writer.settle(ack, signal));
+    return answerOf(ack, stream.taken, await stream.settle(ack, signal));
   } catch (error) {
     const fault = faultOf(error);
     throw new RequestFault(fault.status, fault.code, fault.message, {
@@ -116,13 +116,14 @@ async function takeStream({ exchange, producer, intake, parts, ack, head }: Take
     });
   } finally {
     lines.close();
-    writer.release();
+    stream.release();
   }
 }
 
 /** Writes lines as they come. */
 class LineStream {
-  readonly #writer: ChangeWriter;
+  readonly #open: () => Promise<ChangeWriter>;
+  #writer: ChangeWriter | undefined;
   readonly #readChange: ReadChange;
   readonly #lookedUp = new Set<string>();
   #lastTable = '';
@@ -130,8 +131,9 @@ class LineStream {
   /** Changes that were written. */
   taken = 0;
 
-  constructor(writer: ChangeWriter, readChange: ReadChange) {
-    this.#writer = writer;
+  /** `open` is called at the first change. */
+  constructor(open: () => Promise<ChangeWriter>, readChange: ReadChange) {
+    this.#open = open;
     this.#readChange = readChange;
   }
 
@@ -151,12 +153,26 @@ class LineStream {
     }
   }
 
+  async settle(ack: Ack, signal: AbortSignal): Promise<RejectedChanges> {
+    return this.#writer === undefined ? { count: 0, rejections: [] } : this.#writer.settle(ack, signal);
+  }
+
+  release(): void {
+    this.#writer?.release();
+  }
+
+  async #writeFirst(line: string, parse: (text: string) => unknown): Promise<void> {
+    this.#writer = await this.#open();
+    await this.#writeLine(line, parse);
+  }
+
   #writeLine(line: string, parse: (text: string) => unknown): Promise<void> | undefined {
+    if (this.#writer === undefined) return line.trim() === '' ? undefined : this.#writeFirst(line, parse);
     try {
       const change = this.#readChange(parse(line));
       if (change.table !== this.#lastTable) {
         this.#lastTable = change.table;
-        const looking = this.#lookUp(change);
+        const looking = this.#lookUp(this.#writer, change);
         if (looking !== undefined) return looking.then(() => this.#writeLine(line, parse));
       }
       const waiting = this.#writer.write(change);
@@ -168,12 +184,12 @@ class LineStream {
     }
   }
 
-  #lookUp(change: RequestChange): Promise<void> | undefined {
+  #lookUp(writer: ChangeWriter, change: RequestChange): Promise<void> | undefined {
     if (this.#lookedUp.has(change.table)) return undefined;
     // A request has no end and may name ever new tables.
     if (this.#lookedUp.size >= MAX_LOOKED_UP) this.#lookedUp.clear();
     this.#lookedUp.add(change.table);
-    return this.#writer.lookUp(change);
+    return writer.lookUp(change);
   }
 }
 

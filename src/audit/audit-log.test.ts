@@ -217,6 +217,9 @@ describe('a flood', () => {
     for (let i = 0; i < 100_000; i++)
       gathering.add('refused', { address: `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, code: 'auth_failed' }, 1);
     expect(written.length).toBe(64);
+    const admitted = { address: '10.0.0.9', producer: 'shop', token: 'abc', stream: 'f'.repeat(32) };
+    gathering.add('admitted', admitted, 1);
+    expect(written.pop()).toEqual(['admitted', admitted]);
     await clock.advance(1_000);
     expect(written.slice(64)).toEqual([['refused', { address: 'others', code: 'auth_failed', count: 99_936 }]]);
     gathering.add('refused', { address: '10.0.0.1' }, 3);

@@ -3,11 +3,10 @@ import type { AuditFields } from './chain.ts';
 
 /** What is the same within this time stands in one line. */
 const GATHER_MS = 1_000;
-/** How many different events are told apart within that time; the rest share a line for each code. */
+/** How many of one event are told apart within that time; the rest share a line for each code and producer. */
 const MAX_KINDS = 64;
 
 interface Kind {
-  readonly event: string;
   readonly fields: AuditFields;
   /** Since its last line. */
   count: number;
@@ -15,12 +14,14 @@ interface Kind {
 
 /**
  * Keeps floods out of the audit log: of events that are the same the first is passed on at once, and those of the second
- * after it together, with how many they were. However many addresses take part, there is a bound on the lines per second.
+ * after it together, with how many they were. However many addresses take part, there is a bound on the lines per second:
+ * for each event one of its own, so that strangers who are refused do not take the room of those who are let in.
  */
 export class Gathering {
   readonly #clock: Clock;
   readonly #write: (event: string, fields: AuditFields) => void;
-  readonly #kinds = new Map<string, Kind>();
+  /** By event. */
+  readonly #kinds = new Map<string, Map<string, Kind>>();
   #timer: Timer | undefined;
 
   constructor(clock: Clock, write: (event: string, fields: AuditFields) => void) {
@@ -29,11 +30,16 @@ export class Gathering {
   }
 
   add(event: string, fields: AuditFields, count: number): void {
-    const key = JSON.stringify([event, fields]);
-    const known = this.#kinds.get(key);
+    const kinds = this.#kindsOf(event);
+    const key = JSON.stringify(fields);
+    const known = kinds.get(key);
     if (known !== undefined) known.count += count;
-    else if (this.#kinds.size < MAX_KINDS) this.#first(key, { event, fields, count: 0 }, count);
-    else this.#addToOthers(event, fields, count);
+    else if (kinds.size >= MAX_KINDS) addToOthers(kinds, fields, count);
+    else {
+      kinds.set(key, { fields, count: 0 });
+      this.#write(event, { ...fields, ...(count === 1 ? {} : { count }) });
+      this.#timer ??= this.#clock.setTimer(GATHER_MS, () => this.#turn());
+    }
   }
 
   /** Writes what has been gathered. */
@@ -44,18 +50,10 @@ export class Gathering {
     this.#kinds.clear();
   }
 
-  #first(key: string, kind: Kind, count: number): void {
-    this.#kinds.set(key, kind);
-    this.#write(kind.event, { ...kind.fields, ...(count === 1 ? {} : { count }) });
-    this.#timer ??= this.#clock.setTimer(GATHER_MS, () => this.#turn());
-  }
-
-  #addToOthers(event: string, { code }: AuditFields, count: number): void {
-    const fields = { address: 'others', ...(code === undefined ? {} : { code }) };
-    const key = JSON.stringify([event, fields]);
-    const others = this.#kinds.get(key);
-    if (others !== undefined) others.count += count;
-    else this.#kinds.set(key, { event, fields, count });
+  #kindsOf(event: string): Map<string, Kind> {
+    let kinds = this.#kinds.get(event);
+    if (kinds === undefined) this.#kinds.set(event, (kinds = new Map()));
+    return kinds;
   }
 
   #turn(): void {
@@ -66,10 +64,21 @@ export class Gathering {
 
   /** Writes what came again; what did not is forgotten, so that its next time is a first one. */
   #tell(): void {
-    for (const [key, kind] of this.#kinds) {
-      if (kind.count === 0) this.#kinds.delete(key);
-      else this.#write(kind.event, { ...kind.fields, count: kind.count });
-      kind.count = 0;
+    for (const [event, kinds] of this.#kinds) {
+      for (const [key, kind] of kinds) {
+        if (kind.count === 0) kinds.delete(key);
+        else this.#write(event, { ...kind.fields, count: kind.count });
+        kind.count = 0;
+      }
+      if (kinds.size === 0) this.#kinds.delete(event);
     }
   }
+}
+
+function addToOthers(kinds: Map<string, Kind>, { code, producer }: AuditFields, count: number): void {
+  const fields = { address: 'others', ...(code === undefined ? {} : { code }), ...(producer === undefined ? {} : { producer }) };
+  const key = JSON.stringify(fields);
+  const others = kinds.get(key);
+  if (others !== undefined) others.count += count;
+  else kinds.set(key, { fields, count });
 }

@@ -71,7 +71,8 @@ export interface AccessObserver {
     readonly producer: string;
     /** The beginning of the digest of its token; undefined where it needed none. */
     readonly token: string | undefined;
-    readonly stream: string;
+    /** Undefined for a request over HTTP. */
+    readonly stream: string | undefined;
   }): void;
   /** A connection was turned away, or ended with an error. `producer` is known once its token was right. */
   refused(peer: { readonly address: string; readonly producer: string | undefined; readonly code: string }): void;

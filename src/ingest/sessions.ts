@@ -145,7 +145,8 @@ export class Sessions implements SessionKeeper {
     const load = this.#loads.of(producer);
     load.connect(other === undefined ? 0 : 1);
     this.#byStream.set(stream, session);
-    this.#context.access?.admitted({ address: session.address, producer, token: session.tokenId, stream });
+    // Of those within the server, whose door tells who it was.
+    if (!session.isInternal) this.#context.access?.admitted({ address: session.address, producer, token: session.tokenId, stream });
     other?.fail(new SyncError('stream_taken_over', `a newer connection, from ${session.address}, uses stream ${stream}`));
     return load;
   }

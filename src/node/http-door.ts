@@ -29,8 +29,8 @@ export interface HttpDoorParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Told of requests whose token lets nobody in. */
-  readonly access?: Pick<AccessObserver, 'refused'>;
+  /** Told of who sends, and of requests whose token lets nobody in. */
+  readonly access?: AccessObserver;
   /** The section `listen.web` of the configuration. */
   readonly web: { readonly maxBodyBytes: number; readonly bufferBytes: number; readonly origins: readonly string[] };
   readonly version: string;

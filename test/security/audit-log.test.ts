@@ -63,8 +63,11 @@ test('who came in, what was refused and what operators did is written down, chai
   const shop = await connect({ url: server.url, token: SHOP });
   await Promise.all(Array.from({ length: 50 }, () => connect({ url: server.url, token: 'shop.wrong' }).catch(() => {})));
   await connect({ url: server.url }).catch(() => {});
-  const headers = { authorization: 'Bearer shop.wrong' };
-  await fetch(`http://127.0.0.1:${webPort}/api/v1/changes`, { method: 'POST', body: '{}', headers });
+  const headers = { 'content-type': 'application/json' };
+  const post = (authorization: string) =>
+    fetch(`http://127.0.0.1:${webPort}/api/v1/changes`, { method: 'POST', body: '[]', headers: { ...headers, authorization } });
+  await post('Bearer shop.wrong');
+  for (let i = 0; i < 3; i++) expect((await post(`Bearer ${CRM}`)).status).toBe(202);
   await shop.table('item', { key: ['id'] }).upsert({ id: 1 });
   await shop.table('item', { key: ['id'] }).update({ id: 2, name: 'x' });
   await shop.flush();
@@ -95,6 +98,7 @@ test('who came in, what was refused and what operators did is written down, chai
   expect(eventsOf(path, 'started')).toEqual([expect.objectContaining({ version: expect.any(String) }), expect.anything()]);
   expect(eventsOf(path, 'admitted')).toEqual([
     { address: '127.0.0.1', producer: 'shop', token: tokenId(hashToken(SHOP)), stream: expect.stringMatching(/^[0-9a-f]{32}$/) },
+    { address: '127.0.0.1', producer: 'crm', token: tokenId(hashToken(CRM)) },
   ]);
   expect(refused().every(({ code }) => code === 'auth_failed')).toBe(true);
   expect(refused().length).toBeLessThan(10);

@@ -112,7 +112,11 @@ export const CONTROLS: readonly Control[] = [
   {
     name: 'so many late answers wait, and no more',
     patches: [
-      { file: 'src/ingest/failed-attempts.ts', find: 'if (this.#waitingCount >= MAX_WAITING) firstOf(this.#mostWaiting())?.();', replace: '' },
+      {
+        file: 'src/ingest/failed-attempts.ts',
+        find: 'if (this.#waitingCount >= MAX_WAITING) firstOf(this.#mostWaiting())?.();',
+        replace: '',
+      },
     ],
     test: { file: 'src/ingest/failed-attempts.test.ts', name: 'no more than 512 answers wait: who has waited longest is answered early' },
   },

@@ -1,7 +1,7 @@
 import type { Access } from '../../core/access.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { AccessObserver, Authenticator, Log } from '../context.ts';
-import { hashToken } from '../producers.ts';
+import { hashToken, tokenId } from '../producers.ts';
 import type { WebExchange, WebResponse } from '../web/engine.ts';
 import type { ChangeWriters } from './change-writer.ts';
 import { readChange, type ReadChange, readSyncData } from './changes.ts';
@@ -14,8 +14,8 @@ export interface HttpApiParts {
   readonly log: Log;
   /** May be exchanged: each request asks the one that is there. */
   readonly authenticator: Authenticator;
-  /** Told of requests whose token lets nobody in. */
-  readonly access?: Pick<AccessObserver, 'refused'> | undefined;
+  /** Told of who sends, every ten minutes, and of requests whose token lets nobody in. */
+  readonly access?: AccessObserver | undefined;
   readonly writers: ChangeWriters;
   readonly maxBodyBytes: number;
   /** Origins of web pages that may send. */
@@ -30,6 +30,8 @@ type Route = Readonly<Record<string, (exchange: WebExchange, api: HttpApi) => We
 /** Requests of one producer that are under way at a time. */
 const MAX_REQUESTS_PER_PRODUCER = 256;
 const PREFLIGHT_MAX_AGE_S = '600';
+const TELL_EVERY_MS = 600_000;
+const MAX_TOLD = 1_000;
 
 const ROUTES = new Map<string, Route>([
   ['/api/v1', { GET: () => json(200, { name: 'syncline', openapi: '/api/v1/openapi.json' }) }],
@@ -52,6 +54,8 @@ export function createHttpApi(parts: HttpApiParts): (exchange: WebExchange) => v
 class HttpApi {
   readonly parts: HttpApiParts;
   readonly #underWay = new Map<string, number>();
+  /** Who has been told of, and when. */
+  readonly #toldMs = new Map<string, number>();
 
   constructor(parts: HttpApiParts) {
     this.parts = parts;
@@ -116,6 +120,17 @@ class HttpApi {
     return run(exchange, this);
   }
 
+  #admitted(address: string, producer: string, token: string | undefined): void {
+    const { access, clock } = this.parts;
+    if (access === undefined) return;
+    const key = JSON.stringify([address, producer, token]);
+    const nowMs = clock.monotonicMs();
+    if (nowMs - (this.#toldMs.get(key) ?? -Infinity) < TELL_EVERY_MS) return;
+    if (this.#toldMs.size >= MAX_TOLD) this.#toldMs.clear();
+    this.#toldMs.set(key, nowMs);
+    access.admitted({ address, producer, token, stream: undefined });
+  }
+
   /**
    * Who sends, and what throws once that is no longer who may.
    * @throws {RequestFault} 401: late, because the authenticator sees to it that guessing tokens is slow.
@@ -130,6 +145,7 @@ class HttpApi {
       throw notLetIn(token);
     }
     const digest = hashToken(token ?? '');
+    this.#admitted(remoteAddress, producer, token === undefined ? undefined : tokenId(digest));
     const check = () => {
       if (this.parts.authenticator === authenticator) return;
       ({ authenticator } = this.parts);

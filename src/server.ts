@@ -154,7 +154,10 @@ export async function startServer(config: Config, logger: LeveledLogger = create
     open.push(() => node.close());
     state.watchNode(node);
     counts.watch(node);
-    gatekeeper.watch(() => node.useAuthenticator(gatekeeper.authenticator(reloader.config)));
+    gatekeeper.watch((before, after) => {
+      audit.tokensChanged(before, after);
+      node.useAuthenticator(gatekeeper.authenticator(reloader.config));
+    });
 
     const tls = config.listen.tls && new DoorTls(config.listen.tls, { clock, logger, count: (code) => metrics.connectionRefused(code) });
     open.push(async () => tls?.close());

@@ -7,7 +7,7 @@ import { messageOf } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Authenticator } from '../ingest/context.ts';
 import { FailedAttempts, type Refusal } from '../ingest/failed-attempts.ts';
-import { createAuthenticator, DEFAULT_PRODUCER } from '../ingest/producers.ts';
+import { createAuthenticator, DEFAULT_PRODUCER, tokenId } from '../ingest/producers.ts';
 import { AuthLog } from './auth-log.ts';
 
 export interface GatekeeperOptions {
@@ -16,6 +16,11 @@ export interface GatekeeperOptions {
   readonly random: Random;
   readonly logger: Logger;
 }
+
+/** By producer, what names its tokens in records. */
+export type IssuedTokens = ReadonlyMap<string, readonly string[]>;
+
+type TokensChanged = (before: IssuedTokens, after: IssuedTokens) => void;
 
 /** Half of the time within which a revoked token must be seen to be one. */
 const LOOK_MS = 1_000;
@@ -28,11 +33,13 @@ export class Gatekeeper {
   /** Who else wants to know of those that are not let in. */
   readonly #listeners: ((refusal: Refusal) => void)[] = [];
   #entries: readonly TokenEntry[] = [];
+  /** Those that were valid when {@link watch} told last. */
+  #told: IssuedTokens = new Map();
   /** Which of them are not expired, as the last authenticator knows them. */
   #valid = '';
   #seen = '';
   #failure: string | undefined;
-  #changed: (() => void) | undefined;
+  #changed: TokensChanged | undefined;
   #timer: Timer | undefined;
   #closed = false;
 
@@ -51,6 +58,7 @@ export class Gatekeeper {
     });
     if (tokensFile === undefined) return;
     this.#entries = readTokens(tokensFile);
+    this.#told = tokensOf(this.#validEntries());
     if (this.#entries.length === 0) logger.warn({ file: tokensFile }, 'the token file holds no tokens; syncline token create makes one');
   }
 
@@ -71,7 +79,7 @@ export class Gatekeeper {
   }
 
   /** Calls `changed` when tokens came or went, within two seconds: it is time for another {@link authenticator}. */
-  watch(changed: () => void): void {
+  watch(changed: TokensChanged): void {
     this.#changed = changed;
     if (this.#options.tokensFile !== undefined) this.#lookLater(this.#options.tokensFile);
   }
@@ -112,17 +120,24 @@ export class Gatekeeper {
         logger.error({ file: path, reason: failure }, 'the token file cannot be used; tokens are as they were before');
       this.#failure = failure;
     }
-    const before = this.#valid;
-    const after = digestsOf(this.#validEntries());
-    if (this.#closed || after === before) return;
-    logger.info({ file: path, count: this.#validEntries().length }, 'tokens changed');
-    this.#changed?.();
+    const valid = this.#validEntries();
+    if (this.#closed || digestsOf(valid) === this.#valid) return;
+    logger.info({ file: path, count: valid.length }, 'tokens changed');
+    const before = this.#told;
+    this.#told = tokensOf(valid);
+    this.#changed?.(before, this.#told);
   }
 
   #validEntries(): readonly TokenEntry[] {
     const nowMs = this.#options.clock.wallMs();
     return this.#entries.filter(({ expires }) => expires === undefined || Date.parse(expires) > nowMs);
   }
+}
+
+function tokensOf(entries: readonly TokenEntry[]): IssuedTokens {
+  const tokens = new Map<string, string[]>();
+  for (const { producer, sha256 } of entries) tokens.set(producer, [...(tokens.get(producer) ?? []), tokenId(`sha256:${sha256}`)]);
+  return tokens;
 }
 
 /** Whatever an authenticator knows of tokens. */

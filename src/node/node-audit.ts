@@ -74,9 +74,13 @@ export class NodeAudit implements AccessObserver, AdminObserver {
 
   reloaded({ config, changed, waiting }: Reload, before: Config): void {
     this.#log?.record('reloaded', { changed, waiting });
-    const [old, now] = [tokensOf(before), tokensOf(config)];
-    for (const producer of new Set([...old.keys(), ...now.keys()])) {
-      const [was, is] = [old.get(producer) ?? [], now.get(producer) ?? []];
+    this.tokensChanged(tokensOf(before), tokensOf(config));
+  }
+
+  /** By producer, what names its tokens. */
+  tokensChanged(before: ReadonlyMap<string, readonly string[]>, after: ReadonlyMap<string, readonly string[]>): void {
+    for (const producer of new Set([...before.keys(), ...after.keys()])) {
+      const [was, is] = [before.get(producer) ?? [], after.get(producer) ?? []];
       if (isDeepStrictEqual(was, is)) continue;
       const added = is.filter((token) => !was.includes(token));
       const removed = was.filter((token) => !is.includes(token));

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { connect, type Client } from '../../src/client/client.ts';
-import { hashToken } from '../../src/ingest/producers.ts';
-import { writeFileSync } from 'node:fs';
+import { hashToken, tokenId } from '../../src/ingest/producers.ts';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runSyncline } from '../support/cli-process.ts';
 import { eventually } from '../support/eventually.ts';
@@ -37,7 +37,7 @@ async function connectWith(server: ServerProcess, secret: string): Promise<Clien
 }
 
 test('a token is replaced in three commands, without a restart, a reload or a gap', async () => {
-  const server = await startServer({ tokensFile: 'tokens.jsonl', log: { level: 'info' } });
+  const server = await startServer({ tokensFile: 'tokens.jsonl', log: { level: 'info' }, audit: { file: 'audit.log' } });
   const old = secretIn(await token(server, 'create', 'shop'));
   const shop = await eventually(() => connectWith(server, old));
   const failures: string[] = [];
@@ -56,6 +56,15 @@ test('a token is replaced in three commands, without a restart, a reload or a ga
   // No reload was asked for: it ends by itself.
   await eventually(() => expect(failures).toEqual(['auth_failed']));
   await expect(connect({ url: server.url, token: old })).rejects.toMatchObject({ code: 'auth_failed' });
+  const changes = readFileSync(join(server.data, 'audit.log'), 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('"tokens_changed"'));
+  const [first, second] = [old, fresh].map((secret) => tokenId(hashToken(secret)));
+  expect(changes.map((line) => JSON.parse(line) as unknown)).toMatchObject([
+    { producer: 'shop', added: [first], removed: [] },
+    { producer: 'shop', added: [second], removed: [] },
+    { producer: 'shop', added: [], removed: [first] },
+  ]);
   await load.more(50);
   await load.stop();
   expect(load.history().complaints).toEqual([]);

@@ -52,7 +52,7 @@ export class Gathering {
 
   #kindsOf(event: string): Map<string, Kind> {
     let kinds = this.#kinds.get(event);
-    if (kinds === undefined) this.#kinds.set(event, (kinds = new Map()));
+    if (kinds === undefined) this.#kinds.set(event, (kinds = new Map<string, Kind>()));
     return kinds;
   }
 

@@ -18,7 +18,8 @@ const SENDER_INPUTS = 64;
 const MAX_VIOLATIONS = 5;
 /**
  * A server that has just started grows to what it needs under load, and what the allocator has had it keeps: by 200 MiB in the
- * first 300,000 inputs, by 20 MiB in the next 600,000. So the second half is held against the first, and may hold so much more.
+ * first 300,000 inputs, by 20 MiB in the next 600,000; with WebSockets by 90 MiB between 10,000 and 20,000, and by 50 MiB between
+ * 40,000 and 80,000. So the second half is held against the first, and may hold so much more.
  */
 const MIN_WARM_UP_INPUTS = 10_000;
 /** The young generation of a worker thread alone may grow by 64 MiB; whoever keeps what comes holds several times as much. */

@@ -11,7 +11,8 @@ import type { HostileSender } from './hostile-sender.ts';
 
 /** How long an answer to what was just sent is waited for: what comes later is heard later. */
 const LISTEN_MS = 3;
-const CLOSE_MS = 10_000;
+/** While a stream is opened nothing is read, not even that its client has gone; that asks the database, which is under load here. */
+const CLOSE_MS = 30_000;
 
 export interface ConnectionResult {
   readonly inputs: number;

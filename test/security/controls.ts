@@ -133,7 +133,7 @@ export const CONTROLS: readonly Control[] = [
   },
   {
     name: 'the token file is looked at',
-    patches: [{ file: 'src/node/gatekeeper.ts', find: '    this.#changed?.();', replace: '' }],
+    patches: [{ file: 'src/node/gatekeeper.ts', find: '    this.#changed?.(before, this.#told);', replace: '' }],
     test: { file: 'src/node/gatekeeper.test.ts', name: 'is read at the start, and again when it changed' },
   },
   {

@@ -14,7 +14,7 @@ export interface Door {
 
 /** Both doors of a server that has uWebSockets.js, where need be by a newer C library than that of this machine: so they are compared. */
 export const TCP: Door = { title: 'TCP', carrier: 'tcp', missing: missingUws, server };
-export const WEB_SOCKET: Door = { title: 'WebSocket (uWebSockets.js)', carrier: 'websocket', missing: missingUws, server };
+export const WEB_SOCKET: Door = { title: 'WebSocket (uWS)', carrier: 'websocket', missing: missingUws, server };
 
 function missingUws(): string | undefined {
   const program = programWithUws();

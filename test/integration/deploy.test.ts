@@ -12,6 +12,7 @@ import { RawSession } from '../support/raw-session.ts';
 import { redisAvailable, startRedis, type RedisServer } from '../support/redis-server.ts';
 import { ServerProcess } from '../support/server-process.ts';
 import { ROOT } from '../support/source-files.ts';
+import { systemdAvailable } from '../support/systemd.ts';
 import { toolAvailable } from '../support/tool.ts';
 
 const DEPLOY = `${ROOT}deploy/`;
@@ -241,10 +242,7 @@ describe.skipIf(!haproxyAvailable() || !toolAvailable('curl', '--version'))('che
   });
 });
 
-// Not something to install for a test: where there is no systemd, nobody uses the unit.
-const systemd = spawnSync('systemd-analyze', ['--version']).error === undefined;
-
-describe.skipIf(!systemd)('deploy/systemd (skipped where there is no systemd)', () => {
+describe.skipIf(!systemdAvailable())('deploy/systemd (skipped where there is no systemd)', () => {
   const unit = `${DEPLOY}systemd/syncline.service`;
 
   test('the unit is valid', () => {

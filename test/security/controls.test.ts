@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { checkPatches, type SourcePatch } from '../support/source-patches.ts';
+import { checkPatches, patchText, type SourcePatch } from '../support/source-patches.ts';
 import { ROOT } from '../support/source-files.ts';
 import { CONTROLS } from './controls.ts';
 
@@ -16,14 +16,31 @@ interface Report {
 const folder = mkdtempSync(join(tmpdir(), 'syncline-controls-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Runs the tests of `file` whose names hold `name`, in a process of their own, with patched sources. */
-async function runPatched({ file, name }: { file: string; name: string }, patches: readonly SourcePatch[]): Promise<Report> {
+/** What tests are run in {@link copyPatched} without, or share. */
+const LEFT_OUT = ['.git', 'node_modules', 'dist', 'coverage'];
+
+/** A copy of the repository that is patched. */
+function copyPatched(patches: readonly SourcePatch[]): string {
+  const copy = mkdtempSync(join(folder, 'copy-'));
+  // For tests that go on as another user.
+  for (const each of [folder, copy]) chmodSync(each, 0o755);
+  for (const name of readdirSync(ROOT)) if (!LEFT_OUT.includes(name)) cpSync(join(ROOT, name), join(copy, name), { recursive: true });
+  symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+  for (const { file } of patches) writeFileSync(join(copy, file), patchText(file, readFileSync(join(ROOT, file), 'utf8'), patches));
+  return copy;
+}
+
+/**
+ * Runs the tests of `file` whose names hold `name`, in a process of their own, with patched sources: in `cwd`, which they are
+ * in, or as that process loads them.
+ */
+async function runPatched({ file, name }: { file: string; name: string }, patches: readonly SourcePatch[], cwd = ROOT): Promise<Report> {
   const report = join(folder, `${Math.random()}.json`);
   const pattern = name.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
   const args = ['run', '--config', 'test/security/controls.config.ts', file, '-t', pattern, '--reporter=json', `--outputFile=${report}`];
   const child = spawn(process.execPath, [`${ROOT}node_modules/vitest/vitest.mjs`, ...args], {
-    cwd: ROOT,
-    env: { PATH: process.env['PATH'] ?? '', CONTROL_PATCHES: JSON.stringify(patches) },
+    cwd,
+    env: { PATH: process.env['PATH'] ?? '', CONTROL_PATCHES: JSON.stringify(cwd === ROOT ? patches : []) },
     stdio: 'ignore',
   });
   await once(child, 'exit');
@@ -40,10 +57,19 @@ test('without a patch such a test passes: it is the patch that makes it fail', {
   expect(await runPatched(control!.test, [])).toMatchObject({ numPassedTests: 1, numFailedTests: 0 });
 });
 
-test.each(CONTROLS)('its test fails when this is switched off: $name', { timeout: 60_000 }, async ({ name, patches, test: named }) => {
-  const { numFailedTests } = await runPatched(
-    named,
-    patches.map((patch) => ({ ...patch, name })),
-  );
-  expect(numFailedTests).toBeGreaterThan(0);
+test('nor is it the copy', { timeout: 60_000 }, async () => {
+  const copy = copyPatched([]);
+  for (const { test: named } of CONTROLS.filter(({ inCopy, missing }) => inCopy && missing === undefined))
+    expect(await runPatched(named, [], copy), named.name).toMatchObject({ numPassedTests: 1, numFailedTests: 0 });
 });
+
+test.for(CONTROLS)(
+  'its test fails when this is switched off: $name',
+  { timeout: 60_000 },
+  async ({ name, inCopy, missing, ...control }, { skip }) => {
+    if (missing !== undefined) skip(missing);
+    const patches = control.patches.map((patch) => ({ ...patch, name }));
+    const { numFailedTests } = await runPatched(control.test, patches, inCopy && copyPatched(patches));
+    expect(numFailedTests).toBeGreaterThan(0);
+  },
+);

@@ -1,11 +1,18 @@
+import { mariadbAvailable } from '../support/mariadb-server.ts';
+import { mayBecomeNobody } from '../support/nobody.ts';
+import { findOldNode } from '../support/old-node.ts';
 import type { SourcePatch } from '../support/source-patches.ts';
+import { systemdAvailable } from '../support/systemd.ts';
 
 /** A control of `docs/security.md`, how it is switched off, and the test that must fail then. */
 export interface Control {
   /** What the control does. */
   readonly name: string;
   readonly patches: readonly Omit<SourcePatch, 'name'>[];
-  /** Tests that load the patched source themselves, in no other process. */
+  /** Other processes read what is patched, so that a whole copy of the repository is. Otherwise the test loads the source itself. */
+  readonly inCopy?: true;
+  /** Why the test cannot run on this machine. */
+  readonly missing?: string | undefined;
   readonly test: {
     readonly file: string;
     readonly name: string;
@@ -13,6 +20,7 @@ export interface Control {
   };
 }
 
+const HARDENED_TEST = 'test/security/hardened-process.test.ts';
 const SESSION = 'src/ingest/session.ts';
 const SESSIONS = 'src/ingest/sessions.ts';
 const SESSION_TEST = 'src/ingest/session.test.ts';
@@ -405,5 +413,44 @@ export const CONTROLS: readonly Control[] = [
     name: 'names from the wire never are SQL',
     patches: [{ file: 'src/sinks/mysql/sql.ts', find: "name.replaceAll('`', '``')", replace: 'name' }],
     test: { file: 'test/integration/mysql-writing.test.ts', name: 'names and values that look like SQL are only names and values' },
+  },
+  {
+    name: 'the database user needs no right to make tables that are there',
+    patches: [{ file: 'src/sinks/mysql/bookkeeping.ts', find: 'if (engine === undefined) await', replace: "if (engine !== '') await" }],
+    missing: mariadbAvailable() ? undefined : 'mariadbd is not installed',
+    test: { file: 'test/integration/mysql-schema.test.ts', name: 'are asked for where they may not be made' },
+  },
+  {
+    name: 'no text becomes code',
+    patches: [{ file: 'bin/syncline.js', find: "'--disallow-code-generation-from-strings', ", replace: '' }],
+    inCopy: true,
+    test: { file: HARDENED_TEST, name: 'with embedded queue and sink, and as the process that was started' },
+  },
+  {
+    name: 'no name reaches a prototype',
+    patches: [{ file: 'bin/syncline.js', find: "'--disable-proto=throw', ", replace: '' }],
+    inCopy: true,
+    test: { file: HARDENED_TEST, name: 'with embedded queue and sink, and as the process that was started' },
+  },
+  {
+    name: 'an old Node.js is refused',
+    patches: [{ file: 'bin/syncline.js', find: 'const WANTED = [24, 15];', replace: 'const WANTED = [12, 0];' }],
+    inCopy: true,
+    missing: findOldNode() === undefined ? 'there is no old Node.js' : undefined,
+    test: { file: 'test/integration/bin.test.ts', name: 'without a pinned one says what is missing' },
+  },
+  {
+    name: 'the unit leaves little',
+    patches: [{ file: 'deploy/systemd/syncline.service', find: 'CapabilityBoundingSet=\n', replace: '' }],
+    inCopy: true,
+    missing: systemdAvailable() ? undefined : 'there is no systemd',
+    test: { file: 'test/integration/deploy.test.ts', name: 'the unit leaves little to whoever breaks in' },
+  },
+  {
+    name: 'it needs no rights',
+    patches: [{ file: 'src/main.ts', find: 'const stop =', replace: 'process.initgroups?.(0, 0);\nconst stop =' }],
+    inCopy: true,
+    missing: mayBecomeNobody() ? undefined : 'it needs root and setpriv',
+    test: { file: HARDENED_TEST, name: 'it needs no rights: as nobody' },
   },
 ];

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +6,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { connect } from '../../src/client/client.ts';
 import { eventually } from '../support/eventually.ts';
 import { mariadbAvailable, startMariadb } from '../support/mariadb-server.ts';
+import { mayBecomeNobody, NOBODY } from '../support/nobody.ts';
 import { read, ROOT } from '../support/source-files.ts';
 import { SERVER_FLAGS } from '../support/server-flags.ts';
 import { ServerProcess, type ServerOptions } from '../support/server-process.ts';
@@ -82,10 +82,7 @@ test('everything that starts a server for good gives it these flags', () => {
   expect(read('deploy/systemd/syncline.service')).toMatch(/^ExecStart=\/usr\/bin\/env syncline start$/m);
 });
 
-const NOBODY = 65_534;
-const mayBecomeNobody = process.getuid?.() === 0 && spawnSync('setpriv', ['--reuid', String(NOBODY), 'true']).status === 0;
-
-test.skipIf(!mayBecomeNobody)('it needs no rights: as nobody, in a folder that it may not write (needs root and setpriv)', async () => {
+test.skipIf(!mayBecomeNobody())('it needs no rights: as nobody, in a folder that it may not write (needs root and setpriv)', async () => {
   const cwd = mkdtempSync(join(tmpdir(), 'syncline-cwd-'));
   running.push({ close: async () => rmSync(cwd, { recursive: true, force: true }) });
   writeFileSync(join(cwd, 'syncline.yaml'), 'node: nobodys\n');

@@ -51,7 +51,7 @@ export interface Comparison {
   readonly name: string;
   /** What is measured, in one sentence. */
   readonly title: string;
-  /** Measured in this order, again and again: A B A B … */
+  /** Measured in this order, and every other time in the opposite one: A B, B A, A B … */
   readonly sides: readonly Side[];
   readonly verdicts: readonly Verdict[];
   /** How often every side is measured; with `--quick`, and without. */

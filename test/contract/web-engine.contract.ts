@@ -122,6 +122,13 @@ export function webEngineContract({ name, createEngine }: EngineSubject): void {
         expect([head.statusCode, head.headers['content-length'], body]).toEqual([200, '4', '']);
       });
 
+      test('that is answered with 204 is told of no length, which would be wrong', async () => {
+        await start();
+        answer = (exchange) => exchange.respond({ status: 204 });
+        const { head } = await send();
+        expect([head.statusCode, head.headers['content-length'], head.headers['transfer-encoding']]).toEqual([204, undefined, undefined]);
+      });
+
       test.each(['with its length', 'in pieces'])('has its body read %s', async (how) => {
         await start();
         const sent = Buffer.alloc(300_000, 'abc');

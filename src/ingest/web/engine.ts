@@ -58,6 +58,9 @@ export interface WebExchange extends RequestHead {
   respond(response: WebResponse): void;
 }
 
+/** A status whose answers have no body, and no length. */
+export const NO_CONTENT = 204;
+
 export interface WebResponse {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '../../core/clock.ts';
-import type { RequestHead, WebExchange, WebResponse } from './engine.ts';
+import { NO_CONTENT, type RequestHead, type WebExchange, type WebResponse } from './engine.ts';
 
 /** How long the rest of a body is read once its request was answered. */
 const REST_MS = 5_000;
@@ -114,8 +114,6 @@ export class NodeExchange implements WebExchange {
     };
   }
 }
-
-const NO_CONTENT = 204;
 
 export function nodeHead(request: IncomingMessage, client: WebClient): RequestHead {
   const url = request.url ?? '/';

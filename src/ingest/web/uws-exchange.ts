@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http';
-import type { RequestHead, WebExchange, WebResponse } from './engine.ts';
+import { NO_CONTENT, type RequestHead, type WebExchange, type WebResponse } from './engine.ts';
 import type { UwsRequest, UwsResponse } from './uws.ts';
 
 /** Small pieces of a body are put together in memory of so much. */
@@ -123,7 +123,9 @@ export function answer(
     response.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`);
     for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value);
     if (isLast) response.writeHeader('connection', 'close');
-    if (method === 'HEAD') response.endWithoutBody(bytes.length, isLast);
+    // Told nothing at all, it tells no length; then the peer is the one to close.
+    if (status === NO_CONTENT) response.endWithoutBody();
+    else if (method === 'HEAD') response.endWithoutBody(bytes.length, isLast);
     else response.end(bytes, isLast);
   });
 }

@@ -63,7 +63,7 @@ export interface UwsResponse {
   writeStatus(status: string): void;
   writeHeader(name: string, value: string): void;
   end(body: Uint8Array, closeConnection: boolean): void;
-  endWithoutBody(length: number, closeConnection: boolean): void;
+  endWithoutBody(length?: number, closeConnection?: boolean): void;
   close(): void;
   upgrade(userData: object, key: string, protocol: string, extensions: string, context: unknown): void;
   getRemoteAddressAsText(): ArrayBuffer;

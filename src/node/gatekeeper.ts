@@ -6,7 +6,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Authenticator } from '../ingest/context.ts';
-import { FailedAttempts, type Refusal } from '../ingest/failed-attempts.ts';
+import { FailedAttempts } from '../ingest/failed-attempts.ts';
 import { createAuthenticator, DEFAULT_PRODUCER, tokenId } from '../ingest/producers.ts';
 import { AuthLog } from './auth-log.ts';
 
@@ -30,8 +30,6 @@ export class Gatekeeper {
   readonly #options: GatekeeperOptions;
   readonly #log: AuthLog;
   readonly #attempts: FailedAttempts;
-  /** Who else wants to know of those that are not let in. */
-  readonly #listeners: ((refusal: Refusal) => void)[] = [];
   #entries: readonly TokenEntry[] = [];
   /** Those that were valid when {@link watch} told last. */
   #told: IssuedTokens = new Map();
@@ -48,14 +46,7 @@ export class Gatekeeper {
     const { tokensFile, clock, random, logger } = options;
     this.#options = options;
     this.#log = new AuthLog(clock, logger);
-    this.#attempts = new FailedAttempts({
-      clock,
-      random,
-      onRefused: (refusal) => {
-        this.#log.refused(refusal);
-        for (const listener of this.#listeners) listener(refusal);
-      },
-    });
+    this.#attempts = new FailedAttempts({ clock, random, onRefused: (refusal) => this.#log.refused(refusal) });
     if (tokensFile === undefined) return;
     this.#entries = readTokens(tokensFile);
     this.#told = tokensOf(this.#validEntries());
@@ -71,11 +62,6 @@ export class Gatekeeper {
     const issued = valid.map(({ producer, sha256 }) => ({ producer, digest: `sha256:${sha256}` }));
     const settings = { token, producers, addresses, issued: tokensFile === undefined ? undefined : issued };
     return createAuthenticator(settings, (refusal) => this.#attempts.refused(refusal));
-  }
-
-  /** `refused` is told of everybody who is not let in from now on. */
-  onRefused(refused: (refusal: Refusal) => void): void {
-    this.#listeners.push(refused);
   }
 
   /** Calls `changed` when tokens came or went, within two seconds: it is time for another {@link authenticator}. */

@@ -7,14 +7,11 @@ import { publish, resultsJson } from './report/publish.ts';
 import { resultOf, type ComparisonResult } from './report/results.ts';
 import { comparisonText } from './report/text.ts';
 import { runRounds } from './rounds.ts';
-import { backMemory } from './services/back-memory.ts';
 
 const DOCS = fileURLToPath(new URL('../docs', import.meta.url));
 
 /** Above this load for each core, others take part in what is measured. */
 const BUSY_SHARE = 0.25;
-/** What the largest measurement takes of memory, files included. */
-const MEASUREMENT_BYTES = 6 * 1024 ** 3;
 
 /** Runs the comparisons, prints each as it ends, and writes what was asked for. Resolves with the exit code. */
 export async function compare(options: CompareOptions, command: string): Promise<number> {
@@ -25,11 +22,9 @@ export async function compare(options: CompareOptions, command: string): Promise
     console.error(`the machine is busy (load ${occasion.load.toFixed(1)} on ${machine.cores} cores): what is measured now says little`);
   const done: ComparisonResult[] = [];
   for (const comparison of comparisons.filter(({ name }) => options.only?.includes(name) ?? true)) {
-    const scale = options.scale ?? (quick ? comparison.quickScale : 1);
     const rounds = await runRounds(comparison, {
       pairs: options.pairs ?? comparison.pairs[quick ? 'quick' : 'full'],
-      scale,
-      prepare: () => backMemory(MEASUREMENT_BYTES * scale),
+      scale: options.scale ?? (quick ? comparison.quickScale : 1),
       note: (line) => console.error(line),
     });
     const result = resultOf(rounds, occasion);

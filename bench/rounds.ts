@@ -14,14 +14,12 @@ export interface Rounds {
 export interface RoundsOptions {
   readonly pairs: number;
   readonly scale: number;
-  /** Before each measurement. */
-  readonly prepare?: () => Promise<void>;
   /** Takes a line about each measurement. */
   readonly note: (line: string) => void;
 }
 
 /** Measures the sides of a comparison in turn, A B, B A, A B …, so that a machine that slows down slows both. */
-export async function runRounds(comparison: Comparison, { pairs, scale, prepare, note }: RoundsOptions): Promise<Rounds> {
+export async function runRounds(comparison: Comparison, { pairs, scale, note }: RoundsOptions): Promise<Rounds> {
   const skipped: { side: Side; reason: string }[] = [];
   const present: Side[] = [];
   for (const side of comparison.sides) {
@@ -36,9 +34,8 @@ export async function runRounds(comparison: Comparison, { pairs, scale, prepare,
   }
   const measured = new Map<string, Figures[]>(present.map(({ name }) => [name, []]));
   for (let pair = 1; pair <= pairs; pair++) {
-    // What one leaves behind in the machine, warm or worn, is before each as often as before the other.
+    // What one leaves behind in the machine comes before each as often as before the other.
     for (const side of pair % 2 === 1 ? present : present.toReversed()) {
-      await prepare?.();
       const figures = await measureOne(comparison, side, scale);
       measured.get(side.name)?.push(figures);
       note(`${comparison.name} ${pair}/${pairs}  ${side.name}  ${figuresText(figures)}`);

@@ -161,7 +161,7 @@ describe('check-config', () => {
         web        0.0.0.0:9502, engine auto
         admin      127.0.0.1:9500
         limits     1000 connections, frames 4 MiB, credit 8 MiB, in flight 64 MiB
-        apply      1 × 2 slices of at most 256 batches or 1 MiB
+        apply      1 × 3 slices of at most 256 batches or 1 MiB
       "
     `);
   });

@@ -361,7 +361,7 @@ export const optionsSchema = z.strictObject({
       env: 'SYNCLINE_APPLY_THREADS',
       takesEffect: 'reload',
     }),
-    slicesPerThread: integer([1, 64], 2, {
+    slicesPerThread: integer([1, 64], 3, {
       description:
         'Transactions that one thread works on at a time, each of one partition or of several, on a database connection of its own.',
       env: 'SYNCLINE_APPLY_SLICES_PER_THREAD',

@@ -4,7 +4,7 @@ import { DEFAULT_MAX_FRAME_BYTES, encodeFrame, FRAME, type Frame, frameName } fr
 import { decodeCredit, decodeError, decodeRejected, decodeRewind, decodeWelcome, encodeHello } from '../../src/protocol/messages.ts';
 import { WebSocketPeer } from '../../test/support/web-socket-peer.ts';
 import type { SenderPlan } from './sender-messages.ts';
-import type { Tape } from './tape.ts';
+import { piecesOf, type Tape } from './tape.ts';
 import { asMessages, messageOf } from './web-socket-tape.ts';
 
 /** What a connection tells whoever opened it. */
@@ -101,7 +101,7 @@ export class FrameConnection {
   }
 
   #pump(): void {
-    const { ends, bytes } = this.#tape;
+    const { ends } = this.#tape;
     while (this.#sentFrames < this.#due && this.#socket.writableLength < SOCKET_BYTES) {
       const start = this.#sentFrames === 0 ? 0 : (ends[this.#sentFrames - 1] as number);
       const limit = Math.min(start + WRITE_BYTES, this.#storedBytes + this.#creditBytes);
@@ -109,8 +109,10 @@ export class FrameConnection {
       while (next < this.#due && (ends[next] as number) <= limit) next++;
       if (next === this.#sentFrames) return;
       if (this.#timing !== undefined) this.#timing.sentMs.fill(performance.now(), this.#sentFrames, next);
+      this.#socket.cork();
+      for (const piece of piecesOf(this.#tape, this.#sentFrames, next)) this.#socket.write(piece);
+      this.#socket.uncork();
       this.#sentFrames = next;
-      this.#socket.write(bytes.subarray(start, ends[next - 1]));
     }
   }
 

@@ -23,13 +23,14 @@ export type Material =
  * key keep their order.
  */
 export function recordTapes(material: Material, partitions: number, connections: number): Tape[] {
-  const writers = Array.from({ length: connections }, () => new TapeWriter(randomBytes(16).toString('hex')));
+  const blob = material.kind === 'blobs' ? blobFor(material.payloadBytes) : undefined;
+  const writers = Array.from({ length: connections }, () => new TapeWriter(randomBytes(16).toString('hex'), blob));
   const inTurn = material.kind === 'items' && material.spread === 'in turn';
   let count = 0;
   const add = (partition: number, payload: Uint8Array) =>
     (writers[(inTurn ? count++ : partition) % connections] as TapeWriter).add(partition, payload);
   if (material.kind === 'items') recordItems(material, partitions, add);
-  else recordBlobs(material, partitions, add);
+  else recordBlobs(material, blob as Buffer, partitions, add);
   return writers.map((writer) => writer.finish());
 }
 
@@ -50,18 +51,26 @@ function recordItems({ table, workload, batching }: Material & { kind: 'items' }
   for (const [partition, builder] of builders.entries()) if (builder.count > 0) add(partition, builder.finish());
 }
 
-function recordBlobs({ frames, payloadBytes }: Material & { kind: 'blobs' }, partitions: number, add: Add): void {
+function recordBlobs({ frames }: Material & { kind: 'blobs' }, blob: Uint8Array, partitions: number, add: Add): void {
   const builder = new BatchBuilder();
-  const payloadOf = (id: number, blob: Uint8Array) => {
-    builder.add('blob', 'upsert', 1, BLOB_COLUMNS, [id, blob]);
-    return builder.finish();
-  };
+  for (let id = FIRST_BLOB_ID; id < FIRST_BLOB_ID + frames; id++)
+    add(partitionOf('blob', [id], partitions), blobPayload(builder, id, blob));
+}
+
+/** What makes a payload of so many bytes, and is its end. */
+function blobFor(payloadBytes: number): Buffer {
+  const builder = new BatchBuilder();
   let blob = randomBytes(payloadBytes);
   // Short and long blobs have headers of other lengths: what is too much is taken off.
-  for (let excess; (excess = payloadOf(FIRST_BLOB_ID, blob).length - payloadBytes) > 0 && blob.length > 0;) {
+  for (let excess; (excess = blobPayload(builder, FIRST_BLOB_ID, blob).length - payloadBytes) > 0 && blob.length > 0;) {
     blob = blob.subarray(0, Math.max(0, blob.length - excess));
   }
-  for (let id = FIRST_BLOB_ID; id < FIRST_BLOB_ID + frames; id++) add(partitionOf('blob', [id], partitions), payloadOf(id, blob));
+  return blob;
+}
+
+function blobPayload(builder: BatchBuilder, id: number, blob: Uint8Array): Uint8Array {
+  builder.add('blob', 'upsert', 1, BLOB_COLUMNS, [id, blob]);
+  return builder.finish();
 }
 
 const BLOB_COLUMNS = ['id', 'v'];

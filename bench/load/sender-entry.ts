@@ -41,7 +41,7 @@ async function prepare(given: SenderPlan): Promise<void> {
   let [bytes, crcSum] = [0, 0];
   for (const tape of tapes) {
     frames += tape.ends.length;
-    bytes += tape.bytes.length;
+    bytes += tape.ends.at(-1) ?? 0;
     crcSum += tape.crcSum;
   }
   report({ type: 'ready', frames, bytes, crcSum });

@@ -4,16 +4,16 @@ import type { Tape } from './tape.ts';
 export function asMessages(tape: Tape): Tape {
   const parts: Buffer[] = [];
   const ends: number[] = [];
-  let [start, length] = [0, 0];
+  let [start, headStart, length] = [0, 0, 0];
   for (const end of tape.ends) {
-    const frame = tape.bytes.subarray(start, end);
-    const head = headOf(frame.length);
-    parts.push(head, frame);
-    length += head.length + frame.length;
+    const head = headOf(end - start);
+    const headEnd = headStart + end - start - tape.tail.length;
+    parts.push(head, tape.bytes.subarray(headStart, headEnd));
+    length += head.length + end - start;
     ends.push(length);
-    start = end;
+    [start, headStart] = [end, headEnd];
   }
-  return { ...tape, bytes: Buffer.concat(parts, length), ends };
+  return { ...tape, bytes: Buffer.concat(parts), ends };
 }
 
 export function messageOf(frame: Uint8Array): Buffer {

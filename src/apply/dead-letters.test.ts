@@ -49,6 +49,6 @@ describe('dead letters of one batch', () => {
     ]);
     const { moves } = await runSlice(task, { ...context, partitionBy });
     expect(moves[0]?.rejections).toHaveLength(3);
-    expect(moves[0]?.rejections).toEqual(await sink.readRejections(STREAM_A, new Map(), new Map([[0, 1]])));
+    expect(moves[0]?.rejections).toEqual((await sink.readRejections(STREAM_A, new Map(), new Map([[0, 1]]), 10)).rejections);
   });
 });

@@ -4,27 +4,32 @@ import type { Place, StreamId } from '../core/stream.ts';
 import type { Sink, StreamClaim } from '../sinks/sink.ts';
 import type { StreamMove } from './task.ts';
 
+/** Some hundred kilobytes, of which each session may be given so much. */
+const REJECTIONS_AT_ONCE = 1_000;
+
 /**
  * How far the required sinks are, for whoever acknowledges: reads on demand, and the news of commits that returned.
  * Reads go to the sinks every time; nothing is answered from memory.
  */
 export class SinkProgress implements Progress {
   readonly #sinks: readonly Sink[];
+  readonly #rejectionsAtOnce: number;
   readonly #listeners = new Set<(advance: Advance) => void>();
   /** By producer and stream. */
   readonly #ending = new Map<string, Promise<void>>();
 
-  /** `sinks` are the required ones: at least one. */
-  constructor(sinks: readonly Sink[]) {
+  /** `sinks` are the required ones: at least one. So many rejected changes are read at once, or those of one batch. */
+  constructor(sinks: readonly Sink[], rejectionsAtOnce = REJECTIONS_AT_ONCE) {
     this.#sinks = sinks;
+    this.#rejectionsAtOnce = rejectionsAtOnce;
   }
 
   /**
-   * The stream's lowest watermark of all sinks, by partition, and then the dead letters above `above` and at or below it.
+   * The stream's lowest watermark of all sinks, by partition, and then the dead letters above `told` and at or below it.
    * In this order: a dead letter is in the same commit as the watermark that covers it, so none can be missed. What is
    * above `above` survives a crash of the sinks: whoever is told of it forgets the changes.
    */
-  async read(stream: StreamId, above: ReadonlyMap<number, number>): Promise<StreamProgress> {
+  async read(stream: StreamId, above: ReadonlyMap<number, number>, told = above): Promise<StreamProgress> {
     const states = await Promise.all(this.#sinks.map((sink) => sink.readStream(stream)));
     const expired = states.some(({ status }) => status === 'expired');
     const known = states.some(({ status }) => status === 'known');
@@ -32,13 +37,17 @@ export class SinkProgress implements Progress {
     const isNews = [...watermarks].some(([partition, { seq }]) => seq > (above.get(partition) ?? 0));
     if (isNews) await Promise.all(this.#sinks.map(async (sink) => sink.harden?.()));
     const upTo = new Map([...watermarks].map(([partition, { seq }]) => [partition, seq]));
-    const rejections: SinkRejection[] = [];
+    const all: SinkRejection[] = [];
+    const cut = new Map<number, number>();
     for (const sink of this.#sinks) {
-      for (const rejection of await sink.readRejections(stream, above, upTo)) rejections.push({ sink: sink.name, ...rejection });
+      const page = await sink.readRejections(stream, told, upTo, this.#rejectionsAtOnce);
+      for (const [partition, seq] of page.cut) cut.set(partition, Math.min(seq, cut.get(partition) ?? seq));
+      for (const rejection of page.rejections) all.push({ sink: sink.name, ...rejection });
     }
+    const rejections = all.filter(({ partition, seq }) => seq <= (cut.get(partition) ?? seq));
     rejections.sort((a, b) => a.partition - b.partition || a.seq - b.seq);
     const producer = states.find((state) => state.producer !== undefined)?.producer;
-    return { status: expired ? 'expired' : known ? 'known' : 'unknown', producer, watermarks, rejections };
+    return { status: expired ? 'expired' : known ? 'known' : 'unknown', producer, watermarks, rejections, cut };
   }
 
   /** Whoever asks again while it is under way waits for the same: a sink that does not answer has one question of it. */

@@ -5,11 +5,12 @@ import type { Place, StreamId } from './stream.ts';
  */
 export interface Progress {
   /**
-   * Reads a stream's watermarks from the required sinks afresh (the lowest where there are several), then the dead
-   * letters above `above` (seq by partition; 0 where missing) and at or below those watermarks.
+   * Reads a stream's watermarks from the required sinks afresh (the lowest where there are several), then dead letters
+   * above `told` (seq by partition; 0 where missing) and at or below those watermarks: not more than fit in memory. What is
+   * above `above` survives a crash of the sinks.
    * Rejects with a transient {@link SyncError} while a sink cannot be read.
    */
-  read(stream: StreamId, above: ReadonlyMap<number, number>): Promise<StreamProgress>;
+  read(stream: StreamId, above: ReadonlyMap<number, number>, told?: ReadonlyMap<number, number>): Promise<StreamProgress>;
   /**
    * Ends a stream of `producer` in the required sinks: nothing of it is applied from then on, also after a crash of a sink.
    * Rejects with a {@link SyncError} `stream_owned_by_other`, or a transient one.
@@ -25,6 +26,8 @@ export interface StreamProgress {
   readonly watermarks: ReadonlyMap<number, Place>;
   /** In order of partition and seq. */
   readonly rejections: readonly SinkRejection[];
+  /** Partitions of which there may be more dead letters, and the seq up to which they are here. */
+  readonly cut: ReadonlyMap<number, number>;
 }
 
 /** One REJECTED frame: committed dead letters of one batch in one sink. */

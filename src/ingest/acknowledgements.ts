@@ -6,7 +6,7 @@ import { encodeRejected, encodeRewind } from '../protocol/messages.ts';
 import type { AppendResult } from '../queue/queue.ts';
 import { Lane } from './lane.ts';
 import type { Outbox } from './outbox.ts';
-import type { SinkRejection } from '../core/progress.ts';
+import type { SinkRejection, StreamProgress } from '../core/progress.ts';
 
 /**
  * What a judged frame asks of the session besides its acknowledgement.
@@ -15,6 +15,9 @@ import type { SinkRejection } from '../core/progress.ts';
  * - `refused`: close; the stream's content or owner is another.
  */
 export type Consequence = 'none' | 'rewind' | 'recheck' | 'refused';
+
+/** What a look at the sinks finds of a stream. */
+type Found = Pick<StreamProgress, 'watermarks' | 'rejections' | 'cut'>;
 
 /** REJECTED frames that wait for a peer that does not read, beyond what one look at the sinks brings. */
 const MAX_REJECTIONS = 1_024;
@@ -35,10 +38,20 @@ export class Acknowledgements {
   #scheduled = false;
   #started = false;
   #rewindCount = 0;
+  /** There are dead letters beyond those that were found. */
+  #hasMore = false;
+  readonly #lookForMore: () => void;
 
-  constructor(outbox: Outbox, clock: Clock) {
+  /** `lookForMore` is called when those dead letters are sent beyond which there are more. */
+  constructor(outbox: Outbox, clock: Clock, lookForMore: () => void) {
     this.#outbox = outbox;
     this.#clock = clock;
+    this.#lookForMore = lookForMore;
+  }
+
+  /** Somebody will look at the sinks as soon as the peer has read what it was sent. */
+  get hasMore(): boolean {
+    return this.#hasMore;
   }
 
   get rewindCount(): number {
@@ -98,12 +111,30 @@ export class Acknowledgements {
   }
 
   /**
+   * A look at the sinks found this of `lane`'s stream. Where there are more dead letters than were read, only those are told,
+   * and the APPLIED that covers them waits for the rest.
+   */
+  found(lane: Lane, { watermarks, rejections, cut }: Found): void {
+    const { partition } = lane;
+    const watermark = watermarks.get(partition);
+    if (watermark === undefined || watermark.seq <= lane.applied.seq) return;
+    const own = rejections.filter((rejection) => rejection.partition === partition);
+    const readUpTo = cut.get(partition);
+    if (readUpTo === undefined) return this.applied(lane, watermark, own);
+    this.#hasMore = true;
+    this.#schedule();
+    if (this.#rejections.length > MAX_REJECTIONS) return;
+    for (const rejection of own) if (rejection.seq > lane.rejectedSeq) this.#rejections.push(rejection);
+    lane.rejectedSeq = Math.max(lane.rejectedSeq, readUpTo);
+  }
+
+  /**
    * `place` is applied, with these dead letters up to it; only what is news is told. Does nothing while more than
    * {@link MAX_REJECTIONS} wait for the peer to read: the next look at the sinks brings it again.
    */
   applied(lane: Lane, place: Place, rejections: readonly SinkRejection[]): void {
     if (place.seq <= lane.applied.seq || this.#rejections.length > MAX_REJECTIONS) return;
-    for (const rejection of rejections) if (rejection.seq > lane.settledSeq) this.#rejections.push(rejection);
+    for (const rejection of rejections) if (rejection.seq > lane.rejectedSeq) this.#rejections.push(rejection);
     lane.applied = place;
     // APPLIED counts as STORED.
     if (place.seq > lane.stored.seq) lane.stored = place;
@@ -162,6 +193,9 @@ export class Acknowledgements {
       lane.appliedSentMs = nowMs;
     }
     this.#listed.length = 0;
+    if (!this.#hasMore) return;
+    this.#hasMore = false;
+    this.#lookForMore();
   }
 
   #flushRejections(): boolean {

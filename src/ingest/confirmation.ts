@@ -48,17 +48,13 @@ export class Confirmation {
 
   async #read(): Promise<void> {
     const above = new Map<number, number>();
-    for (const lane of this.#acknowledgements.lanes()) above.set(lane.partition, lane.settledSeq);
-    const { watermarks, rejections } = await this.#context.progress.read(this.#stream, above);
-    if (this.#stopped) return;
-    for (const [partition, watermark] of watermarks) {
-      const lane = this.#acknowledgements.lane(partition);
-      if (watermark.seq <= lane.applied.seq) continue;
-      this.#acknowledgements.applied(
-        lane,
-        watermark,
-        rejections.filter((rejection) => rejection.partition === partition),
-      );
+    const told = new Map<number, number>();
+    for (const lane of this.#acknowledgements.lanes()) {
+      above.set(lane.partition, lane.settledSeq);
+      told.set(lane.partition, lane.rejectedSeq);
     }
+    const found = await this.#context.progress.read(this.#stream, above, told);
+    if (this.#stopped) return;
+    for (const partition of found.watermarks.keys()) this.#acknowledgements.found(this.#acknowledgements.lane(partition), found);
   }
 }

@@ -9,6 +9,8 @@ export class Lane {
   stored: Place = START;
   /** The newest place told as APPLIED, or due to be. Never goes back. */
   applied: Place = START;
+  /** Dead letters were told up to here, where that is above {@link settledSeq}. */
+  #rejectedUpTo = 0;
   storedDue = false;
   appliedDue = false;
   rewindDue: { readonly seq: number; readonly reason: string } | undefined;
@@ -30,6 +32,15 @@ export class Lane {
   /** What the client may have forgotten by now: it was told APPLIED, or held nothing there to begin with. */
   get settledSeq(): number {
     return Math.max(this.forgotten, this.applied.seq);
+  }
+
+  /** The client was told of all dead letters up to here, or has no need. */
+  get rejectedSeq(): number {
+    return Math.max(this.settledSeq, this.#rejectedUpTo);
+  }
+
+  set rejectedSeq(seq: number) {
+    this.#rejectedUpTo = seq;
   }
 
   get isWaiting(): boolean {

@@ -67,7 +67,7 @@ export async function surveyForOpening(
       // What was left must not be applied behind what comes now.
       const stored = toEnd.length > 0 ? undefined : await storedAlone(queue, surveyed);
       if (signal.aborted) return undefined;
-      if (stored !== undefined) return { watermarks: new Map(), rejections: [], stored, isComplete: false };
+      if (stored !== undefined) return { watermarks: new Map(), rejections: [], cut: new Map(), stored, isComplete: false };
       if (failureCount === 1) log.warn({ stream, producer, code: error.code }, `a stream cannot be opened yet: ${error.message}`);
     }
     await sleep(clock, backoffMs(random, failureCount, RETRY_BASE_MS, RETRY_CAP_MS), signal);
@@ -140,20 +140,10 @@ export function welcomeFrame(
 }
 
 /** Makes REJECTED and APPLIED due as the survey found them, and notes what WELCOME says is stored. */
-export function takeSurvey(
-  acknowledgements: Acknowledgements,
-  { watermarks, rejections, stored }: Survey,
-  forgotten: ReadonlyMap<number, number>,
-): void {
-  for (const [partition, place] of stored) {
+export function takeSurvey(acknowledgements: Acknowledgements, found: Survey, forgotten: ReadonlyMap<number, number>): void {
+  for (const [partition, place] of found.stored) {
     const lane = acknowledgements.lane(partition, forgotten.get(partition) ?? 0);
     lane.stored = place;
-    const watermark = watermarks.get(partition);
-    if (watermark === undefined) continue;
-    acknowledgements.applied(
-      lane,
-      watermark,
-      rejections.filter((rejection) => rejection.partition === partition),
-    );
+    acknowledgements.found(lane, found);
   }
 }

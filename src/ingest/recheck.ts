@@ -112,11 +112,13 @@ export class Recheck {
     const { context, stream, producer, acknowledgements, credit } = this.#options;
     const before = new Map<number, number>();
     const above = new Map<number, number>();
+    const told = new Map<number, number>();
     for (const lane of acknowledgements.lanes()) {
       before.set(lane.partition, lane.stored.seq);
       above.set(lane.partition, lane.settledSeq);
+      told.set(lane.partition, lane.rejectedSeq);
     }
-    const surveyed = { stream, producer, above };
+    const surveyed = { stream, producer, above, told };
     let result: Survey;
     try {
       result = await survey(context.progress, context.queue, surveyed);
@@ -134,16 +136,9 @@ export class Recheck {
   }
 
   /** Tells the client how one partition stands now; `storedBefore` is what it had been told when the look began. */
-  #settle(lane: Lane, stored: Place, storedBefore: number, { watermarks, rejections }: Survey): void {
+  #settle(lane: Lane, stored: Place, storedBefore: number, result: Survey): void {
     const { acknowledgements } = this.#options;
-    const watermark = watermarks.get(lane.partition);
-    if (watermark !== undefined && watermark.seq > lane.applied.seq) {
-      acknowledgements.applied(
-        lane,
-        watermark,
-        rejections.filter(({ partition }) => partition === lane.partition),
-      );
-    }
+    acknowledgements.found(lane, result);
     if (stored.seq < lane.applied.seq) {
       // A commit overtook the look, and the floor is above what was read: never ask for what the client may have forgotten.
       this.#again = true;

@@ -99,7 +99,7 @@ export class Session implements Submitter {
     });
     this.#outbox = new Outbox(connection, clock, () => this.#abort('slow_reader'));
     this.#answers = new Answers(this.#outbox, this.#intake, clock);
-    this.#acknowledgements = new Acknowledgements(this.#outbox, clock);
+    this.#acknowledgements = new Acknowledgements(this.#outbox, clock, () => this.#recheck?.request());
     this.#credit = new Credit(this.#outbox, settings.creditBytes);
     this.#heartbeat = new Heartbeat(clock, settings.heartbeatMs, {
       beat: () => this.#watchPeer(),
@@ -178,14 +178,14 @@ export class Session implements Submitter {
     const lane = this.#acknowledgements.lane(partition);
     // Between what was told and what this commit began with, there may be dead letters that nobody reported.
     const hole = before.seq > lane.applied.seq && after.seq > lane.applied.seq;
-    if (hole) this.#recheck.request();
-    else this.#acknowledgements.applied(lane, after, rejections);
+    if (!hole) this.#acknowledgements.applied(lane, after, rejections);
+    else if (!this.#acknowledgements.hasMore) this.#recheck.request();
   }
 
   /** Another node may have moved watermarks of this session's stream. */
   confirm(): void {
     if (this.#state === 'opening') this.#missedAdvance = true;
-    else this.#confirmation?.request();
+    else if (!this.#acknowledgements.hasMore) this.#confirmation?.request();
   }
 
   /** The queue was connected again: it may hold less than before. */

@@ -9,6 +9,8 @@ export interface Survey {
   readonly watermarks: ReadonlyMap<number, Place>;
   /** Above what was asked, in order of partition and seq. */
   readonly rejections: readonly SinkRejection[];
+  /** Partitions of which there may be more dead letters, and the seq up to which they are here. */
+  readonly cut: ReadonlyMap<number, number>;
   /** What the queue records, for every partition that was asked about or has a watermark. */
   readonly stored: ReadonlyMap<number, Place>;
 }
@@ -18,6 +20,8 @@ export interface Surveyed {
   readonly producer: string;
   /** By partition, the seq up to which the client holds nothing any more; names every partition that the stream uses. */
   readonly above: ReadonlyMap<number, number>;
+  /** By partition, the seq up to which the client was told of dead letters, where that is more. */
+  readonly told?: ReadonlyMap<number, number>;
 }
 
 /** The sink lacks what the client does not hold any more. */
@@ -37,8 +41,8 @@ export class RegressedError extends SyncError {
  * @throws {SyncError} `stream_expired` or `stream_owned_by_other`; transient while the sinks or the queue cannot be read.
  */
 export async function survey(progress: Pick<Progress, 'read'>, queue: Queue, surveyed: Surveyed): Promise<Survey> {
-  const { stream, producer, above } = surveyed;
-  const { status, producer: owner, watermarks, rejections } = await progress.read(stream, above);
+  const { stream, producer, above, told } = surveyed;
+  const { status, producer: owner, watermarks, rejections, cut } = await progress.read(stream, above, told);
   if (owner !== undefined && owner !== producer) {
     throw new SyncError('stream_owned_by_other', `stream ${stream} belongs to another producer than ${producer}; start a new stream`);
   }
@@ -49,7 +53,7 @@ export async function survey(progress: Pick<Progress, 'read'>, queue: Queue, sur
     );
   }
   requireWatermarks(surveyed, watermarks);
-  return { watermarks, rejections, stored: await raiseRecords(queue, surveyed, watermarks) };
+  return { watermarks, rejections, cut, stored: await raiseRecords(queue, surveyed, watermarks) };
 }
 
 /** Whether trying again may help: the sinks or the queue are away, or refuse this node; it is nothing about the peer. */

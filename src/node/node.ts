@@ -36,6 +36,8 @@ export interface NodeParts extends NodeSettings {
   readonly settings: QueueSettings;
   /** For the main thread; slices have sinks of their own. */
   readonly sink: Sink;
+  /** How many rejected changes of a stream are read at once. */
+  readonly rejectionsAtOnce?: number;
   /** Told who comes in. */
   readonly access?: AccessObserver | undefined;
   readonly runner: SliceRunner;
@@ -123,7 +125,7 @@ export async function startNode(parts: NodeParts): Promise<Node> {
   };
   try {
     open.push(logAdmission(queue, clock, logger));
-    const progress = new SinkProgress([sink]);
+    const progress = new SinkProgress([sink], parts.rejectionsAtOnce);
     const partitionLog = new PartitionLog(clock, logger);
     const deadLetterLog = new DeadLetterLog(clock, logger);
     open.push(async () => {

@@ -5,12 +5,12 @@ import { kindOfStream, type Place, type StreamId, type StreamKind } from '../cor
 import { createMemoryStore, type MemoryStore } from './memory-store.ts';
 import type { MemoryTable, MemoryTableDefinition } from './memory-table.ts';
 import { MemoryTransaction } from './memory-transaction.ts';
-import { groupRejections } from './rejections.ts';
+import { readRejectionPage } from './rejections.ts';
 import { applyEach, changesOf, notOpen } from './retry.ts';
 import type {
   DeadLetterStore,
   PartitionClaims,
-  Rejection,
+  RejectionPage,
   Sink,
   SinkCapabilities,
   SinkSettings,
@@ -134,12 +134,17 @@ class MemorySink implements Sink {
     return found;
   }
 
-  async readRejections(stream: StreamId, above: ReadonlyMap<number, number>, upTo: ReadonlyMap<number, number>): Promise<Rejection[]> {
-    const letters = [...this.#store.letters.values()].filter(
-      (letter) =>
-        letter.stream === stream && letter.seq > (above.get(letter.partition) ?? 0) && letter.seq <= (upTo.get(letter.partition) ?? 0),
-    );
-    return groupRejections(letters.sort((a, b) => a.partition - b.partition || a.seq - b.seq || a.id - b.id));
+  readRejections(
+    stream: StreamId,
+    above: ReadonlyMap<number, number>,
+    upTo: ReadonlyMap<number, number>,
+    limit: number,
+  ): Promise<RejectionPage> {
+    const letters = [...this.#store.letters.values()].filter((letter) => letter.stream === stream);
+    letters.sort((a, b) => a.partition - b.partition || a.seq - b.seq || a.id - b.id);
+    const read = async (from: ReadonlyMap<number, number>, to: ReadonlyMap<number, number>, most?: number) =>
+      letters.filter(({ partition, seq }) => seq > (from.get(partition) ?? 0) && seq <= (to.get(partition) ?? 0)).slice(0, most);
+    return readRejectionPage(read, above, upTo, limit);
   }
 
   async idleStreams(kind: StreamKind, beforeMs: number, limit: number): Promise<StreamId[]> {

@@ -42,8 +42,16 @@ export interface Sink {
   readStream(stream: StreamId): Promise<StreamState>;
   /** Watermarks of streams in one partition, read afresh; a stream without one is left out. */
   readWatermarks(partition: number, streams: readonly StreamId[]): Promise<Map<StreamId, Place>>;
-  /** Dead letters of a stream above `above` and at or below `upTo` (seq by partition), in order of partition and seq. */
-  readRejections(stream: StreamId, above: ReadonlyMap<number, number>, upTo: ReadonlyMap<number, number>): Promise<Rejection[]>;
+  /**
+   * Dead letters of a stream above `above` and at or below `upTo` (seq by partition), in order of partition and seq: those of
+   * whole batches, of at most `limit` changes, or of one batch that has more.
+   */
+  readRejections(
+    stream: StreamId,
+    above: ReadonlyMap<number, number>,
+    upTo: ReadonlyMap<number, number>,
+    limit: number,
+  ): Promise<RejectionPage>;
 
   /**
    * Resolves when everything that was read of the sink before survives a crash of it. Missing where nothing can be read
@@ -145,6 +153,12 @@ export interface Rejection {
   readonly message: string;
   /** Indexes of the changes in the batch; empty means the whole batch. */
   readonly changes: readonly number[];
+}
+
+export interface RejectionPage {
+  readonly rejections: readonly Rejection[];
+  /** Partitions of which there may be more, and the seq up to which they are here. */
+  readonly cut: ReadonlyMap<number, number>;
 }
 
 /**

@@ -807,14 +807,12 @@ export function describeSink(kind: SinkKind): void {
         whole,
       ]);
       await bury(sink, stream, 9, [letter(stream, 9, 1, { partition: 6 })], 6);
-      const rejections = await sink.readRejections(
-        stream,
-        new Map(),
-        new Map([
-          [6, 9],
-          [2, 4],
-        ]),
-      );
+      const upTo = new Map([
+        [6, 9],
+        [2, 4],
+      ]);
+      const { rejections, cut } = await sink.readRejections(stream, new Map(), upTo, 6);
+      expect(cut).toEqual(new Map());
       expect(rejections.map(({ partition, seq, code, changes }) => [partition, seq, code, changes.toSorted((a, b) => a - b)])).toEqual([
         [2, 2, 'duplicate_key', [3, 7]],
         [2, 2, 'too_long', [5]],
@@ -836,12 +834,40 @@ export function describeSink(kind: SinkKind): void {
       );
       await bury(sink, other, 3, [letter(other, 3, 0)]);
       const seqs = async (above: [number, number][], upTo: [number, number][]) =>
-        (await sink.readRejections(stream, new Map(above), new Map(upTo))).map(({ seq }) => seq);
+        (await sink.readRejections(stream, new Map(above), new Map(upTo), 10)).rejections.map(({ seq }) => seq);
       expect(await seqs([[2, 2]], [[2, 4]])).toEqual([3, 4]);
       expect(await seqs([], [[2, 1]])).toEqual([1]);
       expect(await seqs([[2, 5]], [[2, 9]])).toEqual([]);
       expect(await seqs([[2, 0]], [[3, 9]])).toEqual([]);
       expect(await seqs([[2, 0]], [])).toEqual([]);
+    });
+
+    test('are read some at a time, those of a batch together, however many they are', async () => {
+      const sink = await open();
+      const stream = newStream();
+      const of = (seq: number, count: number, partition = 2) =>
+        Array.from({ length: count }, (_, index) => letter(stream, seq, index, { partition }));
+      await bury(sink, stream, 9, [...of(1, 1), ...of(3, 2), ...of(4, 5), ...of(9, 1)]);
+      await bury(sink, stream, 2, [...of(1, 2, 6), ...of(2, 1, 6)], 6);
+      const upTo = new Map([
+        [2, 9],
+        [6, 2],
+        [7, 0],
+      ]);
+      const pages: [string[], ReadonlyMap<number, number>][] = [];
+      for (let above = new Map<number, number>(); pages.length < 10;) {
+        const { rejections, cut } = await sink.readRejections(stream, above, upTo, 3);
+        pages.push([rejections.map(({ partition, seq, changes }) => `${partition}:${seq} ${changes.length}`), cut]);
+        if (cut.size === 0) break;
+        above = new Map([...upTo].map(([partition, end]) => [partition, cut.get(partition) ?? end]));
+      }
+      const at = (...places: [number, number][]) => new Map(places);
+      expect(pages).toEqual([
+        [['2:1 1', '2:3 2'], at([2, 3], [6, 0])],
+        [['2:4 5'], at([2, 4], [6, 0])],
+        [['2:9 1', '6:1 2'], at([6, 1])],
+        [['6:2 1'], at()],
+      ]);
     });
 
     test('are listed newest first, by state and table', async () => {

@@ -39,7 +39,7 @@ const PARTITION_SLICE = 'src/apply/partition-slice.ts';
 
 const INGEST: readonly Failpoint[] = [
   point('hello: received', OPENING, 'const hello = decodeHello(payload);‸', 'connect'),
-  point('hello: sinks read', SURVEY, 'await progress.read(stream, above);‸', 'connect', 'sink_unavailable'),
+  point('hello: sinks read', SURVEY, 'await progress.read(stream, above, told);‸', 'connect', 'sink_unavailable'),
   point('raise: before', SURVEY, '‸const places = await queue.raise(', 'connect', 'queue_unavailable'),
   point('raise: after', SURVEY, 'place: floors.get(partition) ?? START })));‸', 'connect', 'queue_unavailable'),
   point(

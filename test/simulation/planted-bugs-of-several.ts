@@ -54,9 +54,9 @@ export const BUGS_OF_SEVERAL: readonly PlantedBug[] = [
     patches: [
       {
         file: 'src/ingest/confirmation.ts',
-        find: 'const { watermarks, rejections } = await this.#context.progress.read(this.#stream, above);',
+        find: 'const found = await this.#context.progress.read(this.#stream, above, told);',
         replace:
-          'const { rejections } = await this.#context.progress.read(this.#stream, above);\n    const watermarks = new Map(this.#acknowledgements.lanes().map((lane) => [lane.partition, lane.stored]));',
+          'const { rejections, cut } = await this.#context.progress.read(this.#stream, above, told);\n    const watermarks = new Map(this.#acknowledgements.lanes().map((lane) => [lane.partition, lane.stored]));\n    const found = { watermarks, rejections, cut };',
       },
     ],
   },

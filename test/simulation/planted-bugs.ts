@@ -234,8 +234,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     patches: [
       {
         file: 'src/ingest/recheck.ts',
-        find: 'const watermark = watermarks.get(lane.partition);',
-        replace: 'const watermark = watermarks.has(lane.partition) ? stored : undefined;',
+        find: 'acknowledgements.found(lane, result);',
+        replace:
+          'acknowledgements.found(lane, result.watermarks.has(lane.partition) ? { ...result, watermarks: new Map([[lane.partition, stored]]) } : result);',
       },
     ],
   },
@@ -244,8 +245,18 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     patches: [
       {
         file: 'src/ingest/survey.ts',
-        find: '  return { watermarks, rejections, stored:',
-        replace: '  return { watermarks, rejections: rejections.slice(rejections.length), stored:',
+        find: '  return { watermarks, rejections, cut, stored:',
+        replace: '  return { watermarks, rejections: rejections.slice(rejections.length), cut: new Map(), stored:',
+      },
+    ],
+  },
+  {
+    name: 'APPLIED does not wait for the dead letters that were not read yet',
+    patches: [
+      {
+        file: 'src/ingest/acknowledgements.ts',
+        find: 'if (readUpTo === undefined) return this.applied(lane, watermark, own);',
+        replace: 'if (readUpTo !== -1) return this.applied(lane, watermark, own);',
       },
     ],
   },
@@ -256,12 +267,12 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
         file: 'src/apply/progress.ts',
         find: '    const states = await Promise.all(this.#sinks.map((sink) => sink.readStream(stream)));\n',
         replace:
-          '    const early = new Map([...(await this.#sinks[0]!.readStream(stream)).watermarks].map(([partition, { seq }]) => [partition, seq]));\n    const before = await this.#sinks[0]!.readRejections(stream, above, early);\n    const states = await Promise.all(this.#sinks.map((sink) => sink.readStream(stream)));\n',
+          '    const early = new Map([...(await this.#sinks[0]!.readStream(stream)).watermarks].map(([partition, { seq }]) => [partition, seq]));\n    const before = await this.#sinks[0]!.readRejections(stream, told, early, this.#rejectionsAtOnce);\n    const states = await Promise.all(this.#sinks.map((sink) => sink.readStream(stream)));\n',
       },
       {
         file: 'src/apply/progress.ts',
-        find: 'of await sink.readRejections(stream, above, upTo))',
-        replace: 'of upTo.size < 0 ? [] : before)',
+        find: 'const page = await sink.readRejections(stream, told, upTo, this.#rejectionsAtOnce)',
+        replace: 'const page = upTo.size < 0 ? await sink.readRejections(stream, told, upTo, 1) : before',
       },
     ],
   },

@@ -305,21 +305,27 @@ export class TestProgress implements Progress {
   readonly rejections: SinkRejection[] = [];
   isAway = false;
   readCount = 0;
+  /** So many are read at once, at least; they are of different batches where it matters. */
+  rejectionsAtOnce = Infinity;
   /** Streams that were ended, each with its producer. */
   readonly ended: string[] = [];
   /** When set, reads wait for it after they have read. */
   gate: Promise<void> | undefined;
   #listener: ((advance: Advance) => void) | undefined;
 
-  async read(_stream: StreamId, above: ReadonlyMap<number, number>): Promise<StreamProgress> {
+  async read(_stream: StreamId, above: ReadonlyMap<number, number>, told = above): Promise<StreamProgress> {
     this.readCount++;
     if (this.isAway) throw new SyncError('sink_unavailable', 'the sink is away; the test said so');
     const watermarks = new Map(this.watermarks);
-    const rejections = this.rejections.filter(
-      ({ partition, seq }) => seq > (above.get(partition) ?? 0) && seq <= (watermarks.get(partition)?.seq ?? 0),
+    const all = this.rejections.filter(
+      ({ partition, seq }) => seq > (told.get(partition) ?? 0) && seq <= (watermarks.get(partition)?.seq ?? 0),
     );
+    const rejections = all.slice(0, this.rejectionsAtOnce);
+    const cut = new Map<number, number>();
+    for (const { partition, seq } of all.slice(rejections.length))
+      if (!cut.has(partition)) cut.set(partition, Math.max(told.get(partition) ?? 0, seq - 1));
     await this.gate;
-    return { status: this.status, producer: this.producer, watermarks, rejections };
+    return { status: this.status, producer: this.producer, watermarks, rejections, cut };
   }
 
   async end(stream: StreamId, producer: string): Promise<void> {

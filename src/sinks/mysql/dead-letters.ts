@@ -2,9 +2,9 @@ import type { Batch, Op } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
 import { messageOf, SyncError, type ChangeFault, type ErrorCode } from '../../core/errors.ts';
 import type { StreamId } from '../../core/stream.ts';
-import { groupRejections } from '../rejections.ts';
+import type { RejectedChange } from '../rejections.ts';
 import { changesOf, notOpen } from '../retry.ts';
-import { isFault, type DeadLetter, type DeadLetterState, type DeadLetterStore, type Rejection, type StoredDeadLetter } from '../sink.ts';
+import { isFault, type DeadLetter, type DeadLetterState, type DeadLetterStore, type StoredDeadLetter } from '../sink.ts';
 import type { ConnectionSet } from './connection-set.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import { writeInSavepoint } from './savepoint.ts';
@@ -71,13 +71,14 @@ function text(value: string, maxCharacters: number): string {
   return textLiteral((value.length > maxCharacters ? `${value.slice(0, maxCharacters - 1)}…` : value).toWellFormed());
 }
 
-/** Dead letters of a stream for its REJECTED frames. */
-export async function readRejections(
+/** Dead letters of a stream for its REJECTED frames, in order of partition and seq. */
+export async function readRejected(
   connection: Connection,
   stream: StreamId,
   above: ReadonlyMap<number, number>,
   upTo: ReadonlyMap<number, number>,
-): Promise<Rejection[]> {
+  limit?: number,
+): Promise<RejectedChange[]> {
   const ranges = [...upTo]
     .filter(([partition, seq]) => seq > (above.get(partition) ?? 0))
     .map(
@@ -86,17 +87,15 @@ export async function readRejections(
     );
   if (ranges.length === 0) return [];
   const rows = await connection.rows(
-    `SELECT part,seq,code,message,change_index FROM syncline_dead_letter WHERE stream=${streamLiteral(stream)} AND (${ranges.join(' OR ')}) ORDER BY part,seq,id`,
+    `SELECT part,seq,code,message,change_index FROM syncline_dead_letter WHERE stream=${streamLiteral(stream)} AND (${ranges.join(' OR ')}) ORDER BY part,seq,id${limit === undefined ? '' : ` LIMIT ${intLiteral(limit)}`}`,
   );
-  return groupRejections(
-    rows.map(([part, seq, code, message, index]) => ({
-      partition: Number(part),
-      seq: Number(seq),
-      code: String(code) as ErrorCode,
-      message: String(message),
-      index: Number(index),
-    })),
-  );
+  return rows.map(([part, seq, code, message, index]) => ({
+    partition: Number(part),
+    seq: Number(seq),
+    code: String(code) as ErrorCode,
+    message: String(message),
+    index: Number(index),
+  }));
 }
 
 /** What the store needs of its sink. */

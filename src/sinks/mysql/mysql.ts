@@ -6,7 +6,7 @@ import type {
   DeadLetterStore,
   PartitionClaims,
   Refusal,
-  Rejection,
+  RejectionPage,
   Sink,
   SinkAccess,
   SinkCapabilities,
@@ -16,13 +16,14 @@ import type {
   StreamState,
 } from '../sink.ts';
 import { assertDistinct } from '../claims.ts';
+import { readRejectionPage } from '../rejections.ts';
 import { parseAddress, type MysqlTls } from './address.ts';
 import { Barrier } from './barrier.ts';
 import { createBookkeeping, provePrivileges, recordSettings } from './bookkeeping.ts';
 import { checkServer, checkTables } from './checks.ts';
 import { ConnectionSet } from './connection-set.ts';
 import type { Connection, Dial } from './connection.ts';
-import { MysqlDeadLetters, readRejections } from './dead-letters.ts';
+import { MysqlDeadLetters, readRejected } from './dead-letters.ts';
 import { evolveSchema } from './evolve.ts';
 import { endConnections } from './fence.ts';
 import { Repair } from './repair.ts';
@@ -180,8 +181,15 @@ class MysqlSink implements Sink {
     return this.#connections.use((connection) => readWatermarks(connection, partition, streams));
   }
 
-  readRejections(stream: StreamId, above: ReadonlyMap<number, number>, upTo: ReadonlyMap<number, number>): Promise<Rejection[]> {
-    return this.#connections.use((connection) => readRejections(connection, stream, above, upTo));
+  readRejections(
+    stream: StreamId,
+    above: ReadonlyMap<number, number>,
+    upTo: ReadonlyMap<number, number>,
+    limit: number,
+  ): Promise<RejectionPage> {
+    return this.#connections.use((connection) =>
+      readRejectionPage((...range) => readRejected(connection, stream, ...range), above, upTo, limit),
+    );
   }
 
   harden(): Promise<void> {

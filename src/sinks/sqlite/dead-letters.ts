@@ -2,8 +2,8 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Op } from '../../core/change.ts';
 import type { ErrorCode } from '../../core/errors.ts';
 import type { StreamId } from '../../core/stream.ts';
-import type { DeadLetterState, Rejection, StoredDeadLetter } from '../sink.ts';
-import { groupRejections, type RejectedChange } from '../rejections.ts';
+import type { DeadLetterState, StoredDeadLetter } from '../sink.ts';
+import type { RejectedChange } from '../rejections.ts';
 
 const COLUMNS = `id, stream, partition, seq, change_index AS "index", producer, table_name AS "table", op, row_key AS key, code, message,
   payload, stored_at_us AS storedAtUs, state, created_at_ms AS createdAtMs`;
@@ -52,19 +52,22 @@ export function markLetter(db: DatabaseSync, id: number, state: DeadLetterState)
   return db.prepare("UPDATE syncline_dead_letter SET state = ? WHERE id = ? AND state = 'open'").run(state, id).changes === 1;
 }
 
-export function readRejections(
+/** In order of partition and seq. */
+export function readRejected(
   db: DatabaseSync,
   stream: StreamId,
   above: ReadonlyMap<number, number>,
   upTo: ReadonlyMap<number, number>,
-): Rejection[] {
+  limit = Infinity,
+): RejectedChange[] {
   const statement = db.prepare(`
     SELECT partition, seq, change_index AS "index", code, message FROM syncline_dead_letter
-    WHERE stream = ? AND partition = ? AND seq > ? AND seq <= ? ORDER BY seq, id`);
+    WHERE stream = ? AND partition = ? AND seq > ? AND seq <= ? ORDER BY seq, id LIMIT ?`);
   const letters: RejectedChange[] = [];
   for (const partition of [...upTo.keys()].sort((a, b) => a - b)) {
-    const rows = statement.all(stream, partition, above.get(partition) ?? 0, upTo.get(partition) as number) as unknown as RejectedChange[];
-    for (const row of rows) letters.push(row);
+    const most = limit === Infinity ? -1 : limit - letters.length;
+    const place = [above.get(partition) ?? 0, upTo.get(partition) as number] as const;
+    for (const row of statement.all(stream, partition, ...place, most)) letters.push(row as unknown as RejectedChange);
   }
-  return groupRejections(letters);
+  return letters;
 }

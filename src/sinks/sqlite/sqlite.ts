@@ -8,7 +8,7 @@ import { applyEach, changesOf, notOpen } from '../retry.ts';
 import type {
   DeadLetterStore,
   PartitionClaims,
-  Rejection,
+  RejectionPage,
   Sink,
   SinkCapabilities,
   SinkSettings,
@@ -17,7 +17,8 @@ import type {
   Table,
 } from '../sink.ts';
 import { endStream, expireStreams, idleStreams, readStream, readWatermarks, setUp } from './books.ts';
-import { countLetters, getLetter, listLetters, markLetter, readRejections } from './dead-letters.ts';
+import { readRejectionPage } from '../rejections.ts';
+import { countLetters, getLetter, listLetters, markLetter, readRejected } from './dead-letters.ts';
 import { isDamage } from './errors.ts';
 import { additionsFor, applyAdditions } from './evolve.ts';
 import { SqliteFile } from './file.ts';
@@ -127,8 +128,15 @@ class SqliteSink implements Sink {
     return this.#file.read('read watermarks', (db) => readWatermarks(db, partition, streams));
   }
 
-  async readRejections(stream: StreamId, above: ReadonlyMap<number, number>, upTo: ReadonlyMap<number, number>): Promise<Rejection[]> {
-    return this.#file.read('read rejections', (db) => readRejections(db, stream, above, upTo));
+  readRejections(
+    stream: StreamId,
+    above: ReadonlyMap<number, number>,
+    upTo: ReadonlyMap<number, number>,
+    limit: number,
+  ): Promise<RejectionPage> {
+    const read = async (from: ReadonlyMap<number, number>, to: ReadonlyMap<number, number>, most?: number) =>
+      this.#file.read('read rejections', (db) => readRejected(db, stream, from, to, most));
+    return readRejectionPage(read, above, upTo, limit);
   }
 
   async idleStreams(kind: StreamKind, beforeMs: number, limit: number): Promise<StreamId[]> {

@@ -55,6 +55,8 @@ export interface SimNodeOptions {
 }
 
 const THREADS = 2;
+/** Few, so that a stream often has more. */
+const REJECTIONS_AT_ONCE = 3;
 const KEEP_ALIVE_MS = 5_000;
 
 /** A node: the production code from the door to queue and sink, in a process that can die. */
@@ -127,6 +129,7 @@ export class SimNode {
       queue,
       settings,
       sink,
+      rejectionsAtOnce: REJECTIONS_AT_ONCE,
       runner: createSliceRunner(threads),
       authenticator: createAuthenticator({}),
       partitionBy: PARTITION_BY,

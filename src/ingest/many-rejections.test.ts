@@ -1,0 +1,55 @@
+import { describe, expect, test } from 'vitest';
+import { createWorld, FrameChain, rejectionOf } from '../../test/support/ingest-world.ts';
+
+describe('dead letters that are read some at a time', () => {
+  test('are told before the APPLIED that covers them', async () => {
+    const world = createWorld();
+    world.progress.rejectionsAtOnce = 2;
+    const [first, second] = [new FrameChain(1, 6), new FrameChain(2, 3)];
+    world.progress.commitElsewhere(
+      1,
+      first.place(6),
+      [1, 2, 3, 4, 5].map((seq) => rejectionOf(1, seq)),
+    );
+    world.progress.commitElsewhere(
+      2,
+      second.place(3),
+      [1, 2].map((seq) => rejectionOf(2, seq)),
+    );
+    const peer = await world.open({
+      oldest: new Map([
+        [1, 1],
+        [2, 1],
+      ]),
+    });
+    await world.clock.settle();
+    const told = [...[1, 2, 3, 4, 5].map((seq) => `REJECTED 1:${seq} too_long`), 'REJECTED 2:1 too_long', 'APPLIED 1:6'];
+    expect(peer.take()).toEqual(['WELCOME', ...told, 'REJECTED 2:2 too_long', 'APPLIED 2:3']);
+    expect(world.progress.readCount).toBe(4);
+  });
+
+  test('are looked for as the peer reads them, whatever is committed meanwhile', async () => {
+    const world = createWorld();
+    world.progress.rejectionsAtOnce = 500;
+    const chain = new FrameChain(0, 1);
+    const rejections = Array.from({ length: 20_000 }, (_, i) => rejectionOf(0, i + 1));
+    world.progress.commitElsewhere(0, { seq: 20_000, crc: chain.place(1).crc }, rejections);
+    const peer = world.connect();
+    peer.hello({ oldest: new Map([[0, 1]]) });
+    peer.serverSide.isReading = false;
+    await world.clock.settle();
+    const readBefore = world.progress.readCount;
+    expect(readBefore).toBeLessThan(6);
+    for (let seq = 20_001; seq <= 20_100; seq++) world.progress.commit(0, { seq, crc: 1 }, [rejectionOf(0, seq)]);
+    await world.clock.settle();
+    expect(world.progress.readCount).toBe(readBefore);
+    for (let i = 0; i < 40; i++) {
+      peer.serverSide.isReading = true;
+      await world.clock.settle();
+    }
+    const lines = peer.take();
+    const told = lines.filter((line) => line.startsWith('REJECTED'));
+    expect(told).toEqual(Array.from({ length: 20_100 }, (_, i) => `REJECTED 0:${i + 1} too_long`));
+    expect(lines.at(-1)).toBe('APPLIED 0:20100');
+  });
+});

@@ -4,7 +4,7 @@ import type { Place, StreamId } from '../core/stream.ts';
 import type { Sink, StreamClaim } from '../sinks/sink.ts';
 import type { StreamMove } from './task.ts';
 
-/** Some hundred kilobytes, of which each session may be given so much. */
+/** A few megabytes at most, with messages of 2,000 characters; each session may be given so much. */
 const REJECTIONS_AT_ONCE = 1_000;
 
 /**

@@ -118,6 +118,8 @@ export class Acknowledgements {
     const { partition } = lane;
     const watermark = watermarks.get(partition);
     if (watermark === undefined || watermark.seq <= lane.applied.seq) return;
+    // The sink was set back: what it rejects anew is told anew.
+    if (watermark.seq < lane.rejectedSeq) lane.rejectedSeq = watermark.seq;
     const own = rejections.filter((rejection) => rejection.partition === partition);
     const readUpTo = cut.get(partition);
     if (readUpTo === undefined) return this.applied(lane, watermark, own);
@@ -126,16 +128,24 @@ export class Acknowledgements {
     if (this.#rejections.length > MAX_REJECTIONS) return;
     for (const rejection of own) if (rejection.seq > lane.rejectedSeq) this.#rejections.push(rejection);
     lane.rejectedSeq = Math.max(lane.rejectedSeq, readUpTo);
+    // The end of what is read moves on while it is read; where it was at first is reached.
+    lane.cutAt ??= watermark;
+    if (lane.cutAt.seq <= lane.rejectedSeq) this.applied(lane, lane.cutAt, []);
   }
 
   /**
    * `place` is applied, with these dead letters up to it; only what is news is told. Does nothing while more than
-   * {@link MAX_REJECTIONS} wait for the peer to read: the next look at the sinks brings it again.
+   * {@link MAX_REJECTIONS} wait for the peer to read: the look at the sinks that comes then brings it again.
    */
   applied(lane: Lane, place: Place, rejections: readonly SinkRejection[]): void {
-    if (place.seq <= lane.applied.seq || this.#rejections.length > MAX_REJECTIONS) return;
+    if (place.seq <= lane.applied.seq) return;
+    if (this.#rejections.length > MAX_REJECTIONS) {
+      this.#hasMore = true;
+      return;
+    }
     for (const rejection of rejections) if (rejection.seq > lane.rejectedSeq) this.#rejections.push(rejection);
     lane.applied = place;
+    lane.cutAt = undefined;
     // APPLIED counts as STORED.
     if (place.seq > lane.stored.seq) lane.stored = place;
     // The client may forget what it was asked for: waiting for that would wedge the stream.

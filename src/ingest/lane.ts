@@ -11,6 +11,8 @@ export class Lane {
   applied: Place = START;
   /** Dead letters were told up to here, where that is above {@link settledSeq}. */
   #rejectedUpTo = 0;
+  /** How far the stream was when a look first found more dead letters than it could read. */
+  cutAt: Place | undefined;
   storedDue = false;
   appliedDue = false;
   rewindDue: { readonly seq: number; readonly reason: string } | undefined;

@@ -52,4 +52,58 @@ describe('dead letters that are read some at a time', () => {
     expect(told).toEqual(Array.from({ length: 20_100 }, (_, i) => `REJECTED 0:${i + 1} too_long`));
     expect(lines.at(-1)).toBe('APPLIED 0:20100');
   });
+
+  test('are told anew where the sink was set back and rejects anew', async () => {
+    const world = createWorld();
+    world.progress.rejectionsAtOnce = 2;
+    const chain = new FrameChain(0, 9);
+    world.progress.commitElsewhere(
+      0,
+      chain.place(9),
+      [1, 2, 3, 4, 5, 6].map((seq) => rejectionOf(0, seq)),
+    );
+    const read = world.progress.read.bind(world.progress);
+    world.progress.read = async (...asked) => {
+      const found = await read(...asked);
+      world.progress.isAway = true;
+      return found;
+    };
+    const peer = await world.open({ oldest: new Map([[0, 1]]) });
+    expect(peer.take()).toEqual(['WELCOME', 'REJECTED 0:1 too_long', 'REJECTED 0:2 too_long']);
+    world.progress.isAway = false;
+    await world.clock.advance(1_000);
+    expect(peer.take()).toEqual(['REJECTED 0:3 too_long', 'REJECTED 0:4 too_long']);
+    world.progress.isAway = false;
+    world.progress.read = read;
+    world.progress.watermarks.set(0, chain.place(3));
+    world.progress.rejections.length = 0;
+    world.progress.rejections.push(rejectionOf(0, 3));
+    await world.clock.advance(2_000);
+    expect(new Set(peer.take())).toEqual(new Set(['APPLIED 0:3']));
+    world.progress.commitElsewhere(0, chain.place(4), [rejectionOf(0, 4)]);
+    await world.clock.advance(10_000);
+    const lines = peer.take();
+    expect(lines.filter((line) => line.startsWith('REJECTED'))).toEqual(['REJECTED 0:4 too_long']);
+    expect(lines.at(-1)).toBe('APPLIED 0:4');
+  });
+
+  test('of what is committed while the peer reads nothing are looked for once', async () => {
+    const world = createWorld();
+    const peer = await world.open();
+    peer.take();
+    peer.serverSide.isReading = false;
+    const before = world.progress.readCount;
+    for (let seq = 1; seq <= 3_000; seq++) {
+      world.progress.commit(0, { seq, crc: seq }, [rejectionOf(0, seq)]);
+      if (seq % 10 === 0) await world.clock.settle();
+    }
+    expect(world.progress.readCount - before).toBeLessThan(3);
+    for (let i = 0; i < 40; i++) {
+      peer.serverSide.isReading = true;
+      await world.clock.settle();
+    }
+    const lines = peer.take();
+    expect(lines.filter((line) => line.startsWith('REJECTED'))).toHaveLength(3_000);
+    expect(lines.at(-1)).toBe('APPLIED 0:3000');
+  });
 });

@@ -220,25 +220,6 @@ describe('a peer that does not read', () => {
     }
     expect(world.sessions.counters.errors.get('slow_reader')).toBe(1);
   });
-
-  test('gets thousands of dead letters as it reads them, and is not cut off for their number', async () => {
-    const world = createWorld();
-    const chain = new FrameChain(0, 1);
-    const rejections = Array.from({ length: 20_000 }, (_, i) => rejectionOf(0, i + 1));
-    world.progress.commitElsewhere(0, { seq: 20_000, crc: chain.place(1).crc }, rejections);
-    const peer = world.connect();
-    peer.hello({ oldest: new Map([[0, 1]]) });
-    peer.serverSide.isReading = false;
-    await world.clock.settle();
-    expect(peer.serverSide.bufferedBytes).toBeLessThan(100_000);
-    for (let i = 0; i < 40; i++) {
-      peer.serverSide.isReading = true;
-      await world.clock.settle();
-    }
-    const lines = peer.take();
-    expect(lines.filter((line) => line.startsWith('REJECTED'))).toHaveLength(20_000);
-    expect(lines.at(-1)).toBe('APPLIED 0:20000');
-  });
 });
 
 describe('heartbeat', () => {

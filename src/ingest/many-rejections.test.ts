@@ -1,5 +1,25 @@
 import { describe, expect, test } from 'vitest';
-import { createWorld, FrameChain, rejectionOf } from '../../test/support/ingest-world.ts';
+import { createWorld, FrameChain, rejectionOf, type TestPeer, type World } from '../../test/support/ingest-world.ts';
+
+/** A peer that reads nothing, of a stream with 20,000 dead letters in partition 0. */
+async function openWithThousands(world: World): Promise<TestPeer> {
+  const rejections = Array.from({ length: 20_000 }, (_, i) => rejectionOf(0, i + 1));
+  world.progress.commitElsewhere(0, { seq: 20_000, crc: new FrameChain(0, 1).place(1).crc }, rejections);
+  const peer = world.connect();
+  peer.hello({ oldest: new Map([[0, 1]]) });
+  peer.serverSide.isReading = false;
+  await world.clock.settle();
+  return peer;
+}
+
+/** What a peer is told that reads from now on, a piece at a time. */
+async function readAll(world: World, peer: TestPeer): Promise<readonly string[]> {
+  for (let i = 0; i < 40; i++) {
+    peer.serverSide.isReading = true;
+    await world.clock.settle();
+  }
+  return peer.take();
+}
 
 describe('dead letters that are read some at a time', () => {
   test('are told before the APPLIED that covers them', async () => {
@@ -31,23 +51,13 @@ describe('dead letters that are read some at a time', () => {
   test('are looked for as the peer reads them, whatever is committed meanwhile', async () => {
     const world = createWorld();
     world.progress.rejectionsAtOnce = 500;
-    const chain = new FrameChain(0, 1);
-    const rejections = Array.from({ length: 20_000 }, (_, i) => rejectionOf(0, i + 1));
-    world.progress.commitElsewhere(0, { seq: 20_000, crc: chain.place(1).crc }, rejections);
-    const peer = world.connect();
-    peer.hello({ oldest: new Map([[0, 1]]) });
-    peer.serverSide.isReading = false;
-    await world.clock.settle();
+    const peer = await openWithThousands(world);
     const readBefore = world.progress.readCount;
     expect(readBefore).toBeLessThan(6);
     for (let seq = 20_001; seq <= 20_100; seq++) world.progress.commit(0, { seq, crc: 1 }, [rejectionOf(0, seq)]);
     await world.clock.settle();
     expect(world.progress.readCount).toBe(readBefore);
-    for (let i = 0; i < 40; i++) {
-      peer.serverSide.isReading = true;
-      await world.clock.settle();
-    }
-    const lines = peer.take();
+    const lines = await readAll(world, peer);
     const told = lines.filter((line) => line.startsWith('REJECTED'));
     expect(told).toEqual(Array.from({ length: 20_100 }, (_, i) => `REJECTED 0:${i + 1} too_long`));
     expect(lines.at(-1)).toBe('APPLIED 0:20100');
@@ -98,12 +108,17 @@ describe('dead letters that are read some at a time', () => {
       if (seq % 10 === 0) await world.clock.settle();
     }
     expect(world.progress.readCount - before).toBeLessThan(3);
-    for (let i = 0; i < 40; i++) {
-      peer.serverSide.isReading = true;
-      await world.clock.settle();
-    }
-    const lines = peer.take();
+    const lines = await readAll(world, peer);
     expect(lines.filter((line) => line.startsWith('REJECTED'))).toHaveLength(3_000);
     expect(lines.at(-1)).toBe('APPLIED 0:3000');
+  });
+
+  test('go to a peer by the thousand as it reads them, and it is not cut off for their number', async () => {
+    const world = createWorld();
+    const peer = await openWithThousands(world);
+    expect(peer.serverSide.bufferedBytes).toBeLessThan(100_000);
+    const lines = await readAll(world, peer);
+    expect(lines.filter((line) => line.startsWith('REJECTED'))).toHaveLength(20_000);
+    expect(lines.at(-1)).toBe('APPLIED 0:20000');
   });
 });

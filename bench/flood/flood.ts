@@ -23,6 +23,11 @@ const PHASE_MS = 15_000;
 const ALL_MS = 75_000;
 /** Between two phases, so that what one left behind is gone. */
 const REST_MS = 7_000;
+/** All that the hostile ones need, and what those that are being refused need meanwhile. */
+const MAX_CONNECTIONS = 5_000;
+/** What docs/limits.md says of memory: for a connection, and for what has limits of its own, of `maxInFlightBytes` each. */
+const BYTES_PER_CONNECTION = 180_000;
+const BYTES_IN_FLIGHT = 3 * 64 * 1024 * 1024;
 const HOSTILE_TOKEN = 'hostile.0123456789abcdef';
 
 /** What is done, and for how long. */
@@ -39,7 +44,8 @@ const PHASES: readonly Phase[] = [
 /**
  * Floods a server with wrong tokens, peers that send a byte now and then, and peers that read nothing, one after the other and all
  * together, beside clients that behave. Prints what each event costs the server in processor time, what it holds in memory, and how
- * long the others wait. Resolves with 1 where these lose something.
+ * long the others wait. Resolves with 1 where it holds more memory than it may.
+ * @throws where a client that behaves loses something.
  */
 export async function measureFlood(scale: number, print: (line: string) => void): Promise<number> {
   const missing = await missingForInstallation();
@@ -53,8 +59,8 @@ export async function measureFlood(scale: number, print: (line: string) => void)
       SYNCLINE_QUEUE: redis.url,
       SYNCLINE_SINK: mariadb.url(DATABASE),
       SYNCLINE_LOG_LEVEL: 'error',
-      SYNCLINE_INGEST_MAX_CONNECTIONS: '15000',
-      SYNCLINE_INGEST_MAX_CONNECTIONS_PER_PRODUCER: '15000',
+      SYNCLINE_INGEST_MAX_CONNECTIONS: String(MAX_CONNECTIONS),
+      SYNCLINE_INGEST_MAX_CONNECTIONS_PER_PRODUCER: String(MAX_CONNECTIONS),
     },
     prepare: (folder) =>
       writeFileSync(join(folder, 'syncline.yaml'), `producers:\n  - { name: hostile, tokens: ['${hashToken(HOSTILE_TOKEN)}'] }\n`),
@@ -73,21 +79,27 @@ export async function measureFlood(scale: number, print: (line: string) => void)
     sender.go();
     const applied = sender.applied();
     let base = 0;
+    let bound = 0;
     for (const phase of PHASES) {
       const { cores, report } = await run(phase, server, flood);
-      if (phase.kinds.length === 0) base = cores;
+      if (phase.kinds.length === 0) {
+        base = cores;
+        bound = server.peakMemoryBytes() + BYTES_IN_FLIGHT + MAX_CONNECTIONS * BYTES_PER_CONNECTION;
+      }
       for (const line of linesOf(phase, cores, base, report)) print(line);
       await delay(REST_MS);
     }
     const { latency } = await applied;
     await checkMariadb(mariadb, workload);
-    print(`memory at most: ${count(Math.round(server.peakMemoryBytes() / 1e6))} MB`);
+    const megabytes = (bytes: number) => `${count(Math.round(bytes / 1e6))} MB`;
+    const peak = server.peakMemoryBytes();
+    print(`memory at most: ${megabytes(peak)}, of ${megabytes(bound)} that a server with these limits may take`);
     print(
       `${count(good)} changes of clients that behave, ${count(GOOD_CHANGES_PER_SECOND)} a second: all applied once; ` +
         `p50 ${latency!.p50.toFixed(1)} ms, p99 ${latency!.p99.toFixed(1)} ms, at most ${latency!.max.toFixed(0)} ms`,
     );
     sender.close();
-    return 0;
+    return peak <= bound ? 0 : 1;
   } finally {
     flood.kill('SIGKILL');
     await server.close();

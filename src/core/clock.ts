@@ -25,11 +25,22 @@ export const systemClock: Clock = {
   wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
   setTimer(delayMs, run) {
-    const handle = setTimeout(run, delayMs);
-    return { cancel: () => clearTimeout(handle) };
+    return new SystemTimer(setTimeout(run, delayMs));
   },
   defer,
 };
+
+class SystemTimer implements Timer {
+  readonly #handle: ReturnType<typeof setTimeout>;
+
+  constructor(handle: ReturnType<typeof setTimeout>) {
+    this.#handle = handle;
+  }
+
+  cancel(): void {
+    clearTimeout(this.#handle);
+  }
+}
 
 /** Resolves after `delayMs`, or at once when `signal` is aborted. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {

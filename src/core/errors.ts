@@ -114,7 +114,7 @@ export const ERRORS = {
   slow_reader: entry('connection', 'the peer does not read its acknowledgements', 'read from the socket while sending'),
   frame_unfinished: entry(
     'connection',
-    'the rest of a frame came too slowly, or not while the server held too many unfinished frames',
+    'the rest of a frame came too slowly, or the server held too much of what it could not handle yet',
     'connect again; on a slow line send smaller batches',
   ),
   heartbeat_lost: entry('connection', 'nothing was heard for 2.5 heartbeats', 'answer PING with PONG'),

@@ -9,7 +9,8 @@ export type CreditCause = 'queue' | 'floor' | 'pace';
 export class Credit {
   readonly #outbox: Outbox;
   readonly #windowBytes: number;
-  readonly #reasons = new Map<CreditCause, string>();
+  /** Made when the first one comes: most connections are never held back. */
+  #reasons: Map<CreditCause, string> | undefined;
   /** The reason that the client was told; undefined while its window is open. */
   #told: string | undefined;
   #started = false;
@@ -26,16 +27,16 @@ export class Credit {
   }
 
   hold(cause: CreditCause, reason: string): void {
-    this.#reasons.set(cause, reason);
+    (this.#reasons ??= new Map<CreditCause, string>()).set(cause, reason);
     this.#tell();
   }
 
   release(cause: CreditCause): void {
-    if (this.#reasons.delete(cause)) this.#tell();
+    if (this.#reasons?.delete(cause) === true) this.#tell();
   }
 
   #tell(): void {
-    const [reason] = this.#reasons.values();
+    const reason = this.#reasons?.values().next().value;
     if (!this.#started || reason === this.#told) return;
     this.#told = reason;
     const payload = encodeCredit(reason === undefined ? { bytes: this.#windowBytes } : { bytes: 0, reason });

@@ -11,6 +11,8 @@ export interface HeartbeatEvents {
 
 /** Silence, in heartbeats, after which a peer counts as lost. */
 const LOST_AFTER = 2.5;
+/** All look at the same so many moments of an interval: asking many idle peers in one turn costs less than waking up for each. */
+const STEPS = 100;
 
 /**
  * Watches that a peer is heard: asks after one interval of silence, gives up after two and a half. When this process
@@ -84,7 +86,9 @@ export class Heartbeat {
   };
 
   #arm(delayMs: number): void {
-    this.#dueMs = this.#clock.monotonicMs() + delayMs;
-    this.#timer = this.#clock.setTimer(delayMs, this.#check);
+    const nowMs = this.#clock.monotonicMs();
+    const stepMs = this.#intervalMs / STEPS;
+    this.#dueMs = Math.ceil((nowMs + delayMs) / stepMs) * stepMs;
+    this.#timer = this.#clock.setTimer(this.#dueMs - nowMs, this.#check);
   }
 }

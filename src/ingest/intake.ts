@@ -13,12 +13,18 @@ export interface IntakeEvents {
   /** Reading stopped, or goes on: while it stands still, silence of the peer means nothing. */
   paused(): void;
   resumed(): void;
-  /** Here are `deltaBytes` more, or less, of what is in no frame yet. */
-  unfinished(deltaBytes: number): void;
+  /** Here are `deltaBytes` more, or less, beyond the {@link CHUNK_BYTES} that may wait in any connection. */
+  waiting(deltaBytes: number): void;
 }
 
-/** Why a session does not read; it reads when there is no reason left. */
-export type Hold = 'auth' | 'opening' | 'window' | 'room' | 'turn' | 'pace' | 'answers' | 'pings';
+/** Why a session does not read; it reads when there is no reason left. A bit each: there are many connections. */
+const HOLDS = { auth: 1, opening: 2, window: 4, room: 8, turn: 16, pace: 32, answers: 64, pings: 128 } as const;
+export type Hold = keyof typeof HOLDS;
+
+/** No client that behaves is ever held for one of these. */
+const MISBEHAVIOUR = HOLDS.answers | HOLDS.pings;
+/** What comes from a socket at a time. A message of WebSocket may be much longer. */
+export const CHUNK_BYTES = 64 * 1024;
 
 /**
  * Cuts what a connection brings into frames, and stands still while anything holds it: the peer is then held back by
@@ -29,11 +35,14 @@ export class Intake {
   readonly #clock: Clock;
   readonly #events: IntakeEvents;
   readonly #decoder: FrameDecoder;
-  readonly #holds = new Set<Hold>();
+  #holds = 0;
   #putBack: Frame | undefined;
   #unfinishedBytes = 0;
   /** When the frame that is not complete began to come, or when we began to read again. */
   #unfinishedSinceMs = 0;
+  /** Beyond {@link CHUNK_BYTES}, and since when there are any. */
+  #waitingBytes = 0;
+  #waitingSinceMs = 0;
   #isStopped = false;
 
   constructor(connection: Connection, clock: Clock, maxFrameBytes: number, events: IntakeEvents) {
@@ -48,22 +57,31 @@ export class Intake {
     this.#connection.letIn?.();
   }
 
-  /** Since when the peer owes the rest of a frame; undefined when it does not, or when it is we who do not read. */
-  get owesSinceMs(): number | undefined {
-    return this.#unfinishedBytes === 0 || this.#holds.size > 0 ? undefined : this.#unfinishedSinceMs;
+  /** What waits here beyond {@link CHUNK_BYTES}. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
   }
 
-  /** What is wrong when the rest of a frame comes too slowly. */
+  /**
+   * Since when that is so because the peer owes the rest of a frame; -Infinity where it is held for what only peers do that mean
+   * harm. Undefined when it is neither, and so not through the peer.
+   */
+  get clogsSinceMs(): number | undefined {
+    if (this.#waitingBytes === 0) return undefined;
+    if (this.#holds === 0) return this.#waitingSinceMs;
+    return (this.#holds & ~MISBEHAVIOUR) === 0 ? -Infinity : undefined;
+  }
+
+  /** What is wrong when the rest of a frame comes too slowly. While it is we who do not read, nothing is. */
   stallOf(heartbeatMs: number): SyncError | undefined {
-    const since = this.owesSinceMs;
-    if (since === undefined) return undefined;
-    const elapsedMs = this.#clock.monotonicMs() - since;
+    if (this.#unfinishedBytes === 0 || this.#holds !== 0) return undefined;
+    const elapsedMs = this.#clock.monotonicMs() - this.#unfinishedSinceMs;
     if (!isStalled(this.#unfinishedBytes, elapsedMs, heartbeatMs)) return undefined;
     return new SyncError('frame_unfinished', `of a frame only ${this.#unfinishedBytes} bytes came in ${Math.round(elapsedMs)} ms`);
   }
 
   isHeld(hold: Hold): boolean {
-    return this.#holds.has(hold);
+    return (this.#holds & HOLDS[hold]) !== 0;
   }
 
   received(chunk: Uint8Array): void {
@@ -74,19 +92,21 @@ export class Intake {
 
   hold(hold: Hold): void {
     if (this.#isStopped) return;
-    if (this.#holds.size === 0) {
+    if (this.#holds === 0) {
       this.#connection.pause();
       this.#events.paused();
     }
-    this.#holds.add(hold);
+    this.#holds |= HOLDS[hold];
   }
 
   /** Handles what waits here; goes on reading unless that was held again. */
   release(hold: Hold): void {
-    if (!this.#holds.delete(hold) || this.#isStopped || this.#holds.size > 0) return;
+    if (!this.isHeld(hold)) return;
+    this.#holds &= ~HOLDS[hold];
+    if (this.#isStopped || this.#holds !== 0) return;
     this.#unfinishedSinceMs = this.#clock.monotonicMs();
     this.#pump();
-    if (this.#isStopped || this.#holds.size > 0) return;
+    if (this.#isStopped || this.#holds !== 0) return;
     this.#events.resumed();
     this.#connection.resume();
   }
@@ -102,14 +122,14 @@ export class Intake {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#putBack = undefined;
-    this.#countUnfinished(0);
-    if (this.#holds.size > 0) this.#connection.resume();
+    this.#count(0, 0);
+    if (this.#holds !== 0) this.#connection.resume();
   }
 
   #pump(): void {
     let isNew = this.#unfinishedBytes === 0;
     try {
-      while (this.#holds.size === 0 && !this.#isStopped) {
+      while (this.#holds === 0 && !this.#isStopped) {
         const frame = this.#putBack ?? this.#decoder.next();
         if (frame === undefined) break;
         this.#putBack = undefined;
@@ -121,13 +141,16 @@ export class Intake {
     }
     if (this.#isStopped) return;
     if (isNew) this.#unfinishedSinceMs = this.#clock.monotonicMs();
-    this.#countUnfinished(this.#decoder.bufferedBytes);
+    this.#count(this.#decoder.bufferedBytes, this.#putBack?.bytes.length ?? 0);
   }
 
-  #countUnfinished(bytes: number): void {
-    const deltaBytes = bytes - this.#unfinishedBytes;
+  #count(unfinishedBytes: number, putBackBytes: number): void {
+    this.#unfinishedBytes = unfinishedBytes;
+    const waitingBytes = Math.max(0, unfinishedBytes + putBackBytes - CHUNK_BYTES);
+    const deltaBytes = waitingBytes - this.#waitingBytes;
     if (deltaBytes === 0) return;
-    this.#unfinishedBytes = bytes;
-    this.#events.unfinished(deltaBytes);
+    if (this.#waitingBytes === 0) this.#waitingSinceMs = this.#clock.monotonicMs();
+    this.#waitingBytes = waitingBytes;
+    this.#events.waiting(deltaBytes);
   }
 }

@@ -97,64 +97,6 @@ describe('compressed frames', () => {
   });
 });
 
-describe('unfinished frames', () => {
-  test('of many peers are bounded: the one that has owed the rest longest is cut off, and nobody else', async () => {
-    const world = createWorld({ maxInFlightBytes: 100_000 });
-    const streams = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(32));
-    const peers = await Promise.all(streams.map((stream) => world.open({ stream })));
-    const frame = new FrameChain(0, 0).add(padding(60_000));
-    for (const peer of peers.slice(0, 2)) {
-      peer.sendBytes(frame.subarray(0, 30_000));
-      await world.clock.advance(10);
-    }
-    peers[0]!.sendBytes(frame.subarray(30_000, 45_000));
-    peers[2]!.sendBytes(frame.subarray(0, 20_000));
-    expect(peers.map(({ isClosed }) => isClosed)).toEqual([false, false, false, false]);
-    peers[3]!.sendBytes(frame.subarray(0, 20_000));
-    expect(peers.map(({ isClosed }) => isClosed)).toEqual([true, false, false, false]);
-    expect(peers[0]!.take()).toEqual(['WELCOME', 'ERROR frame_unfinished']);
-    peers[1]!.sendBytes(frame.subarray(30_000));
-    await world.clock.settle();
-    expect(peers[1]!.take()).toEqual(['WELCOME', 'STORED 0:1']);
-  });
-
-  test('are not waited for when they hardly grow, although PONGs arrive: a length that was damaged on the way swallows them', async () => {
-    const world = createWorld();
-    const peer = await world.open();
-    const frame = new FrameChain(0, 0).add(padding(60_000));
-    peer.sendBytes(frame.subarray(0, 100));
-    for (let i = 0; i < 3; i++) {
-      await world.clock.advance(10_000);
-      peer.sendBytes(frame.subarray(100 + i * 24, 124 + i * 24));
-    }
-    await world.clock.advance(10_000);
-    expect(peer.take().at(-1)).toBe('ERROR frame_unfinished');
-    expect(peer.isClosed).toBe(true);
-  });
-
-  test('may take long on a slow line', async () => {
-    const world = createWorld();
-    const peer = await world.open();
-    const frame = new FrameChain(0, 0).add(padding(60_000));
-    for (let at = 0; at < frame.length; at += 1_100) {
-      peer.sendBytes(frame.subarray(at, at + 1_100));
-      await world.clock.advance(1_000);
-    }
-    expect(peer.take().at(-1)).toBe('STORED 0:1');
-  });
-
-  test('of peers that went away do not count', async () => {
-    const world = createWorld({ maxInFlightBytes: 100_000 });
-    const frame = new FrameChain(0, 0).add(padding(60_000));
-    for (let i = 0; i < 10; i++) {
-      const peer = await world.open({ stream: String(i).repeat(32) });
-      peer.sendBytes(frame.subarray(0, 50_000));
-      peer.vanish();
-    }
-    expect(world.sessions.counters.errors.get('frame_unfinished')).toBeUndefined();
-  });
-});
-
 /** Fills what may wait before anything is held back. */
 const FILLING = Buffer.concat(Array.from({ length: 1_000 }, () => encodeFrame({ type: FRAME.pong, payload: Buffer.alloc(64) })));
 

@@ -12,7 +12,7 @@ import type { Submitter } from './appender.ts';
 import { Confirmation } from './confirmation.ts';
 import { NO_TOKEN, REFUSED, type IngestContext, type IngestSettings } from './context.ts';
 import { Credit } from './credit.ts';
-import { errorFrame, lateHello, logEnd, refusedFrame, toldError, unknownPartition } from './endings.ts';
+import { errorFrame, lateHello, logEnd, refusal, refusedFrame, toldError, unknownPartition } from './endings.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Intake } from './intake.ts';
 import { readGreeting, surveyForOpening, tablesFor, takeSurvey, welcomeFrame } from './opening.ts';
@@ -95,7 +95,7 @@ export class Session implements Submitter {
       failed: (error) => this.fail(error),
       paused: () => this.#heartbeat.stopListening(),
       resumed: () => this.#heartbeat.listen(),
-      unfinished: (deltaBytes) => keeper.unfinished(deltaBytes),
+      waiting: (deltaBytes) => keeper.waiting(deltaBytes),
     });
     this.#outbox = new Outbox(connection, clock, () => this.#abort('slow_reader'));
     this.#answers = new Answers(this.#outbox, this.#intake, clock);
@@ -152,9 +152,9 @@ export class Session implements Submitter {
     };
   }
 
-  /** Since when the peer owes us the rest of a frame; undefined when it does not, or when it is we who do not read. */
-  get owesSinceMs(): number | undefined {
-    return this.#intake.owesSinceMs;
+  /** What was received and waits, and since when that is through the peer. */
+  get intake(): Pick<Intake, 'waitingBytes' | 'clogsSinceMs'> {
+    return this.#intake;
   }
 
   /** Begins to listen to the connection. */
@@ -307,7 +307,7 @@ export class Session implements Submitter {
     if (this.gone) return;
     // Tokens changed meanwhile.
     if (authenticator !== this.#context.authenticator) return this.#open(hello, forgotten);
-    if (producer === undefined) return this.#end(new SyncError('auth_failed', hello.token === '' ? NO_TOKEN : REFUSED));
+    if (producer === undefined) return this.#end(refusal('auth_failed', hello.token === '' ? NO_TOKEN : REFUSED));
     this.#clearDeadline();
     this.#producer = producer;
     this.#access = authenticator.accessOf(producer);

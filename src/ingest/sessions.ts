@@ -7,6 +7,7 @@ import { encodeError } from '../protocol/messages.ts';
 import type { QueueEvent } from '../queue/queue.ts';
 import { networkOf } from './address-ranges.ts';
 import type { IngestContext } from './context.ts';
+import { refusal } from './endings.ts';
 import { PayloadCheck } from './payload-check.ts';
 import { type ProducerLoad, ProducerLoads, type Rate } from './producer-load.ts';
 import { Session } from './session.ts';
@@ -43,7 +44,7 @@ export class Sessions implements SessionKeeper {
   readonly #loads: ProducerLoads;
   readonly #refusals = new Set<Connection>();
   readonly #unwatch: (() => void)[];
-  #unfinishedBytes = 0;
+  #waitingBytes = 0;
   readonly #leaving = new Set<{ readonly left: Set<Session>; readonly emptied: () => void }>();
   /** Why connections are turned away; undefined while they are taken. */
   #shut: string | undefined;
@@ -151,20 +152,23 @@ export class Sessions implements SessionKeeper {
     return load;
   }
 
-  /** Many peers that each owe us the rest of a large frame would fill our memory: the one that has owed it longest goes. */
-  unfinished(deltaBytes: number): void {
-    this.#unfinishedBytes += deltaBytes;
-    if (deltaBytes < 0 || this.#unfinishedBytes <= this.#context.appender.maxInFlightBytes) return;
-    let slowest: Session | undefined;
+  /**
+   * Many peers of which much waits here would fill our memory: one of them goes. It is one that means harm, or the one that has owed
+   * the rest of a frame longest, or where it is through none of them, the one with most.
+   */
+  waiting(deltaBytes: number): void {
+    this.#waitingBytes += deltaBytes;
+    if (deltaBytes < 0 || this.#waitingBytes <= this.#context.appender.maxInFlightBytes) return;
+    let longest: Session | undefined;
+    let largest: Session | undefined;
     for (const session of this.#all) {
-      if ((session.owesSinceMs ?? Infinity) < (slowest?.owesSinceMs ?? Infinity)) slowest = session;
+      const { waitingBytes, clogsSinceMs = Infinity } = session.intake;
+      if (clogsSinceMs < (longest?.intake.clogsSinceMs ?? Infinity)) longest = session;
+      if (waitingBytes > (largest?.intake.waitingBytes ?? 0)) largest = session;
     }
-    slowest?.fail(
-      new SyncError(
-        'frame_unfinished',
-        `this server holds ${this.#unfinishedBytes} bytes of unfinished frames, of which yours is the oldest`,
-      ),
-    );
+    const held = `this server holds ${this.#waitingBytes} bytes of frames that it cannot handle yet`;
+    const reason = longest === undefined ? 'of which most are yours' : 'of which yours have waited longest';
+    (longest ?? largest)?.fail(new SyncError('frame_unfinished', `${held}, ${reason}`));
   }
 
   closing(session: Session, code: ErrorCode | undefined): void {
@@ -218,21 +222,21 @@ export class Sessions implements SessionKeeper {
   /** The limits are for those who connect to this process: within it, whoever connects has limits of its own. */
   #refusalFor({ remoteAddress: address, peer }: Connection): SyncError | undefined {
     const { maxConnections, maxConnectionsPerAddress } = this.#context.settings;
-    if (this.#shut !== undefined) return new SyncError('shutting_down', this.#shut);
+    if (this.#shut !== undefined) return refusal('shutting_down', this.#shut);
     if (peer?.producer !== undefined) return undefined;
     if (this.#all.size >= maxConnections) {
-      return new SyncError('too_many_connections', `this server takes ${maxConnections} connections (ingest.maxConnections) and has them`);
+      return refusal('too_many_connections', `this server takes ${maxConnections} connections (ingest.maxConnections) and has them`);
     }
     const count = this.#byAddress.get(networkOf(address));
     if (count === undefined) return undefined;
     if (count.connections >= maxConnectionsPerAddress) {
-      return new SyncError(
+      return refusal(
         'too_many_connections',
         `${address} has ${count.connections} connections; ingest.maxConnectionsPerAddress is ${maxConnectionsPerAddress}`,
       );
     }
     if (count.unauthenticated.size >= MAX_UNAUTHENTICATED_PER_ADDRESS) {
-      return new SyncError(
+      return refusal(
         'too_many_connections',
         `${address} has ${count.unauthenticated.size} connections that have not said HELLO; finish those first`,
       );

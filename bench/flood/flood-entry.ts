@@ -16,6 +16,9 @@ const ADDRESSES_OF_GUESSERS = 400;
 /** What asks for answers that nobody reads: much at first, so that the buffers of the system are full, and then a little. */
 const PINGS_AT_ONCE = 200;
 const PINGS = Buffer.concat(Array.from({ length: PINGS_AT_ONCE }, () => encodeFrame({ type: FRAME.ping, payload: new Uint8Array(64) })));
+/** Most of a frame, which its peer never ends; whoever was cut off for it comes back after a while. */
+const UNFINISHED = frame(3_900_000).subarray(0, 3_000_000);
+const UNFINISHED_BACK_MS = 5_000;
 const FILLING_TICKS = 60;
 const FILLING_MS = 100;
 const READERS_COME_MS = 30_000;
@@ -38,9 +41,10 @@ function begin(kinds: readonly Kind[]): void {
   counts = none();
   slowReaders = 0;
   stop = new AbortController();
-  const { dripFeeders, readers } = plan!;
+  const { dripFeeders, unfinished, readers } = plan!;
   if (kinds.includes('wrong tokens')) guess();
   if (kinds.includes('drip feeders')) for (let i = 0; i < dripFeeders; i++) drip(i);
+  if (kinds.includes('unfinished frames')) for (let i = 0; i < unfinished; i++) leaveUnfinished(i);
   if (kinds.includes('readers that never read'))
     for (let i = 0; i < readers; i++) later(stop.signal, () => neverRead(i), (i / readers) * READERS_COME_MS);
 }
@@ -72,7 +76,7 @@ function guess(): void {
 function drip(index: number): void {
   const { signal } = stop;
   const socket = dial(addressOf(6, index));
-  const bytes = index % 2 === 0 ? hello(plan!.token) : frame();
+  const bytes = index % 2 === 0 ? hello(plan!.token) : frame(4_000);
   if (index % 2 === 1) socket.write(hello(plan!.token));
   let at = 0;
   const timer = setInterval(() => {
@@ -85,6 +89,19 @@ function drip(index: number): void {
     clearInterval(timer);
     later(signal, () => drip(index));
   });
+}
+
+/** Sends most of a large frame, and then nothing, until it is cut off. */
+function leaveUnfinished(index: number): void {
+  const { signal } = stop;
+  const socket = dial(addressOf(8, index));
+  socket.write(hello(plan!.token));
+  // A frame so large is taken only of who was let in.
+  socket.once('data', () => {
+    socket.write(UNFINISHED);
+    counts['unfinished frames']++;
+  });
+  socket.on('close', () => later(signal, () => leaveUnfinished(index), UNFINISHED_BACK_MS));
 }
 
 /** Asks for answers until it is cut off. */
@@ -136,11 +153,11 @@ function hello(token: string): Buffer {
   return Buffer.from(encodeFrame({ type: FRAME.hello, payload }));
 }
 
-function frame(): Buffer {
-  const groups = [{ table: 'item', op: 'upsert', keyCount: 1, columns: ['id', 'name'], rows: [[1, 'x'.repeat(4_000)]] }] as const;
+function frame(bytes: number): Buffer {
+  const groups = [{ table: 'item', op: 'upsert', keyCount: 1, columns: ['id', 'name'], rows: [[1, 'x'.repeat(bytes)]] }] as const;
   return Buffer.from(encodeFrame({ type: FRAME.batch, partition: 0, seq: 1, payload: encodeBatch({ groups }) }));
 }
 
 function none(): Record<Kind, number> {
-  return { 'wrong tokens': 0, 'drip feeders': 0, 'readers that never read': 0 };
+  return { 'wrong tokens': 0, 'drip feeders': 0, 'unfinished frames': 0, 'readers that never read': 0 };
 }

@@ -1,5 +1,5 @@
 /** What hostile peers do. */
-export const KINDS = ['wrong tokens', 'drip feeders', 'readers that never read'] as const;
+export const KINDS = ['wrong tokens', 'drip feeders', 'unfinished frames', 'readers that never read'] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** Whom they know, and how many they are. */
@@ -10,6 +10,8 @@ export interface FloodPlan {
   /** Connections in a second that show a token which is none. */
   readonly wrongTokensPerSecond: number;
   readonly dripFeeders: number;
+  /** Peers that send most of a large frame, and then nothing. */
+  readonly unfinished: number;
   readonly readers: number;
 }
 
@@ -21,7 +23,7 @@ export type FloodCommand =
 
 /** Since `do`; the answer to `rest`. */
 export interface FloodReport {
-  /** Tokens that were refused, bytes that dripped, and PINGs of whom nobody reads the answers. */
+  /** Tokens that were refused, bytes that dripped, frames that were begun, and PINGs of whom nobody reads the answers. */
   readonly events: Readonly<Record<Kind, number>>;
   /** Peers that were cut off because they did not read. */
   readonly slowReaders: number;

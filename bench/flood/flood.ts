@@ -23,10 +23,10 @@ const PHASE_MS = 15_000;
 const ALL_MS = 75_000;
 /** Between two phases, so that what one left behind is gone. */
 const REST_MS = 7_000;
-/** All that the hostile ones need, and what those that are being refused need meanwhile. */
-const MAX_CONNECTIONS = 5_000;
-/** What docs/limits.md says of memory: for a connection, and for what has limits of its own, of `maxInFlightBytes` each. */
-const BYTES_PER_CONNECTION = 180_000;
+/** Allowed, at scale 1: all that the hostile ones need, and those that are being refused meanwhile. */
+const CONNECTIONS = 5_000;
+/** What docs/limits.md says of memory: for a connection, and for what is `maxInFlightBytes` each. */
+const BYTES_PER_CONNECTION = 220_000;
 const BYTES_IN_FLIGHT = 3 * 64 * 1024 * 1024;
 const HOSTILE_TOKEN = 'hostile.0123456789abcdef';
 
@@ -36,13 +36,15 @@ interface Phase {
   readonly ms: number;
 }
 const PHASES: readonly Phase[] = [
+  // Once to warm up.
+  { kinds: [], ms: PHASE_MS },
   { kinds: [], ms: PHASE_MS },
   ...KINDS.map((kind) => ({ kinds: [kind], ms: kind === 'readers that never read' ? ALL_MS : PHASE_MS })),
   { kinds: KINDS, ms: ALL_MS },
 ];
 
 /**
- * Floods a server with wrong tokens, peers that send a byte now and then, and peers that read nothing, one after the other and all
+ * Floods a server with wrong tokens, peers that send a byte now and then, or most of a frame, or read nothing, one after the other and all
  * together, beside clients that behave. Prints what each event costs the server in processor time, what it holds in memory, and how
  * long the others wait. Resolves with 1 where it holds more memory than it may.
  * @throws where a client that behaves loses something.
@@ -52,6 +54,7 @@ export async function measureFlood(scale: number, print: (line: string) => void)
   if (missing !== undefined) throw new Error(missing);
   const good = Math.ceil((PHASES.reduce((sum, { ms }) => sum + ms + REST_MS, 0) / 1_000) * GOOD_CHANGES_PER_SECOND);
   const workload: Workload = { kind: 'inserts', changes: good, seed: 1 };
+  const connections = Math.ceil(CONNECTIONS * scale);
   const redis = await startQueueRedis();
   const mariadb = await startDatabase(workload);
   const server = await startServer({
@@ -59,8 +62,8 @@ export async function measureFlood(scale: number, print: (line: string) => void)
       SYNCLINE_QUEUE: redis.url,
       SYNCLINE_SINK: mariadb.url(DATABASE),
       SYNCLINE_LOG_LEVEL: 'error',
-      SYNCLINE_INGEST_MAX_CONNECTIONS: String(MAX_CONNECTIONS),
-      SYNCLINE_INGEST_MAX_CONNECTIONS_PER_PRODUCER: String(MAX_CONNECTIONS),
+      SYNCLINE_INGEST_MAX_CONNECTIONS: String(connections),
+      SYNCLINE_INGEST_MAX_CONNECTIONS_PER_PRODUCER: String(connections),
     },
     prepare: (folder) =>
       writeFileSync(join(folder, 'syncline.yaml'), `producers:\n  - { name: hostile, tokens: ['${hashToken(HOSTILE_TOKEN)}'] }\n`),
@@ -84,7 +87,7 @@ export async function measureFlood(scale: number, print: (line: string) => void)
       const { cores, report } = await run(phase, server, flood);
       if (phase.kinds.length === 0) {
         base = cores;
-        bound = server.peakMemoryBytes() + BYTES_IN_FLIGHT + MAX_CONNECTIONS * BYTES_PER_CONNECTION;
+        bound = server.peakMemoryBytes() + BYTES_IN_FLIGHT + connections * BYTES_PER_CONNECTION;
       }
       for (const line of linesOf(phase, cores, base, report)) print(line);
       await delay(REST_MS);
@@ -110,7 +113,14 @@ export async function measureFlood(scale: number, print: (line: string) => void)
 
 function planOf({ port }: SynclineServer, scale: number): FloodPlan {
   const scaled = (number: number) => Math.ceil(number * scale);
-  return { port, token: HOSTILE_TOKEN, wrongTokensPerSecond: scaled(1_000), dripFeeders: scaled(2_000), readers: scaled(2_000) };
+  return {
+    port,
+    token: HOSTILE_TOKEN,
+    wrongTokensPerSecond: scaled(1_000),
+    dripFeeders: scaled(2_000),
+    unfinished: scaled(100),
+    readers: scaled(2_000),
+  };
 }
 
 async function run({ kinds, ms }: Phase, { pid }: SynclineServer, flood: ChildProcess): Promise<{ cores: number; report: FloodReport }> {
@@ -128,9 +138,9 @@ function linesOf({ kinds, ms }: Phase, cores: number, base: number, report: Floo
   const lines = [`${what}: ${(cores * 100).toFixed(0)} % of a core`];
   if (kinds.length === 1) {
     const events = report.events[kinds[0]!];
-    lines.push(
-      `  ${count(events)} ${EVENTS[kinds[0]!]} in ${ms / 1_000} s, ${((((cores - base) * ms) / events) * 1_000).toFixed(1)} µs of the server each`,
-    );
+    const microseconds = (((cores - base) * ms) / events) * 1_000;
+    const each = microseconds > 0 ? `${microseconds.toFixed(1)} µs of the server each` : 'too little of the server to be seen';
+    lines.push(`  ${count(events)} ${EVENTS[kinds[0]!]} in ${ms / 1_000} s, ${each}`);
   } else lines.push(...kinds.map((kind) => `  ${count(report.events[kind])} ${EVENTS[kind]}`));
   if (kinds.includes('readers that never read')) lines.push(`  ${count(report.slowReaders)} cut off because they read nothing`);
   return lines;
@@ -139,6 +149,7 @@ function linesOf({ kinds, ms }: Phase, cores: number, base: number, report: Floo
 const EVENTS: Readonly<Record<Kind, string>> = {
   'wrong tokens': 'tokens refused',
   'drip feeders': 'bytes',
+  'unfinished frames': 'frames begun, 3 MB of each',
   'readers that never read': 'PINGs',
 };
 

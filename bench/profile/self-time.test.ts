@@ -14,7 +14,7 @@ const PROFILE: CpuProfile = {
     node(2, '(idle)', ''),
     node(3, '(garbage collector)', ''),
     node(4, '(program)', ''),
-    node(5, 'scan', 'file:///srv/syncline/src/protocol/scan.ts', [6, 7]),
+    node(5, 'scan', 'file:///srv/syncline/dist/protocol/scan.js', [6, 7]),
     node(6, 'crc32', ''),
     node(7, 'query', 'file:///srv/syncline/node_modules/mysql2/lib/connection.js', [8]),
     node(8, 'writeUtf8', ''),

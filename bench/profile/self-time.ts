@@ -68,6 +68,8 @@ function moduleOf({ functionName, url }: ProfileNode['callFrame']): string | und
     return scope.startsWith('@') ? `${scope}/${name}` : scope;
   }
   if (url.startsWith('node:')) return url;
+  const inPackagedServer = url.lastIndexOf('/dist/');
+  if (inPackagedServer >= 0) return `src/${url.slice(inPackagedServer + '/dist/'.length).replace(/\.js$/, '.ts')}`;
   const inSource = Math.max(url.lastIndexOf('/src/'), url.lastIndexOf('/bench/'));
   return inSource >= 0 ? url.slice(inSource + 1) : url;
 }

@@ -3,15 +3,14 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Status } from '../../src/admin/status.ts';
 import { endWithUs } from '../../src/chaos/end-with-us.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { freePort } from '../../test/support/free-port.ts';
 import type { Watch } from '../comparison.ts';
 import { removeAtExit } from '../services/leftovers.ts';
+import { packagedMain } from './package.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const START_TIMEOUT_MS = 30_000;
 
 export interface ServerOptions {
@@ -52,7 +51,7 @@ export async function startServer({ env = {}, program = [process.execPath], prep
   prepare?.(data);
   const [port, webPort, adminPort] = [await freePort(), await freePort(), await freePort()];
   const [command = process.execPath, ...before] = program;
-  const child = spawn(command, [...before, ...(watch?.nodeOptions ?? []), MAIN, 'start'], {
+  const child = spawn(command, [...before, ...(watch?.nodeOptions ?? []), packagedMain(), 'start'], {
     cwd: data,
     env: {
       PATH: process.env['PATH'] ?? '',

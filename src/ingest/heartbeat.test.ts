@@ -3,8 +3,8 @@ import type { Clock } from '../core/clock.ts';
 import { Heartbeat } from './heartbeat.ts';
 
 /** A heartbeat of 100 ms on a clock whose timers fire only when the test says so, however late. */
-function watch() {
-  let nowMs = 0;
+function watch(startMs = 0) {
+  let nowMs = startMs;
   let due: { readonly atMs: number; readonly run: () => void } | undefined;
   const clock: Pick<Clock, 'monotonicMs' | 'setTimer'> = {
     monotonicMs: () => nowMs,
@@ -58,4 +58,19 @@ test('who was asked and does not answer is lost, however late the question was',
   fire();
   fire();
   expect(events).toEqual(['ping 10100', 'ping 10200', 'lost 10250']);
+});
+
+test('peers that came at different times are asked at the same, never before it is time', () => {
+  const [one, other] = [watch(0.25), watch(0.75)];
+  for (const { fire } of [one, other]) for (let i = 0; i < 3; i++) fire();
+  expect(one.events).toEqual(['ping 101', 'ping 201', 'lost 251']);
+  expect(other.events).toEqual(one.events);
+});
+
+test('a timer that fires early is set again', () => {
+  const { events, fire } = watch(0.75);
+  fire(-0.5);
+  expect(events).toEqual([]);
+  fire();
+  expect(events).toEqual(['ping 101']);
 });

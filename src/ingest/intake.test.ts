@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { createWorld, FrameChain, smallBatch } from '../../test/support/ingest-world.ts';
-import { encodeFrame, FRAME } from '../protocol/frame.ts';
-import { CHUNK_BYTES } from './intake.ts';
+import { createWorld, FrameChain, smallBatch, TestPeer } from '../../test/support/ingest-world.ts';
+import { VirtualClock } from '../../test/support/virtual-clock.ts';
+import type { Connection } from '../core/network.ts';
+import { encodeFrame, FRAME, type Frame } from '../protocol/frame.ts';
+import { CHUNK_BYTES, Intake } from './intake.ts';
 
 /** A payload of about `bytes`. */
 const padding = (bytes: number) => smallBatch('x'.repeat(bytes));
@@ -67,6 +69,77 @@ describe('what waits to be handled', () => {
     world.queue.gate = undefined;
     await world.clock.settle();
     expect([0, 1, 3].map((index) => peers[index]!.take().at(-1))).toEqual(['STORED 0:9', 'STORED 1:6', 'STORED 3:4']);
+  });
+});
+
+describe('what waits although its peer had to wait', () => {
+  const settings = { maxFrameBytes: 250_000 };
+  const streams = ['a', 'b', 'c'].map((letter) => letter.repeat(32));
+  const batch = new FrameChain(0, 0).add(padding(200_000));
+
+  test('before WELCOME goes before the frame of somebody else, as many as there have to', async () => {
+    const world = createWorld({ settings, maxInFlightBytes: 150_000 });
+    const good = await world.open({ stream: 'd'.repeat(32) });
+    good.sendBytes(batch.subarray(0, CHUNK_BYTES + 10_000));
+    world.progress.gate = new Promise(() => {});
+    const early = streams.map((stream) => {
+      const peer = world.connect();
+      peer.hello({ stream });
+      return peer;
+    });
+    await world.clock.settle();
+    early[0]!.sendBytes(batch);
+    expect(early[0]!.isClosed).toBe(false);
+    early[1]!.sendBytes(batch);
+    expect(early.map(({ isClosed }) => isClosed)).toEqual([true, false, false]);
+    early[2]!.sendBytes(batch);
+    expect(early.map(({ isClosed }) => isClosed)).toEqual([true, true, false]);
+    good.sendBytes(batch.subarray(CHUNK_BYTES + 10_000));
+    await world.clock.settle();
+    expect(good.take().at(-1)).toBe('STORED 0:1');
+  });
+
+  test('is owed by as many as have to go, who owed it longest first', async () => {
+    const world = createWorld({ settings, maxInFlightBytes: 150_000 });
+    const peers = await Promise.all(streams.map((stream) => world.open({ stream })));
+    for (const peer of peers.slice(0, 2)) peer.sendBytes(batch.subarray(0, CHUNK_BYTES + 20_000));
+    await world.clock.advance(10);
+    peers[2]!.sendBytes(batch.subarray(0, CHUNK_BYTES + 134_000));
+    expect(peers.map(({ isClosed }) => isClosed)).toEqual([true, true, false]);
+  });
+});
+
+describe('memory', () => {
+  /** What an intake hands on of `chunk`. */
+  function framesOf(chunk: Uint8Array): Frame[] {
+    const frames: Frame[] = [];
+    const nothing = () => {};
+    const connection: Connection = new TestPeer('10.0.0.1').serverSide;
+    const events = {
+      frame: (frame: Frame) => void frames.push(frame),
+      failed: (error: unknown) => expect(error).toBeUndefined(),
+      paused: nothing,
+      resumed: nothing,
+      waiting: nothing,
+    };
+    new Intake(connection, new VirtualClock(), settings.maxFrameBytes, events).received(chunk);
+    return frames;
+  }
+  const settings = { maxFrameBytes: 250_000 };
+  const pongs = Buffer.concat(Array.from({ length: 100 }, () => encodeFrame({ type: FRAME.pong, payload: Buffer.alloc(64) })));
+  const isIn = (frame: Frame | undefined, chunk: Uint8Array) => frame?.bytes.buffer === chunk.buffer;
+
+  test('a batch among much else is kept without that', () => {
+    const chunk = Uint8Array.from(Buffer.concat([pongs, new FrameChain(0, 0).add(), pongs]));
+    const batch = framesOf(chunk).find(({ type }) => type === FRAME.batch);
+    expect(batch?.bytes).toEqual(Uint8Array.from(new FrameChain(0, 0).add()));
+    expect(isIn(batch, chunk)).toBe(false);
+  });
+
+  test('batches that follow one another are not copied', () => {
+    const chain = new FrameChain(0, 0);
+    const chunk = Uint8Array.from(Buffer.concat([encodeFrame({ type: FRAME.ping }), chain.add(), chain.add(), chain.add()]));
+    expect(framesOf(chunk).map((frame) => isIn(frame, chunk))).toEqual([true, true, true, true]);
   });
 });
 

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
 import type { Connection } from '../core/network.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
-import type { Frame } from '../protocol/frame.ts';
+import { FRAME, type Frame, readFrame } from '../protocol/frame.ts';
 import { isStalled } from '../protocol/frame-pace.ts';
 
 export interface IntakeEvents {
@@ -21,10 +21,12 @@ export interface IntakeEvents {
 const HOLDS = { auth: 1, opening: 2, window: 4, room: 8, turn: 16, pace: 32, answers: 64, pings: 128 } as const;
 export type Hold = keyof typeof HOLDS;
 
-/** No client that behaves is ever held for one of these. */
-const MISBEHAVIOUR = HOLDS.answers | HOLDS.pings;
+/** Here it is we who cannot go on. Of a client that behaves no more than a chunk waits for any other reason. */
+const OURS = HOLDS.room | HOLDS.turn;
 /** What comes from a socket at a time. A message of WebSocket may be much longer. */
 export const CHUNK_BYTES = 64 * 1024;
+/** What a BATCH is charged with beside its length: as much else it may keep. */
+const MAX_OTHER_BYTES = 512;
 
 /**
  * Cuts what a connection brings into frames, and stands still while anything holds it: the peer is then held back by
@@ -43,6 +45,8 @@ export class Intake {
   /** Beyond {@link CHUNK_BYTES}, and since when there are any. */
   #waitingBytes = 0;
   #waitingSinceMs = 0;
+  /** Of frames since the last BATCH. */
+  #otherBytes = 0;
   #isStopped = false;
 
   constructor(connection: Connection, clock: Clock, maxFrameBytes: number, events: IntakeEvents) {
@@ -63,13 +67,13 @@ export class Intake {
   }
 
   /**
-   * Since when that is so because the peer owes the rest of a frame; -Infinity where it is held for what only peers do that mean
-   * harm. Undefined when it is neither, and so not through the peer.
+   * Since when that is so because the peer owes the rest of a frame; -Infinity where it sent so much although it had to wait, and
+   * Infinity where it is not through the peer.
    */
-  get clogsSinceMs(): number | undefined {
-    if (this.#waitingBytes === 0) return undefined;
+  get clogsSinceMs(): number {
+    if (this.#waitingBytes === 0) return Infinity;
     if (this.#holds === 0) return this.#waitingSinceMs;
-    return (this.#holds & ~MISBEHAVIOUR) === 0 ? -Infinity : undefined;
+    return (this.#holds & ~OURS) === 0 ? Infinity : -Infinity;
   }
 
   /** What is wrong when the rest of a frame comes too slowly. While it is we who do not read, nothing is. */
@@ -104,7 +108,7 @@ export class Intake {
     if (!this.isHeld(hold)) return;
     this.#holds &= ~HOLDS[hold];
     if (this.#isStopped || this.#holds !== 0) return;
-    this.#unfinishedSinceMs = this.#clock.monotonicMs();
+    this.#unfinishedSinceMs = this.#waitingSinceMs = this.#clock.monotonicMs();
     this.#pump();
     if (this.#isStopped || this.#holds !== 0) return;
     this.#events.resumed();
@@ -122,7 +126,8 @@ export class Intake {
     if (this.#isStopped) return;
     this.#isStopped = true;
     this.#putBack = undefined;
-    this.#count(0, 0);
+    this.#decoder.clear();
+    this.#count();
     if (this.#holds !== 0) this.#connection.resume();
   }
 
@@ -134,19 +139,31 @@ export class Intake {
         if (frame === undefined) break;
         this.#putBack = undefined;
         isNew = true;
-        this.#events.frame(frame);
+        this.#events.frame(this.#ofItsOwn(frame));
       }
     } catch (error) {
       return this.#events.failed(error);
     }
     if (this.#isStopped) return;
     if (isNew) this.#unfinishedSinceMs = this.#clock.monotonicMs();
-    this.#count(this.#decoder.bufferedBytes, this.#putBack?.bytes.length ?? 0);
+    this.#decoder.trim(CHUNK_BYTES);
+    this.#count();
   }
 
-  #count(unfinishedBytes: number, putBackBytes: number): void {
-    this.#unfinishedBytes = unfinishedBytes;
-    const waitingBytes = Math.max(0, unfinishedBytes + putBackBytes - CHUNK_BYTES);
+  /** A batch that is kept keeps the chunk that it came in: among much else, which counts for nothing, it gets memory of its own. */
+  #ofItsOwn(frame: Frame): Frame {
+    if (frame.type !== FRAME.batch) {
+      this.#otherBytes += frame.bytes.length;
+      return frame;
+    }
+    const isLost = this.#otherBytes > MAX_OTHER_BYTES;
+    this.#otherBytes = 0;
+    return isLost ? readFrame(Uint8Array.from(frame.bytes)) : frame;
+  }
+
+  #count(): void {
+    this.#unfinishedBytes = this.#decoder.bufferedBytes;
+    const waitingBytes = Math.max(0, this.#decoder.retainedBytes + (this.#putBack?.bytes.length ?? 0) - CHUNK_BYTES);
     const deltaBytes = waitingBytes - this.#waitingBytes;
     if (deltaBytes === 0) return;
     if (this.#waitingBytes === 0) this.#waitingSinceMs = this.#clock.monotonicMs();

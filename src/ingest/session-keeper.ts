@@ -1,6 +1,5 @@
 import type { ErrorCode } from '../core/errors.ts';
 import type { StreamId } from '../core/stream.ts';
-import type { Intake } from './intake.ts';
 import type { ProducerLoad, Rate } from './producer-load.ts';
 import type { Session } from './session.ts';
 
@@ -11,7 +10,7 @@ export interface SessionKeeper {
    * @throws {SyncError} when the stream is another producer's, or the producer has too many connections.
    */
   opening(session: Session): ProducerLoad;
-  /** In the session wait `deltaBytes` more, or less, beyond the chunk that may wait in any; see {@link Intake}. */
+  /** In the session wait `deltaBytes` more, or less, beyond the chunk that may wait in any; see `Intake`. */
   waiting(deltaBytes: number): void;
   /** Nothing of the stream happens in this session any more. */
   closing(session: Session, code: ErrorCode | undefined): void;

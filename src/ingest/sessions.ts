@@ -153,22 +153,19 @@ export class Sessions implements SessionKeeper {
   }
 
   /**
-   * Many peers of which much waits here would fill our memory: one of them goes. It is one that means harm, or the one that has owed
-   * the rest of a frame longest, or where it is through none of them, the one with most.
+   * Many peers of which much waits here would fill our memory, so some of them go: first who sent although it had to wait, then who
+   * has owed the rest of a frame longest, and where nobody does, who has most.
    */
   waiting(deltaBytes: number): void {
     this.#waitingBytes += deltaBytes;
-    if (deltaBytes < 0 || this.#waitingBytes <= this.#context.appender.maxInFlightBytes) return;
-    let longest: Session | undefined;
-    let largest: Session | undefined;
-    for (const session of this.#all) {
-      const { waitingBytes, clogsSinceMs = Infinity } = session.intake;
-      if (clogsSinceMs < (longest?.intake.clogsSinceMs ?? Infinity)) longest = session;
-      if (waitingBytes > (largest?.intake.waitingBytes ?? 0)) largest = session;
+    const { maxInFlightBytes } = this.#context.appender;
+    if (deltaBytes < 0 || this.#waitingBytes <= maxInFlightBytes) return;
+    const message = `this server holds ${this.#waitingBytes} bytes of frames that it cannot handle yet, and yours are among the first to go`;
+    const clogging = [...this.#all].filter(({ intake }) => intake.waitingBytes > 0);
+    for (const session of clogging.sort(firstToGo)) {
+      session.fail(refusal('frame_unfinished', message));
+      if (this.#waitingBytes <= maxInFlightBytes) return;
     }
-    const held = `this server holds ${this.#waitingBytes} bytes of frames that it cannot handle yet`;
-    const reason = longest === undefined ? 'of which most are yours' : 'of which yours have waited longest';
-    (longest ?? largest)?.fail(new SyncError('frame_unfinished', `${held}, ${reason}`));
   }
 
   closing(session: Session, code: ErrorCode | undefined): void {
@@ -279,6 +276,12 @@ export class Sessions implements SessionKeeper {
     }
     return count;
   }
+}
+
+function firstToGo({ intake: one }: Session, { intake: other }: Session): number {
+  // Two infinities have no difference.
+  if (one.clogsSinceMs !== other.clogsSinceMs) return one.clogsSinceMs < other.clogsSinceMs ? -1 : 1;
+  return other.waitingBytes - one.waitingBytes;
 }
 
 interface AddressCount {

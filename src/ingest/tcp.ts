@@ -22,8 +22,6 @@ export interface TcpListenerOptions {
 /** Connections beyond the limit that may be told so. */
 const REFUSAL_RESERVE = 128;
 const KEEP_ALIVE_AFTER_MS = 15_000;
-/** While we do not read, a socket takes in one chunk more once it holds this. */
-const READ_AHEAD_BYTES = 16 * 1024;
 
 /** The door for frames over TCP; `accept` takes every connection that comes. */
 export function createTcpListener(options: TcpListenerOptions, accept: (connection: Connection) => void): Listener {
@@ -49,7 +47,7 @@ class TcpListener implements Listener {
     );
     this.#address = { host: options.host, port: options.port };
     // The protocol's heartbeat finds dead peers; keep-alive is for the balancers and firewalls on the way.
-    const socketOptions = { highWaterMark: READ_AHEAD_BYTES, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS };
+    const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_AFTER_MS };
     this.#server = createServer(socketOptions, (socket) =>
       this.#introductions.introduce(socket, (address, secured) => this.#take(socket, address, secured)),
     );

@@ -26,6 +26,20 @@ describe('the frame decoder', () => {
     }
   });
 
+  test('gives up the used part of a long chunk when it is told to, and nothing else', () => {
+    const [first, second] = [1, 2].map((seq) => encodeFrame({ type: FRAME.batch, seq, payload: Buffer.alloc(5_000, seq) }));
+    const decoder = new FrameDecoder(1 << 20);
+    decoder.push(Buffer.concat([first!, second!.subarray(0, 3_000)]));
+    decoder.next();
+    expect([decoder.bufferedBytes, decoder.retainedBytes]).toEqual([3_000, 5_024 + 3_000]);
+    decoder.trim(5_024);
+    expect(decoder.retainedBytes).toBe(5_024 + 3_000);
+    decoder.trim(5_023);
+    expect([decoder.bufferedBytes, decoder.retainedBytes]).toEqual([3_000, 3_000]);
+    decoder.push(second!.subarray(3_000));
+    expect(Buffer.from(decoder.next()!.bytes)).toEqual(Buffer.from(second!));
+  });
+
   test('frames stay as they are while later chunks arrive', () => {
     const sent = Array.from({ length: 200 }, (_, i) => encodeFrame({ type: FRAME.batch, seq: i + 1, payload: Buffer.alloc(100, i) }));
     const received = decodeAll(chunksOf(Buffer.concat(sent), [7]));

@@ -34,6 +34,11 @@ export class FrameDecoder {
     return this.#bufferedBytes;
   }
 
+  /** Bytes of memory that is kept for those: of a chunk that is used in part, all of it. */
+  get retainedBytes(): number {
+    return this.#bufferedBytes + this.#offset;
+  }
+
   push(chunk: Uint8Array): void {
     if (chunk.length === 0 || this.#failure !== undefined) return;
     const small = this.#bufferedBytes > 0 && chunk.length < SMALL_CHUNK_BYTES;
@@ -56,6 +61,22 @@ export class FrameDecoder {
       this.#clear();
       throw error;
     }
+  }
+
+  /** Gives up the used part of a chunk where it is beyond `bytes`, and what is left no more than that: it is copied. */
+  trim(bytes: number): void {
+    const [first] = this.#parts;
+    if (first === undefined || this.#offset <= bytes || this.#bufferedBytes > this.#offset) return;
+    const left = allocate(first.length - this.#offset);
+    left.set(first.subarray(this.#offset));
+    this.#parts[0] = left;
+    this.#offset = 0;
+  }
+
+  /** Throws away what was pushed and is in no frame yet. */
+  clear(): void {
+    this.#clear();
+    this.#frameBytes = 0;
   }
 
   #next(): Frame | undefined {

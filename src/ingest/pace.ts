@@ -40,17 +40,17 @@ export class Pace {
     this.#exceeded(rate);
     this.#credit.hold('pace', `${CODE}: producer ${this.#load.producer} may send ${limit} ${rate} per second; send slower`);
     this.#intake.hold('pace');
-    this.#timer = this.#clock.setTimer(Math.max(ms, MIN_HOLD_MS), this.#goOn);
+    this.#timer = this.#clock.setTimer(Math.max(ms, MIN_HOLD_MS), () => this.#goOn());
   }
 
   stop(): void {
     this.#timer?.cancel();
   }
 
-  readonly #goOn = (): void => {
+  #goOn(): void {
     this.#timer = undefined;
     // What waited may be too much again.
     this.#intake.release('pace');
     if (this.#timer === undefined) this.#credit.release('pace');
-  };
+  }
 }

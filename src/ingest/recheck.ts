@@ -61,7 +61,7 @@ export class Recheck {
   watchWaiting(): void {
     if (this.#timer !== undefined || this.#isStopped) return;
     this.#lookedAtMs = this.#clock.monotonicMs();
-    this.#timer = this.#clock.setTimer(REPEAT_MS, this.#tick);
+    this.#timer = this.#clock.setTimer(REPEAT_MS, () => this.#tick());
   }
 
   stop(): void {
@@ -70,7 +70,7 @@ export class Recheck {
     this.#timer?.cancel();
   }
 
-  readonly #tick = (): void => {
+  #tick(): void {
     const { acknowledgements, context } = this.#options;
     this.#timer = undefined;
     if (this.#isStopped || !acknowledgements.isWaiting) return;
@@ -83,8 +83,8 @@ export class Recheck {
       }
       this.request();
     }
-    this.#timer = this.#clock.setTimer(REPEAT_MS, this.#tick);
-  };
+    this.#timer = this.#clock.setTimer(REPEAT_MS, () => this.#tick());
+  }
 
   async #run(): Promise<void> {
     this.#running = true;

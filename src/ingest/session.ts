@@ -185,7 +185,9 @@ export class Session implements Submitter {
   /** Another node may have moved watermarks of this session's stream. */
   confirm(): void {
     if (this.#state === 'opening') this.#missedAdvance = true;
-    else if (!this.#acknowledgements.hasMore) this.#confirmation?.request();
+    if (this.#recheck === undefined || this.gone || this.#acknowledgements.hasMore) return;
+    this.#confirmation ??= new Confirmation(this.#context, this.#stream!, this.#acknowledgements, (error) => this.fail(error));
+    this.#confirmation.request();
   }
 
   /** The queue was connected again: it may hold less than before. */
@@ -314,7 +316,6 @@ export class Session implements Submitter {
     this.#state = 'opening';
     this.#intake.maxFrameBytes = this.#settings.maxFrameBytes;
     this.#load = this.#keeper.opening(this);
-    this.#pace = new Pace(this.#context.clock, this.#load, this.#intake, this.#credit, (rate) => this.#keeper.paced(rate));
     this.#heartbeat.start();
     this.#intake.release('auth');
     // Before the survey: what happens between that and WELCOME would have to be told apart from what it found.
@@ -331,10 +332,8 @@ export class Session implements Submitter {
 
   #opened(stream: StreamId, producer: string): void {
     const context = this.#context;
-    const acknowledgements = this.#acknowledgements;
-    const credit = this.#credit;
+    const [acknowledgements, credit] = [this.#acknowledgements, this.#credit];
     this.#recheck = new Recheck({ context, stream, producer, acknowledgements, credit, failed: (error) => this.fail(error) });
-    this.#confirmation = new Confirmation(context, stream, acknowledgements, (error) => this.fail(error));
     this.#state = 'open';
     acknowledgements.start();
     const { admission } = context.queue;
@@ -364,7 +363,8 @@ export class Session implements Submitter {
     appender.submit(partition, { stream: this.#stream!, producer: this.#producer!, seq, prev, crc, frame: bytes, kind }, this);
     if (this.#inFlightBytes > this.#settings.creditBytes + this.#settings.maxFrameBytes) this.#intake.hold('window');
     if (appender.isFull) this.#waitForRoom();
-    this.#pace?.took(frame.bytes.length, refusal === undefined ? this.#payloads.changes : Math.max(1, this.#payloads.changes));
+    this.#pace ??= new Pace(this.#context.clock, this.#load!, this.#intake, this.#credit, (rate) => this.#keeper.paced(rate));
+    this.#pace.took(frame.bytes.length, refusal === undefined ? this.#payloads.changes : Math.max(1, this.#payloads.changes));
   }
 
   /** A peer may be alive and yet read nothing of what waits for it, or send nothing of the rest of a frame. */

@@ -51,6 +51,8 @@ export class NodeConnection implements Connection {
     ws.on('message', (data, isBinary) => this.#received(data as Buffer, isBinary));
     ws.on('error', (error) => {
       this.#error = error;
+      // The library has told the peer, and would wait half a minute for its answer.
+      this.#isGivenUp = true;
     });
     ws.on('close', () => {
       this.#isClosed = true;

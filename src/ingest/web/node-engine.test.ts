@@ -101,6 +101,21 @@ test('the rest of a message that comes too slowly ends the connection, and says 
   });
 });
 
+test('who breaks the rules of WebSocket and does not answer the close is cut off', async () => {
+  const running = await start();
+  const { peer } = await upgrade(running);
+  peer.socket.allowHalfOpen = true;
+  peer.socket.on('error', () => {});
+  // An opcode that means nothing.
+  peer.socket.write(clientFrame(Buffer.from('x'), 3));
+  await eventually(() => expect(peer.closeCode).toBe(1002));
+  await clock.advance(2_000);
+  await eventually(() => {
+    if (!peer.socket.destroyed) peer.socket.write('x');
+    expect(peer.socket.destroyed).toBe(true);
+  });
+});
+
 test('while a long message comes at its pace, the peer counts as heard', async () => {
   const running = await start();
   const { peer, errors } = await upgrade(running);

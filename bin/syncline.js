@@ -13,9 +13,15 @@ const WANTED = [24, 15];
 // Set for the second run, so that a pinned Node.js that is too old itself does not start a third.
 const RELAUNCHED = 'SYNCLINE_RELAUNCHED';
 
-// What the server reads from others never becomes code, no name of theirs reaches a prototype, and a report of a crash holds
-// no variables: Node.js takes this at its start only. Also in package.json, deploy/Dockerfile and the tests.
-const SERVER_FLAGS = ['--disallow-code-generation-from-strings', '--disable-proto=throw', '--report-exclude-env'];
+// What the server reads from others never becomes code, no name of theirs reaches a prototype, a report of a crash holds no
+// variables, and new objects of the main thread get 16 MB, which Node.js would let grow to 128. It takes this at its start
+// only. Also in package.json, deploy/Dockerfile and the tests.
+const SERVER_FLAGS = [
+  '--disallow-code-generation-from-strings',
+  '--disable-proto=throw',
+  '--report-exclude-env',
+  '--max-semi-space-size=8',
+];
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -46,12 +52,17 @@ function isNewEnough(version) {
 /** Runs this again in the same process, with the flags of the server. False where that is done, or cannot be. */
 function becomeServer() {
   const given = process.execArgv.concat((process.env.NODE_OPTIONS || '').split(' '));
-  const missing = SERVER_FLAGS.filter((flag) => !given.includes(flag));
+  const missing = SERVER_FLAGS.filter((flag) => !given.includes(flag) && !(isOwnChoice(flag) && given.some((one) => isOwnChoice(one))));
   // Windows cannot exchange the program of a process.
   if (missing.length === 0 || process.platform === 'win32' || process.execve === undefined) return false;
   const args = missing.concat(process.execArgv, process.argv.slice(1));
   process.execve(process.execPath, [process.execPath].concat(args), process.env);
   return true;
+}
+
+/** Whoever gives it another value knows why. */
+function isOwnChoice(flag) {
+  return flag.startsWith('--max-semi-space-size=');
 }
 
 function load() {

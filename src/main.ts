@@ -3,7 +3,11 @@
  * The only file that handles signals.
  */
 import { constants } from 'node:os';
+import { setFlagsFromString } from 'node:v8';
 import { runCli } from './cli/cli.ts';
+
+// What the process is started with is for this thread. Others have limits of their own, which it would overrule.
+setFlagsFromString('--max-semi-space-size=0');
 
 const stop = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {

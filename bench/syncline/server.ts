@@ -7,6 +7,7 @@ import type { Status } from '../../src/admin/status.ts';
 import { endWithUs } from '../../src/chaos/end-with-us.ts';
 import { eventually } from '../../test/support/eventually.ts';
 import { freePort } from '../../test/support/free-port.ts';
+import { SERVER_FLAGS } from '../../test/support/server-flags.ts';
 import type { Watch } from '../comparison.ts';
 import { removeAtExit } from '../services/leftovers.ts';
 import { packagedMain } from './package.ts';
@@ -51,7 +52,7 @@ export async function startServer({ env = {}, program = [process.execPath], prep
   prepare?.(data);
   const [port, webPort, adminPort] = [await freePort(), await freePort(), await freePort()];
   const [command = process.execPath, ...before] = program;
-  const child = spawn(command, [...before, ...(watch?.nodeOptions ?? []), packagedMain(), 'start'], {
+  const child = spawn(command, [...before, ...SERVER_FLAGS, ...(watch?.nodeOptions ?? []), packagedMain(), 'start'], {
     cwd: data,
     env: {
       PATH: process.env['PATH'] ?? '',

@@ -422,13 +422,13 @@ export const CONTROLS: readonly Control[] = [
   },
   {
     name: 'no text becomes code',
-    patches: [{ file: 'bin/syncline.js', find: "'--disallow-code-generation-from-strings', ", replace: '' }],
+    patches: [{ file: 'bin/syncline.js', find: "  '--disallow-code-generation-from-strings',\n", replace: '' }],
     inCopy: true,
     test: { file: HARDENED_TEST, name: 'with embedded queue and sink, and as the process that was started' },
   },
   {
     name: 'no name reaches a prototype',
-    patches: [{ file: 'bin/syncline.js', find: "'--disable-proto=throw', ", replace: '' }],
+    patches: [{ file: 'bin/syncline.js', find: "  '--disable-proto=throw',\n", replace: '' }],
     inCopy: true,
     test: { file: HARDENED_TEST, name: 'with embedded queue and sink, and as the process that was started' },
   },

@@ -77,7 +77,7 @@ test('everything that starts a server for good gives it these flags', () => {
   const flags = SERVER_FLAGS.join(' ');
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
   expect(scripts['start']).toBe(`node ${flags} src/main.ts start`);
-  expect(read('bin/syncline.js')).toContain(`const SERVER_FLAGS = [${SERVER_FLAGS.map((flag) => `'${flag}'`).join(', ')}];`);
+  expect(read('bin/syncline.js')).toContain(`const SERVER_FLAGS = [\n${SERVER_FLAGS.map((flag) => `  '${flag}',\n`).join('')}];`);
   // Through the command of the package.
   expect(read('deploy/systemd/syncline.service')).toMatch(/^ExecStart=\/usr\/bin\/env syncline start$/m);
 });

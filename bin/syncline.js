@@ -51,7 +51,7 @@ function isNewEnough(version) {
 
 /** Runs this again in the same process, with the flags of the server. False where that is done, or cannot be. */
 function becomeServer() {
-  const given = process.execArgv.concat((process.env.NODE_OPTIONS || '').split(' '));
+  const given = process.execArgv.concat((process.env.NODE_OPTIONS || '').split(/[ "]+/)).map((flag) => flag.replace(/_/g, '-'));
   const missing = SERVER_FLAGS.filter((flag) => !given.includes(flag) && !(isOwnChoice(flag) && given.some((one) => isOwnChoice(one))));
   // Windows cannot exchange the program of a process.
   if (missing.length === 0 || process.platform === 'win32' || process.execve === undefined) return false;

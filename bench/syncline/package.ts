@@ -1,23 +1,26 @@
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { compileServer } from '../../scripts/compile.ts';
+import { removeAtExit } from '../services/leftovers.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** In the clone, so that what it needs is found there. */
-const FOLDER = `${ROOT}.tmp/bench-package`;
+const FOLDERS = `${ROOT}.tmp`;
 
 let main: string | undefined;
 
 /**
  * Where the program is that a package runs, compiled from the sources as they are now: running those themselves takes memory for
- * their compiler. Compiles once in the life of a process.
+ * their compiler. Compiles once in the life of a process, and removes it at its end.
  */
 export function packagedMain(): string {
   if (main === undefined) {
-    rmSync(FOLDER, { recursive: true, force: true });
-    compileServer(`${FOLDER}/dist`);
-    cpSync(`${ROOT}package.json`, `${FOLDER}/package.json`);
-    main = `${FOLDER}/dist/main.js`;
+    mkdirSync(FOLDERS, { recursive: true });
+    const folder = mkdtempSync(`${FOLDERS}/bench-`);
+    removeAtExit(folder);
+    compileServer(`${folder}/dist`);
+    cpSync(`${ROOT}package.json`, `${folder}/package.json`);
+    main = `${folder}/dist/main.js`;
   }
   return main;
 }

@@ -156,14 +156,17 @@ export class Intake {
       this.#otherBytes += frame.bytes.length;
       return frame;
     }
-    const isLost = this.#otherBytes > MAX_OTHER_BYTES;
+    const isAmongOthers = this.#otherBytes > MAX_OTHER_BYTES;
     this.#otherBytes = 0;
-    return isLost ? readFrame(Uint8Array.from(frame.bytes)) : frame;
+    return isAmongOthers ? readFrame(Uint8Array.from(frame.bytes)) : frame;
   }
 
   #count(): void {
     this.#unfinishedBytes = this.#decoder.bufferedBytes;
-    const waitingBytes = Math.max(0, this.#decoder.retainedBytes + (this.#putBack?.bytes.length ?? 0) - CHUNK_BYTES);
+    // A frame that was put back lies in what the decoder keeps, or has memory of its own.
+    const putBackBytes = this.#putBack?.bytes.length ?? 0;
+    const keptBytes = Math.max(this.#decoder.retainedBytes, this.#unfinishedBytes + putBackBytes);
+    const waitingBytes = Math.max(0, keptBytes - CHUNK_BYTES);
     const deltaBytes = waitingBytes - this.#waitingBytes;
     if (deltaBytes === 0) return;
     if (this.#waitingBytes === 0) this.#waitingSinceMs = this.#clock.monotonicMs();

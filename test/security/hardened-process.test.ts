@@ -73,6 +73,17 @@ describe('the command of a package makes the server one that turns no text into 
   });
 });
 
+test.each(['--max-semi-space-size=32', '"--max_semi_space_size=32"'])(
+  'who gives the main thread another size, as %s, has it',
+  async (option) => {
+    const server = await ServerProcess.create({ NODE_OPTIONS: option }, { command: [process.execPath, BIN] });
+    running.push(server);
+    await server.start();
+    const args = readFileSync(`/proc/${server.pid}/cmdline`, 'utf8').split('\0');
+    expect(SERVER_FLAGS.filter((flag) => !args.includes(flag))).toEqual(['--max-semi-space-size=8']);
+  },
+);
+
 test('everything that starts a server for good gives it these flags', () => {
   const flags = SERVER_FLAGS.join(' ');
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };

@@ -113,6 +113,16 @@ describe('the appender', () => {
     expect([gone.seqs, present.seqs, appender.inFlightBytes]).toEqual([[], [1, 2, 3, 4], 0]);
   });
 
+  test('counts what was refused by what came, and all of it is gone when it is judged', async () => {
+    const { appender, clock } = createWorld();
+    const recorder = new Recorder();
+    appender.submit(0, { ...entry(1), kind: 'refusal', chargedBytes: 50_000 }, recorder);
+    appender.submit(1, entry(1), recorder);
+    expect(appender.inFlightBytes).toBe(50_000 + 100 + 2 * ENTRY_OVERHEAD_BYTES);
+    await clock.advance(10);
+    expect([recorder.seqs, appender.inFlightBytes]).toEqual([[1, 1], 0]);
+  });
+
   test('is full of small frames by what they take in memory', () => {
     const { appender } = createWorld({ maxInFlightBytes: 1_000_000 });
     const recorder = new Recorder();

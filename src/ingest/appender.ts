@@ -100,7 +100,7 @@ export class Appender {
     this.counters.frames++;
     this.counters.bytes += bytes;
     if (entry.kind === 'refusal') this.counters.refusals++;
-    this.#inFlightBytes += bytes + ENTRY_OVERHEAD_BYTES;
+    this.#inFlightBytes += costOf(entry);
     line.add(entry, submitter);
     if (line.busy || line.fresh) return;
     line.fresh = true;
@@ -188,7 +188,7 @@ export class Appender {
     for (let i = 0; i < calling.length; i++) {
       const entry = calling[i]!;
       const result = results[i]!;
-      bytes += entry.frame.length + ENTRY_OVERHEAD_BYTES;
+      bytes += costOf(entry);
       if (result.verdict === 'append') {
         storedCount++;
         counters.storedBytes += entry.frame.length;
@@ -288,13 +288,17 @@ function keepPresent(entries: readonly AppendEntry[], submitters: readonly Submi
   const kept = { entries: [] as AppendEntry[], submitters: [] as Submitter[], droppedBytes: 0 };
   for (let i = 0; i < entries.length; i++) {
     if (submitters[i]!.gone) {
-      kept.droppedBytes += entries[i]!.frame.length + ENTRY_OVERHEAD_BYTES;
+      kept.droppedBytes += costOf(entries[i]!);
     } else {
       kept.entries.push(entries[i]!);
       kept.submitters.push(submitters[i]!);
     }
   }
   return kept;
+}
+
+function costOf({ frame, chargedBytes = frame.length }: AppendEntry): number {
+  return chargedBytes + ENTRY_OVERHEAD_BYTES;
 }
 
 const NOTHING: readonly AppendEntry[] = [];

@@ -129,11 +129,17 @@ describe('memory', () => {
   const pongs = Buffer.concat(Array.from({ length: 100 }, () => encodeFrame({ type: FRAME.pong, payload: Buffer.alloc(64) })));
   const isIn = (frame: Frame | undefined, chunk: Uint8Array) => frame?.bytes.buffer === chunk.buffer;
 
-  test('a batch among much else is kept without that', () => {
-    const chunk = Uint8Array.from(Buffer.concat([pongs, new FrameChain(0, 0).add(), pongs]));
-    const batch = framesOf(chunk).find(({ type }) => type === FRAME.batch);
-    expect(batch?.bytes).toEqual(Uint8Array.from(new FrameChain(0, 0).add()));
-    expect(isIn(batch, chunk)).toBe(false);
+  test.each<[string, (batch: Uint8Array) => Uint8Array[]]>([
+    ['before it', (batch) => [pongs, batch]],
+    ['behind it', (batch) => [batch, pongs]],
+    ['around it', (batch) => [pongs, batch, pongs]],
+    ['and the beginning of a frame behind it', (batch) => [batch, new FrameChain(0, 1).add(padding(9_000)).subarray(0, 8_000)]],
+  ])('a batch among much else is kept without that: %s', (_, among) => {
+    const batch = new FrameChain(0, 0).add();
+    const chunk = Uint8Array.from(Buffer.concat(among(batch)));
+    const kept = framesOf(chunk).find(({ type }) => type === FRAME.batch);
+    expect(Buffer.from(kept!.bytes)).toEqual(Buffer.from(batch));
+    expect(isIn(kept, chunk)).toBe(false);
   });
 
   test('batches that follow one another are not copied', () => {

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { SyncError } from '../core/errors.ts';
 import type { Connection } from '../core/network.ts';
 import { FrameDecoder } from '../protocol/frame-decoder.ts';
-import { FRAME, type Frame, readFrame } from '../protocol/frame.ts';
+import type { Frame } from '../protocol/frame.ts';
 import { isStalled } from '../protocol/frame-pace.ts';
 
 export interface IntakeEvents {
@@ -25,8 +25,6 @@ export type Hold = keyof typeof HOLDS;
 const OURS = HOLDS.room | HOLDS.turn;
 /** What comes from a socket at a time. A message of WebSocket may be much longer. */
 export const CHUNK_BYTES = 64 * 1024;
-/** What a BATCH is charged with beside its length: as much else it may keep. */
-const MAX_OTHER_BYTES = 512;
 
 /**
  * Cuts what a connection brings into frames, and stands still while anything holds it: the peer is then held back by
@@ -45,8 +43,6 @@ export class Intake {
   /** Beyond {@link CHUNK_BYTES}, and since when there are any. */
   #waitingBytes = 0;
   #waitingSinceMs = 0;
-  /** Of frames since the last BATCH. */
-  #otherBytes = 0;
   #isStopped = false;
 
   constructor(connection: Connection, clock: Clock, maxFrameBytes: number, events: IntakeEvents) {
@@ -139,7 +135,7 @@ export class Intake {
         if (frame === undefined) break;
         this.#putBack = undefined;
         isNew = true;
-        this.#events.frame(this.#ofItsOwn(frame));
+        this.#events.frame(frame);
       }
     } catch (error) {
       return this.#events.failed(error);
@@ -148,17 +144,6 @@ export class Intake {
     if (isNew) this.#unfinishedSinceMs = this.#clock.monotonicMs();
     this.#decoder.trim(CHUNK_BYTES);
     this.#count();
-  }
-
-  /** A batch that is kept keeps the chunk that it came in: among much else, which counts for nothing, it gets memory of its own. */
-  #ofItsOwn(frame: Frame): Frame {
-    if (frame.type !== FRAME.batch) {
-      this.#otherBytes += frame.bytes.length;
-      return frame;
-    }
-    const isAmongOthers = this.#otherBytes > MAX_OTHER_BYTES;
-    this.#otherBytes = 0;
-    return isAmongOthers ? readFrame(Uint8Array.from(frame.bytes)) : frame;
   }
 
   #count(): void {

@@ -235,8 +235,8 @@ export class Session implements Submitter {
     this.#connection.destroy();
   }
 
-  judged(partition: number, { seq, frame }: AppendEntry, result: AppendResult): void {
-    this.#inFlightBytes -= frame.length;
+  judged(partition: number, { seq, frame, chargedBytes = frame.length }: AppendEntry, result: AppendResult): void {
+    this.#inFlightBytes -= chargedBytes;
     this.#inFlightFrames--;
     if (this.gone) return;
     const consequence = this.#acknowledgements.judged(partition, seq, result);
@@ -356,11 +356,11 @@ export class Session implements Submitter {
     if (partition >= queue.partitionCount) throw unknownPartition('BATCH is for', partition, queue.partitionCount);
     this.#frameCount++;
     const refusal = this.#payloads.refusalOf(frame, this.#access, this.isInternal ? Infinity : this.#load!.limits.maxBatchChanges);
-    const bytes = refusal ?? frame.bytes;
-    this.#inFlightBytes += bytes.length;
+    this.#inFlightBytes += frame.bytes.length;
     this.#inFlightFrames++;
-    const kind = refusal === undefined ? 'frame' : 'refusal';
-    appender.submit(partition, { stream: this.#stream!, producer: this.#producer!, seq, prev, crc, frame: bytes, kind }, this);
+    const place = { stream: this.#stream!, producer: this.#producer!, seq, prev, crc };
+    if (refusal === undefined) appender.submit(partition, { ...place, frame: frame.bytes, kind: 'frame' }, this);
+    else appender.submit(partition, { ...place, frame: refusal, kind: 'refusal', chargedBytes: frame.bytes.length }, this);
     if (this.#inFlightBytes > this.#settings.creditBytes + this.#settings.maxFrameBytes) this.#intake.hold('window');
     if (appender.isFull) this.#waitForRoom();
     this.#pace ??= new Pace(this.#context.clock, this.#load!, this.#intake, this.#credit, (rate) => this.#keeper.paced(rate));

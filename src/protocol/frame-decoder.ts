@@ -1,12 +1,13 @@
 import { SyncError } from '../core/errors.ts';
 import { allocate } from '../core/platform.ts';
-import { checkLength, type Frame, readFrame } from './frame.ts';
+import { checkLength, FRAME, type Frame, HEADER_BYTES, readFrame } from './frame.ts';
 
 /**
  * Cuts a byte stream into frames.
  *
  * Memory follows what was received, never what a peer announces: chunks are kept as they came, and joined only when a
- * whole frame is there. A frame that lies in one chunk is a view on it, so a chunk belongs to the decoder once pushed.
+ * whole frame is there. A frame that lies in one chunk is a view on it, so a chunk belongs to the decoder once pushed; but
+ * a BATCH, which may be kept for long, is a copy where batches are less than half of what it would keep.
  * Call {@link next} until it returns undefined after every {@link push}: then {@link bufferedBytes} stays below
  * `maxFrameBytes` plus one chunk.
  */
@@ -24,6 +25,9 @@ export class FrameDecoder {
   #scratchStart = 0;
   #scratchEnd = 0;
   #failure: { readonly error: unknown } | undefined;
+  /** The part that was looked through last, and whether its batches are to be copied. */
+  #judged: Uint8Array | undefined;
+  #isSparse = false;
 
   constructor(maxFrameBytes: number) {
     this.maxFrameBytes = maxFrameBytes;
@@ -120,8 +124,10 @@ export class FrameDecoder {
     const start = this.#offset;
     if (first.length - start >= count) {
       const end = start + count;
+      if (this.#judged !== first) this.#judge(first, start);
       this.#bufferedBytes -= count;
       this.#dropUsed(end === first.length ? 1 : 0, end === first.length ? 0 : end);
+      if (this.#isSparse && first[start + 4] === FRAME.batch) return copyOf(first, start, end);
       return start === 0 && first.length === count ? first : first.subarray(start, end);
     }
     const joined = allocate(count);
@@ -141,6 +147,20 @@ export class FrameDecoder {
     this.#bufferedBytes -= count;
     this.#dropUsed(index, at);
     return joined;
+  }
+
+  /** Looks whether batches are less than half of the memory that whoever keeps one of them keeps. */
+  #judge(part: Uint8Array, start: number): void {
+    let batchBytes = 0;
+    for (let at = start; at + HEADER_BYTES <= part.length;) {
+      const frameBytes = ((part[at]! << 24) | (part[at + 1]! << 16) | (part[at + 2]! << 8) | part[at + 3]!) + 4;
+      // What is not a frame is refused when its turn comes.
+      if (frameBytes < HEADER_BYTES || at + frameBytes > part.length) break;
+      if (part[at + 4] === FRAME.batch) batchBytes += frameBytes;
+      at += frameBytes;
+    }
+    this.#judged = part;
+    this.#isSparse = batchBytes * 2 < part.buffer.byteLength;
   }
 
   #dropUsed(partCount: number, offset: number): void {
@@ -171,12 +191,19 @@ export class FrameDecoder {
 
   #clear(): void {
     this.#parts = [];
+    this.#judged = undefined;
     this.#offset = 0;
     this.#bufferedBytes = 0;
     this.#scratch = EMPTY;
     this.#scratchStart = 0;
     this.#scratchEnd = 0;
   }
+}
+
+function copyOf(part: Uint8Array, start: number, end: number): Uint8Array {
+  const copy = allocate(end - start);
+  copy.set(part.subarray(start, end));
+  return copy;
 }
 
 const EMPTY = new Uint8Array(0);

@@ -132,6 +132,8 @@ export interface AppendEntry {
    */
   readonly frame: Uint8Array;
   readonly kind: ElementKind;
+  /** Bytes that are counted for it while it waits, where those are not the ones of `frame`: what was refused may have come with others. */
+  readonly chargedBytes?: number;
 }
 
 export type ElementKind = 'frame' | 'refusal';

@@ -74,6 +74,7 @@ export class FrameDecoder {
     const left = allocate(first.length - this.#offset);
     left.set(first.subarray(this.#offset));
     this.#parts[0] = left;
+    this.#judged = undefined;
     this.#offset = 0;
   }
 
@@ -165,7 +166,10 @@ export class FrameDecoder {
 
   #dropUsed(partCount: number, offset: number): void {
     if (this.#bufferedBytes === 0) return this.#clear();
-    if (partCount > 0) this.#parts.splice(0, partCount);
+    if (partCount > 0) {
+      this.#parts.splice(0, partCount);
+      this.#judged = undefined;
+    }
     this.#offset = offset;
   }
 

@@ -1,6 +1,6 @@
 import { SyncError } from '../core/errors.ts';
 import type { Advance, Progress, SinkRejection, StreamProgress } from '../core/progress.ts';
-import type { Place, StreamId } from '../core/stream.ts';
+import type { Place, SeqByPartition, StreamId } from '../core/stream.ts';
 import type { Sink, StreamClaim } from '../sinks/sink.ts';
 import type { StreamMove } from './task.ts';
 
@@ -29,7 +29,7 @@ export class SinkProgress implements Progress {
    * In this order: a dead letter is in the same commit as the watermark that covers it, so none can be missed. What is
    * above `above` survives a crash of the sinks: whoever is told of it forgets the changes.
    */
-  async read(stream: StreamId, above: ReadonlyMap<number, number>, told = above): Promise<StreamProgress> {
+  async read(stream: StreamId, above: SeqByPartition, told = above): Promise<StreamProgress> {
     const states = await Promise.all(this.#sinks.map((sink) => sink.readStream(stream)));
     const expired = states.some(({ status }) => status === 'expired');
     const known = states.some(({ status }) => status === 'known');

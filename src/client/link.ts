@@ -2,6 +2,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { ERRORS, type ErrorCode, messageOf, SyncError } from '../core/errors.ts';
 import type { Connection, Dialer } from '../core/network.ts';
 import { backoffMs, type Random } from '../core/random.ts';
+import type { SeqByPartition } from '../core/stream.ts';
 import type { ErrorNotice } from '../protocol/messages.ts';
 import type { Outbox } from './outbox.ts';
 import { Session, type SessionEnd, type SessionListener, type SessionSettings } from './session.ts';
@@ -185,7 +186,7 @@ export class Link {
     }
   }
 
-  #refused(error: SyncError, missing?: ReadonlyMap<number, number>): void {
+  #refused(error: SyncError, missing?: SeqByPartition): void {
     if (error.code === 'seq_content_mismatch') {
       this.#outbox.diverge(error.message);
       return this.#retryLater(error.message);

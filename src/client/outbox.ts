@@ -1,7 +1,7 @@
 import { assert } from '../core/assert.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
-import { newStreamId, type Place, type StreamId } from '../core/stream.ts';
+import { newStreamId, type Place, type SeqByPartition, type StreamId } from '../core/stream.ts';
 import { FRAME, encodeFrame, frameCrc, HEADER_BYTES, readFrame } from '../protocol/frame.ts';
 import { MAX_LEFT_STREAMS } from '../protocol/messages.ts';
 import { BatchScan } from '../protocol/scan.ts';
@@ -44,7 +44,7 @@ export class Outbox {
   #streamId: StreamId;
   #diverged = false;
   /** By partition, the first seq that the server's sink lacks; set while it lacks what was forgotten here. */
-  #missing: ReadonlyMap<number, number> | undefined;
+  #missing: SeqByPartition | undefined;
   /** The streams before this one that were left because of that, the newest first. */
   #left: readonly StreamId[];
   #order = 0;
@@ -281,7 +281,7 @@ export class Outbox {
    * The server's sink lacks what was forgotten here, from `missing` on, by partition. The stream ends as one that has
    * diverged: what the server still has of it may become applied, and must not go into the new one too.
    */
-  regress(missing: ReadonlyMap<number, number>): void {
+  regress(missing: SeqByPartition): void {
     this.#missing = missing;
     this.#diverged = true;
   }

@@ -1,4 +1,4 @@
-import type { Place } from '../core/stream.ts';
+import type { Place, SeqByPartition } from '../core/stream.ts';
 
 /**
  * What the server said on one connection about how far a stream is, by partition. Where the stream has diverged this is
@@ -29,7 +29,7 @@ export class Standing {
    * Whether an answer to everything that was sent has come, and everything that the server stored is applied: then
    * nothing of this stream can still become applied. `reach`: by partition, what was sent, or is known to be applied.
    */
-  isFinal(reach: ReadonlyMap<number, number>): boolean {
+  isFinal(reach: SeqByPartition): boolean {
     // Below what was sent: answers are missing. Below what is applied: the server has not read its sinks yet.
     for (const [partition, seq] of reach) if ((this.#stored.get(partition) ?? 0) < seq) return false;
     for (const [partition, seq] of this.#stored) if ((this.#applied.get(partition) ?? 0) < seq) return false;

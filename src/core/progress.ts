@@ -1,4 +1,4 @@
-import type { Place, StreamId } from './stream.ts';
+import type { Place, SeqByPartition, StreamId } from './stream.ts';
 
 /**
  * How far the sinks are, for whoever acknowledges. Ingest knows no sink: it is given one of these.
@@ -10,7 +10,7 @@ export interface Progress {
    * above `above` survives a crash of the sinks.
    * Rejects with a transient {@link SyncError} while a sink cannot be read.
    */
-  read(stream: StreamId, above: ReadonlyMap<number, number>, told?: ReadonlyMap<number, number>): Promise<StreamProgress>;
+  read(stream: StreamId, above: SeqByPartition, told?: SeqByPartition): Promise<StreamProgress>;
   /**
    * Ends a stream of `producer` in the required sinks: nothing of it is applied from then on, also after a crash of a sink.
    * Rejects with a {@link SyncError} `stream_owned_by_other`, or a transient one.
@@ -27,7 +27,7 @@ export interface StreamProgress {
   /** In order of partition and seq. */
   readonly rejections: readonly SinkRejection[];
   /** Partitions of which there may be more dead letters, and the seq up to which they are here. */
-  readonly cut: ReadonlyMap<number, number>;
+  readonly cut: SeqByPartition;
 }
 
 /** One REJECTED frame: committed dead letters of one batch in one sink. */

@@ -17,6 +17,9 @@ export interface Place {
   readonly crc: number;
 }
 
+/** A seq for each partition that is named. */
+export type SeqByPartition = ReadonlyMap<number, number>;
+
 export const START: Place = { seq: 0, crc: 0 };
 
 /** What a stream carries: a client's changes over time, or those of one HTTP request with an `Idempotency-Key`. */

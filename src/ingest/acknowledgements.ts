@@ -1,6 +1,6 @@
 // Hot path
 import type { Clock } from '../core/clock.ts';
-import type { Place } from '../core/stream.ts';
+import type { Place, SeqByPartition } from '../core/stream.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { encodeRejected, encodeRewind } from '../protocol/messages.ts';
 import type { AppendResult } from '../queue/queue.ts';
@@ -84,6 +84,17 @@ export class Acknowledgements {
     return false;
   }
 
+  /** Above which places a look at the sinks finds news: watermarks above `above`, dead letters above `told`. */
+  standing(): { readonly above: SeqByPartition; readonly told: SeqByPartition } {
+    const above = new Map<number, number>();
+    const told = new Map<number, number>();
+    for (const lane of this.lanes()) {
+      above.set(lane.partition, lane.settledSeq);
+      told.set(lane.partition, lane.rejectedSeq);
+    }
+    return { above, told };
+  }
+
   /** Takes in what the queue said about the frame with `seq`. */
   judged(partition: number, seq: number, { verdict, stored }: AppendResult): Consequence {
     const lane = this.lane(partition);
@@ -126,7 +137,7 @@ export class Acknowledgements {
     this.#hasMore = true;
     this.#schedule();
     if (this.#rejections.length > MAX_REJECTIONS) return;
-    for (const rejection of own) if (rejection.seq > lane.rejectedSeq) this.#rejections.push(rejection);
+    this.#tell(lane, own);
     lane.rejectedSeq = Math.max(lane.rejectedSeq, readUpTo);
     // The end of what is read moves on while it is read; where it was at first is reached.
     lane.cutAt ??= watermark;
@@ -143,7 +154,7 @@ export class Acknowledgements {
       this.#hasMore = true;
       return;
     }
-    for (const rejection of rejections) if (rejection.seq > lane.rejectedSeq) this.#rejections.push(rejection);
+    this.#tell(lane, rejections);
     lane.applied = place;
     lane.cutAt = undefined;
     // APPLIED counts as STORED.
@@ -206,6 +217,10 @@ export class Acknowledgements {
     if (!this.#hasMore) return;
     this.#hasMore = false;
     this.#lookForMore();
+  }
+
+  #tell(lane: Lane, rejections: readonly SinkRejection[]): void {
+    for (const rejection of rejections) if (rejection.seq > lane.rejectedSeq) this.#rejections.push(rejection);
   }
 
   #flushRejections(): boolean {

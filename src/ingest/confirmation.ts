@@ -47,12 +47,7 @@ export class Confirmation {
   }
 
   async #read(): Promise<void> {
-    const above = new Map<number, number>();
-    const told = new Map<number, number>();
-    for (const lane of this.#acknowledgements.lanes()) {
-      above.set(lane.partition, lane.settledSeq);
-      told.set(lane.partition, lane.rejectedSeq);
-    }
+    const { above, told } = this.#acknowledgements.standing();
     const found = await this.#context.progress.read(this.#stream, above, told);
     if (this.#stopped) return;
     for (const partition of found.watermarks.keys()) this.#acknowledgements.found(this.#acknowledgements.lane(partition), found);

@@ -4,7 +4,7 @@ import { SyncError } from '../core/errors.ts';
 import { backoffMs } from '../core/random.ts';
 import { encodeFrame, FRAME } from '../protocol/frame.ts';
 import { decodeHello, encodeWelcome, type Hello, PROTOCOL_VERSION, type TableInfo } from '../protocol/messages.ts';
-import { kindOfStream, type Place, REQUEST_STREAM_TAG } from '../core/stream.ts';
+import { kindOfStream, type Place, REQUEST_STREAM_TAG, type SeqByPartition } from '../core/stream.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Acknowledgements } from './acknowledgements.ts';
 import type { IngestContext, IngestSettings } from './context.ts';
@@ -19,7 +19,7 @@ const SINK_PATIENCE_MS = 1_000;
 export interface Greeting {
   readonly hello: Hello;
   /** By partition, the seq up to which the client holds nothing any more. */
-  readonly forgotten: ReadonlyMap<number, number>;
+  readonly forgotten: SeqByPartition;
 }
 
 /** @throws {SyncError} `bad_hello`, `unsupported_version` or `unknown_partition`. */
@@ -50,7 +50,7 @@ export async function surveyForOpening(
   { progress, queue, clock, random, log }: IngestContext,
   { stream, left = [] }: Pick<Hello, 'stream' | 'left'>,
   producer: string,
-  forgotten: ReadonlyMap<number, number>,
+  forgotten: SeqByPartition,
   signal: AbortSignal,
 ): Promise<OpeningSurvey | undefined> {
   const surveyed = { stream, producer, above: forgotten };
@@ -140,7 +140,7 @@ export function welcomeFrame(
 }
 
 /** Makes REJECTED and APPLIED due as the survey found them, and notes what WELCOME says is stored. */
-export function takeSurvey(acknowledgements: Acknowledgements, found: Survey, forgotten: ReadonlyMap<number, number>): void {
+export function takeSurvey(acknowledgements: Acknowledgements, found: Survey, forgotten: SeqByPartition): void {
   for (const [partition, place] of found.stored) {
     const lane = acknowledgements.lane(partition, forgotten.get(partition) ?? 0);
     lane.stored = place;

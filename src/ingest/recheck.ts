@@ -111,14 +111,8 @@ export class Recheck {
   async #look(): Promise<boolean> {
     const { context, stream, producer, acknowledgements, credit } = this.#options;
     const before = new Map<number, number>();
-    const above = new Map<number, number>();
-    const told = new Map<number, number>();
-    for (const lane of acknowledgements.lanes()) {
-      before.set(lane.partition, lane.stored.seq);
-      above.set(lane.partition, lane.settledSeq);
-      told.set(lane.partition, lane.rejectedSeq);
-    }
-    const surveyed = { stream, producer, above, told };
+    for (const lane of acknowledgements.lanes()) before.set(lane.partition, lane.stored.seq);
+    const surveyed = { stream, producer, ...acknowledgements.standing() };
     let result: Survey;
     try {
       result = await survey(context.progress, context.queue, surveyed);

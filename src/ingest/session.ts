@@ -2,7 +2,7 @@ import type { Access } from '../core/access.ts';
 import type { Timer } from '../core/clock.ts';
 import { type ErrorCode, SyncError } from '../core/errors.ts';
 import type { Connection } from '../core/network.ts';
-import type { StreamId } from '../core/stream.ts';
+import type { SeqByPartition, StreamId } from '../core/stream.ts';
 import { encodeFrame, FRAME, type Frame, frameName, PRE_AUTH_FRAME_BYTES } from '../protocol/frame.ts';
 import { encodeGoaway, type Hello } from '../protocol/messages.ts';
 import type { AppendEntry, AppendResult } from '../queue/queue.ts';
@@ -299,7 +299,7 @@ export class Session implements Submitter {
     this.#open(hello, forgotten).catch((error: unknown) => this.fail(error));
   }
 
-  async #open(hello: Hello, forgotten: ReadonlyMap<number, number>): Promise<void> {
+  async #open(hello: Hello, forgotten: SeqByPartition): Promise<void> {
     this.#tokenDigest = hashToken(hello.token);
     const { authenticator } = this.#context;
     const { peer } = this.#connection;

@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { SyncError } from '../core/errors.ts';
-import { type Place, START, type StreamId } from '../core/stream.ts';
+import { type Place, type SeqByPartition, START, type StreamId } from '../core/stream.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Progress, SinkRejection } from '../core/progress.ts';
 
@@ -10,7 +10,7 @@ export interface Survey {
   /** Above what was asked, in order of partition and seq. */
   readonly rejections: readonly SinkRejection[];
   /** Partitions of which there may be more dead letters, and the seq up to which they are here. */
-  readonly cut: ReadonlyMap<number, number>;
+  readonly cut: SeqByPartition;
   /** What the queue records, for every partition that was asked about or has a watermark. */
   readonly stored: ReadonlyMap<number, Place>;
 }
@@ -19,17 +19,17 @@ export interface Surveyed {
   readonly stream: StreamId;
   readonly producer: string;
   /** By partition, the seq up to which the client holds nothing any more; names every partition that the stream uses. */
-  readonly above: ReadonlyMap<number, number>;
+  readonly above: SeqByPartition;
   /** By partition, the seq up to which the client was told of dead letters, where that is more. */
-  readonly told?: ReadonlyMap<number, number>;
+  readonly told?: SeqByPartition;
 }
 
 /** The sink lacks what the client does not hold any more. */
 export class RegressedError extends SyncError {
   /** By partition of the stream, the first seq that the sink does not have. */
-  readonly missing: ReadonlyMap<number, number>;
+  readonly missing: SeqByPartition;
 
-  constructor(message: string, missing: ReadonlyMap<number, number>) {
+  constructor(message: string, missing: SeqByPartition) {
     super('sink_regressed', message);
     this.missing = missing;
   }

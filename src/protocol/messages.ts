@@ -2,7 +2,7 @@ import { assert } from '../core/assert.ts';
 import { SyncError } from '../core/errors.ts';
 import { fromHex, toHex } from '../core/hex.ts';
 import type { PartitionBy } from '../core/partition.ts';
-import { MAX_PARTITIONS, type Place, STREAM_ID, type StreamId } from '../core/stream.ts';
+import { MAX_PARTITIONS, type Place, type SeqByPartition, STREAM_ID, type StreamId } from '../core/stream.ts';
 import { Fields } from './fields.ts';
 import { MsgpackWriter } from './msgpack.ts';
 
@@ -13,7 +13,7 @@ export interface Hello {
   readonly token: string;
   readonly stream: StreamId;
   /** By partition: the lowest seq that the client still holds, or the next one it will assign. */
-  readonly oldest: ReadonlyMap<number, number>;
+  readonly oldest: SeqByPartition;
   /** What the client is, for people; empty when it does not say. */
   readonly agent: string;
   /** Streams that the client left because the database lacked a part of them, at most {@link MAX_LEFT_STREAMS}: nothing of them is to be applied any more. */
@@ -65,7 +65,7 @@ export interface ErrorNotice {
   readonly code: string;
   readonly message: string;
   /** With `sink_regressed`: by partition of the stream, the first seq that the sink does not have. */
-  readonly missing?: ReadonlyMap<number, number>;
+  readonly missing?: SeqByPartition;
 }
 
 export const PROTOCOL_VERSION = 1;
@@ -282,7 +282,7 @@ function readNotice(fields: Fields): ErrorNotice {
   return { code: fields.text('code', MAX_TEXT_CHARS), message: fields.text('message', MAX_TEXT_CHARS) };
 }
 
-function writeSeqs(out: MsgpackWriter, seqs: ReadonlyMap<number, number>): void {
+function writeSeqs(out: MsgpackWriter, seqs: SeqByPartition): void {
   out.mapHeader(seqs.size);
   for (const [partition, seq] of seqs) {
     out.int(partition);

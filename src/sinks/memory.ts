@@ -1,7 +1,7 @@
 import type { Batch } from '../core/change.ts';
 import type { Clock } from '../core/clock.ts';
 import { SyncError, type ChangeFault } from '../core/errors.ts';
-import { kindOfStream, type Place, type StreamId, type StreamKind } from '../core/stream.ts';
+import { kindOfStream, type Place, type SeqByPartition, type StreamId, type StreamKind } from '../core/stream.ts';
 import { createMemoryStore, type MemoryStore } from './memory-store.ts';
 import type { MemoryTable, MemoryTableDefinition } from './memory-table.ts';
 import { MemoryTransaction } from './memory-transaction.ts';
@@ -134,15 +134,10 @@ class MemorySink implements Sink {
     return found;
   }
 
-  readRejections(
-    stream: StreamId,
-    above: ReadonlyMap<number, number>,
-    upTo: ReadonlyMap<number, number>,
-    limit: number,
-  ): Promise<RejectionPage> {
+  readRejections(stream: StreamId, above: SeqByPartition, upTo: SeqByPartition, limit: number): Promise<RejectionPage> {
     const letters = [...this.#store.letters.values()].filter((letter) => letter.stream === stream);
     letters.sort((a, b) => a.partition - b.partition || a.seq - b.seq || a.id - b.id);
-    const read = async (from: ReadonlyMap<number, number>, to: ReadonlyMap<number, number>, most?: number) =>
+    const read = async (from: SeqByPartition, to: SeqByPartition, most?: number) =>
       letters.filter(({ partition, seq }) => seq > (from.get(partition) ?? 0) && seq <= (to.get(partition) ?? 0)).slice(0, most);
     return readRejectionPage(read, above, upTo, limit);
   }

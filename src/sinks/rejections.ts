@@ -1,9 +1,8 @@
+import type { SeqByPartition } from '../core/stream.ts';
 import type { DeadLetter, Rejection, RejectionPage } from './sink.ts';
 
 /** What a {@link Rejection} is made from. */
 export type RejectedChange = Pick<DeadLetter, 'partition' | 'seq' | 'index' | 'code' | 'message'>;
-
-type SeqByPartition = ReadonlyMap<number, number>;
 
 /** Reads dead letters above one place and up to another, in order of partition and seq, and no more than `limit` where it is given. */
 type ReadLetters = (above: SeqByPartition, upTo: SeqByPartition, limit?: number) => Promise<readonly RejectedChange[]>;

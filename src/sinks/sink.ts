@@ -1,6 +1,6 @@
 import type { Batch, Op, Row } from '../core/change.ts';
 import type { ChangeFault, ErrorCode } from '../core/errors.ts';
-import type { Place, StreamId, StreamKind } from '../core/stream.ts';
+import type { Place, SeqByPartition, StreamId, StreamKind } from '../core/stream.ts';
 
 /**
  * A sink: a destination that changes are applied to, with the watermarks of every stream beside the data.
@@ -46,12 +46,7 @@ export interface Sink {
    * Dead letters of a stream above `above` and at or below `upTo` (seq by partition), in order of partition and seq: those of
    * whole batches, of at most `limit` changes, or of one batch that has more.
    */
-  readRejections(
-    stream: StreamId,
-    above: ReadonlyMap<number, number>,
-    upTo: ReadonlyMap<number, number>,
-    limit: number,
-  ): Promise<RejectionPage>;
+  readRejections(stream: StreamId, above: SeqByPartition, upTo: SeqByPartition, limit: number): Promise<RejectionPage>;
 
   /**
    * Resolves when everything that was read of the sink before survives a crash of it. Missing where nothing can be read
@@ -158,7 +153,7 @@ export interface Rejection {
 export interface RejectionPage {
   readonly rejections: readonly Rejection[];
   /** Partitions of which there may be more, and the seq up to which they are here. */
-  readonly cut: ReadonlyMap<number, number>;
+  readonly cut: SeqByPartition;
 }
 
 /**

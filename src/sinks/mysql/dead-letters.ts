@@ -1,7 +1,7 @@
 import type { Batch, Op } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
 import { messageOf, SyncError, type ChangeFault, type ErrorCode } from '../../core/errors.ts';
-import type { StreamId } from '../../core/stream.ts';
+import type { SeqByPartition, StreamId } from '../../core/stream.ts';
 import type { RejectedChange } from '../rejections.ts';
 import { changesOf, notOpen } from '../retry.ts';
 import { isFault, type DeadLetter, type DeadLetterState, type DeadLetterStore, type StoredDeadLetter } from '../sink.ts';
@@ -75,8 +75,8 @@ function text(value: string, maxCharacters: number): string {
 export async function readRejected(
   connection: Connection,
   stream: StreamId,
-  above: ReadonlyMap<number, number>,
-  upTo: ReadonlyMap<number, number>,
+  above: SeqByPartition,
+  upTo: SeqByPartition,
   limit?: number,
 ): Promise<RejectedChange[]> {
   const ranges = [...upTo]

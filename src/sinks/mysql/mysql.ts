@@ -1,7 +1,7 @@
 import type { Batch } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
 import { SyncError } from '../../core/errors.ts';
-import type { Place, StreamId, StreamKind } from '../../core/stream.ts';
+import type { Place, SeqByPartition, StreamId, StreamKind } from '../../core/stream.ts';
 import type {
   DeadLetterStore,
   PartitionClaims,
@@ -181,12 +181,7 @@ class MysqlSink implements Sink {
     return this.#connections.use((connection) => readWatermarks(connection, partition, streams));
   }
 
-  readRejections(
-    stream: StreamId,
-    above: ReadonlyMap<number, number>,
-    upTo: ReadonlyMap<number, number>,
-    limit: number,
-  ): Promise<RejectionPage> {
+  readRejections(stream: StreamId, above: SeqByPartition, upTo: SeqByPartition, limit: number): Promise<RejectionPage> {
     return this.#connections.use((connection) =>
       readRejectionPage((...range) => readRejected(connection, stream, ...range), above, upTo, limit),
     );

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Op } from '../../core/change.ts';
 import type { ErrorCode } from '../../core/errors.ts';
-import type { StreamId } from '../../core/stream.ts';
+import type { SeqByPartition, StreamId } from '../../core/stream.ts';
 import type { DeadLetterState, StoredDeadLetter } from '../sink.ts';
 import type { RejectedChange } from '../rejections.ts';
 
@@ -56,8 +56,8 @@ export function markLetter(db: DatabaseSync, id: number, state: DeadLetterState)
 export function readRejected(
   db: DatabaseSync,
   stream: StreamId,
-  above: ReadonlyMap<number, number>,
-  upTo: ReadonlyMap<number, number>,
+  above: SeqByPartition,
+  upTo: SeqByPartition,
   limit = Infinity,
 ): RejectedChange[] {
   const statement = db.prepare(`

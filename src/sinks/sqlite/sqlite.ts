@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Batch } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
 import { SyncError, type ChangeFault } from '../../core/errors.ts';
-import type { Place, StreamId, StreamKind } from '../../core/stream.ts';
+import type { Place, SeqByPartition, StreamId, StreamKind } from '../../core/stream.ts';
 import { assertDistinct } from '../claims.ts';
 import { applyEach, changesOf, notOpen } from '../retry.ts';
 import type {
@@ -128,13 +128,8 @@ class SqliteSink implements Sink {
     return this.#file.read('read watermarks', (db) => readWatermarks(db, partition, streams));
   }
 
-  readRejections(
-    stream: StreamId,
-    above: ReadonlyMap<number, number>,
-    upTo: ReadonlyMap<number, number>,
-    limit: number,
-  ): Promise<RejectionPage> {
-    const read = async (from: ReadonlyMap<number, number>, to: ReadonlyMap<number, number>, most?: number) =>
+  readRejections(stream: StreamId, above: SeqByPartition, upTo: SeqByPartition, limit: number): Promise<RejectionPage> {
+    const read = async (from: SeqByPartition, to: SeqByPartition, most?: number) =>
       this.#file.read('read rejections', (db) => readRejected(db, stream, from, to, most));
     return readRejectionPage(read, above, upTo, limit);
   }

@@ -20,7 +20,7 @@ export function createAddressRanges(ranges: readonly string[]): AddressRanges {
 
 /** An address as it is compared and shown: IPv6 in its shortest form without a zone, and IPv4 in IPv6 as what it is. */
 export function plainAddress(address: string): string {
-  if (!isIPv6(address)) return address;
+  if (!address.includes(':') || !isIPv6(address)) return address;
   return new SocketAddress({ address, family: 'ipv6' }).address.replace(/^::ffff:(?=\d+\.)/i, '');
 }
 

@@ -42,6 +42,9 @@ interface Failures {
   lastMs: number;
 }
 
+/** Ends the waits of one address, in their order. */
+type Waits = Set<() => void>;
+
 /**
  * Makes guessing tokens slow: answers to refused peers wait, and the longer the more of them an address, or what claims to
  * be one token, has had. Nobody who shows a right token ever waits, so that no attacker can keep others out.
@@ -50,8 +53,10 @@ export class FailedAttempts {
   readonly #options: FailedAttemptsOptions;
   /** By address and by claimed token, the least recent first. */
   readonly #failures = new Map<string, Failures>();
-  /** By address: ends the wait of one each, in their order. No set is empty. */
-  readonly #waiting = new Map<string, Set<() => void>>();
+  /** By address; none is empty. */
+  readonly #waiting = new Map<string, Waits>();
+  /** The same by how many wait: those of whom most do are found at once. While anybody waits, the last is not empty. */
+  readonly #bySize: Set<Waits>[] = [];
   #waitingCount = 0;
 
   constructor(options: FailedAttemptsOptions) {
@@ -72,38 +77,39 @@ export class FailedAttempts {
     const byToken = refusal.claimedId === undefined ? 0 : this.#count(`token ${refusal.claimedId}`);
     const doublings = Math.min(MAX_DOUBLINGS, Math.floor((Math.max(byAddress, byToken) - 1) / FAILURES_PER_DOUBLING));
     const delayMs = (DELAY_MS.least + random.fraction() * (DELAY_MS.most - DELAY_MS.least)) * 2 ** doublings;
-    // Of those of whom most wait, who has waited longest is answered early, rather than somebody not heard.
-    if (this.#waitingCount >= MAX_WAITING) firstOf(this.#mostWaiting())?.();
+    // Of one of those of whom most wait, who has waited longest is answered early, rather than somebody not heard.
+    if (this.#waitingCount >= MAX_WAITING) firstOf(firstOf(this.#bySize.at(-1)!)!)!();
     return new Promise((resolve) => {
-      const waiting = this.#waitingOf(network);
+      const waits = this.#waitsOf(network);
       const end = () => {
         timer.cancel();
-        waiting.delete(end);
+        this.#resize(waits, () => waits.delete(end));
         this.#waitingCount--;
-        if (waiting.size === 0) this.#waiting.delete(network);
+        if (waits.size === 0) this.#waiting.delete(network);
         resolve();
       };
       const timer = clock.setTimer(delayMs, end);
-      waiting.add(end);
+      this.#resize(waits, () => waits.add(end));
       this.#waitingCount++;
     });
   }
 
-  #waitingOf(network: string): Set<() => void> {
-    let waiting = this.#waiting.get(network);
-    if (waiting === undefined) this.#waiting.set(network, (waiting = new Set()));
-    return waiting;
+  #waitsOf(network: string): Waits {
+    let waits = this.#waiting.get(network);
+    if (waits === undefined) this.#waiting.set(network, (waits = new Set()));
+    return waits;
   }
 
-  #mostWaiting(): ReadonlySet<() => void> {
-    let most: ReadonlySet<() => void> = new Set();
-    for (const waiting of this.#waiting.values()) if (waiting.size > most.size) most = waiting;
-    return most;
+  #resize(waits: Waits, change: () => void): void {
+    this.#bySize[waits.size]?.delete(waits);
+    change();
+    if (waits.size > 0) (this.#bySize[waits.size] ??= new Set()).add(waits);
+    while (this.#bySize.at(-1)?.size === 0) this.#bySize.pop();
   }
 
   /** Answers everybody now. */
   close(): void {
-    for (const end of [...this.#waiting.values()].flatMap((waiting) => [...waiting])) end();
+    for (const end of [...this.#waiting.values()].flatMap((waits) => [...waits])) end();
   }
 
   #count(key: string): number {

@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { decodeAccess, encodeAccess, type Access, type AccessList, type Rule } from '../core/access.ts';
 import { createAddressRanges, plainAddress, type AddressRanges } from './address-ranges.ts';
 import type { Authenticator } from './context.ts';
@@ -186,7 +186,7 @@ function keyOf(digest: Buffer): string {
 }
 
 function sha256(token: string): Buffer {
-  return createHash('sha256').update(token, 'utf8').digest();
+  return hash('sha256', token, 'buffer');
 }
 
 const NO_TOKEN = sha256('');

@@ -300,7 +300,6 @@ export class Session implements Submitter {
   }
 
   async #open(hello: Hello, forgotten: SeqByPartition): Promise<void> {
-    this.#tokenDigest = hashToken(hello.token);
     const { authenticator } = this.#context;
     const { peer } = this.#connection;
     // A refusal comes late on purpose: the time to say HELLO is over.
@@ -311,6 +310,7 @@ export class Session implements Submitter {
     if (authenticator !== this.#context.authenticator) return this.#open(hello, forgotten);
     if (producer === undefined) return this.#end(refusal('auth_failed', hello.token === '' ? NO_TOKEN : REFUSED));
     this.#clearDeadline();
+    this.#tokenDigest = hashToken(hello.token);
     this.#producer = producer;
     this.#access = authenticator.accessOf(producer);
     this.#state = 'opening';

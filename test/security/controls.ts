@@ -122,7 +122,7 @@ export const CONTROLS: readonly Control[] = [
     patches: [
       {
         file: 'src/ingest/failed-attempts.ts',
-        find: 'if (this.#waitingCount >= MAX_WAITING) firstOf(this.#mostWaiting())?.();',
+        find: 'if (this.#waitingCount >= MAX_WAITING) firstOf(firstOf(this.#bySize.at(-1)!)!)!();',
         replace: '',
       },
     ],

@@ -104,8 +104,7 @@ export class Session implements Submitter {
     this.#heartbeat = new Heartbeat(clock, settings.heartbeatMs, {
       beat: () => this.#watchPeer(),
       ping: () => this.#outbox.send(encodeFrame({ type: FRAME.ping })),
-      lost: () =>
-        this.fail(new SyncError('heartbeat_lost', `nothing was heard for ${settings.heartbeatMs * 2.5} ms; answer PING with PONG`)),
+      lost: () => this.fail(refusal('heartbeat_lost', `nothing was heard for ${settings.heartbeatMs * 2.5} ms; answer PING with PONG`)),
     });
   }
 
@@ -352,19 +351,20 @@ export class Session implements Submitter {
       return this.#payloads.wait(() => this.#intake.release('turn'));
     }
     const { queue, appender } = this.#context;
-    const { partition, seq, prev, crc } = frame;
+    const { partition, seq, prev, crc, bytes } = frame;
     if (partition >= queue.partitionCount) throw unknownPartition('BATCH is for', partition, queue.partitionCount);
     this.#frameCount++;
     const refusal = this.#payloads.refusalOf(frame, this.#access, this.isInternal ? Infinity : this.#load!.limits.maxBatchChanges);
-    this.#inFlightBytes += frame.bytes.length;
+    this.#inFlightBytes += bytes.length;
     this.#inFlightFrames++;
-    const place = { stream: this.#stream!, producer: this.#producer!, seq, prev, crc };
-    if (refusal === undefined) appender.submit(partition, { ...place, frame: frame.bytes, kind: 'frame' }, this);
-    else appender.submit(partition, { ...place, frame: refusal, kind: 'refusal', chargedBytes: frame.bytes.length }, this);
+    const [stream, producer, chargedBytes] = [this.#stream!, this.#producer!, bytes.length];
+    const kind = refusal === undefined ? 'frame' : 'refusal';
+    // One literal of one shape: spread, and with a property more for some, it took a sixth of the time of a small frame.
+    appender.submit(partition, { stream, producer, seq, prev, crc, frame: refusal ?? bytes, kind, chargedBytes }, this);
     if (this.#inFlightBytes > this.#settings.creditBytes + this.#settings.maxFrameBytes) this.#intake.hold('window');
     if (appender.isFull) this.#waitForRoom();
     this.#pace ??= new Pace(this.#context.clock, this.#load!, this.#intake, this.#credit, (rate) => this.#keeper.paced(rate));
-    this.#pace.took(frame.bytes.length, refusal === undefined ? this.#payloads.changes : Math.max(1, this.#payloads.changes));
+    this.#pace.took(bytes.length, refusal === undefined ? this.#payloads.changes : Math.max(1, this.#payloads.changes));
   }
 
   /** A peer may be alive and yet read nothing of what waits for it, or send nothing of the rest of a frame. */

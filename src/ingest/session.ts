@@ -354,17 +354,17 @@ export class Session implements Submitter {
     const { partition, seq, prev, crc, bytes } = frame;
     if (partition >= queue.partitionCount) throw unknownPartition('BATCH is for', partition, queue.partitionCount);
     this.#frameCount++;
-    const refusal = this.#payloads.refusalOf(frame, this.#access, this.isInternal ? Infinity : this.#load!.limits.maxBatchChanges);
+    const refused = this.#payloads.refusalOf(frame, this.#access, this.isInternal ? Infinity : this.#load!.limits.maxBatchChanges);
     this.#inFlightBytes += bytes.length;
     this.#inFlightFrames++;
     const [stream, producer, chargedBytes] = [this.#stream!, this.#producer!, bytes.length];
-    const kind = refusal === undefined ? 'frame' : 'refusal';
+    const kind = refused === undefined ? 'frame' : 'refusal';
     // One literal of one shape: spread, and with a property more for some, it took a sixth of the time of a small frame.
-    appender.submit(partition, { stream, producer, seq, prev, crc, frame: refusal ?? bytes, kind, chargedBytes }, this);
+    appender.submit(partition, { stream, producer, seq, prev, crc, frame: refused ?? bytes, kind, chargedBytes }, this);
     if (this.#inFlightBytes > this.#settings.creditBytes + this.#settings.maxFrameBytes) this.#intake.hold('window');
     if (appender.isFull) this.#waitForRoom();
     this.#pace ??= new Pace(this.#context.clock, this.#load!, this.#intake, this.#credit, (rate) => this.#keeper.paced(rate));
-    this.#pace.took(bytes.length, refusal === undefined ? this.#payloads.changes : Math.max(1, this.#payloads.changes));
+    this.#pace.took(bytes.length, refused === undefined ? this.#payloads.changes : Math.max(1, this.#payloads.changes));
   }
 
   /** A peer may be alive and yet read nothing of what waits for it, or send nothing of the rest of a frame. */

@@ -7,10 +7,10 @@
  * Ends with 1 when a promise was broken, or when a pair takes longer than it should.
  */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { PAIR_SCENARIOS } from '../pair/pair-scenarios.ts';
 import { isWithinReach, pairTable } from '../pair/pair-table.ts';
 import { runPairScenario, type PairOutcome } from '../pair/run-pair-scenario.ts';
+import { commandLine } from '../support/command-line.ts';
 import { faultsOf, runScenario, summaryOf, type Outcome, type RunOptions, type Skipped } from './run-scenario.ts';
 import { SCENARIOS } from './scenarios.ts';
 
@@ -36,13 +36,16 @@ const GROUPS = [
 /** All of a large number would hide the first. */
 const MAX_SHOWN_FAULTS = 20;
 
-const { values } = parseArgs({
-  options: {
-    scenario: { type: 'string', multiple: true, default: [] },
-    count: { type: 'string', default: '10' },
-    seed: { type: 'string', default: '1' },
-    json: { type: 'string' },
-  },
+const USAGE = [
+  'usage: npm run drill -- --scenario NAME... [--count N] [--seed S] [--json FILE]\n',
+  ...[...GROUPS, ...DRILLS].map(({ name, what }) => `  ${name.padEnd(26)} ${what}`),
+].join('\n');
+
+const values = commandLine(USAGE, {
+  scenario: { type: 'string', multiple: true, default: [] },
+  count: { type: 'string', default: '10' },
+  seed: { type: 'string', default: '1' },
+  json: { type: 'string' },
 });
 // Processes that were started end with this one, and this one with whoever listens to it.
 for (const event of ['SIGINT', 'SIGTERM', 'disconnect'] as const) process.on(event, () => process.exit(130));
@@ -56,8 +59,7 @@ async function main(): Promise<number> {
   const chosen = DRILLS.filter(isChosen);
   const unknown = values.scenario.filter((name) => ![...DRILLS, ...GROUPS].some((one) => one.name === name));
   if (chosen.length === 0 || unknown.length > 0 || !(count >= 1) || !Number.isInteger(seed)) {
-    console.error('usage: node test/fault/drill.ts --scenario NAME --count N [--seed S] [--json FILE]\n');
-    for (const { name, what } of [...GROUPS, ...DRILLS]) console.error(`  ${name.padEnd(26)} ${what}`);
+    console.error(USAGE);
     return 2;
   }
   const outcomes: (Outcome | PairOutcome | Skipped)[] = [];

@@ -7,18 +7,18 @@
  * something is wrong.
  */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { commandLine } from '../support/command-line.ts';
 import { fuzzFrames } from './fuzz-frames.ts';
 import { fuzzSockets } from './fuzz-sockets.ts';
 
 const PROGRESS_MS = 1_000;
 
-const { values } = parseArgs({
-  options: {
-    fuzz: { type: 'string', default: '' },
-    inputs: { type: 'string', default: '1..100000' },
-    json: { type: 'string' },
-  },
+const USAGE = 'usage: npm run fuzz -- --fuzz frames|sockets [--inputs FROM..TO] [--json FILE]';
+
+const values = commandLine(USAGE, {
+  fuzz: { type: 'string', default: '' },
+  inputs: { type: 'string', default: '1..100000' },
+  json: { type: 'string' },
 });
 const stop = new AbortController();
 // Whoever interrupts it is told what there was; processes that were started end with this one, and this one with whoever listens to it.
@@ -30,7 +30,7 @@ async function main(): Promise<number> {
   const [from = NaN, to = from] = values.inputs.split('..').map(Number);
   const fuzz = { frames: fuzzFrames, sockets: fuzzSockets }[values.fuzz];
   if (fuzz === undefined || !(from >= 1 && to >= from)) {
-    console.error('usage: node test/fuzz/run.ts --fuzz frames|sockets --inputs FROM..TO [--json FILE]');
+    console.error(USAGE);
     return 2;
   }
   const startedMs = performance.now();

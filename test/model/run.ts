@@ -24,7 +24,7 @@
  * whole list. A transaction of a slice is one step, as its locks make it. Two live clients with one stream are not modelled; a spool that
  * was restored, while what its former owner sent still arrives, is.
  */
-import { parseArgs } from 'node:util';
+import { commandLine } from '../support/command-line.ts';
 import { type Case, CASES, modelOf, SMALL } from './cases.ts';
 import { type Exploration, explore } from './explore.ts';
 import { ALL_FAULTS } from './faults.ts';
@@ -32,18 +32,22 @@ import { MAX_BATCHES } from './place.ts';
 import { RULES } from './rules.ts';
 import type { Model } from './world.ts';
 
-const { values } = parseArgs({
-  options: {
-    streams: { type: 'string', default: String(SMALL.clients) },
-    batches: { type: 'string', default: String(SMALL.batches) },
-    nodes: { type: 'string', default: String(SMALL.nodes) },
-    sinks: { type: 'string', default: String(SMALL.sinks) },
-    faults: { type: 'string', default: String(SMALL.faults) },
-    kinds: { type: 'string', default: ALL_FAULTS.join(',') },
-    without: { type: 'string', default: '' },
-    limit: { type: 'string', default: 'Infinity' },
-    cases: { type: 'boolean', default: false },
-  },
+const USAGE = `usage: npm run model -- [--streams N] [--batches N] [--nodes N] [--sinks N] [--faults N] [--kinds A,B] [--without A,B] [--limit N]
+       npm run model -- --cases
+
+kinds: ${ALL_FAULTS.join(', ')}
+rules: ${Object.keys(RULES).join(', ')}`;
+
+const values = commandLine(USAGE, {
+  streams: { type: 'string', default: String(SMALL.clients) },
+  batches: { type: 'string', default: String(SMALL.batches) },
+  nodes: { type: 'string', default: String(SMALL.nodes) },
+  sinks: { type: 'string', default: String(SMALL.sinks) },
+  faults: { type: 'string', default: String(SMALL.faults) },
+  kinds: { type: 'string', default: ALL_FAULTS.join(',') },
+  without: { type: 'string', default: '' },
+  limit: { type: 'string', default: 'Infinity' },
+  cases: { type: 'boolean', default: false },
 });
 
 if (values.cases) for (const one of CASES) runCase(one);

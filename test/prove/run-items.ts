@@ -32,6 +32,7 @@ export async function runItems(
   run: (item: number) => Promise<Omit<ItemReport, 'item'>>,
 ): Promise<Sums> {
   if (!/^\d+(\.\.\d+)?$/.test(range)) throw new Error(`${range} is no range of ${noun}s; write FROM..TO, or one`);
+  if (!(Number(step) >= 1)) throw new Error(`--step must be a number from 1 up, not ${step}`);
   const [from, to = from] = range.split('..').map(Number);
   if (to! < from!) throw new Error(`the range ${range} holds no ${noun}`);
   let current = 0;

@@ -3,18 +3,18 @@
  * short history, or each N-th of them, and prints those that broke a promise; with `--trace` all that happens in them.
  * `--json` prints a line for each instead. Ends with 1 if a promise was broken.
  */
-import { parseArgs } from 'node:util';
+import { commandLine } from '../support/command-line.ts';
 import { runItems } from './run-items.ts';
 import { WORLD_SETS, type WorldSet } from './world-sets.ts';
 
-const { values } = parseArgs({
-  options: {
-    set: { type: 'string', default: 'single' },
-    worlds: { type: 'string' },
-    step: { type: 'string', default: '1' },
-    trace: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-  },
+const USAGE = `usage: npm run small-worlds -- [--set ${Object.keys(WORLD_SETS).join('|')}] [--worlds FROM..TO] [--step N] [--trace] [--json]`;
+
+const values = commandLine(USAGE, {
+  set: { type: 'string', default: 'single' },
+  worlds: { type: 'string' },
+  step: { type: 'string', default: '1' },
+  trace: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
 });
 const sets: Readonly<Record<string, () => Promise<WorldSet>>> = WORLD_SETS;
 const open = sets[values.set];

@@ -5,7 +5,7 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
+import { commandLine } from '../support/command-line.ts';
 import { patchedEnv } from '../support/source-patches.ts';
 import { findBroken, type Finding } from './find-broken.ts';
 import { PLANTED_BUGS, type PlantedBug } from './planted-bugs.ts';
@@ -18,12 +18,10 @@ export async function findBug({ name, patches, on }: PlantedBug, from: number, t
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      bug: { type: 'string', default: '' },
-      seeds: { type: 'string', default: '500' },
-      write: { type: 'boolean', default: false },
-    },
+  const values = commandLine('usage: npm run find-bugs -- [--bug NAME] [--seeds N] [--write]', {
+    bug: { type: 'string', default: '' },
+    seeds: { type: 'string', default: '500' },
+    write: { type: 'boolean', default: false },
   });
   const wanted = PLANTED_BUGS.filter(({ name }) => name.includes(values.bug));
   const found = new Map<string, Finding>();

@@ -3,22 +3,20 @@
  * or of each N-th of them, and prints those that broke a promise, with `--first` only the first, and the sums. `--json` prints
  * a line for each history instead. `--on cluster`: all on a Redis Cluster, which otherwise is one in seventy. Ends with 1 if a promise was broken.
  */
-import { parseArgs } from 'node:util';
 import type { Figures } from '../prove/part.ts';
 import { runItems, type Sums } from '../prove/run-items.ts';
+import { commandLine } from '../support/command-line.ts';
 import { drawInstallation } from './installation.ts';
 import { simulate, type History } from './simulation.ts';
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '1..100' },
-    step: { type: 'string', default: '1' },
-    trace: { type: 'boolean', default: false },
-    // Ends with the first seed that breaks a promise.
-    first: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    on: { type: 'string' },
-  },
+const values = commandLine('usage: npm run simulate -- [--seeds FROM..TO] [--step N] [--on cluster] [--first] [--trace] [--json]', {
+  seeds: { type: 'string', default: '1..100' },
+  step: { type: 'string', default: '1' },
+  trace: { type: 'boolean', default: false },
+  // Ends with the first seed that breaks a promise.
+  first: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+  on: { type: 'string' },
 });
 // What the database refuses and the network loses are errors, thousands of them, whose stacks nobody reads. Those of a history
 // that broke a promise are there with `--trace`.

@@ -6,13 +6,17 @@
  * Ends with 1 when a promise was broken or something grows.
  */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { missingFor } from '../fault/fault-world.ts';
+import { commandLine } from '../support/command-line.ts';
 import { soak } from './soak.ts';
 import { summaryOf } from './soak-report.ts';
 
-const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '45' }, seed: { type: 'string', default: '1' }, json: { type: 'string' } },
+const USAGE = 'usage: npm run soak -- [--minutes M] [--seed S] [--json FILE]';
+
+const values = commandLine(USAGE, {
+  minutes: { type: 'string', default: '45' },
+  seed: { type: 'string', default: '1' },
+  json: { type: 'string' },
 });
 const stop = new AbortController();
 // Whoever interrupts it is told what there was; processes that were started end with this one, and this one with whoever listens to it.
@@ -24,7 +28,7 @@ async function main(): Promise<number> {
   const [minutes, seed] = [Number(values.minutes), Number(values.seed)];
   const missing = missingFor('services');
   if (missing !== undefined || !(minutes > 0) || !Number.isInteger(seed)) {
-    console.error(missing ?? 'usage: node test/soak/run.ts --minutes M [--seed S] [--json FILE]');
+    console.error(missing ?? USAGE);
     return 2;
   }
   const report = await soak({

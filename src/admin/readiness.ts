@@ -27,11 +27,11 @@ const DUTIES = {
 } as const;
 
 /**
- * Whether a balancer that has one place to send everybody to should send them here: to the node that leads, ready or not,
- * because no other applies, also while it hands over; else to one that is ready.
+ * Whether a balancer should send clients here. Of a pair: to the node that leads, ready or not, because no other applies.
+ * Else to one that is ready. One that leaves says how long it is it still.
  */
 export function isPrimary(state: Pick<AdminState, 'queue' | 'partitions' | 'drain' | 'cluster'>): boolean {
   const cluster = state.cluster();
-  if (cluster?.mode === 'standby') return cluster.primary;
-  return state.drain().duty === 'serving' && cluster?.primary !== false && obstacles(state).length === 0;
+  if (cluster?.mode === 'standby' || state.drain().duty !== 'serving') return cluster?.primary === true;
+  return cluster?.primary !== false && obstacles(state).length === 0;
 }

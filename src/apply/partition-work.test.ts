@@ -31,3 +31,19 @@ describe('an element that waits for other partitions', () => {
     expect(since(work, 9_000)).toBe(2_000);
   });
 });
+
+describe('looking for losses', () => {
+  test('is done when it was, and again when it failed or was asked for meanwhile', async () => {
+    const work = new PartitionWork(0);
+    await expect(work.heal(() => Promise.reject(new Error('the test said so')))).rejects.toThrow();
+    expect(work.needsHeal).toBe(true);
+    const look = Promise.withResolvers<'intact' | 'lost'>();
+    const healing = work.heal(() => look.promise);
+    work.distrustList();
+    look.resolve('intact');
+    await healing;
+    expect(work.needsHeal).toBe(true);
+    await work.heal(async () => 'lost');
+    expect(work.needsHeal).toBe(false);
+  });
+});

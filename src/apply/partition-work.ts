@@ -105,6 +105,17 @@ export class PartitionWork {
     this.needsHeal = true;
   }
 
+  /** What was lost is looked for by `look`. Whoever asks for that meanwhile may know of a loss that is not seen there: it is looked for again. */
+  async heal(look: () => Promise<'intact' | 'lost'>): Promise<void> {
+    this.needsHeal = false;
+    try {
+      if ((await look()) === 'lost') this.forgetSeen();
+    } catch (error) {
+      this.needsHeal = true;
+      throw error;
+    }
+  }
+
   /** The list may no longer be what it was, or how much of it is dealt with is unknown. */
   forgetSeen(): void {
     this.#seen = undefined;

@@ -239,7 +239,8 @@ export class Scheduler {
     this.#transactions++;
     let results: readonly (SliceResult | SyncError)[];
     try {
-      for (const [i, work] of works.entries()) if (work.needsHeal) await this.#heal(work, leases[i] as Lease);
+      for (const [i, work] of works.entries())
+        if (work.needsHeal) await work.heal(() => healPartition(this.#options.queue, this.#options.sink, leases[i] as Lease));
       const tasks = works.map((work, i): SliceTask => {
         const limits = work.limits(this.#limits, works.length);
         return { lease: leases[i] as Lease, limits, settledAtUs: this.#settledAtUs(work), access: this.#access };
@@ -254,12 +255,6 @@ export class Scheduler {
     // Others need not wait until what was applied is out of the queue.
     this.#pump();
     await Promise.all(concluded);
-  }
-
-  async #heal(work: PartitionWork, lease: Lease): Promise<void> {
-    const found = await healPartition(this.#options.queue, this.#options.sink, lease);
-    if (found === 'lost') work.forgetSeen();
-    work.needsHeal = false;
   }
 
   async #conclude(work: PartitionWork, result: SliceResult | SyncError, isShared: boolean, triedAt: number): Promise<void> {
@@ -423,10 +418,10 @@ export class Scheduler {
   }
 
   #setState(work: PartitionWork, state: PartitionState, detail: string): void {
-    const changed = work.state !== state || work.detail !== detail;
+    if (work.state === state && work.detail === detail) return;
     work.state = state;
     work.detail = detail;
-    if (changed) this.#options.events.stateChanged(work.partition, state, detail);
+    this.#options.events.stateChanged(work.partition, state, detail);
   }
 }
 

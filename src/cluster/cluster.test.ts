@@ -5,7 +5,7 @@ import { systemRandom } from '../core/random.ts';
 import { createMemoryQueue, type MemoryQueue } from '../queue/memory.ts';
 import { QueueEvents } from '../queue/queue-events.ts';
 import type { Queue } from '../queue/queue.ts';
-import { Cluster } from './cluster.ts';
+import { Cluster, CLIENTS_FOLLOW_MS } from './cluster.ts';
 import type { ClusterMode } from './member.ts';
 
 const LEASE_MS = 3_000;
@@ -130,11 +130,11 @@ describe('a pair', () => {
     const [one, two] = [await started('one', 'standby'), await started('two', 'standby')];
     await one.stop();
     await clock.settle();
-    expect([two.held, two.cluster.isPrimary, two.fenced]).toEqual([ALL, true, []]);
+    expect([two.held, two.fenced]).toEqual([ALL, []]);
     expect(two.cluster.view()).toMatchObject({ takeovers: 0, members: [{ name: 'two' }] });
   });
 
-  test('has a primary for the balancer until the other leads, and none where nobody could lead', async () => {
+  test('has one primary for the balancer, a while after the other leads that one, and none where nobody could lead', async () => {
     const one = await started('one', 'standby');
     await one.cluster.leaving();
     expect(one.cluster.isPrimary).toBe(false);
@@ -142,9 +142,20 @@ describe('a pair', () => {
     const two = await started('two', 'standby');
     await one.cluster.leaving();
     expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([true, false]);
-    await one.stop();
+    await one.cluster.leases.suspend();
     await clock.settle();
+    expect(two.held).toEqual(ALL);
+    await clock.advance(CLIENTS_FOLLOW_MS - 1);
+    expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([true, false]);
+    await clock.advance(1);
     expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([false, true]);
+  });
+
+  test('has a primary at once when the lead was not handed over', async () => {
+    const [one, two] = [await started('one', 'standby'), await started('two', 'standby')];
+    one.away = true;
+    await clock.advance(LEASE_MS + 10);
+    expect([two.held, two.cluster.isPrimary]).toEqual([ALL, true]);
   });
 
   test('has another leader when the first is silent, which is cut off, and never two', async () => {
@@ -205,6 +216,9 @@ describe('many', () => {
     void one.cluster.leaving();
     await clock.settle();
     expect([one.held, two.held, two.cluster.hasSuccessor]).toEqual([[], ALL, false]);
+    expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([true, true]);
+    await clock.advance(CLIENTS_FOLLOW_MS);
+    expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([false, true]);
     void two.cluster.leaving();
     await clock.advance(3 * LEASE_MS);
     expect(two.held).toEqual(ALL);

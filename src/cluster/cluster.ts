@@ -66,6 +66,12 @@ export interface ClusterView {
 }
 
 /**
+ * How long after a node handed over its partitions balancers are still shown it, and not yet its successor, ms: clients that
+ * move while the successor begins to apply would wait for both.
+ */
+export const CLIENTS_FOLLOW_MS = 500;
+
+/**
  * A node's place among others of its installation: which leases it asks for, and what it tells the others.
  * Correctness depends on none of it: the sink decides whether a slice commits.
  */
@@ -84,6 +90,9 @@ export class Cluster {
   #takeovers = 0;
   #handovers = 0;
   #led = false;
+  /** When this node last gave back leases, and when it heard that another gave back that of partition 0. */
+  #releasedAtMs = -Infinity;
+  #heardReleasedAtMs = -Infinity;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
@@ -123,6 +132,7 @@ export class Cluster {
         released: (partitions) => {
           if (partitions.length === 0) return;
           this.#handovers += partitions.length;
+          this.#releasedAtMs = clock.monotonicMs();
           this.#announce({ type: 'released', partitions });
         },
       },
@@ -183,12 +193,23 @@ export class Cluster {
   }
 
   /**
-   * Whether a balancer may send clients here: the leader of a pair, any member of many. One that leads and leaves is it until
-   * its successor leads, lest there be nobody in between.
+   * Whether a balancer may send clients here: the leader of a pair, any member of many. One that leaves is it until a while
+   * after its successors have its partitions, and of a pair the other one only then, lest there be nobody in between.
    */
   get isPrimary(): boolean {
+    if (this.#state === 'leaving') return this.#isHandingOver;
     if (this.#options.settings.mode === 'active') return this.#state === 'ready' && this.#membership.isListed;
-    return this.leases.holds(0) && (this.#state === 'ready' || (this.#state === 'leaving' && this.hasSuccessor));
+    return this.#state === 'ready' && this.leases.holds(0) && !this.#isRecent(this.#heardReleasedAtMs);
+  }
+
+  get #isHandingOver(): boolean {
+    const { mode } = this.#options.settings;
+    const holds = mode === 'standby' ? this.leases.holds(0) : this.leases.held.length > 0;
+    return this.hasSuccessor && (holds || this.#isRecent(this.#releasedAtMs));
+  }
+
+  #isRecent(atMs: number): boolean {
+    return this.#options.clock.monotonicMs() - atMs < CLIENTS_FOLLOW_MS;
   }
 
   view(): ClusterView {
@@ -284,6 +305,7 @@ export class Cluster {
       case 'taken':
         return this.leases.heardTaken(hint.partition);
       case 'released':
+        if (hint.partitions.includes(0)) this.#heardReleasedAtMs = this.#options.clock.monotonicMs();
         for (const partition of hint.partitions) this.leases.heardReleased(partition);
         return;
       case 'members':

@@ -240,6 +240,40 @@ describe('handing over', () => {
     expect(one.told.slice(PARTITIONS)).toEqual(['released 0', 'released 1', 'released 2', 'released 3']);
   });
 
+  test('waits for nobody where a partition is to be ours again', async () => {
+    const one = new World('one');
+    await one.start();
+    one.claims = (partition) => (partition === 0 ? 'none' : 'wait');
+    one.told.length = 0;
+    void one.keeper.claimsChanged();
+    await clock.settle();
+    expect(one.told).toEqual(['released 0']);
+    one.claims = () => 'wait';
+    await one.keeper.claimsChanged();
+    await clock.settle();
+    expect(one.told).toEqual(['released 0', 'gained 0']);
+    await one.keeper.close();
+    expect(clock.timerCount).toBe(0);
+  });
+
+  test('does not give back what is to be ours again by the time that nothing is in flight', async () => {
+    const one = new World('one');
+    await one.start();
+    const flight = Promise.withResolvers<void>();
+    one.yielding = flight.promise;
+    one.claims = (partition) => (partition === 0 ? 'none' : 'wait');
+    one.told.length = 0;
+    void one.keeper.claimsChanged();
+    await clock.settle();
+    one.claims = () => 'wait';
+    void one.keeper.claimsChanged();
+    flight.resolve();
+    await clock.settle();
+    // What yielded begins again.
+    expect(one.told).toEqual(['gained 0']);
+    expect(one.keeper.held).toEqual([0, 1, 2, 3]);
+  });
+
   test('of a lease that ends meanwhile gives nothing back', async () => {
     const [one, two] = [new World('one'), new World('two')];
     await one.start();

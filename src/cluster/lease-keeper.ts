@@ -158,6 +158,8 @@ export class LeaseKeeper {
 
   /** What may be asked for has changed: asks for what is missing, and hands over what is not claimed any more. Resolves when that is done. */
   async claimsChanged(): Promise<void> {
+    // Whoever was to have it will not: it is ours again, and nobody is waited for.
+    for (const slot of this.#slots) if (!this.#isForOthers(slot)) slot.taken?.();
     this.#askSoon();
     this.#handingOver ??= this.#handOver().finally(() => (this.#handingOver = undefined));
     await this.#handingOver;
@@ -311,7 +313,7 @@ export class LeaseKeeper {
   /** One after the other, each when the one before is in other hands: never does more than one partition stand still. */
   async #handOver(): Promise<void> {
     for (;;) {
-      const slot = this.#slots.find((one) => one.lease !== undefined && this.#options.claim?.(one.partition) === 'none');
+      const slot = this.#slots.find((one) => one.lease !== undefined && this.#isForOthers(one));
       if (slot === undefined || this.#stopped) return;
       await this.#giveAway(slot);
     }
@@ -323,15 +325,22 @@ export class LeaseKeeper {
     slot.taken = resolve;
     await events.yield?.(slot.partition);
     const { lease } = slot;
-    slot.lease = undefined;
     if (lease !== undefined && !this.#stopped) {
-      await queue.release([lease]).catch(ignoreTransient);
-      const patience = clock.setTimer(leaseMs / 2, resolve);
-      events.released?.([slot.partition]);
-      await taken;
-      patience.cancel();
-    } else slot.lease = lease;
+      if (this.#isForOthers(slot)) {
+        slot.lease = undefined;
+        await queue.release([lease]).catch(ignoreTransient);
+        const patience = clock.setTimer(leaseMs / 2, resolve);
+        events.released?.([slot.partition]);
+        await taken;
+        patience.cancel();
+      } else events.gained(lease);
+    }
     slot.taken = undefined;
+    if (!this.#isForOthers(slot)) this.#askSoon();
+  }
+
+  #isForOthers({ partition }: Slot): boolean {
+    return this.#options.claim?.(partition) === 'none';
   }
 }
 

@@ -5,6 +5,7 @@ import { handOver, type DepartureParts } from './departure.ts';
 const clock = new VirtualClock();
 let calls: string[];
 let hasSuccessor: boolean;
+let isPrimary: boolean;
 /** Ends the handing over one by one, and the giving back of the rest. */
 let left: () => void;
 let drained: () => void;
@@ -12,6 +13,7 @@ let drained: () => void;
 beforeEach(() => {
   calls = [];
   hasSuccessor = true;
+  isPrimary = true;
 });
 
 const parts: DepartureParts = {
@@ -19,6 +21,9 @@ const parts: DepartureParts = {
   cluster: {
     get hasSuccessor() {
       return hasSuccessor;
+    },
+    get isPrimary() {
+      return isPrimary;
     },
     leaving: () => {
       calls.push('leaving');
@@ -36,7 +41,7 @@ const parts: DepartureParts = {
   },
 };
 
-test('partitions go first, and then balancers have time', async () => {
+test('partitions go first, clients stay while others begin with them, and then balancers have time', async () => {
   const done = handOver(parts);
   await clock.advance(400);
   expect(calls).toEqual(['leaving']);
@@ -44,9 +49,22 @@ test('partitions go first, and then balancers have time', async () => {
   await clock.advance(100);
   expect(calls).toEqual(['leaving', 'drain: elsewhere']);
   drained();
+  await clock.advance(499);
+  expect(calls).toEqual(['leaving', 'drain: elsewhere']);
+  await clock.advance(1);
   await done;
   expect(calls).toEqual(['leaving', 'drain: elsewhere', 'empty 1000']);
   expect(clock.timerCount).toBe(0);
+});
+
+test('clients of a node that balancers do not name have nothing to stay for', async () => {
+  isPrimary = false;
+  const done = handOver(parts);
+  left();
+  await clock.settle();
+  drained();
+  await done;
+  expect(calls).toEqual(['leaving', 'drain: elsewhere', 'empty 1000']);
 });
 
 test('neither a node that takes nothing over nor a slice that does not end keeps clients here', async () => {
@@ -56,9 +74,9 @@ test('neither a node that takes nothing over nor a slice that does not end keeps
   await clock.advance(900);
   expect(calls).toEqual(['leaving', 'drain: elsewhere']);
   await clock.advance(100);
+  await clock.advance(500);
   await done;
-  // The balancer has had its time meanwhile.
-  expect(calls).toEqual(['leaving', 'drain: elsewhere']);
+  expect(calls).toEqual(['leaving', 'drain: elsewhere', 'empty 1000']);
 });
 
 test('without another node, all stays as it is', async () => {
@@ -93,4 +111,18 @@ test('a node that is put back while it gives back its partitions keeps its clien
   drained();
   await done;
   expect(calls).toEqual(['leaving', 'drain: elsewhere']);
+  expect(clock.timerCount).toBe(0);
+});
+
+test('a node that is put back while others begin keeps its clients', async () => {
+  const putBack = new AbortController();
+  const done = handOver(parts, putBack.signal);
+  left();
+  await clock.settle();
+  drained();
+  await clock.advance(100);
+  putBack.abort();
+  await done;
+  expect(calls).toEqual(['leaving', 'drain: elsewhere']);
+  expect(clock.timerCount).toBe(0);
 });

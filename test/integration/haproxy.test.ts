@@ -182,13 +182,23 @@ describe.skipIf(!available)('HAProxy in front of two nodes (skipped without hapr
     await sessionsAt(nodes[0], { '127.0.0.7': 3, '127.0.0.8': 1 });
   });
 
-  test('an address that connects too often is held back', async () => {
+  test('an address that connects too often is held back, and let in while it goes on trying', async () => {
     const limited = await balance(nodes, { MAX_NEW_CONNECTIONS_PER_10S: '5' });
     balancers.push(limited);
     await states(limited, 'UP', 'DOWN');
     const many = Array.from({ length: 8 }, () => session(limited.port, '127.0.0.7'));
     await eventually(() => expect(many.filter(({ isOpen }) => isOpen).length).toBe(5));
     await eventually(() => expect(many.filter(({ isClosed }) => isClosed).length).toBe(3));
+    // Ten tries in ten seconds: if those that fail counted, it would never be let in.
+    let next = session(limited.port, '127.0.0.7');
+    await eventually(
+      () => {
+        if (next.isClosed) next = session(limited.port, '127.0.0.7');
+        expect(next.isOpen).toBe(true);
+      },
+      20_000,
+      1_000,
+    );
   });
 
   describe('over WebSocket and HTTP', () => {

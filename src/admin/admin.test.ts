@@ -99,6 +99,15 @@ describe('health', () => {
     ['the leader, stopping', 200, { cluster: () => sampleCluster({ primary: true }), drain: () => STOPPING }],
     // It says itself for how long balancers are still to send clients to it.
     ['one of many, handing over', 200, { cluster: () => sampleCluster({ mode: 'active', primary: true }), drain: () => STOPPING }],
+    [
+      'one of many, handing over, not ready',
+      503,
+      {
+        cluster: () => sampleCluster({ mode: 'active', primary: true }),
+        drain: () => STOPPING,
+        queue: () => ({ kind: 'redis', held: 'x', failure: undefined }),
+      },
+    ],
     ['one of many, stopping', 503, { cluster: () => sampleCluster({ mode: 'active', primary: false }), drain: () => STOPPING }],
     ['the standby', 503, { cluster: () => sampleCluster({ primary: false }) }],
     ['one of many', 200, { cluster: () => sampleCluster({ mode: 'active', primary: true }) }],

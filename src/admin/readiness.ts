@@ -8,9 +8,14 @@ export const STALLED_AFTER_MS = 30_000;
  * progress.
  */
 export function obstacles(state: Pick<AdminState, 'queue' | 'partitions' | 'drain'>): string[] {
-  const [queue, waiting, { duty }] = [state.queue(), state.partitions(), state.drain()];
+  const { duty } = state.drain();
+  return duty === 'serving' ? hindrances(state) : [DUTIES[duty], ...hindrances(state)];
+}
+
+/** What is in the way of a node, whether or not it is meant to work. */
+function hindrances(state: Pick<AdminState, 'queue' | 'partitions'>): string[] {
+  const [queue, waiting] = [state.queue(), state.partitions()];
   const found: string[] = [];
-  if (duty !== 'serving') found.push(DUTIES[duty]);
   if (queue.held !== undefined) found.push(`the queue accepts nothing: ${queue.held}`);
   if (queue.failure !== undefined) found.push(`the last append failed: ${queue.failure}`);
   for (const { partition, state, detail, stalledMs } of waiting) {
@@ -32,6 +37,7 @@ const DUTIES = {
  */
 export function isPrimary(state: Pick<AdminState, 'queue' | 'partitions' | 'drain' | 'cluster'>): boolean {
   const cluster = state.cluster();
-  if (cluster?.mode === 'standby' || state.drain().duty !== 'serving') return cluster?.primary === true;
-  return cluster?.primary !== false && obstacles(state).length === 0;
+  if (cluster?.mode === 'standby') return cluster.primary;
+  const takesClients = cluster === undefined ? state.drain().duty === 'serving' : cluster.primary;
+  return takesClients && hindrances(state).length === 0;
 }

@@ -6,6 +6,7 @@ import { createMemoryQueue, type MemoryQueue } from '../queue/memory.ts';
 import { QueueEvents } from '../queue/queue-events.ts';
 import type { Queue } from '../queue/queue.ts';
 import { Cluster, CLIENTS_FOLLOW_MS } from './cluster.ts';
+import { encodeHint } from './hints.ts';
 import type { ClusterMode } from './member.ts';
 
 const LEASE_MS = 3_000;
@@ -130,7 +131,7 @@ describe('a pair', () => {
     const [one, two] = [await started('one', 'standby'), await started('two', 'standby')];
     await one.stop();
     await clock.settle();
-    expect([two.held, two.fenced]).toEqual([ALL, []]);
+    expect([two.held, two.cluster.isPrimary, two.fenced]).toEqual([ALL, true, []]);
     expect(two.cluster.view()).toMatchObject({ takeovers: 0, members: [{ name: 'two' }] });
   });
 
@@ -148,7 +149,31 @@ describe('a pair', () => {
     await clock.advance(CLIENTS_FOLLOW_MS - 1);
     expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([true, false]);
     await clock.advance(1);
+    one.cluster.clientsFollow();
     expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([false, true]);
+  });
+
+  test('has the other one as its primary at once when the first stays after all, or is gone', async () => {
+    const [one, two] = [await started('one', 'standby'), await started('two', 'standby')];
+    await one.cluster.leaving();
+    await one.cluster.leases.suspend();
+    await clock.settle();
+    expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([true, false]);
+    one.cluster.returning();
+    one.cluster.leases.resume();
+    await clock.settle();
+    expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([false, true]);
+    await two.stop();
+    await clock.settle();
+    expect([one.held, one.cluster.isPrimary]).toEqual([ALL, true]);
+  });
+
+  test('keeps its primary, whoever says that the lead is free', async () => {
+    const [one, two] = [await started('one', 'standby'), await started('two', 'standby')];
+    await two.cluster.leaving();
+    listeners[0]!.announced(encodeHint(two.incarnation, { type: 'released', partitions: ALL }));
+    await clock.settle();
+    expect([one.held, one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([ALL, true, false]);
   });
 
   test('has a primary at once when the lead was not handed over', async () => {
@@ -217,7 +242,7 @@ describe('many', () => {
     await clock.settle();
     expect([one.held, two.held, two.cluster.hasSuccessor]).toEqual([[], ALL, false]);
     expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([true, true]);
-    await clock.advance(CLIENTS_FOLLOW_MS);
+    one.cluster.clientsFollow();
     expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([false, true]);
     void two.cluster.leaving();
     await clock.advance(3 * LEASE_MS);

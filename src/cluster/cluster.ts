@@ -66,8 +66,8 @@ export interface ClusterView {
 }
 
 /**
- * How long after a node handed over its partitions balancers are still shown it, and not yet its successor, ms: clients that
- * move while the successor begins to apply would wait for both.
+ * How long balancers are still shown a node that handed over its partitions, and of a pair not yet the one that has them, ms:
+ * clients that move while that one begins to apply would wait for both.
  */
 export const CLIENTS_FOLLOW_MS = 500;
 
@@ -90,9 +90,12 @@ export class Cluster {
   #takeovers = 0;
   #handovers = 0;
   #led = false;
-  /** When this node last gave back leases, and when it heard that another gave back that of partition 0. */
-  #releasedAtMs = -Infinity;
-  #heardReleasedAtMs = -Infinity;
+  /** It leaves, and clients are to stay with it for now. */
+  #keepsClients = false;
+  /** Of a pair: the other one, while it leads. */
+  #otherLeader: string | undefined;
+  /** Of a pair: whom this node has the lead from, and since when. */
+  #tookFrom: { readonly name: string; readonly atMs: number } | undefined;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
@@ -118,6 +121,7 @@ export class Cluster {
       events: {
         gained: (lease) => {
           if (settings.mode === 'active') this.#announce({ type: 'taken', partition: lease.partition });
+          else if (lease.partition === 0) this.#noteLead();
           events.gained(lease);
           this.#noteLeading();
         },
@@ -132,7 +136,6 @@ export class Cluster {
         released: (partitions) => {
           if (partitions.length === 0) return;
           this.#handovers += partitions.length;
-          this.#releasedAtMs = clock.monotonicMs();
           this.#announce({ type: 'released', partitions });
         },
       },
@@ -170,14 +173,21 @@ export class Cluster {
    * one partition after the other; resolves when they have. Of a pair, and where there is nobody else, it keeps what it holds.
    */
   async leaving(): Promise<void> {
+    this.#keepsClients = this.isPrimary;
     this.#state = 'leaving';
     await this.#membership.refresh();
     this.#announce({ type: 'members' });
     if (this.#options.settings.mode === 'active' && this.hasSuccessor) await this.leases.claimsChanged();
   }
 
+  /** After {@link leaving}: from now on balancers are told to lead clients elsewhere. */
+  clientsFollow(): void {
+    this.#keepsClients = false;
+  }
+
   /** After {@link leaving}: it stays after all. */
   returning(): void {
+    this.#keepsClients = false;
     this.#state = this.#canApply ? 'ready' : 'starting';
     void this.#membership.refresh().then(() => {
       this.#announce({ type: 'members' });
@@ -193,23 +203,26 @@ export class Cluster {
   }
 
   /**
-   * Whether a balancer may send clients here: the leader of a pair, any member of many. One that leaves is it until a while
-   * after its successors have its partitions, and of a pair the other one only then, lest there be nobody in between.
+   * Whether a balancer may send clients here: the leader of a pair, any member of many. One that leaves is it until
+   * {@link clientsFollow}, and of a pair the other one not before that, lest there be nobody in between.
    */
   get isPrimary(): boolean {
-    if (this.#state === 'leaving') return this.#isHandingOver;
-    if (this.#options.settings.mode === 'active') return this.#state === 'ready' && this.#membership.isListed;
-    return this.#state === 'ready' && this.leases.holds(0) && !this.#isRecent(this.#heardReleasedAtMs);
+    if (this.#state === 'leaving') return this.#keepsClients && this.hasSuccessor;
+    if (this.#state !== 'ready') return false;
+    return this.#options.settings.mode === 'active' ? this.#membership.isListed : this.leases.holds(0) && !this.#isAwaitingClients;
   }
 
-  get #isHandingOver(): boolean {
-    const { mode } = this.#options.settings;
-    const holds = mode === 'standby' ? this.leases.holds(0) : this.leases.held.length > 0;
-    return this.hasSuccessor && (holds || this.#isRecent(this.#releasedAtMs));
+  /** Whether the one that led before may still be shown to balancers. */
+  get #isAwaitingClients(): boolean {
+    const from = this.#tookFrom;
+    if (from === undefined || this.#options.clock.monotonicMs() - from.atMs >= CLIENTS_FOLLOW_MS) return false;
+    return this.#membership.members.some(({ name, state }) => name === from.name && state === 'leaving');
   }
 
-  #isRecent(atMs: number): boolean {
-    return this.#options.clock.monotonicMs() - atMs < CLIENTS_FOLLOW_MS;
+  #noteLead(): void {
+    const name = this.#otherLeader;
+    this.#tookFrom = name === undefined ? undefined : { name, atMs: this.#options.clock.monotonicMs() };
+    this.#otherLeader = undefined;
   }
 
   view(): ClusterView {
@@ -269,6 +282,7 @@ export class Cluster {
   #refused(partition: number, holder: string): void {
     const { settings, queue, events } = this.#options;
     if (settings.mode === 'active') return events.refused(partition, holder);
+    this.#otherLeader = holder;
     for (let each = 0; each < queue.partitionCount; each++) if (!this.leases.holds(each)) events.refused(each, holder);
   }
 
@@ -305,7 +319,6 @@ export class Cluster {
       case 'taken':
         return this.leases.heardTaken(hint.partition);
       case 'released':
-        if (hint.partitions.includes(0)) this.#heardReleasedAtMs = this.#options.clock.monotonicMs();
         for (const partition of hint.partitions) this.leases.heardReleased(partition);
         return;
       case 'members':

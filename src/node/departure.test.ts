@@ -25,6 +25,7 @@ const parts: DepartureParts = {
     get isPrimary() {
       return isPrimary;
     },
+    clientsFollow: () => void calls.push('clients follow'),
     leaving: () => {
       calls.push('leaving');
       return new Promise((resolve) => (left = resolve));
@@ -53,7 +54,7 @@ test('partitions go first, clients stay while others begin with them, and then b
   expect(calls).toEqual(['leaving', 'drain: elsewhere']);
   await clock.advance(1);
   await done;
-  expect(calls).toEqual(['leaving', 'drain: elsewhere', 'empty 1000']);
+  expect(calls).toEqual(['leaving', 'drain: elsewhere', 'clients follow', 'empty 1000', 'clients follow']);
   expect(clock.timerCount).toBe(0);
 });
 
@@ -64,7 +65,7 @@ test('clients of a node that balancers do not name have nothing to stay for', as
   await clock.settle();
   drained();
   await done;
-  expect(calls).toEqual(['leaving', 'drain: elsewhere', 'empty 1000']);
+  expect(calls).toEqual(['leaving', 'drain: elsewhere', 'clients follow', 'empty 1000', 'clients follow']);
 });
 
 test('neither a node that takes nothing over nor a slice that does not end keeps clients here', async () => {
@@ -76,7 +77,7 @@ test('neither a node that takes nothing over nor a slice that does not end keeps
   await clock.advance(100);
   await clock.advance(500);
   await done;
-  expect(calls).toEqual(['leaving', 'drain: elsewhere', 'empty 1000']);
+  expect(calls).toEqual(['leaving', 'drain: elsewhere', 'clients follow', 'empty 1000', 'clients follow']);
 });
 
 test('without another node, all stays as it is', async () => {
@@ -86,9 +87,9 @@ test('without another node, all stays as it is', async () => {
   hasSuccessor = false;
   left();
   await done;
-  expect(calls).toEqual(['leaving']);
+  expect(calls).toEqual(['leaving', 'clients follow']);
   await handOver({ ...parts, cluster: undefined });
-  expect(calls).toEqual(['leaving']);
+  expect(calls).toEqual(['leaving', 'clients follow']);
 });
 
 test('a node that is put back meanwhile keeps what it has', async () => {

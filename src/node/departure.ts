@@ -5,7 +5,7 @@ import type { Sessions } from '../ingest/sessions.ts';
 
 export interface DepartureParts {
   /** Undefined where there are no other nodes. */
-  readonly cluster: Pick<Cluster, 'hasSuccessor' | 'isPrimary' | 'leaving'> | undefined;
+  readonly cluster: Pick<Cluster, 'clientsFollow' | 'hasSuccessor' | 'isPrimary' | 'leaving'> | undefined;
   readonly scheduler: Pick<Scheduler, 'drain'>;
   readonly sessions: Pick<Sessions, 'empty'>;
   readonly clock: Clock;
@@ -30,7 +30,12 @@ export async function handOver({ cluster, scheduler, sessions, clock }: Departur
   if (cluster.hasSuccessor && !signal?.aborted) {
     await Promise.race([scheduler.drain('elsewhere'), timeUp]);
     if (cluster.isPrimary) await sleep(clock, CLIENTS_FOLLOW_MS, signal);
-    if (!signal?.aborted) await sessions.empty(NOTICE_MS);
+    if (!signal?.aborted) {
+      cluster.clientsFollow();
+      await sessions.empty(NOTICE_MS);
+    }
   }
+  // Whoever comes only now finds nobody here that keeps clients.
+  if (!signal?.aborted) cluster.clientsFollow();
   isOver.abort();
 }

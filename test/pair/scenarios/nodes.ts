@@ -10,8 +10,8 @@ const MAX_PAUSE_MS = 200;
 const FLAP_MS = 1_000;
 const FLAPS = 60;
 const STAY_MS = 5_000;
-/** For how long a node is ready before the next is restarted: of several, it is given partitions only then. */
-const READY_MS = LEASE_MS;
+/** For how long a node is ready before the next is restarted, as docs/upgrading.md says: of several, it has its partitions by then. */
+const READY_MS = 5_000;
 const MODES: readonly ClusterMode[] = ['standby', 'active'];
 
 /** Nodes are killed, stopped, restarted; one comes and goes. */

@@ -79,7 +79,7 @@ export class SimNode {
   get isPrimary(): boolean {
     if (!this.host.isRunning || this.#node === undefined) return false;
     const { duty, cluster } = this.#node;
-    return this.#options.mode === 'standby' ? cluster!.isPrimary : duty === 'serving' && cluster?.isPrimary !== false;
+    return cluster === undefined ? duty === 'serving' : cluster.isPrimary;
   }
 
   boot(): void {

@@ -242,8 +242,9 @@ describe('many', () => {
     await clock.settle();
     expect([one.held, two.held, two.cluster.hasSuccessor]).toEqual([[], ALL, false]);
     expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([true, true]);
+    expect(one.cluster.keepsClients).toBe(true);
     one.cluster.clientsFollow();
-    expect([one.cluster.isPrimary, two.cluster.isPrimary]).toEqual([false, true]);
+    expect([one.cluster.isPrimary, two.cluster.isPrimary, one.cluster.keepsClients]).toEqual([false, true, false]);
     void two.cluster.leaving();
     await clock.advance(3 * LEASE_MS);
     expect(two.held).toEqual(ALL);

@@ -90,7 +90,7 @@ export class Cluster {
   #takeovers = 0;
   #handovers = 0;
   #led = false;
-  /** It leaves, and clients are to stay with it for now. */
+  /** It had clients when it began to leave, and {@link clientsFollow} is yet to come. */
   #keepsClients = false;
   /** Of a pair: the other one, while it leads. */
   #otherLeader: string | undefined;
@@ -173,7 +173,7 @@ export class Cluster {
    * one partition after the other; resolves when they have. Of a pair, and where there is nobody else, it keeps what it holds.
    */
   async leaving(): Promise<void> {
-    this.#keepsClients = this.isPrimary;
+    if (this.#state !== 'leaving') this.#keepsClients = this.#leads;
     this.#state = 'leaving';
     await this.#membership.refresh();
     this.#announce({ type: 'members' });
@@ -207,9 +207,17 @@ export class Cluster {
    * {@link clientsFollow}, and of a pair the other one not before that, lest there be nobody in between.
    */
   get isPrimary(): boolean {
-    if (this.#state === 'leaving') return this.#keepsClients && this.hasSuccessor;
+    return this.#state === 'leaving' ? this.keepsClients : this.#leads && !this.#isAwaitingClients;
+  }
+
+  /** Whether this node leaves and clients are to stay with it for now. */
+  get keepsClients(): boolean {
+    return this.#state === 'leaving' && this.#keepsClients && this.hasSuccessor;
+  }
+
+  get #leads(): boolean {
     if (this.#state !== 'ready') return false;
-    return this.#options.settings.mode === 'active' ? this.#membership.isListed : this.leases.holds(0) && !this.#isAwaitingClients;
+    return this.#options.settings.mode === 'active' ? this.#membership.isListed : this.leases.holds(0);
   }
 
   /** Whether the one that led before may still be shown to balancers. */

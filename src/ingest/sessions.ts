@@ -63,11 +63,6 @@ export class Sessions implements SessionKeeper {
     return this.#all.size;
   }
 
-  /** Whether connections are turned away, because this node is drained or stops. */
-  get isShut(): boolean {
-    return this.#shut !== undefined;
-  }
-
   /** Runs a session on a connection that a door accepted, or turns it away. */
   accept(connection: Connection): void {
     const refusal = this.#refusalFor(connection);

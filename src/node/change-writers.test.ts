@@ -91,16 +91,6 @@ test('a node that is drained answers with 503, and takes requests again when it 
   await expect.poll(async () => (await send([city(2)], {}, 'applied')).status, { timeout: 10_000 }).toBe(200);
 });
 
-test('a node that hands over takes requests until its clients are sent away', async () => {
-  await using leaving = await createHttpWorld();
-  const body = JSON.stringify([city(1)]);
-  await leaving.node.leave();
-  expect(leaving.node.duty).toBe('stopping');
-  expect((await leaving.send('/api/v1/changes?ack=applied', body, JSON_TYPE)).status).toBe(200);
-  await leaving.node.sessions.drainAll(1_000, 0);
-  expect((await leaving.send('/api/v1/changes', body, JSON_TYPE)).status).toBe(503);
-});
-
 test('of one producer no more than 256 requests are under way', async () => {
   hold();
   const waiting = Array.from({ length: 256 }, (_, id) => send([city(id)], {}, 'applied'));

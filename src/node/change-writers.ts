@@ -16,7 +16,7 @@ import { SCHEMA_AGE_MS } from './table-infos.ts';
 import { WriterStream } from './writer-stream.ts';
 
 export interface ChangeWriterParts {
-  readonly node: Pick<Node, 'sessions' | 'facts'>;
+  readonly node: Pick<Node, 'sessions' | 'facts' | 'takesRequests'>;
   readonly queue: Pick<Queue, 'admission'>;
   readonly clock: Clock;
   readonly random: Random;
@@ -72,7 +72,7 @@ export class ClientWriters implements ChangeWriters {
 
   get obstacle(): SyncError | undefined {
     const { node, queue } = this.#parts;
-    if (this.#isClosed || node.sessions.isShut) return shuttingDown();
+    if (this.#isClosed || !node.takesRequests) return shuttingDown();
     const { admission } = queue;
     return admission.state === 'open' ? undefined : new SyncError('queue_unavailable', `the queue takes nothing now: ${admission.reason}`);
   }

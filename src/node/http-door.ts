@@ -24,7 +24,7 @@ export interface HttpDoorStatus {
 }
 
 export interface HttpDoorParts {
-  readonly node: Pick<Node, 'sessions' | 'facts' | 'authenticator'>;
+  readonly node: Pick<Node, 'sessions' | 'facts' | 'takesRequests' | 'authenticator'>;
   readonly queue: Pick<Queue, 'admission'>;
   readonly clock: Clock;
   readonly random: Random;

@@ -81,6 +81,8 @@ export interface Node {
   readonly scheduler: Scheduler;
   readonly cluster: Cluster | undefined;
   readonly duty: Duty;
+  /** Whether doors take what needs no session of its own: until balancers are told to lead clients elsewhere. */
+  readonly takesRequests: boolean;
   /** Who connections and requests are, as configured now. */
   readonly authenticator: Authenticator;
   /** What a client of `producer` is told about this node and its tables. */
@@ -274,6 +276,9 @@ export async function startNode(parts: NodeParts): Promise<Node> {
       cluster,
       get duty() {
         return roster.duty;
+      },
+      get takesRequests() {
+        return roster.duty === 'serving' || cluster?.keepsClients === true;
       },
       get authenticator() {
         return context.authenticator;

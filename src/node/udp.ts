@@ -16,7 +16,7 @@ export interface UdpParts {
   readonly random: Random;
   readonly logger: Logger;
   readonly queue: Pick<Queue, 'admission'>;
-  readonly node: Pick<Node, 'sessions' | 'appender' | 'authenticator'>;
+  readonly node: Pick<Node, 'sessions' | 'appender' | 'takesRequests' | 'authenticator'>;
 }
 
 /** The door for datagrams of a node, and all that lies between it and the sessions. */
@@ -50,7 +50,7 @@ export async function startUdp(config: Config['listen']['udp'], parts: UdpParts)
       clock,
       writer: producers,
       producerOf: (token, address) => node.authenticator.producerOf(hashToken(token), address),
-      isOpen: () => queue.admission.state === 'open' && !node.sessions.isShut && !node.appender.isFull,
+      isOpen: () => queue.admission.state === 'open' && node.takesRequests && !node.appender.isFull,
     },
     config,
   );

@@ -67,6 +67,7 @@ async function main(): Promise<number> {
     const outcome = await drill.run(count, seed, { progress: (struck) => process.send?.(struck) });
     outcomes.push(outcome);
     console.error(`${summaryOf(outcome)}${'skipped' in outcome ? '' : ` (${Math.round(outcome.tookMs / 1000)} s)`}`);
+    for (const { ms, story } of 'strikes' in outcome ? outcome.strikes : []) if (story !== undefined) console.error(`  ${ms} ms: ${story}`);
     for (const fault of 'skipped' in outcome ? [] : faultsOf(outcome.audit).slice(0, MAX_SHOWN_FAULTS)) console.error(`  ${fault}`);
   }
   for (const outcome of outcomes) console.log(summaryOf(outcome));

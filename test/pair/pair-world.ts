@@ -27,6 +27,7 @@ const PARTITIONS = 16;
 const PATIENCE_MS = 60_000;
 const PRODUCER_PAUSE_MS = 50;
 const FINISH_POLL_MS = 250;
+const SAID_CHARACTERS = 4_000;
 const GENERATIONS_PER_CLIENT = 100_000;
 
 /**
@@ -193,6 +194,11 @@ export class PairWorld {
     };
   }
 
+  /** What whoever stood still for longest went through, and what the nodes said last: for whoever looks for a fault. */
+  describe(): string {
+    return `${this.prober.describeLongest()}; ${this.#said()}`;
+  }
+
   async close(): Promise<void> {
     await this.#prober?.stop(0);
     await Promise.all([...this.producers, ...this.nodes].map((one) => one.close()));
@@ -221,8 +227,9 @@ export class PairWorld {
     return [`nothing moves, and a client waits: ${producer.output}; ${this.#said()}`];
   }
 
-  /** What the nodes said last, for whoever looks for a fault. */
   #said(): string {
-    return this.nodes.map((node, i) => `${nameOf(i)}${node.running ? '' : ' (ended)'} said ${node.output.slice(-1000)}`).join('; ');
+    return this.nodes
+      .map((node, i) => `${nameOf(i)}${node.running ? '' : ' (ended)'} said ${node.output.slice(-SAID_CHARACTERS)}`)
+      .join('; ');
   }
 }

@@ -9,6 +9,8 @@ export interface ProbeOptions {
 
 const PAUSE_MS = 30;
 const CLOSE_MS = 2_000;
+/** Of a client, for whoever looks for a fault. */
+const LAST_EVENTS = 20;
 
 /** A client that writes one row again and again, each time when it was applied, from {@link Probe.start} until {@link Probe.stop}. */
 export class Probe {
@@ -17,6 +19,7 @@ export class Probe {
   readonly #client: Client;
   readonly complaints: string[] = [];
   readonly eventCounts = new Map<string, number>();
+  readonly #lastEvents: string[] = [];
   /** Up to which n changes were written. */
   written = 0;
   appliedCount = 0;
@@ -34,7 +37,16 @@ export class Probe {
     this.#client = client;
     this.#id = id;
     this.gen = gen;
-    const count = (name: string) => this.eventCounts.set(name, (this.eventCounts.get(name) ?? 0) + 1);
+    const note = (text: string) => {
+      this.#lastEvents.push(`${new Date().toISOString().slice(11, 23)} ${text}`);
+      if (this.#lastEvents.length > LAST_EVENTS) this.#lastEvents.shift();
+    };
+    const count = (name: string) => {
+      this.eventCounts.set(name, (this.eventCounts.get(name) ?? 0) + 1);
+      note(name);
+    };
+    client.on('connected', ({ node }) => note(`connected to ${node}`));
+    client.on('disconnected', ({ reason }) => note(`disconnected: ${reason}`));
     for (const name of ['held', 'resumed', 'rewind', 'stream-started'] as const) client.on(name, () => count(name));
     client.on('rejected', ({ code, message }) => this.#complain('rejected', `${code} ${message}`, count));
     client.on('error', ({ code, message }) => this.#complain('error', `${code} ${message}`, count));
@@ -73,7 +85,9 @@ export class Probe {
   }
 
   describe(): string {
-    return `probe ${this.gen} at ${this.written}, ${JSON.stringify(this.#client.status())}`;
+    const { gen, written, longestStillMs } = this;
+    const still = `stood still for ${Math.round(longestStillMs)} ms at most`;
+    return `probe ${gen} at ${written} ${still}, ${JSON.stringify(this.#client.status())}, ${this.#lastEvents.join(', ')}`;
   }
 
   async stop(patienceMs: number): Promise<string[]> {

@@ -84,6 +84,11 @@ export class Prober {
     return Math.max(...this.#probes.map((probe) => probe.waitingMs));
   }
 
+  /** What the one went through that stood still for longest. */
+  describeLongest(): string {
+    return this.#probes.reduce((longest, probe) => (probe.longestStillMs > longest.longestStillMs ? probe : longest)).describe();
+  }
+
   /** Waits until the window has a time of recovery. */
   async recovered(patienceMs: number): Promise<void> {
     await eventually(

@@ -23,7 +23,12 @@ export interface StrikeCost {
   readonly longestStillMs: number;
   /** Events of clients but `connected` and `disconnected`, by name. */
   readonly events: Readonly<Record<string, number>>;
+  /** Of one that cost far more than the reach: what was going on. */
+  readonly story?: string;
 }
+
+/** So many times the reach is far more. */
+const FAR = 2;
 
 export interface PairRunOptions extends Pick<RunOptions, 'progress'> {
   /** For the world, beside what the scenario says. */
@@ -80,7 +85,8 @@ export async function strikePair(
       const turn = { seed, round, random: new SeededRandom(seed * 1_000_003 + round) };
       const told = await scenario.strike(world, turn);
       await world.recovered();
-      strikes.push(costOf(world, scenario.reach, told?.countedFromMs ?? world.struckAtMs));
+      const cost = costOf(world, scenario.reach, told?.countedFromMs ?? world.struckAtMs);
+      strikes.push(cost.ms > FAR * scenario.reach.ms ? { ...cost, story: world.describe() } : cost);
       await world.repair();
       progress?.(round + 1);
     } catch (error) {

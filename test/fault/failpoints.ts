@@ -49,7 +49,7 @@ const INGEST: readonly Failpoint[] = [
     'connect',
   ),
   point('welcome: after', SESSION, 'this.#outbox.send(welcomeFrame(this.#context, this.#settings, producer, survey, tables));‸', 'connect'),
-  point('batch: received', SESSION, '‸const refusal = this.#payloads.refusalOf(frame,', 'load'),
+  point('batch: received', SESSION, '‸const refused = this.#payloads.refusalOf(frame,', 'load'),
   point(
     'append: before',
     'src/ingest/appender.ts',

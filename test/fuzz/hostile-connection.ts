@@ -15,7 +15,7 @@ const LISTEN_MS = 3;
  * While a stream is opened nothing is read, not even that its client has gone; that asks the database, which is under load here,
  * and a statement without an answer is given up after 30 s.
  */
-const CLOSE_MS = 60_000;
+const CLOSE_MS = 90_000;
 
 export interface ConnectionResult {
   readonly inputs: number;

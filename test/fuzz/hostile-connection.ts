@@ -11,11 +11,8 @@ import type { HostileSender } from './hostile-sender.ts';
 
 /** How long an answer to what was just sent is waited for: what comes later is heard later. */
 const LISTEN_MS = 3;
-/**
- * While a stream is opened nothing is read, not even that its client has gone; that asks the database, which is under load here,
- * and a statement without an answer is given up after 30 s.
- */
-const CLOSE_MS = 90_000;
+/** While a stream is opened nothing is read, not even that its client has gone; that asks the database, which is under load here. */
+const CLOSE_MS = 30_000;
 
 export interface ConnectionResult {
   readonly inputs: number;

@@ -9,7 +9,7 @@ import { mutatePayload } from './mutations.ts';
 /** What a request may be answered with, whatever it was; see `docs/http.md`. */
 const STATUSES = new Set([200, 202, 204, 400, 401, 403, 404, 405, 408, 409, 411, 413, 414, 415, 417, 422, 426, 429, 431, 501, 503, 505]);
 /** Longer than a request waits for what it asks to be applied. */
-const ANSWER_MS = 90_000;
+const ANSWER_MS = 45_000;
 /** Requests that come to no end are ended by us after so long. */
 const LEAVE_MS = 30;
 const MAX_REQUESTS = 4;
